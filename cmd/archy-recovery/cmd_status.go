@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"archy-recovery/internal/control"
+	"archy-recovery/internal/recover"
+
+	"github.com/spf13/cobra"
+)
+
+func newStatus(at *instanceFlags) *cobra.Command {
+	var asJSON, follow bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the last run ended and how recovery goes or went",
+		Args:  exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := at.pick()
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			show := func(st control.Status) error {
+				if asJSON {
+					return printJSON(out, st, !follow)
+				}
+				printStatus(out, st)
+				return nil
+			}
+			if !follow {
+				st, err := i.client().Status(cmd.Context())
+				if err != nil {
+					return i.explain(err)
+				}
+				return show(st)
+			}
+			err = i.client().Follow(cmd.Context(), func(st control.Status) bool {
+				return show(st) == nil
+			})
+			if cmd.Context().Err() != nil {
+				return nil // the user has seen enough
+			}
+			return i.explain(err)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --follow one object a line")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print again whenever something changes, until interrupted")
+	return cmd
+}
+
+func printJSON(w io.Writer, value any, indent bool) error {
+	e := json.NewEncoder(w)
+	if indent {
+		e.SetIndent("", "  ")
+	}
+	return e.Encode(value)
+}
+
+// printStatus is for people, in the manner of systemctl status.
+func printStatus(w io.Writer, st control.Status) {
+	instance := "system"
+	if st.Instance != "system" {
+		instance = "uid " + st.Instance
+	}
+	fmt.Fprintf(w, "archy-recovery (%s): %s, %s\n", instance, st.State, cmp.Or(st.Progress, "not begun"))
+	fmt.Fprintf(w, "    Last run: %s\n", verdictLine(st.Verdict))
+	if st.RecoveryComplete {
+		fmt.Fprintf(w, "    Recovery: took %s, at %s\n", st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime))
+	}
+	fmt.Fprintf(w, "    Snapshot: %d containers, saved %s\n", len(st.Snapshot.Containers), savedAt(st.Snapshot))
+	if len(st.UserStopped) > 0 {
+		fmt.Fprintf(w, "User-stopped: %s\n", strings.Join(st.UserStopped, " "))
+	}
+	for _, note := range st.Notes {
+		fmt.Fprintf(w, "     Warning: %s\n", note)
+	}
+	if len(st.Containers) > 0 {
+		fmt.Fprintln(w)
+		printRows(w, st.Containers)
+	}
+}
+
+func verdictLine(v recover.Verdict) string {
+	if v.Cause != "" {
+		return fmt.Sprintf("%s, cause %s: %s", v.Ending, v.Cause, v.Reason)
+	}
+	return fmt.Sprintf("%s: %s", v.Ending, v.Reason)
+}
+
+func savedAt(s recover.Snapshot) string {
+	if s.Timestamp == 0 {
+		return "never"
+	}
+	return time.Unix(s.Timestamp, 0).Format(time.DateTime)
+}
+
+// printRows is the recovery as a table, tier by tier.
+func printRows(w io.Writer, rows []recover.Row) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TIER\tCONTAINER\tSTATE\tTRIES\tTOOK\tUNIT\tNOTE")
+	for _, r := range rows {
+		took := "-"
+		if !r.Ended.IsZero() && !r.Started.IsZero() {
+			took = r.Ended.Sub(r.Started).Round(time.Millisecond).String()
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Tier, r.Name, r.State, r.Attempts, took, cmp.Or(r.Unit, "-"), r.Error)
+	}
+	t.Flush()
+}

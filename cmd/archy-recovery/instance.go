@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+
+	"archy-recovery/internal/control"
+	"archy-recovery/internal/units"
+
+	"github.com/spf13/cobra"
+)
+
+// An instance is the system one, or that of a user.
+type instance struct {
+	uid    int
+	system bool
+}
+
+// instanceFlags pick the instance: the system one for root, one's own uid
+// otherwise, unless told.
+type instanceFlags struct {
+	system bool
+	uid    int
+}
+
+func (f *instanceFlags) register(root *cobra.Command) {
+	root.PersistentFlags().BoolVar(&f.system, "system", false, "the instance for rootful containers (root's default)")
+	root.PersistentFlags().IntVar(&f.uid, "uid", -1, "the instance for the rootless containers of user `N`")
+	root.MarkFlagsMutuallyExclusive("system", "uid")
+}
+
+func (f *instanceFlags) pick() (instance, error) {
+	switch {
+	case f.system, f.uid < 0 && os.Getuid() == 0:
+		return instance{system: true}, nil
+	case f.uid >= 0:
+		return instance{uid: f.uid}, nil
+	}
+	return instance{uid: os.Getuid()}, nil
+}
+
+// name is what unit names and files call the instance: "" or the UID.
+func (i instance) name() string {
+	if i.system {
+		return ""
+	}
+	return strconv.Itoa(i.uid)
+}
+
+// title is what people call it.
+func (i instance) title() string {
+	if i.system {
+		return "system"
+	}
+	return i.name()
+}
+
+func (i instance) unit() string {
+	if i.system {
+		return "archy-recovery.service"
+	}
+	return "archy-recovery@" + i.name() + ".service"
+}
+
+func (i instance) socket() string {
+	if i.system {
+		return "/run/archy-recovery/control.sock"
+	}
+	return "/run/archy-recovery/" + i.name() + ".sock"
+}
+
+func (i instance) podmanSocket() string {
+	if i.system {
+		return "/run/podman/podman.sock"
+	}
+	return fmt.Sprintf("/run/user/%d/podman/podman.sock", i.uid)
+}
+
+func (i instance) dataDirectory() string {
+	if i.system {
+		return "/var/lib/archy-recovery"
+	}
+	return "/var/lib/archy-recovery/" + i.name()
+}
+
+// manager is the systemd that runs the instance's containers.
+func (i instance) manager() *units.Manager {
+	if i.system {
+		return units.New(units.SystemBus, "/run/systemd/system", i.unit())
+	}
+	return units.New(units.UserBus(i.uid), fmt.Sprintf("/run/user/%d/systemd/user", i.uid), "")
+}
+
+func (i instance) client() *control.Client { return control.NewClient(i.socket()) }
+
+// explain says what to do about an error of the client.
+func (i instance) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return exitCode{exitNoDaemon, fmt.Errorf("no daemon for the %s instance: %w; enable it with: systemctl enable --now %s", i.title(), err, i.unit())}
+	case errors.Is(err, fs.ErrPermission):
+		return exitCode{exitNoDaemon, fmt.Errorf("no access to the %s instance: %w; be root, uid %s, or in the group archy-recovery", i.title(), err, i.name())}
+	}
+	return err
+}

@@ -1,0 +1,221 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// Server answers for one recover.Service.
+type Server struct {
+	service  *recover.Service
+	instance string
+	version  string
+	uid      int // besides root, who may change things
+	log      *slog.Logger
+}
+
+// NewServer returns a server for the instance that runs as uid.
+func NewServer(service *recover.Service, instance, version string, uid int, log *slog.Logger) *Server {
+	return &Server{service, instance, version, uid, log}
+}
+
+const (
+	maxHeader   = 16 << 10
+	maxBody     = 64 << 10
+	headerTime  = 5 * time.Second
+	requestTime = 30 * time.Second
+	idleTime    = 60 * time.Second
+	graceTime   = 2 * time.Second
+)
+
+// Serve answers on listener until ctx ends; then it lets requests that are
+// under way end, for a moment.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       withPeer,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+		defer cancel()
+		stopped <- errors.Join(server.Shutdown(grace), server.Close())
+	})
+	err := server.Serve(listener)
+	if !stop() {
+		<-stopped
+		return nil
+	}
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, limit(h)) }
+	change := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, limit(s.mayChange(h))) }
+	read("GET /v1/status", s.getStatus)
+	mux.HandleFunc("GET /v1/events", s.getEvents) // as long as the client listens
+	read("GET /v1/user-stopped", s.getUserStopped)
+	change("PUT /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, true) })
+	change("DELETE /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, false) })
+	change("POST /v1/snapshot", s.postSnapshot)
+	return mux
+}
+
+// limit bounds a request's body and its time.
+func limit(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+		defer cancel()
+		c := http.NewResponseController(w)
+		_ = c.SetReadDeadline(time.Now().Add(requestTime))
+		_ = c.SetWriteDeadline(time.Now().Add(requestTime))
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// mayChange lets root and the instance's own user through.
+func (s *Server) mayChange(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := peerOf(r.Context())
+		if err == nil && (p.uid == 0 || p.uid == s.uid) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		s.log.Warn("refused", "request", r.Method+" "+r.URL.Path, "peer_pid", p.pid, "peer_uid", p.uid)
+		s.problem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; you are uid %d", s.uid, p.uid))
+	})
+}
+
+func (s *Server) status() (Status, <-chan struct{}) {
+	st, changed := s.service.Status()
+	stopped, _ := s.service.UserStopped() // its loss is among the notes
+	if stopped == nil {
+		stopped = []string{}
+	}
+	progress := st.Progress
+	if st.RecoveryComplete {
+		progress = st.Recovery.Summary()
+	}
+	return Status{
+		Instance:         s.instance,
+		State:            st.State,
+		RecoveryComplete: st.RecoveryComplete,
+		Progress:         progress,
+		UptimeSeconds:    st.Uptime.Seconds(),
+		PID:              st.Identity.PID,
+		BootID:           st.Identity.BootID,
+		Version:          s.version,
+		Verdict:          st.Recovery.Verdict,
+		Started:          st.Recovery.Started,
+		Finished:         st.Recovery.Finished,
+		Containers:       st.Recovery.Rows,
+		Notes:            st.Recovery.Notes,
+		UserStopped:      stopped,
+		Snapshot:         st.Set,
+	}, changed
+}
+
+func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
+	st, _ := s.status()
+	s.answer(w, st)
+}
+
+// getEvents sends the status, and again whenever it changes, as server-sent
+// events. A client that reads slowly misses steps in between, never the last.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	c := http.NewResponseController(w)
+	for {
+		st, changed := s.status()
+		data, err := json.Marshal(st)
+		if err != nil {
+			s.log.Error("cannot encode the status", "error", err)
+			return
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(requestTime))
+		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil {
+			return
+		}
+		if err := c.Flush(); err != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (s *Server) getUserStopped(w http.ResponseWriter, _ *http.Request) {
+	s.answerUserStopped(w, false)
+}
+
+func (s *Server) setUserStopped(w http.ResponseWriter, r *http.Request, stopped bool) {
+	name := r.PathValue("name")
+	if err := recover.CheckName(name); err != nil {
+		s.problem(w, http.StatusBadRequest, err)
+		return
+	}
+	changed, err := s.service.SetUserStopped(name, stopped)
+	if err != nil {
+		s.problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	s.answerUserStopped(w, changed)
+}
+
+func (s *Server) answerUserStopped(w http.ResponseWriter, changed bool) {
+	names, err := s.service.UserStopped()
+	if err != nil {
+		s.problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	if names == nil {
+		names = []string{}
+	}
+	s.answer(w, UserStopped{names, changed})
+}
+
+func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
+	snapshot, err := s.service.TakeSnapshot(r.Context())
+	switch {
+	case errors.Is(err, recover.ErrFrozen), errors.Is(err, recover.ErrGoingDown):
+		s.problem(w, http.StatusConflict, err)
+	case err != nil:
+		s.problem(w, http.StatusInternalServerError, err)
+	default:
+		s.answer(w, snapshot)
+	}
+}
+
+func (s *Server) answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		s.log.Debug("an answer was not taken", "error", err)
+	}
+}
+
+func (s *Server) problem(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	p := Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()}
+	if err := json.NewEncoder(w).Encode(p); err != nil {
+		s.log.Debug("an answer was not taken", "error", err)
+	}
+}

@@ -1,0 +1,136 @@
+// Package podman speaks podman's libpod REST API over its unix socket. It uses
+// the v4.0.0 paths, which podman 4.3 and 5.x both serve.
+package podman
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"syscall"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// A Client talks to one podman. It implements recover.Podman.
+type Client struct {
+	http http.Client
+}
+
+const (
+	// callTimeout bounds one call: podman may have to be started for it, on a
+	// busy machine that has just booted.
+	callTimeout = 60 * time.Second
+	// maxAnswer bounds what is read of an answer: some 5,000 containers.
+	maxAnswer = 32 << 20
+)
+
+// New returns a client for the podman that serves socket. wake is called when
+// nobody listens there, and should start podman's socket unit; then the call
+// is tried once more.
+func New(socket string, wake func(context.Context) error) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "unix", socket)
+		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+			if wakeErr := wake(ctx); wakeErr != nil {
+				return nil, fmt.Errorf("%w; podman.socket cannot be started: %w", err, wakeErr)
+			}
+			return d.DialContext(ctx, "unix", socket)
+		}
+		return conn, err
+	}
+	// podman ends 5 s after its last connection; ours must not keep it up.
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return &Client{http.Client{Transport: transport, Timeout: callTimeout}}
+}
+
+// List returns every container podman knows, running or not.
+// (GET /libpod/containers/json)
+func (c *Client) List(ctx context.Context) ([]recover.Sighting, error) {
+	var list []listed
+	if err := c.get(ctx, "containers/json?all=true", &list); err != nil {
+		return nil, err
+	}
+	sightings := make([]recover.Sighting, 0, len(list))
+	for _, l := range list {
+		s, err := l.sighting()
+		if err != nil {
+			return nil, fmt.Errorf("podman's list of containers makes no sense: %w", err)
+		}
+		sightings = append(sightings, s)
+	}
+	return sightings, nil
+}
+
+// listed is what we read of podman's ListContainer.
+type listed struct {
+	Names    []string
+	Image    string
+	State    string
+	ExitCode int
+	IsInfra  bool
+	Labels   map[string]string
+}
+
+func (l listed) sighting() (recover.Sighting, error) {
+	if len(l.Names) == 0 {
+		return recover.Sighting{}, errors.New("a container without a name")
+	}
+	s := recover.Sighting{State: l.State, ExitCode: l.ExitCode, Infra: l.IsInfra}
+	s.Name, s.Image, s.Unit = l.Names[0], l.Image, l.Labels["PODMAN_SYSTEMD_UNIT"]
+	if err := recover.CheckName(s.Name); err != nil {
+		return s, err
+	}
+	if text, ok := l.Labels[recover.TierLabel]; ok {
+		// A label that is no tier is the default tier.
+		if tier, err := recover.ParseTier(text); err == nil {
+			s.Tier = &tier
+		}
+	}
+	return s, nil
+}
+
+// GenerateUnit returns the unit that podman generates for the existing
+// container name. (GET /libpod/generate/{name}/systemd)
+func (c *Client) GenerateUnit(ctx context.Context, name string) (unit, text string, err error) {
+	if err := recover.CheckName(name); err != nil {
+		return "", "", err
+	}
+	var units map[string]string
+	if err := c.get(ctx, "generate/"+url.PathEscape(name)+"/systemd?useName=true", &units); err != nil {
+		return "", "", err
+	}
+	text, ok := units["container-"+name]
+	if !ok || text == "" {
+		return "", "", fmt.Errorf("podman generated no unit container-%s", name)
+	}
+	return "container-" + name + ".service", text, nil
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("podman: %w", err)
+	}
+	defer res.Body.Close()
+	body := io.LimitReader(res.Body, maxAnswer)
+	if res.StatusCode != http.StatusOK {
+		var problem struct{ Cause, Message string }
+		_ = json.NewDecoder(body).Decode(&problem) // the status says enough
+		return fmt.Errorf("podman: %s: %s", res.Status, problem.Message)
+	}
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return fmt.Errorf("podman's answer to %s cannot be read: %w", path, err)
+	}
+	return nil
+}

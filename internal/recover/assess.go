@@ -1,0 +1,108 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// assess finds out how the last run ended and plans what to start. From the
+// moment the old marker is replaced until a clean stop there is a marker: a
+// crash in the middle of recovery is a crash, and the snapshot that recovery
+// works from is not touched before READY.
+func (s *Service) assess(ctx context.Context) (Plan, error) {
+	verdict, err := s.judge()
+	if err != nil {
+		return Plan{}, err
+	}
+	snapshot := s.loadSnapshot()
+	userStopped, stoppedErr := s.Store.UserStopped()
+
+	view := Look(ctx, s.Podman, s.Systemd)
+	if view.PodmanErr != nil {
+		s.Log.Warn("podman does not answer; containers with units are recovered without it",
+			"MESSAGE_ID", MsgPodmanUnanswers, "error", view.PodmanErr)
+	}
+	if view.SystemdErr != nil {
+		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
+	}
+	candidates := Candidates(verdict, snapshot, view, s.policy)
+	if !verdict.Unclean() {
+		s.beginClean(snapshot, candidates, view)
+	}
+
+	var plan Plan
+	if stoppedErr != nil {
+		s.note("nothing is started: who stopped what is not known. Write the names, or [], to the user-stopped list and restart", stoppedErr)
+		plan = holdBack(candidates, view, s.policy)
+	} else {
+		resolved := Resolve(ctx, candidates, view, s.Podman, s.Systemd)
+		plan = MakePlan(candidates, userStopped, view, resolved, s.policy)
+	}
+	s.change(func() { s.report.Rows = plan.Rows() })
+	return plan, nil
+}
+
+// judge reads the last run's marker and, when that ended badly, puts ours in
+// its place at once.
+func (s *Service) judge() (Verdict, error) {
+	v := Judge(s.Store.Marker(), s.identity)
+	if v.Ending == StillRunning {
+		return v, fmt.Errorf("%w: %s", ErrAlreadyRunning, v.Reason)
+	}
+	s.change(func() { s.report = Report{Verdict: v, Started: time.Now(), Rows: []Row{}, Notes: s.report.Notes} })
+	logVerdict(s.Log, v)
+	if v.Unclean() {
+		s.mark()
+	}
+	return v, nil
+}
+
+// mark writes our marker. Where that fails (a full or read-only disk) recovery
+// goes on: an old marker then stays in place, and still means a crash.
+func (s *Service) mark() {
+	if err := s.Store.WriteMarker(s.identity); err != nil {
+		s.note("no marker written: should the host crash now, the next boot may not notice", err)
+	}
+}
+
+// loadSnapshot returns the last good snapshot, nil without one.
+func (s *Service) loadSnapshot() *Snapshot {
+	snapshot, err := s.Store.Snapshot()
+	switch {
+	case err == nil:
+		s.change(func() { s.set = snapshot })
+		return &snapshot
+	case !errors.Is(err, ErrNone):
+		s.note("no snapshot can be read: what was running is not known, only the clean-boot list is started", err)
+	}
+	return nil
+}
+
+// beginClean opens a run after a clean stop. What is going to run replaces the
+// snapshot of the run before, and only then the marker is set: a crash from
+// here on brings back what this boot was to run, not what the last one did.
+func (s *Service) beginClean(snapshot *Snapshot, candidates []Container, view View) {
+	if snapshot == nil || s.policy.CleanBoot != CleanBootRestore {
+		begin := Snapshot{Timestamp: time.Now().Unix(), Containers: view.withRunning(candidates)}
+		if err := s.Store.SaveSnapshot(begin); err != nil {
+			s.note("the snapshot of the last run cannot be replaced", err)
+		} else {
+			s.change(func() { s.set = begin })
+		}
+	}
+	s.mark()
+}
+
+// holdBack is a plan that starts nothing of what should run.
+func holdBack(candidates []Container, view View, p Policy) Plan {
+	plan := MakePlan(candidates, nil, view, nil, p)
+	for i := range plan.Skips {
+		if plan.Skips[i].State == RowMissing {
+			plan.Skips[i].State = RowFailed
+			plan.Skips[i].Reason = "held back: the user-stopped list cannot be read"
+		}
+	}
+	return plan
+}

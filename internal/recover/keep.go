@@ -1,0 +1,140 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ErrFrozen: the snapshot does not change before READY, nor after the stop
+// began.
+var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complete")
+
+// TakeSnapshot brings the set on disk up to date with the host: a full check,
+// asked for by the snapshot timer or an operator. An unchanged set is not
+// written again.
+func (s *Service) TakeSnapshot(ctx context.Context) (Snapshot, error) {
+	if s.Phase() != Ready {
+		return Snapshot{}, ErrFrozen
+	}
+	return s.snapshot(ctx)
+}
+
+func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	s.mu.Lock()
+	last := s.set
+	s.mu.Unlock()
+
+	next, err := s.lookAtSet(ctx, last.Containers)
+	if err != nil {
+		return last, err
+	}
+	// Asked after the look: what it saw go may have gone with the host.
+	switch down, err := s.Systemd.GoingDown(ctx); {
+	case err != nil:
+		return last, fmt.Errorf("cannot tell whether the host is going down: %w", err)
+	case down:
+		return last, ErrGoingDown
+	}
+	onDisk, err := s.Store.Snapshot()
+	if err == nil && onDisk.SameSet(next) {
+		s.change(func() { s.set = onDisk })
+		return onDisk, nil
+	}
+	if err := s.Store.SaveSnapshot(next); err != nil {
+		return last, fmt.Errorf("cannot save the snapshot: %w", err)
+	}
+	s.change(func() { s.set = next })
+	s.Log.Debug("snapshot saved", "MESSAGE_ID", MsgSnapshotSaved, "containers", len(next.Containers))
+	return next, nil
+}
+
+// lookAtSet is the set now. Any failure to look changes nothing.
+func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, error) {
+	list, err := s.Podman.List(ctx)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
+	}
+	var units []string
+	for _, c := range last {
+		if c.Unit != "" {
+			units = append(units, c.Unit)
+		}
+	}
+	states, err := s.Systemd.States(ctx, units)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
+	}
+	userStopped, err := s.Store.UserStopped()
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
+	}
+	for _, sighting := range list {
+		if sighting.Running() {
+			delete(s.unrecovered, sighting.Name)
+		}
+	}
+	return Snapshot{
+		Timestamp:  time.Now().Unix(),
+		Containers: NextSet(last, list, states, userStopped, s.unrecovered),
+	}, nil
+}
+
+// unrecovered names what should run and could not be brought up.
+func (r Report) unrecovered() map[string]bool {
+	names := map[string]bool{}
+	for _, row := range r.Rows {
+		if row.State == RowFailed || row.State == RowDeferred {
+			names[row.Name] = true
+		}
+	}
+	return names
+}
+
+// carriedOver is what recovery hands on to the set that is kept from READY on:
+// all that should run, also what could not be brought up.
+func (r Report) carriedOver() []Container {
+	var set []Container
+	for _, row := range r.Rows {
+		if row.State != RowMissing && row.State != RowUserStopped {
+			set = append(set, Container{Name: row.Name, Image: row.Image, Unit: row.Unit})
+		}
+	}
+	return set
+}
+
+// UserStopped is the list of names that are never started automatically.
+func (s *Service) UserStopped() ([]string, error) { return s.Store.UserStopped() }
+
+// SetUserStopped puts a name on the list or takes it off, and reports whether
+// that changed anything. The container itself is neither stopped nor started.
+func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err error) {
+	if err := CheckName(name); err != nil {
+		return false, err
+	}
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	names, err := s.Store.UserStopped()
+	if err != nil {
+		return false, err
+	}
+	if slices.Contains(names, name) == stopped {
+		return false, nil
+	}
+	if stopped {
+		names = append(names, name)
+	} else {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+	}
+	slices.Sort(names)
+	if err := s.Store.SaveUserStopped(names); err != nil {
+		return false, err
+	}
+	s.Log.Info("user-stopped list changed", "MESSAGE_ID", MsgUserStoppedSet, "container", name, "stopped", stopped)
+	s.change(func() {})
+	return true, nil
+}

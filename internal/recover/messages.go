@@ -1,0 +1,21 @@
+package recover
+
+// Message IDs of what recovery logs (sd-journal's MESSAGE_ID=, made with
+// systemd-id128 new): stable, so that `journalctl MESSAGE_ID=…` finds an event
+// across versions and languages.
+const (
+	MsgVerdict         = "fc912a50e93e4999901e1d55b45c3b5b"
+	MsgPlan            = "e3660f4b2e89481b89dd03ca38d08f0d"
+	MsgTier            = "2295f3cd80e343cbb61090d796322453"
+	MsgStarting        = "43f7d80f878a4c32b2dae859659ac8cf"
+	MsgUp              = "9ff721f5ca3145cd8f493669be4fa5b0"
+	MsgAttemptFailed   = "272798475b054d46b3a00944c4f5391a"
+	MsgGaveUp          = "4af07445d9e14bcaa134418f233edf51"
+	MsgLeftAlone       = "dcb8a0b59dee459e9ffd22c7149eb5ba"
+	MsgComplete        = "cb5385ad635e433193f9d7a9fb195954"
+	MsgStateDamaged    = "b442b2b7f88549f38737826756265227"
+	MsgSnapshotSaved   = "529c1393ab3344ca8ffc5eb486ba7b16"
+	MsgStopping        = "53e2e83b18cf4ccaabfdcf52bb45f5a3"
+	MsgUserStoppedSet  = "e6c682ca1730437fae8842f0afd48725"
+	MsgPodmanUnanswers = "2c21892ca04148c98052fa183f6ac5b7"
+)

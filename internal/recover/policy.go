@@ -1,0 +1,82 @@
+package recover
+
+import (
+	"path"
+	"strings"
+	"time"
+)
+
+// CleanBoot says what to start after a run that ended in order.
+type CleanBoot string
+
+const (
+	// CleanBootList starts what is stopped and on the clean-boot list.
+	CleanBootList CleanBoot = "list"
+	// CleanBootRestore starts the whole snapshot.
+	CleanBootRestore CleanBoot = "restore"
+)
+
+// Policy is the configuration that recovery decides by; archy-recovery.conf(5)
+// documents each value. The zero value is not usable: see DefaultPolicy.
+type Policy struct {
+	CleanBoot     CleanBoot
+	CleanBootList Patterns
+	// Tiers maps a tier to the names in it; a name that several tiers match
+	// belongs to the lowest.
+	Tiers       map[int]Patterns
+	DefaultTier int
+	// FirstAttempt and SecondAttempt bound one start each; RetryPause lies
+	// between them.
+	FirstAttempt, RetryPause, SecondAttempt time.Duration
+	// TierDeadline is how long a tier may hold up the next one.
+	TierDeadline time.Duration
+	// Deadline ends recovery whatever is still pending.
+	Deadline time.Duration
+	// MaxParallel bounds the starts side by side.
+	MaxParallel int
+}
+
+// DefaultPolicy is what holds where the configuration says nothing.
+func DefaultPolicy() Policy {
+	return Policy{
+		CleanBoot:     CleanBootList,
+		Tiers:         map[int]Patterns{},
+		DefaultTier:   3,
+		FirstAttempt:  120 * time.Second,
+		RetryPause:    10 * time.Second,
+		SecondAttempt: 180 * time.Second,
+		TierDeadline:  60 * time.Second,
+		Deadline:      15 * time.Minute,
+		MaxParallel:   8,
+	}
+}
+
+// TierOf is the start tier of c: by configuration, then by label, then the
+// default.
+func (p Policy) TierOf(c Container) int {
+	for tier := range MaxTier + 1 {
+		if p.Tiers[tier].Match(c.Name) {
+			return tier
+		}
+	}
+	if c.Tier != nil {
+		return *c.Tier
+	}
+	return p.DefaultTier
+}
+
+// Patterns are container names, or glob patterns of path.Match.
+type Patterns []string
+
+// Match reports whether one of the patterns covers name. The prefix "archy-",
+// which old Archy nodes gave some containers, is ignored on both sides.
+func (ps Patterns) Match(name string) bool {
+	name = strings.TrimPrefix(name, "archy-")
+	for _, p := range ps {
+		// A malformed pattern was refused by the configuration.
+		if ok, _ := path.Match(strings.TrimPrefix(p, "archy-"), name); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,279 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// World is everything around the heart.
+type World struct {
+	Store    Store
+	Podman   Podman
+	Systemd  Systemd
+	Notifier Notifier
+	Log      *slog.Logger
+}
+
+// Phase is where a Service stands.
+type Phase string
+
+// The phases, in the order in which a run passes through them.
+const (
+	Assessing  Phase = "assessing"
+	Recovering Phase = "recovering"
+	Ready      Phase = "ready"
+	Stopping   Phase = "stopping"
+)
+
+// A Service is one run of the daemon: assess, plan, recover, READY, keep the
+// running set, stop. Its methods may be called from any goroutine.
+type Service struct {
+	World
+	policy   Policy
+	identity Identity
+	began    time.Time
+
+	// keeping is held by who reads and replaces files of the data directory.
+	keeping sync.Mutex
+	// unrecovered are the names that recovery could not bring up and that have
+	// not run since. Guarded by keeping.
+	unrecovered map[string]bool
+
+	mu       sync.Mutex // guards what follows
+	phase    Phase
+	report   Report
+	progress progress
+	set      Snapshot // the last one saved, or loaded
+	changed  chan struct{}
+}
+
+// NewService prepares a run. identity is who we are.
+func NewService(w World, p Policy, identity Identity) *Service {
+	return &Service{
+		World: w, policy: p, identity: identity, began: time.Now(),
+		phase: Assessing, changed: make(chan struct{}),
+	}
+}
+
+// ErrAlreadyRunning: another live instance holds the data directory.
+var ErrAlreadyRunning = errors.New("another instance is running")
+
+// Run recovers and then keeps the set until ctx ends. Whatever goes wrong on
+// the way is reported and recovered around: the only error is
+// ErrAlreadyRunning.
+func (s *Service) Run(ctx context.Context) error {
+	starting, started := context.WithCancel(ctx)
+	var extending sync.WaitGroup
+	extending.Go(func() { s.extend(starting) })
+	finished, err := s.bringBack(ctx)
+	started()
+	extending.Wait()
+	if err != nil {
+		return err
+	}
+	if finished {
+		s.ready(ctx)
+		<-ctx.Done()
+	}
+	// Stopping has to work although ctx is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	s.stop(ctx, finished)
+	return nil
+}
+
+const (
+	// extendBy is what we ask for, extendEvery how often: a daemon that hangs
+	// before READY is killed and started again within extendBy.
+	extendBy    = 90 * time.Second
+	extendEvery = 30 * time.Second
+	stopTimeout = 10 * time.Second
+)
+
+// extend keeps the start-up from timing out while recovery makes progress.
+func (s *Service) extend(ctx context.Context) {
+	tick := time.NewTicker(extendEvery)
+	defer tick.Stop()
+	for {
+		s.Phase() // hangs with the service, should its lock ever do
+		s.Notifier.Extend(extendBy)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// bringBack is everything before READY. It reports whether recovery ran to its
+// end.
+func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
+	s.Notifier.Status("assessing how the last run ended")
+	plan, err := s.assess(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.enter(Recovering, func() { s.progress = newProgress(s.report.Rows) })
+	s.Log.Info("plan made", "MESSAGE_ID", MsgPlan, "starts", plan.Starts(), "tiers", len(plan.Batches), "left_alone", len(plan.Skips))
+	for _, skip := range plan.Skips {
+		s.Log.Info("left alone: "+skip.Reason, "MESSAGE_ID", MsgLeftAlone,
+			"container", skip.Name, "tier", skip.Tier, "state", string(skip.State))
+	}
+	run := NewRun(plan.Rows(), s.policy, s.start, s.observe)
+	if err := run.Do(ctx); err != nil {
+		s.Log.Warn("recovery was cut short; the next start takes it up again",
+			"MESSAGE_ID", MsgStopping, "reason", err)
+		<-ctx.Done() // going down: systemd stops us in its own time
+		return false, nil
+	}
+	return true, nil
+}
+
+// start starts a row's container. Where its unit could not be found before,
+// it is looked for again.
+func (s *Service) start(ctx context.Context, row Row) (Outcome, error) {
+	if row.Unit == "" {
+		c := []Container{{Name: row.Name}}
+		found := Resolve(ctx, c, Look(ctx, s.Podman, s.Systemd), s.Podman, s.Systemd)[row.Name]
+		if found.Err != nil {
+			return Outcome{}, found.Err
+		}
+		if found.Unit == "" {
+			return Outcome{}, errors.New("podman does not know it and no unit runs it")
+		}
+		row.Unit = found.Unit
+	}
+	outcome, err := s.Systemd.Start(ctx, row.Unit)
+	outcome.Unit = row.Unit
+	return outcome, err
+}
+
+// observe takes an event into the report, the journal and STATUS=.
+func (s *Service) observe(e Event) {
+	s.change(func() {
+		if e.Row.Name != "" {
+			s.report.Rows[e.Index] = e.Row
+		}
+		s.progress.observe(e)
+	})
+	s.Notifier.Status(s.progress.String())
+	log(s.Log, e)
+}
+
+// ready tells systemd and takes the first snapshot of the recovered set.
+func (s *Service) ready(ctx context.Context) {
+	var summary string
+	var failed bool
+	s.keeping.Lock()
+	s.unrecovered = s.report.unrecovered()
+	s.keeping.Unlock()
+	s.enter(Ready, func() {
+		s.report.Finished = time.Now()
+		summary, failed = s.report.Summary(), s.report.Failed()
+		s.set.Containers = s.report.carriedOver()
+	})
+	s.Notifier.Ready(summary)
+	level := slog.LevelInfo
+	if failed {
+		level = slog.LevelWarn
+	}
+	s.Log.Log(ctx, level, "recovery "+summary, "MESSAGE_ID", MsgComplete,
+		"duration", s.report.Finished.Sub(s.report.Started).Round(time.Millisecond))
+	if _, err := s.TakeSnapshot(ctx); err != nil && ctx.Err() == nil {
+		s.Log.Warn("no snapshot of the recovered set", "error", err)
+	}
+}
+
+// stop ends the run in order. The marker goes only when nothing is left to
+// recover: a recovery that was cut short is taken up again by the next start.
+func (s *Service) stop(ctx context.Context, finished bool) {
+	s.enter(Stopping, nil)
+	s.Notifier.Stopping("saving the running set")
+	if finished {
+		if _, err := s.snapshot(ctx); err != nil {
+			s.Log.Info("the running set stays as last saved", "MESSAGE_ID", MsgStopping, "reason", err)
+		}
+	}
+	if s.Verdict().Unclean() && !finished {
+		return
+	}
+	if err := s.Store.RemoveMarker(); err != nil {
+		s.Log.Error("cannot remove the marker: the next start will take this run for a crash",
+			"MESSAGE_ID", MsgStateDamaged, "error", err)
+	}
+}
+
+// enter moves to a phase, together with what update changes.
+func (s *Service) enter(p Phase, update func()) {
+	s.change(func() {
+		s.phase = p
+		if update != nil {
+			update()
+		}
+	})
+}
+
+// change changes the state and wakes those who wait for that.
+func (s *Service) change(update func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	update()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// note puts something that the operator should know into the report and the
+// journal.
+func (s *Service) note(text string, err error) {
+	s.Log.Warn(text, "MESSAGE_ID", MsgStateDamaged, "error", err)
+	s.change(func() { s.report.Notes = append(s.report.Notes, fmt.Sprintf("%s: %v", text, err)) })
+}
+
+// Phase is where the service stands.
+func (s *Service) Phase() Phase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase
+}
+
+// Verdict is how the last run ended; empty until it is assessed.
+func (s *Service) Verdict() Verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.report.Verdict
+}
+
+// Status is the service as it stands, and a channel that closes when that
+// changes.
+func (s *Service) Status() (Status, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	report := s.report
+	report.Rows = slices.Clone(report.Rows)
+	report.Notes = slices.Clone(report.Notes)
+	return Status{
+		State:            s.phase,
+		RecoveryComplete: !s.report.Finished.IsZero(),
+		Progress:         s.progress.String(),
+		Identity:         s.identity,
+		Uptime:           time.Since(s.began),
+		Recovery:         report,
+		Set:              s.set,
+	}, s.changed
+}
+
+// Status is what the control API tells of a Service.
+type Status struct {
+	State            Phase
+	RecoveryComplete bool
+	Progress         string
+	Identity         Identity
+	Uptime           time.Duration
+	Recovery         Report
+	Set              Snapshot
+}

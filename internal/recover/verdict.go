@@ -1,0 +1,81 @@
+package recover
+
+import "fmt"
+
+// An Identity names one run of the daemon. A PID alone is reused, and a clock
+// jumps: the boot ID, the count of soft-reboots (which keep the boot ID), the
+// PID and the process's start time together are unique.
+type Identity struct {
+	BootID      string `json:"bootId"`
+	SoftReboots uint64 `json:"softReboots"`
+	PID         int    `json:"pid"`
+	// StartTime is field 22 of proc_pid_stat(5): clock ticks since boot.
+	StartTime uint64 `json:"startTime"`
+}
+
+// A Marker is the file that says a run is under way, as the last run left it.
+type Marker struct {
+	Identity
+	// Legacy: only a PID, as the Rust module wrote it; the rest is unknown.
+	Legacy bool
+	// Garbled: the file is there and says nothing that can be read.
+	Garbled bool
+	// Alive: the process that wrote it still holds the data directory.
+	Alive bool
+}
+
+// An Ending is how the last run ended.
+type Ending string
+
+// The endings of the verdict table in docs/architecture.md.
+const (
+	EndedCleanly   Ending = "clean-stop"      // stopped in order, or never ran
+	StillRunning   Ending = "already-running" // another instance lives
+	ServiceCrashed Ending = "service-crash"   // the daemon died, the host did not
+	HostCrashed    Ending = "host-crash"      // the host went down under it
+	EndedUncleanly Ending = "unclean"         // it did not stop in order; the marker cannot say more
+)
+
+// A Verdict is what the marker says of the last run: whether it ended badly.
+type Verdict struct {
+	Ending Ending `json:"ending"`
+	// Cause is why, where it is known; "unknown" where it is not.
+	Cause string `json:"cause,omitempty"`
+	// Previous is the run that the verdict is about, nil where there was none.
+	Previous *Identity `json:"previous,omitempty"`
+	// Reason says in one sentence what the verdict rests on.
+	Reason string `json:"reason"`
+}
+
+// Unclean reports whether what was running has to be brought back.
+func (v Verdict) Unclean() bool {
+	return v.Ending == ServiceCrashed || v.Ending == HostCrashed || v.Ending == EndedUncleanly
+}
+
+// Judge decides from the last run's marker, nil without one, and from who we
+// are, how that run ended. Every marker of a process that no longer lives is a
+// crash, also when some other process has its PID by now.
+func Judge(last *Marker, here Identity) Verdict {
+	switch {
+	case last == nil:
+		return Verdict{Ending: EndedCleanly, Reason: "the last run left no marker"}
+	case last.Alive:
+		return Verdict{Ending: StillRunning, Previous: &last.Identity,
+			Reason: fmt.Sprintf("PID %d holds the data directory", last.PID)}
+	case last.Garbled:
+		return Verdict{Ending: EndedUncleanly, Cause: "unknown",
+			Reason: "the last run left a marker that cannot be read"}
+	case last.Legacy:
+		return Verdict{Ending: EndedUncleanly, Cause: "unknown", Previous: &last.Identity,
+			Reason: fmt.Sprintf("the last run (PID %d) left a marker without a boot ID", last.PID)}
+	case last.BootID != here.BootID:
+		return Verdict{Ending: HostCrashed, Cause: "unknown", Previous: &last.Identity,
+			Reason: fmt.Sprintf("the last run (PID %d) was under way in boot %s, which is over", last.PID, last.BootID)}
+	case last.SoftReboots != here.SoftReboots:
+		return Verdict{Ending: HostCrashed, Cause: "unknown", Previous: &last.Identity,
+			Reason: fmt.Sprintf("the last run (PID %d) was under way before a soft-reboot", last.PID)}
+	default:
+		return Verdict{Ending: ServiceCrashed, Cause: "unknown", Previous: &last.Identity,
+			Reason: fmt.Sprintf("the last run (PID %d) of this boot is gone and left its marker", last.PID)}
+	}
+}

@@ -1,0 +1,86 @@
+package recover
+
+import (
+	"context"
+	"slices"
+)
+
+// A View is the host as recovery found it: what podman lists and which units
+// run containers. Either half may be unknown.
+type View struct {
+	sightings map[string]Sighting
+	units     []ContainerUnit
+	// PodmanErr is why podman's half is unknown, nil when it is known.
+	PodmanErr error
+	// SystemdErr is why systemd's half is unknown, nil when it is known.
+	SystemdErr error
+}
+
+// Look asks podman and systemd for a View. It never fails as a whole: recovery
+// goes on with the half that answered.
+func Look(ctx context.Context, podman Podman, systemd Systemd) View {
+	var v View
+	var list []Sighting
+	if list, v.PodmanErr = podman.List(ctx); v.PodmanErr == nil {
+		v.sightings = make(map[string]Sighting, len(list))
+		for _, s := range list {
+			v.sightings[s.Name] = s
+		}
+	}
+	v.units, v.SystemdErr = systemd.ContainerUnits(ctx)
+	return v
+}
+
+// Active reports whether podman has the container running.
+func (v View) Active(name string) bool { return v.sightings[name].Running() }
+
+// Existing lists each container that podman or a unit knows, by name, without
+// pods' infra containers.
+func (v View) Existing() []Container {
+	byName := map[string]Container{}
+	for _, u := range v.units {
+		byName[u.Container.Name] = u.Container
+	}
+	for name, s := range v.sightings {
+		if !s.Infra {
+			byName[name] = s.Container
+		}
+	}
+	var all []Container
+	for _, c := range byName {
+		all = append(all, c)
+	}
+	return Snapshot{Containers: all}.sorted()
+}
+
+// Update brings what the snapshot remembered of c up to date with what is
+// known now.
+func (v View) Update(c Container) Container {
+	now, known := v.sightings[c.Name]
+	if !known {
+		i := slices.IndexFunc(v.units, func(u ContainerUnit) bool { return u.Container.Name == c.Name })
+		if i < 0 {
+			return c
+		}
+		now.Container = v.units[i].Container
+	}
+	if now.Image != "" {
+		c.Image = now.Image
+	}
+	if now.Unit != "" {
+		c.Unit = now.Unit
+	}
+	c.Tier = now.Tier
+	return c
+}
+
+// withRunning is the given containers and those that run, each once.
+func (v View) withRunning(given []Container) []Container {
+	all := slices.Clone(given)
+	for _, s := range v.sightings {
+		if s.Running() && !s.Infra && !slices.ContainsFunc(given, func(c Container) bool { return c.Name == s.Name }) {
+			all = append(all, s.Container)
+		}
+	}
+	return Snapshot{Containers: all}.sorted()
+}

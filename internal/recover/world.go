@@ -1,0 +1,107 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Podman is what recovery asks of podman.
+type Podman interface {
+	// List returns every container podman knows, running or not.
+	List(ctx context.Context) ([]Sighting, error)
+	// GenerateUnit returns the name and text of a unit that starts the existing
+	// container name (podman-generate-systemd(1), without --new).
+	GenerateUnit(ctx context.Context, name string) (unit, text string, err error)
+}
+
+// Systemd is what recovery asks of the service manager that runs the units.
+type Systemd interface {
+	// States returns the state of each unit, loading it if need be; one that
+	// cannot be loaded has Loaded false.
+	States(ctx context.Context, units []string) (map[string]UnitState, error)
+	// ContainerUnits lists the installed units that run a podman container,
+	// but for those that Install wrote.
+	ContainerUnits(ctx context.Context) ([]ContainerUnit, error)
+	// Install puts units (name to text) where the manager finds them until the
+	// next boot, and has it read them.
+	Install(ctx context.Context, units map[string]string) error
+	// Start starts a unit and waits for its job's end. What became of the job
+	// is the Outcome; the error says why there is none: ErrGoingDown,
+	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
+	Start(ctx context.Context, unit string) (Outcome, error)
+	// GoingDown reports whether the host, or this manager, is shutting down.
+	GoingDown(ctx context.Context) (bool, error)
+}
+
+// Errors of Systemd.Start that policy tells apart.
+var (
+	// ErrGoingDown: systemd refused, since the host is shutting down
+	// (org.freedesktop.systemd1.TransactionIsDestructive).
+	ErrGoingDown = errors.New("the host is shutting down")
+	// ErrOrderedAfterUs: the unit's job waits for archy-recovery itself to be
+	// ready, so waiting for it would be a deadlock. It starts after READY.
+	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
+	// ErrNoBus: the connection to the manager is gone or cannot be made.
+	ErrNoBus = errors.New("no connection to the service manager")
+)
+
+// A UnitState is what systemd says of a unit (org.freedesktop.systemd1(5)).
+type UnitState struct {
+	Loaded bool
+	Active string // ActiveState: active, reloading, inactive, failed, activating, deactivating
+	Sub    string // SubState: running, auto-restart, …
+}
+
+// A ContainerUnit is an installed unit that runs a container.
+type ContainerUnit struct {
+	Unit      string
+	Container Container
+}
+
+// An Outcome is how a start job ended, and what the unit says after it.
+type Outcome struct {
+	// Unit is the unit that was started.
+	Unit string
+	// Job is the job's result: done, failed, timeout, dependency, canceled, …
+	Job string
+	UnitState
+	// Result is the service's own Result: success, exit-code, signal, timeout, …
+	Result string
+	// ExitStatus is ExecMainStatus, where Result speaks of an exit or a signal.
+	ExitStatus int
+	// ConditionFailed says that systemd skipped the start for a Condition…=.
+	ConditionFailed bool
+}
+
+// Store is the data directory.
+type Store interface {
+	// Marker returns the marker that the last run left, nil without one. One
+	// that cannot be read is Garbled, and so still says that a run was under way.
+	Marker() *Marker
+	WriteMarker(Identity) error
+	RemoveMarker() error
+	// Snapshot returns the last good snapshot. ErrLost: there was one and no
+	// generation of it can be read. ErrNone: there never was one.
+	Snapshot() (Snapshot, error)
+	SaveSnapshot(Snapshot) error
+	// UserStopped returns the names that are never started automatically.
+	// ErrLost: there is a list and no generation of it can be read.
+	UserStopped() ([]string, error)
+	SaveUserStopped([]string) error
+}
+
+// Errors of Store.
+var (
+	ErrLost = errors.New("no readable generation is left")
+	ErrNone = errors.New("there is none yet")
+)
+
+// Notifier tells the service manager how we fare (sd_notify(3)).
+type Notifier interface {
+	Ready(status string)
+	Status(status string)
+	// Extend asks for at least d more before start-up counts as timed out.
+	Extend(d time.Duration)
+	Stopping(status string)
+}

@@ -1,0 +1,137 @@
+// Package state keeps the data directory: marker, snapshot and user-stopped
+// list. It is the one place that writes there, and every write survives a power
+// failure at any moment: either the old content is there afterwards or the new.
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// The files of the data directory. The first three have the names and shapes
+// of the module that came before, so that a node upgrades in place.
+const (
+	markerFile      = "archipelago.pid"
+	snapshotFile    = "running-containers.json"
+	userStoppedFile = "user-stopped.json"
+)
+
+// Dir is a data directory that this process holds alone. It implements
+// recover.Store.
+type Dir struct {
+	path string
+	fd   *os.File // of the directory; its lock says that we live
+	held bool     // by another live instance instead of us
+	tell func(text, file string, err error)
+
+	mu   sync.Mutex
+	told map[string]string // file -> the damage last reported of it
+}
+
+// Open takes hold of the data directory at path, creating it if need be. Where
+// another live process holds it, it is still opened, for Marker to say so.
+// report is told of damage that was worked around.
+//
+// The hold is a flock(2) on the directory itself: the kernel drops it when the
+// process dies, however it dies, so it is never stale and needs no PID.
+func Open(path string, report func(text, file string, err error)) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot create the data directory: %w", err)
+	}
+	fd, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the data directory: %w", err)
+	}
+	d := &Dir{path: path, fd: fd, tell: report, told: map[string]string{}}
+	switch err := unix.Flock(int(fd.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		d.held = true
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("cannot lock the data directory %s: %w", path, err), fd.Close())
+	}
+	d.sweep()
+	return d, nil
+}
+
+// log reports damage of a file, once until it is well again or damaged in
+// another way.
+func (d *Dir) log(text, file string, err error) {
+	damage := fmt.Sprint(text, err)
+	d.mu.Lock()
+	known := d.told[file] == damage
+	d.told[file] = damage
+	d.mu.Unlock()
+	if !known {
+		d.tell(text, d.file(file), err)
+	}
+}
+
+// well takes note that a file is in order.
+func (d *Dir) well(file string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.told, file)
+}
+
+// Close lets go of the directory.
+func (d *Dir) Close() error { return d.fd.Close() }
+
+func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
+
+// sweep removes the temporary files of writes that a crash cut short.
+func (d *Dir) sweep() {
+	if d.held {
+		return
+	}
+	for _, name := range []string{markerFile, snapshotFile, userStoppedFile} {
+		left, _ := filepath.Glob(d.file("." + name + "*")) // the pattern is constant: no error
+		for _, path := range left {
+			_ = os.Remove(path) // tried again at the next start
+		}
+	}
+}
+
+// previous is where the last good generation of a file is kept.
+func previous(name string) string { return name + ".previous" }
+
+// maxFile bounds what is read of a file of the data directory.
+const maxFile = 16 << 20
+
+// read returns the content of a file, bounded.
+func (d *Dir) read(name string) ([]byte, error) {
+	path := d.file(name)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", path, info.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// setAside keeps a copy of damaged content under a name made from the file's
+// time, for a person to look at, and returns that name.
+func (d *Dir) setAside(name string, content []byte) string {
+	info, err := os.Stat(d.file(name))
+	if err != nil {
+		return ""
+	}
+	aside := fmt.Sprintf("%s.corrupt-%d", name, info.ModTime().Unix())
+	if _, err := os.Stat(d.file(aside)); err == nil {
+		return aside
+	}
+	if err := d.replace(aside, content); err != nil {
+		d.log("no copy of it can be kept", name, err)
+		return ""
+	}
+	return aside
+}

@@ -1,0 +1,78 @@
+package state
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"archy-recovery/internal/recover"
+)
+
+// Marker returns the marker that the last run left, nil without one.
+func (d *Dir) Marker() *recover.Marker {
+	content, err := d.read(markerFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if d.held { // the other instance has not written it yet
+			return &recover.Marker{Alive: true}
+		}
+		return nil
+	}
+	m := recover.Marker{Garbled: true}
+	if err == nil {
+		m = parseMarker(content)
+	}
+	if m.Garbled && !d.held {
+		d.log("the marker cannot be read; kept as "+d.setAside(markerFile, content), markerFile, err)
+	}
+	m.Alive = d.held
+	return &m
+}
+
+// parseMarker reads a marker: the PID in the first line, key=value lines after
+// it. The old module wrote the PID alone.
+func parseMarker(content []byte) recover.Marker {
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	lines.Scan()
+	pid, err := strconv.Atoi(strings.TrimSpace(lines.Text()))
+	if err != nil || pid <= 0 {
+		return recover.Marker{Garbled: true}
+	}
+	m := recover.Marker{Identity: recover.Identity{PID: pid}}
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), "=")
+		switch key {
+		case "boot_id":
+			m.BootID = value
+		case "soft_reboots":
+			m.SoftReboots, err = strconv.ParseUint(value, 10, 64)
+		case "start_time":
+			m.StartTime, err = strconv.ParseUint(value, 10, 64)
+		}
+		if err != nil {
+			return recover.Marker{Garbled: true}
+		}
+	}
+	m.Legacy = m.BootID == ""
+	return m
+}
+
+// WriteMarker puts our marker in place of whatever is there.
+func (d *Dir) WriteMarker(id recover.Identity) error {
+	text := fmt.Sprintf("%d\nboot_id=%s\nsoft_reboots=%d\nstart_time=%d\n",
+		id.PID, id.BootID, id.SoftReboots, id.StartTime)
+	return d.replace(markerFile, []byte(text))
+}
+
+// RemoveMarker says durably that the run ended in order. A marker that is gone
+// already is no error.
+func (d *Dir) RemoveMarker() error {
+	if err := os.Remove(d.file(markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.sync()
+}

@@ -1,0 +1,129 @@
+package units
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"archy-recovery/internal/recover"
+)
+
+// ContainerUnits lists the installed service units whose ExecStart= runs or
+// starts a podman container: Quadlet's, podman-generate-systemd's and those
+// that people write. systemd is asked, not the files, since it has expanded
+// the specifiers and merged the drop-ins. Units that vendors ship in /usr are
+// not looked at.
+func (m *Manager) ContainerUnits(ctx context.Context) ([]recover.ContainerUnit, error) {
+	names, err := m.installed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := m.listByNames(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	l, err := m.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []recover.ContainerUnit
+	for _, name := range names {
+		u, ok := listed[name]
+		if !ok || u.Load != "loaded" || u.Name != name { // an alias is found under its own name
+			continue
+		}
+		v, err := l.get(ctx, u.Path, serviceIfc, "ExecStart")
+		if err != nil {
+			if ctx.Err() != nil || !l.alive() {
+				return nil, l.explain(err)
+			}
+			continue // unloaded meanwhile
+		}
+		var commands []execCommand
+		if v.Store(&commands) != nil {
+			continue
+		}
+		for _, c := range commands {
+			if container, ok := containerOf(c.Argv); ok {
+				found = append(found, recover.ContainerUnit{Unit: name, Container: container})
+			}
+		}
+	}
+	return found, nil
+}
+
+// execCommand is the (sasbttttuii) of Service.ExecStart.
+type execCommand struct {
+	Path                      string
+	Argv                      []string
+	IgnoreFailure             bool
+	Started, StartedMonotonic uint64
+	Exited, ExitedMonotonic   uint64
+	PID                       uint32
+	Code, Status              int32
+}
+
+// installed lists the service units outside of /usr that can be started:
+// neither templates nor masked, nor written by Install.
+func (m *Manager) installed(ctx context.Context) ([]string, error) {
+	l, err := m.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var files []struct{ Path, State string }
+	err = l.call(ctx, managerPath, managerIfc+".ListUnitFilesByPatterns", []string{}, []string{"*.service"}).Store(&files)
+	if err != nil {
+		return nil, l.explain(err)
+	}
+	var names []string
+	for _, f := range files {
+		name := path.Base(f.Path)
+		switch {
+		case strings.HasPrefix(f.Path, "/usr/"), strings.HasPrefix(f.Path, "/lib/"):
+		case strings.HasPrefix(f.State, "masked"), f.State == "alias", f.State == "bad":
+		case strings.Contains(name, "@."):
+		case m.wrote(f.Path):
+		default:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// containerOf reads which container a command line of podman runs or starts.
+func containerOf(argv []string) (recover.Container, bool) {
+	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
+		return recover.Container{}, false
+	}
+	args := argv[1:]
+	if args[0] == "container" {
+		args = args[1:]
+	}
+	var c recover.Container
+	switch args[0] {
+	case "run":
+		for i, arg := range args {
+			flag, value, joined := strings.Cut(arg, "=")
+			if !joined && i+1 < len(args) {
+				value = args[i+1]
+			}
+			switch flag {
+			case "--name":
+				c.Name = value
+			case "--label", "-l":
+				if text, ok := strings.CutPrefix(value, recover.TierLabel+"="); ok {
+					if tier, err := recover.ParseTier(text); err == nil {
+						c.Tier = &tier
+					}
+				}
+			}
+		}
+	case "start":
+		// The name is the last word; podman would start several, but then the
+		// unit is no container's.
+		c.Name = args[len(args)-1]
+	}
+	return c, recover.CheckName(c.Name) == nil
+}

@@ -1,0 +1,187 @@
+package units
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// A link is one connection to the manager's bus, and the ends of the jobs that
+// are heard over it.
+type link struct {
+	conn *dbus.Conn
+
+	mu sync.Mutex
+	// waiting maps a job to those who wait for its end: two starts of one unit
+	// share a job.
+	waiting map[dbus.ObjectPath][]chan string
+	// calls counts the StartUnit calls whose reply is still out. While there
+	// are any, early keeps the job ends that nobody waits for yet: JobRemoved
+	// can come before the reply that names the job.
+	calls int
+	early map[dbus.ObjectPath]string
+}
+
+// dial connects and subscribes to JobRemoved. ctx bounds the dialling, not the
+// connection.
+func dial(ctx context.Context, address string) (*link, error) {
+	type dialled struct {
+		l   *link
+		err error
+	}
+	// godbus ties the context of a connect call to the connection's life, and
+	// authentication has no bound at all; so the wait is bounded here.
+	done := make(chan dialled, 1)
+	go func() {
+		l, err := connectTo(address)
+		done <- dialled{l, err}
+	}()
+	select {
+	case d := <-done:
+		return d.l, d.err
+	case <-ctx.Done():
+		go func() {
+			if d := <-done; d.l != nil {
+				d.l.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+func connectTo(address string) (*link, error) {
+	// Sequential: with godbus's default handler signals can overtake each other.
+	conn, err := dbus.Dial(address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	if err != nil {
+		return nil, err
+	}
+	l := &link{conn: conn, waiting: map[dbus.ObjectPath][]chan string{}, early: map[dbus.ObjectPath]string{}}
+	signals := make(chan *dbus.Signal, 64)
+	conn.Signal(signals)
+	go l.listen(signals)
+	if err = conn.Auth(nil); err == nil {
+		err = conn.Hello()
+	}
+	if err == nil {
+		err = conn.AddMatchSignal(
+			dbus.WithMatchSender(systemd),
+			dbus.WithMatchInterface(managerIfc),
+			dbus.WithMatchMember("JobRemoved"))
+	}
+	if err == nil {
+		// Without it systemd sends signals only for one's own jobs; a start of
+		// ours that merges with another's job would never be heard to end.
+		err = conn.Object(systemd, managerPath).Call(managerIfc+".Subscribe", 0).Err
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *link) alive() bool { return l.conn.Context().Err() == nil }
+
+// listen hands job ends to those who wait for them. It ends with the
+// connection, which closes the channel.
+func (l *link) listen(signals <-chan *dbus.Signal) {
+	for sig := range signals {
+		if sig.Name != managerIfc+".JobRemoved" {
+			continue
+		}
+		var (
+			id           uint32
+			job          dbus.ObjectPath
+			unit, result string
+		)
+		if dbus.Store(sig.Body, &id, &job, &unit, &result) != nil {
+			continue // not systemd's JobRemoved
+		}
+		l.mu.Lock()
+		for _, waiter := range l.waiting[job] {
+			waiter <- result // buffered, and sent to once
+		}
+		delete(l.waiting, job)
+		if l.calls > 0 {
+			l.early[job] = result
+		}
+		l.mu.Unlock()
+	}
+}
+
+// begin announces a call whose reply will name a job.
+func (l *link) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls++
+}
+
+// expect ends what begin began. Where job is not empty, its end arrives in the
+// channel; forget lets go of it.
+func (l *link) expect(job dbus.ObjectPath) (end <-chan string, forget func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls--
+	c := make(chan string, 1)
+	if result, ok := l.early[job]; ok {
+		c <- result
+	} else if job != "" {
+		l.waiting[job] = append(l.waiting[job], c)
+	}
+	if l.calls == 0 {
+		clear(l.early)
+	}
+	return c, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		left := slices.DeleteFunc(l.waiting[job], func(other chan string) bool { return other == c })
+		if l.waiting[job] = left; len(left) == 0 {
+			delete(l.waiting, job)
+		}
+	}
+}
+
+func (l *link) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
+	return l.conn.Object(systemd, path).CallWithContext(ctx, method, 0, args...)
+}
+
+func (l *link) get(ctx context.Context, path dbus.ObjectPath, iface, name string) (dbus.Variant, error) {
+	var v dbus.Variant
+	err := l.call(ctx, path, "org.freedesktop.DBus.Properties.Get", iface, name).Store(&v)
+	return v, err
+}
+
+func (l *link) getString(ctx context.Context, path dbus.ObjectPath, iface, name string) (string, error) {
+	v, err := l.get(ctx, path, iface, name)
+	if err != nil {
+		return "", err
+	}
+	text, ok := v.Value().(string)
+	if !ok {
+		return "", fmt.Errorf("%s is a %s, not a string", name, v.Signature())
+	}
+	return text, nil
+}
+
+// explain turns an error of a call into one that policy knows.
+func (l *link) explain(err error) error {
+	var answer dbus.Error
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &answer):
+		if answer.Name == systemd+".TransactionIsDestructive" {
+			return fmt.Errorf("%w: %w", recover.ErrGoingDown, err)
+		}
+		return err
+	case !l.alive():
+		return fmt.Errorf("%w: %w", recover.ErrNoBus, err)
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// orderCheckAfter is how long a job may be out before it is asked what it
+// waits for. Most jobs are done by then, and cost no further call.
+const orderCheckAfter = 500 * time.Millisecond
+
+// Start starts unit and waits until its job has ended, for as long as ctx
+// allows; then it reads what the unit says of itself, since a job that is
+// "done" may also be one whose condition was not met.
+//
+// A job that is still out when ctx ends is left alone: a container that is
+// slow to become ready is not killed for it, and a later Start joins it.
+func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, error) {
+	if err := checkUnit(unit); err != nil {
+		return recover.Outcome{}, err
+	}
+	l, err := m.connect(ctx)
+	if err != nil {
+		return recover.Outcome{}, err
+	}
+	l.begin()
+	var job dbus.ObjectPath
+	err = l.call(ctx, managerPath, managerIfc+".StartUnit", unit, "replace").Store(&job)
+	end, forget := l.expect(job)
+	if err != nil {
+		return recover.Outcome{}, fmt.Errorf("cannot start %s: %w", unit, l.explain(err))
+	}
+	defer forget()
+
+	check := time.NewTimer(orderCheckAfter)
+	defer check.Stop()
+	for {
+		select {
+		case result := <-end:
+			return m.outcome(ctx, l, unit, result)
+		case <-check.C:
+			if m.waitsForUs(ctx, l, job) {
+				return recover.Outcome{}, recover.ErrOrderedAfterUs
+			}
+		case <-l.conn.Context().Done():
+			return recover.Outcome{}, fmt.Errorf("%w: it was lost while %s was being started", recover.ErrNoBus, unit)
+		case <-ctx.Done():
+			return recover.Outcome{}, ctx.Err()
+		}
+	}
+}
+
+// outcome reads the unit after its job has ended.
+func (m *Manager) outcome(ctx context.Context, l *link, unit, result string) (recover.Outcome, error) {
+	o := recover.Outcome{Job: result}
+	listed, err := m.listByNames(ctx, []string{unit})
+	if err != nil {
+		return o, err
+	}
+	u := listed[unit]
+	o.UnitState = recover.UnitState{Loaded: u.Load == "loaded", Active: u.Active, Sub: u.Sub}
+	if o.Active == "active" {
+		return o, nil
+	}
+	// Why not? What cannot be read stays empty: the state above says enough.
+	o.Result, _ = l.getString(ctx, u.Path, serviceIfc, "Result")
+	if v, err := l.get(ctx, u.Path, serviceIfc, "ExecMainStatus"); err == nil {
+		status, _ := v.Value().(int32)
+		o.ExitStatus = int(status)
+	}
+	if result == "done" && o.Active == "inactive" {
+		// ConditionTimestamp is set whenever conditions were checked.
+		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {
+			met, ok := v.Value().(bool)
+			o.ConditionFailed = ok && !met
+		}
+	}
+	return o, nil
+}
+
+// waitsForUs reports whether job, directly or through other jobs, waits for
+// our own start job, which ends only after we say READY=1. (Job.GetAfter)
+func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) bool {
+	if m.ownUnit == "" {
+		return false
+	}
+	type listedJob struct {
+		ID          uint32
+		Unit, Type  string
+		State       string
+		Job, UnitAt dbus.ObjectPath
+	}
+	seen := map[dbus.ObjectPath]bool{job: true}
+	for todo := []dbus.ObjectPath{job}; len(todo) > 0; todo = todo[1:] {
+		var after []listedJob
+		if err := l.call(ctx, todo[0], jobIfc+".GetAfter").Store(&after); err != nil {
+			continue // the job has ended meanwhile
+		}
+		for _, other := range after {
+			if other.Unit == m.ownUnit {
+				return true
+			}
+			if !seen[other.Job] {
+				seen[other.Job] = true
+				todo = append(todo, other.Job)
+			}
+		}
+	}
+	return false
+}
+
+// checkUnit keeps what is no unit name from reaching systemd (systemd.unit(5),
+// "Unit files consist of a prefix and a suffix").
+func checkUnit(unit string) error {
+	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:_.\\@-"
+	prefix, ok := strings.CutSuffix(unit, ".service")
+	if !ok {
+		prefix, ok = strings.CutSuffix(unit, ".socket")
+	}
+	if !ok || prefix == "" || len(unit) > 255 || strings.ContainsFunc(prefix, func(r rune) bool { return !strings.ContainsRune(allowed, r) }) {
+		return fmt.Errorf("%q is not the name of a service or socket unit", unit)
+	}
+	return nil
+}
