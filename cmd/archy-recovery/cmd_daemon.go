@@ -120,6 +120,9 @@ func dataDirectory(c config.Config, i instance) string {
 	return i.dataDirectory()
 }
 
+// bootIDVariable is how the service unit hands over its %b.
+const bootIDVariable = "ARCHY_RECOVERY_BOOT_ID"
+
 // identify asks the system manager, also for a user's instance: soft-reboots
 // are the host's.
 func identify(ctx context.Context, log *slog.Logger) (recover.Identity, error) {
@@ -129,7 +132,7 @@ func identify(ctx context.Context, log *slog.Logger) (recover.Identity, error) {
 	if err != nil {
 		log.Warn("soft-reboots cannot be told from service crashes", "error", err)
 	}
-	return state.Here(softReboots)
+	return state.Here(os.Getenv(bootIDVariable), softReboots)
 }
 
 // wakePodman starts podman.socket in the manager that runs the containers.

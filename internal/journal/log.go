@@ -23,7 +23,7 @@ func NewLogger(level slog.Leveler) *slog.Logger {
 		return slog.New(NewHandler(level, journal.Send))
 	}
 	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
-	return slog.New(tint.NewHandler(os.Stderr, &tint.Options{
+	return slog.New(tint.NewTextHandler(os.Stderr, &tint.Options{
 		Level:      level,
 		TimeFormat: "15:04:05.000",
 		NoColor:    err != nil || os.Getenv("NO_COLOR") != "",

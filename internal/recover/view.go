@@ -3,6 +3,7 @@ package recover
 import (
 	"context"
 	"slices"
+	"sync"
 )
 
 // A View is the host as recovery found it: what podman lists and which units
@@ -20,14 +21,17 @@ type View struct {
 // goes on with the half that answered.
 func Look(ctx context.Context, podman Podman, systemd Systemd) View {
 	var v View
-	var list []Sighting
-	if list, v.PodmanErr = podman.List(ctx); v.PodmanErr == nil {
+	var both sync.WaitGroup // side by side: podman may have to be started first
+	both.Go(func() { v.units, v.SystemdErr = systemd.ContainerUnits(ctx) })
+	both.Go(func() {
+		var list []Sighting
+		list, v.PodmanErr = podman.List(ctx)
 		v.sightings = make(map[string]Sighting, len(list))
 		for _, s := range list {
 			v.sightings[s.Name] = s
 		}
-	}
-	v.units, v.SystemdErr = systemd.ContainerUnits(ctx)
+	})
+	both.Wait()
 	return v
 }
 

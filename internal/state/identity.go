@@ -10,12 +10,21 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// Here is who this process is: boot ID (random(4)) and start time
-// (proc_pid_stat(5)), with the count of soft-reboots that systemd gave.
-func Here(softReboots uint64) (recover.Identity, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return recover.Identity{}, fmt.Errorf("cannot read the boot ID: %w", err)
+// Here is who this process is: the boot, with the count of soft-reboots that
+// systemd gave, the PID and the start time (proc_pid_stat(5)).
+//
+// bootID is what the service manager calls this boot (%b of systemd.unit(5)),
+// or "" to ask the kernel (random(4)). The manager's word goes first: the
+// journal uses the same, and where the whole system runs in a container, a unit
+// with a /proc of its own sees the boot ID of the host below.
+func Here(bootID string, softReboots uint64) (recover.Identity, error) {
+	if bootID == "" {
+		kernel, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		if err != nil {
+			return recover.Identity{}, fmt.Errorf("cannot read the boot ID: %w", err)
+		}
+		// without dashes, as systemd and the journal write it
+		bootID = strings.ReplaceAll(strings.TrimSpace(string(kernel)), "-", "")
 	}
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
@@ -25,13 +34,7 @@ func Here(softReboots uint64) (recover.Identity, error) {
 	if err != nil {
 		return recover.Identity{}, err
 	}
-	return recover.Identity{
-		// without dashes, as systemd and the journal write it
-		BootID:      strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", ""),
-		SoftReboots: softReboots,
-		PID:         os.Getpid(),
-		StartTime:   start,
-	}, nil
+	return recover.Identity{BootID: bootID, SoftReboots: softReboots, PID: os.Getpid(), StartTime: start}, nil
 }
 
 // startTime is field 22 of a stat line. Field 2, the command's name in

@@ -1,0 +1,242 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// host is a make-believe host: podman, systemd and the data directory, with a
+// history of all that was asked of it. Under synctest its time is the bubble's.
+type host struct {
+	t *testing.T
+
+	mu        sync.Mutex
+	history   []string
+	sightings map[string]Sighting
+	podmanErr error
+	units     map[string]ContainerUnit
+	states    map[string]UnitState
+	busErr    error
+	down      bool
+	// start says what each attempt of a unit does; ready at once without one.
+	start map[string]func(ctx context.Context, attempt int) (Outcome, error)
+	tries map[string]int
+
+	marker         *Marker
+	snapshot       *Snapshot
+	snapshotErr    error
+	userStopped    []string
+	userStoppedErr error
+	writeErr       error
+}
+
+func newHost(t *testing.T) *host {
+	return &host{t: t,
+		sightings: map[string]Sighting{},
+		units:     map[string]ContainerUnit{},
+		states:    map[string]UnitState{},
+		start:     map[string]func(context.Context, int) (Outcome, error){},
+		tries:     map[string]int{},
+	}
+}
+
+func (h *host) say(format string, args ...any) {
+	h.history = append(h.history, fmt.Sprintf(format, args...))
+}
+
+// quadlet adds a Quadlet container that the power cut took out of podman.
+func (h *host) quadlet(name string) *host {
+	unit := name + ".service"
+	h.units[unit] = ContainerUnit{Unit: unit, Container: Container{Name: name}}
+	h.states[unit] = UnitState{Loaded: true, Active: "inactive"}
+	return h
+}
+
+// plain adds a container without a unit.
+func (h *host) plain(name, state string) *host {
+	h.sightings[name] = Sighting{Container: Container{Name: name}, State: state}
+	return h
+}
+
+func (h *host) ran(names ...string) *host {
+	s := Snapshot{}
+	for _, name := range names {
+		s.Containers = append(s.Containers, Container{Name: name})
+	}
+	h.snapshot = &s
+	return h
+}
+
+func (h *host) List(context.Context) ([]Sighting, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.sightings)), h.podmanErr
+}
+
+func (h *host) GenerateUnit(_ context.Context, name string) (string, string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("generate %s", name)
+	return "container-" + name + ".service", "text", h.podmanErr
+}
+
+func (h *host) States(_ context.Context, units []string) (map[string]UnitState, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.states), h.busErr
+}
+
+func (h *host) ContainerUnits(context.Context) ([]ContainerUnit, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.units)), h.busErr
+}
+
+func (h *host) Install(_ context.Context, units map[string]string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("install %s", strings.Join(slices.Sorted(maps.Keys(units)), " "))
+	for unit := range units {
+		h.states[unit] = UnitState{Loaded: true, Active: "inactive"}
+	}
+	return nil
+}
+
+func (h *host) Start(ctx context.Context, unit string) (Outcome, error) {
+	h.mu.Lock()
+	h.tries[unit]++
+	attempt, behave := h.tries[unit], h.start[unit]
+	h.say("start %s", unit)
+	h.mu.Unlock()
+	o, err := up, error(nil)
+	if behave != nil {
+		o, err = behave(ctx, attempt)
+	}
+	if o.Active == "active" {
+		h.mu.Lock()
+		h.states[unit] = o.UnitState
+		name := strings.TrimSuffix(strings.TrimPrefix(unit, "container-"), ".service")
+		h.sightings[name] = Sighting{Container: Container{Name: name}, State: "running"}
+		h.mu.Unlock()
+	}
+	return o, err
+}
+
+func (h *host) GoingDown(context.Context) (bool, error) { return h.down, nil }
+
+func (h *host) Marker() *Marker { return h.marker }
+
+func (h *host) WriteMarker(id Identity) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("mark")
+	if h.writeErr == nil {
+		h.marker = &Marker{Identity: id}
+	}
+	return h.writeErr
+}
+
+func (h *host) RemoveMarker() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("unmark")
+	h.marker = nil
+	return nil
+}
+
+func (h *host) Snapshot() (Snapshot, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.snapshotErr != nil {
+		return Snapshot{}, h.snapshotErr
+	}
+	if h.snapshot == nil {
+		return Snapshot{}, ErrNone
+	}
+	return *h.snapshot, nil
+}
+
+func (h *host) SaveSnapshot(s Snapshot) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("save %s", strings.Join(names(s.Containers), " "))
+	if h.writeErr == nil {
+		h.snapshot, h.snapshotErr = &s, nil
+	}
+	return h.writeErr
+}
+
+func (h *host) UserStopped() ([]string, error) { return h.userStopped, h.userStoppedErr }
+
+func (h *host) SaveUserStopped(names []string) error {
+	h.userStopped = names
+	return h.writeErr
+}
+
+func (h *host) Ready(status string)    { h.mu.Lock(); defer h.mu.Unlock(); h.say("READY %s", status) }
+func (h *host) Status(string)          {}
+func (h *host) Extend(time.Duration)   {}
+func (h *host) Stopping(status string) { h.mu.Lock(); defer h.mu.Unlock(); h.say("STOPPING") }
+
+func (h *host) service(p Policy) *Service {
+	return NewService(World{h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p, here)
+}
+
+var here = Identity{BootID: "b2", PID: 50, StartTime: 900}
+
+// crashed is the marker of a run in an earlier boot.
+var crashed = &Marker{Identity: Identity{BootID: "b1", PID: 40, StartTime: 800}}
+
+var (
+	up     = Outcome{Job: "done", UnitState: UnitState{Loaded: true, Active: "active", Sub: "running"}, Result: "success"}
+	failed = Outcome{Job: "failed", UnitState: UnitState{Loaded: true, Active: "failed", Sub: "failed"}, Result: "exit-code", ExitStatus: 1}
+)
+
+// upAfter is up after d.
+func upAfter(d time.Duration) func(context.Context, int) (Outcome, error) {
+	return func(ctx context.Context, _ int) (Outcome, error) {
+		select {
+		case <-time.After(d):
+			return up, nil
+		case <-ctx.Done():
+			return Outcome{}, ctx.Err()
+		}
+	}
+}
+
+func hangs(ctx context.Context, _ int) (Outcome, error) {
+	<-ctx.Done()
+	return Outcome{}, ctx.Err()
+}
+
+func fails(context.Context, int) (Outcome, error) { return failed, nil }
+
+// worksAt works from the n-th attempt on.
+func worksAt(n int) func(context.Context, int) (Outcome, error) {
+	return func(_ context.Context, attempt int) (Outcome, error) {
+		if attempt < n {
+			return failed, nil
+		}
+		return up, nil
+	}
+}
+
+func names(cs []Container) []string {
+	var ns []string
+	for _, c := range cs {
+		ns = append(ns, c.Name)
+	}
+	slices.Sort(ns)
+	return ns
+}
+
+var errBroken = errors.New("broken")

@@ -1,0 +1,230 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// rows makes rows from words "name:tier".
+func rows(words string) []Row {
+	var rs []Row
+	for _, w := range strings.Fields(words) {
+		name, tier, _ := strings.Cut(w, ":")
+		n, err := ParseTier(tier)
+		if err != nil {
+			panic(err)
+		}
+		rs = append(rs, Row{Name: name, Unit: name + ".service", Tier: n, State: RowQueued})
+	}
+	return rs
+}
+
+// play runs rows against h and returns the whole history, each event with the
+// seconds since the start.
+func play(t *testing.T, ctx context.Context, h *host, p Policy, rs []Row) (history []string, err error) {
+	t.Helper()
+	began := time.Now()
+	tell := func(e Event) {
+		line := fmt.Sprintf("%5.1f %s", time.Since(began).Seconds(), e.Kind)
+		if e.Row.Name == "" {
+			line += fmt.Sprintf(" %d", e.Tier)
+		} else {
+			line += fmt.Sprintf(" %s %d", e.Row.Name, e.Row.Attempts)
+		}
+		history = append(history, line)
+	}
+	err = NewRun(rs, p, func(ctx context.Context, row Row) (Outcome, error) { return h.Start(ctx, row.Unit) }, tell).Do(ctx)
+	return history, err
+}
+
+func TestRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		rows     string
+		behave   map[string]func(context.Context, int) (Outcome, error)
+		parallel int
+		want     []string
+	}{
+		"the next tier waits until each member of the last is up": {
+			rows:   "db:0 cache:0 app:2",
+			behave: map[string]func(context.Context, int) (Outcome, error){"db": upAfter(3 * time.Second), "cache": upAfter(time.Second)},
+			want: []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 starting cache 1",
+				"  1.0 up cache 1", "  3.0 up db 1", "  3.0 tier-settled 0",
+				"  3.0 tier-started 2", "  3.0 starting app 1", "  3.0 up app 1", "  3.0 tier-settled 2",
+			},
+		},
+		"a retry goes on beside later tiers": {
+			rows:   "db:0 app:1",
+			behave: map[string]func(context.Context, int) (Outcome, error){"db": worksAt(2)},
+			want: []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 attempt-failed db 1", "  0.0 tier-settled 0",
+				"  0.0 tier-started 1", "  0.0 starting app 1", "  0.0 up app 1", "  0.0 tier-settled 1",
+				" 10.0 starting db 2", " 10.0 up db 2",
+			},
+		},
+		"a container that hangs holds up the next tier for the tier's deadline only, and fails in the end": {
+			rows:   "db:0 app:1",
+			behave: map[string]func(context.Context, int) (Outcome, error){"db": hangs},
+			want: []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", " 60.0 tier-late 0",
+				" 60.0 tier-started 1", " 60.0 starting app 1", " 60.0 up app 1", " 60.0 tier-settled 1",
+				"120.0 attempt-failed db 1", "130.0 starting db 2", "310.0 gave-up db 2",
+			},
+		},
+		"at most so many side by side, and one that ends lets the next begin at once": {
+			rows:     "a:0 b:0 c:0",
+			parallel: 2,
+			behave: map[string]func(context.Context, int) (Outcome, error){
+				"a": upAfter(2 * time.Second), "b": upAfter(time.Second), "c": upAfter(time.Second)},
+			want: []string{
+				"  0.0 tier-started 0", "  0.0 starting a 1", "  0.0 starting b 1",
+				"  1.0 up b 1", "  1.0 starting c 1", "  2.0 up a 1", "  2.0 up c 1", "  2.0 tier-settled 0",
+			},
+		},
+		"hung ones give their places to others after a tier's deadline": {
+			rows:     "h1:0 h2:0 ok:0 late:1",
+			parallel: 2,
+			behave: map[string]func(context.Context, int) (Outcome, error){
+				"h1": hangs, "h2": hangs, "ok": upAfter(time.Second), "late": upAfter(2 * time.Second)},
+			want: []string{
+				"  0.0 tier-started 0", "  0.0 starting h1 1", "  0.0 starting h2 1",
+				" 60.0 tier-late 0", " 60.0 tier-started 1", " 60.0 starting ok 1", " 60.0 starting late 1",
+				" 61.0 up ok 1", " 62.0 up late 1", " 62.0 tier-settled 1",
+				"120.0 attempt-failed h1 1", "120.0 attempt-failed h2 1",
+				"130.0 starting h1 2", "130.0 starting h2 2", "310.0 gave-up h1 2", "310.0 gave-up h2 2",
+			},
+		},
+		"nothing to start ends at once": {rows: "", want: nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(t)
+				for name, f := range c.behave {
+					h.start[name+".service"] = f
+				}
+				p := DefaultPolicy()
+				if c.parallel > 0 {
+					p.MaxParallel = c.parallel
+				}
+				got, err := play(t, t.Context(), h, p, rows(c.rows))
+				if err != nil {
+					t.Fatal(err)
+				}
+				// What happens at one moment in one tier has no order.
+				if diff := cmp.Diff(sortMoments(c.want), sortMoments(got)); diff != "" {
+					t.Errorf("history (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// sortMoments sorts neighbours that say the same of different containers at
+// the same moment.
+func sortMoments(history []string) []string {
+	sorted := append([]string(nil), history...)
+	key := func(line string) (moment, kind, who string) {
+		f := strings.Fields(line)
+		return f[0], f[1], f[2]
+	}
+	for range sorted {
+		for i := 1; i < len(sorted); i++ {
+			m1, k1, w1 := key(sorted[i-1])
+			m2, k2, w2 := key(sorted[i])
+			if m1 == m2 && k1 == k2 && w2 < w1 {
+				sorted[i-1], sorted[i] = sorted[i], sorted[i-1]
+			}
+		}
+	}
+	return sorted
+}
+
+func TestRunEndsAtItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.start["a.service"] = hangs
+		p := DefaultPolicy()
+		p.Deadline = 90 * time.Second
+		began := time.Now()
+		history, err := play(t, t.Context(), h, p, rows("a:0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != p.Deadline {
+			t.Errorf("ended after %s, want %s", took, p.Deadline)
+		}
+		if last := history[len(history)-1]; last != " 90.0 gave-up a 1" {
+			t.Errorf("last event is %q", last)
+		}
+	})
+}
+
+func TestRunStopsQuietlyWhenTheHostGoesDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.start["a.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrGoingDown }
+		history, err := play(t, t.Context(), h, DefaultPolicy(), rows("a:0 b:1"))
+		if !errors.Is(err, ErrGoingDown) {
+			t.Errorf("Do returns %v, want ErrGoingDown", err)
+		}
+		for _, line := range history {
+			if strings.Contains(line, "gave-up") || strings.Contains(line, "failed") || strings.Contains(line, " b ") {
+				t.Errorf("unexpected event %q", line)
+			}
+		}
+	})
+}
+
+func TestRunStopsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.start["a.service"] = hangs
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := play(t, ctx, h, DefaultPolicy(), rows("a:0"))
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
+			t.Errorf("Do returns %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+func TestJudgeAttempt(t *testing.T) {
+	outcome := func(job, active, result string) Outcome {
+		return Outcome{Job: job, UnitState: UnitState{Loaded: true, Active: active}, Result: result}
+	}
+	unmet := outcome("done", "inactive", "success")
+	unmet.ConditionFailed = true
+	for name, c := range map[string]struct {
+		outcome Outcome
+		err     error
+		want    RowState
+	}{
+		"active is up": {outcome: up, want: RowUp},
+		"active is up whatever became of the job":        {outcome: outcome("canceled", "active", "success"), want: RowUp},
+		"a failed job is a failure":                      {outcome: failed, want: RowFailed},
+		"waiting for its automatic restart is not up":    {outcome: outcome("failed", "activating", "exit-code"), want: RowFailed},
+		"done with an unmet condition is skipped":        {outcome: unmet, want: RowSkipped},
+		"done and inactive is no success":                {outcome: outcome("done", "inactive", "success"), want: RowFailed},
+		"a failed dependency is a failure":               {outcome: outcome("dependency", "inactive", "success"), want: RowFailed},
+		"ordered after us is left to systemd":            {err: ErrOrderedAfterUs, want: RowDeferred},
+		"a bus that is gone is a failure, to be retried": {err: ErrNoBus, want: RowFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state, _, reason := judgeAttempt(c.outcome, c.err)
+			if state != c.want {
+				t.Errorf("state %s, want %s", state, c.want)
+			}
+			if state != RowUp && reason == "" {
+				t.Error("no reason given")
+			}
+		})
+	}
+}
