@@ -1,0 +1,217 @@
+package config
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func tree(files map[string]string) fstest.MapFS {
+	t := fstest.MapFS{}
+	for name, text := range files {
+		if target, ok := strings.CutPrefix(text, "-> "); ok {
+			t[name] = &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777}
+			continue
+		}
+		t[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return t
+}
+
+func TestLoad(t *testing.T) {
+	for name, c := range map[string]struct {
+		files    map[string]string
+		instance string
+		want     func(*Config)
+		problems []string
+	}{
+		"nothing anywhere is the default": {want: func(*Config) {}},
+		"the main file of the strongest directory counts alone": {
+			files: map[string]string{
+				"etc/archy-recovery.conf":     "[Recovery]\nMaxParallel=5\n",
+				"usr/lib/archy-recovery.conf": "[Recovery]\nMaxParallel=6\nDefaultTier=7\n",
+			},
+			want: func(c *Config) { c.Policy.MaxParallel = 5 },
+		},
+		"drop-ins apply by name, whatever their directory": {
+			files: map[string]string{
+				"etc/archy-recovery.conf.d/10-a.conf":     "[Recovery]\nMaxParallel=10\n",
+				"usr/lib/archy-recovery.conf.d/20-b.conf": "[Recovery]\nMaxParallel=20\n",
+			},
+			want: func(c *Config) { c.Policy.MaxParallel = 20 },
+		},
+		"a drop-in hides one of its name in a weaker directory": {
+			files: map[string]string{
+				"etc/archy-recovery.conf.d/10-a.conf":     "[Recovery]\nDefaultTier=1\n",
+				"usr/lib/archy-recovery.conf.d/10-a.conf": "[Recovery]\nMaxParallel=20\n",
+			},
+			want: func(c *Config) { c.Policy.DefaultTier = 1 },
+		},
+		"a link to /dev/null masks a drop-in": {
+			files: map[string]string{
+				"etc/archy-recovery.conf.d/10-a.conf":     "-> /dev/null",
+				"usr/lib/archy-recovery.conf.d/10-a.conf": "[Recovery]\nMaxParallel=20\n",
+			},
+			want: func(*Config) {},
+		},
+		"files of the instance go last, and only for it": {
+			instance: "1000",
+			files: map[string]string{
+				"etc/archy-recovery.conf.d/90-z.conf":          "[Recovery]\nDataDirectory=/srv/a\n",
+				"etc/archy-recovery@1000.conf":                 "[Recovery]\nDataDirectory=/srv/b\n",
+				"etc/archy-recovery@1000.conf.d/10-archy.conf": "[Recovery]\nCleanBoot=restore\n",
+				"etc/archy-recovery@1001.conf":                 "[Recovery]\nDataDirectory=/srv/c\n",
+			},
+			want: func(c *Config) {
+				c.DataDirectory = "/srv/b"
+				c.Policy.CleanBoot = recover.CleanBootRestore
+			},
+		},
+		"lists grow, and an empty assignment resets them": {
+			files: map[string]string{"etc/archy-recovery.conf": `
+[Recovery]
+CleanBootList=gone
+CleanBootList=
+CleanBootList=a b
+CleanBootList=c
+[Tiers]
+Tier0 = *-db redis
+; a comment
+Tier0=x
+Tier4=web
+`},
+			want: func(c *Config) {
+				c.Policy.CleanBootList = recover.Patterns{"a", "b", "c"}
+				c.Policy.Tiers[0] = recover.Patterns{"*-db", "redis", "x"}
+				c.Policy.Tiers[4] = recover.Patterns{"web"}
+			},
+		},
+		"time spans are systemd's": {
+			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nFirstAttemptSec=90\nSecondAttemptSec=2min 30s\nRetryPauseSec=500ms\nTierDeadlineSec=1.5min\nDeadlineSec=1h\n"},
+			want: func(c *Config) {
+				c.Policy.FirstAttempt = 90 * time.Second
+				c.Policy.SecondAttempt = 150 * time.Second
+				c.Policy.RetryPause = 500 * time.Millisecond
+				c.Policy.TierDeadline = 90 * time.Second
+				c.Policy.Deadline = time.Hour
+			},
+		},
+		"what is wrong is named with file and line, and the rest counts": {
+			files: map[string]string{"etc/archy-recovery.conf": `[Recovery]
+MaxParallel=none
+Colour=red
+CleanBoot=maybe
+DataDirectory=here
+FirstAttemptSec=infinity
+RetryPauseSec=-1
+just words
+DefaultTier=2
+[Tiers]
+Tier100=a
+Row1=b
+Tier1=[
+[Other]
+a=b
+`},
+			want: func(c *Config) { c.Policy.DefaultTier = 2 },
+			problems: []string{
+				"conf:2: MaxParallel", "conf:3: unknown key Colour", "conf:4: CleanBoot", "conf:5: DataDirectory", "conf:6: FirstAttemptSec",
+				"conf:7: RetryPauseSec", "conf:8:", "conf:11: Tier100", "conf:12: unknown key Row1", "conf:13: Tier1", "conf:14: unknown section [Other]",
+			},
+		},
+		"an assignment before any section is a problem": {
+			files:    map[string]string{"etc/archy-recovery.conf": "MaxParallel=3\n"},
+			want:     func(*Config) {},
+			problems: []string{"conf:1: MaxParallel"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := Default()
+			c.want(&want)
+			got, problems := Load(tree(c.files), c.instance)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+			if len(problems) != len(c.problems) {
+				t.Fatalf("problems %q, want %q", problems, c.problems)
+			}
+			for i, p := range problems {
+				if !strings.Contains(p.Error(), "/etc/archy-recovery.") || !strings.Contains(p.Error(), c.problems[i]) {
+					t.Errorf("problem %q does not say %q", p, c.problems[i])
+				}
+			}
+		})
+	}
+}
+
+// The shipped files have to be ones that we accept, and say what the design
+// says.
+func TestShippedFiles(t *testing.T) {
+	shipped := map[string]string{}
+	for from, to := range map[string]string{
+		"archy-recovery.conf":                 "etc/archy-recovery.conf",
+		"archy-recovery.conf.d/10-archy.conf": "usr/lib/archy-recovery.conf.d/10-archy.conf",
+	} {
+		text, err := os.ReadFile("../../packaging/systemd/" + from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shipped[to] = string(text)
+		if from == "archy-recovery.conf" { // also what is commented out has to be right
+			shipped["run/archy-recovery.conf.d/99.conf"] = uncomment(string(text))
+		}
+	}
+	c, problems := Load(tree(shipped), "")
+	if len(problems) > 0 {
+		t.Fatalf("problems: %q", problems)
+	}
+	for name, tier := range map[string]int{
+		"btcpay-db": 0, "immich_redis": 0, "bitcoin-knots": 1, "archy-bitcoin-knots": 1, "lnd": 2,
+		"mempool-api": 2, "filebrowser": 3, "mempool-web": 4, "indeedhub": 4, "archy-lnd-ui": 4,
+	} {
+		if got := c.Policy.TierOf(recover.Container{Name: name}); got != tier {
+			t.Errorf("%s is in tier %d, want %d", name, got, tier)
+		}
+	}
+	if !c.Policy.CleanBootList.Match("filebrowser") || !c.Policy.CleanBootList.Match("nostr-rs-relay") || c.Policy.CleanBootList.Match("lnd") {
+		t.Errorf("clean-boot list is %q", c.Policy.CleanBootList)
+	}
+}
+
+// uncomment keeps sections, and the assignments that stand in comments, such
+// as #Key=value.
+func uncomment(text string) string {
+	var keys []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "[") {
+			keys = append(keys, line)
+		}
+		if key, ok := strings.CutPrefix(line, "#"); ok && strings.Contains(key, "=") && !strings.HasPrefix(key, " ") {
+			keys = append(keys, key)
+		}
+	}
+	return strings.Join(keys, "")
+}
+
+func TestParseTimeSpan(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"90": 90 * time.Second, "2min": 2 * time.Minute, "1h 30s": time.Hour + 30*time.Second,
+		"1h30m": 90 * time.Minute, "250 ms": 250 * time.Millisecond, "0.5": 500 * time.Millisecond,
+	} {
+		if got, err := ParseTimeSpan(text); err != nil || got != want {
+			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "-5", "abc", "5 parsecs", "infinity", "1e9", "99999999999999999999d", "5s min"} {
+		if got, err := ParseTimeSpan(text); err == nil {
+			t.Errorf("%q is accepted as %s", text, got)
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// live runs a service on h until READY, or as long as it runs, then stops it
+// in order and returns the whole history.
+func live(t *testing.T, h *host, p Policy) (history []string, report Report, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := h.service(p)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		for {
+			st, changed := s.Status()
+			if st.State == Ready {
+				synctest.Wait() // the first snapshot is taken
+				report = st.Recovery
+				break
+			}
+			select {
+			case <-changed:
+				continue
+			case err = <-done:
+				stop()
+				history = h.history
+				return
+			}
+		}
+		h.mu.Lock()
+		h.say("stop")
+		h.mu.Unlock()
+		stop()
+		err = <-done
+		history = h.history
+	})
+	return history, report, err
+}
+
+// started is what was started, in order.
+func started(history []string) []string {
+	var units []string
+	for _, line := range history {
+		if unit, ok := strings.CutPrefix(line, "start "); ok {
+			units = append(units, strings.TrimSuffix(unit, ".service"))
+		}
+	}
+	return units
+}
+
+func TestACrashIsRecoveredFromInTheRightOrderOfWrites(t *testing.T) {
+	h := newHost(t).quadlet("db").quadlet("app").plain("web", "exited").ran("app", "db", "web")
+	h.marker = crashed
+	p := DefaultPolicy()
+	p.Tiers = map[int]Patterns{0: {"db"}, 4: {"web"}}
+	history, report, err := live(t, h, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"mark", // at once, before anything is started
+		"generate web", "install container-web.service",
+		"start db.service", "start app.service", "start container-web.service",
+		"READY complete: 3 containers run, 3 of them started",
+		"save app db web", // not before READY
+		"stop", "STOPPING", "unmark",
+	}
+	// The set is the same after recovery, so that a save may be spared.
+	got := slices.DeleteFunc(history, func(l string) bool { return strings.HasPrefix(l, "save ") })
+	want = slices.DeleteFunc(want, func(l string) bool { return strings.HasPrefix(l, "save ") })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+	if report.Verdict.Ending != HostCrashed || report.Failed() {
+		t.Errorf("report %+v", report)
+	}
+}
+
+func TestWhatIsStarted(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(h *host, p *Policy)
+		want    []string
+	}{
+		"after a crash all that ran, but for what was stopped on purpose": {
+			func(h *host, p *Policy) { h.marker, h.userStopped = crashed, []string{"b"} }, []string{"a", "c"}},
+		"after a service crash only what is down": {
+			func(h *host, p *Policy) {
+				h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+				h.plain("a", "running")
+			}, []string{"b", "c"}},
+		"after a legacy marker too": {
+			func(h *host, p *Policy) { h.marker = &Marker{Identity: Identity{PID: 1}, Legacy: true} }, []string{"a", "b", "c"}},
+		"after a garbled marker too": {
+			func(h *host, p *Policy) { h.marker = &Marker{Garbled: true} }, []string{"a", "b", "c"}},
+		"after a clean stop nothing without a list": {
+			func(h *host, p *Policy) {}, nil},
+		"after a clean stop the clean-boot list, also what did not run before": {
+			func(h *host, p *Policy) { p.CleanBootList = Patterns{"c", "d", "unknown"} }, []string{"c", "d"}},
+		"after a clean stop the clean-boot list, but for what was stopped on purpose": {
+			func(h *host, p *Policy) { p.CleanBootList, h.userStopped = Patterns{"c", "d"}, []string{"d"} }, []string{"c"}},
+		"after a clean stop with CleanBoot=restore what ran": {
+			func(h *host, p *Policy) { p.CleanBoot = CleanBootRestore }, []string{"a", "b", "c"}},
+		"after a crash without a readable snapshot the clean-boot list": {
+			func(h *host, p *Policy) {
+				h.marker, h.snapshotErr, p.CleanBootList = crashed, ErrLost, Patterns{"d"}
+			}, []string{"d"}},
+		"after a crash nothing if the user-stopped list is lost": {
+			func(h *host, p *Policy) { h.marker, h.userStoppedErr = crashed, ErrLost }, nil},
+		"after a crash what units know, if podman is broken": {
+			func(h *host, p *Policy) { h.marker, h.podmanErr = crashed, errBroken }, []string{"a", "b", "c"}},
+		"after a crash nothing that nobody knows any more": {
+			func(h *host, p *Policy) { h.marker = crashed; delete(h.units, "b.service") }, []string{"a", "c"}},
+		"after a crash also when no marker can be written": {
+			func(h *host, p *Policy) { h.marker, h.writeErr = crashed, errBroken }, []string{"a", "b", "c"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").quadlet("c").quadlet("d").ran("a", "b", "c")
+			p := DefaultPolicy()
+			c.prepare(h, &p)
+			history, _, err := live(t, h, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, slices.Sorted(slices.Values(started(history)))); diff != "" {
+				t.Errorf("started (-want +got):\n%s", diff)
+			}
+			if !slices.ContainsFunc(history, func(l string) bool { return strings.HasPrefix(l, "READY ") }) {
+				t.Error("READY was never sent")
+			}
+		})
+	}
+}
+
+func TestASecondInstanceChangesNothing(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}, Alive: true}
+	history, _, err := live(t, h, DefaultPolicy())
+	if !errors.Is(err, ErrAlreadyRunning) || !strings.Contains(err.Error(), "49") {
+		t.Errorf("Run returns %v, want ErrAlreadyRunning with the PID", err)
+	}
+	if len(history) > 0 {
+		t.Errorf("it did %q", history)
+	}
+}
+
+func TestACleanBootReplacesTheSnapshotBeforeItMarks(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("files").ran("a")
+	p := DefaultPolicy()
+	p.CleanBootList = Patterns{"files"}
+	history, _, err := live(t, h, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"save files", "mark", "start files.service"}
+	if diff := cmp.Diff(want, history[:3]); diff != "" {
+		t.Errorf("a crash in this boot would bring back the last boot's set (-want +got):\n%s", diff)
+	}
+}
+
+func TestAStopInTheMiddleOfRecoveryKeepsTheMarkerAndTheSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+		h.marker = crashed
+		h.start["a.service"] = hangs
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		if err := h.service(DefaultPolicy()).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if h.marker == nil {
+			t.Error("the marker is gone: the next start would not recover b")
+		}
+		for _, line := range h.history {
+			if strings.HasPrefix(line, "READY") || strings.HasPrefix(line, "save") || line == "unmark" {
+				t.Errorf("unexpected %q", line)
+			}
+		}
+	})
+}
+
+func TestThatNothingLeavesTheSetWhileTheHostGoesDown(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		synctest.Wait()
+		h.mu.Lock()
+		h.down = true
+		delete(h.sightings, "a")
+		h.states["a.service"] = UnitState{Loaded: true, Active: "inactive"}
+		h.mu.Unlock()
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("the snapshot holds %q, want a", got)
+	}
+	if h.marker != nil {
+		t.Error("the marker is left after a clean stop")
+	}
+}
+
+func TestAContainerWhoseUnitCannotBeFoundIsLookedForAgain(t *testing.T) {
+	h := newHost(t).plain("p", "exited").ran("p")
+	h.marker = crashed
+	h.podmanErr = errBroken
+	delete(h.sightings, "p")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		time.Sleep(time.Second) // of the bubble's time: podman comes up after the first attempt
+		h.mu.Lock()
+		h.podmanErr = nil
+		h.plain("p", "exited")
+		h.mu.Unlock()
+		time.Sleep(time.Minute)
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got := started(h.history); !slices.Equal(got, []string{"container-p"}) {
+		t.Errorf("started %q, want container-p", got)
+	}
+}
+
+func TestWhatRecoveryCouldNotBringUpStaysInTheSet(t *testing.T) {
+	h := newHost(t).plain("p", "exited").quadlet("q").ran("p", "q")
+	h.marker = crashed
+	h.start["container-p.service"] = fails
+	h.start["q.service"] = fails
+	_, report, err := live(t, h, DefaultPolicy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(report.Summary(), "2 failed") {
+		t.Errorf("summary is %q", report.Summary())
+	}
+	if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"p", "q"}) {
+		t.Errorf("the snapshot holds %q, want both", got)
+	}
+}
+
+func TestNextSet(t *testing.T) {
+	last := []Container{{Name: "q", Unit: "q.service"}, {Name: "p"}}
+	unit := func(active string) map[string]UnitState {
+		return map[string]UnitState{"q.service": {Loaded: true, Active: active}}
+	}
+	exited := func(code int) []Sighting {
+		return []Sighting{{Container: Container{Name: "p"}, State: "exited", ExitCode: code}}
+	}
+	for name, c := range map[string]struct {
+		sightings   []Sighting
+		units       map[string]UnitState
+		userStopped []string
+		want        string
+	}{
+		"a running one joins":                                {[]Sighting{{Container: Container{Name: "new"}, State: "running"}}, nil, nil, "new"},
+		"an infra container does not":                        {[]Sighting{{Container: Container{Name: "i"}, State: "running", Infra: true}}, nil, nil, ""},
+		"one whose unit failed stays":                        {nil, unit("failed"), nil, "q"},
+		"one that waits for its restart stays":               {nil, unit("activating"), nil, "q"},
+		"one whose unit was stopped leaves":                  {nil, unit("inactive"), nil, ""},
+		"one that is being stopped leaves":                   {nil, unit("deactivating"), nil, ""},
+		"a failed one that the user stopped leaves":          {nil, unit("failed"), []string{"q"}, ""},
+		"one without a unit that failed stays":               {exited(1), nil, nil, "p"},
+		"one without a unit that was stopped leaves":         {exited(0), nil, nil, ""},
+		"one without a unit that was killed by stop, leaves": {exited(137), nil, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next := NextSet(last, c.sightings, c.units, c.userStopped, nil)
+			if got := strings.Join(names(next), " "); got != c.want {
+				t.Errorf("the set is %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTierOf(t *testing.T) {
+	one, nine := 1, 9
+	p := DefaultPolicy()
+	p.Tiers = map[int]Patterns{0: {"btcpay-db", "*-postgres"}, 2: {"lnd", "archy-electrs"}}
+	for name, c := range map[string]struct {
+		container Container
+		want      int
+	}{
+		"by configuration":                    {Container{Name: "lnd"}, 2},
+		"configuration goes before the label": {Container{Name: "lnd", Tier: &nine}, 2},
+		"by pattern":                          {Container{Name: "penpot-postgres"}, 0},
+		"the prefix archy- is ignored":        {Container{Name: "archy-btcpay-db"}, 0},
+		"also in the configuration":           {Container{Name: "electrs"}, 2},
+		"by label":                            {Container{Name: "x", Tier: &one}, 1},
+		"by default":                          {Container{Name: "x"}, 3},
+		"a name is not matched in its middle": {Container{Name: "lnd-ui"}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := p.TierOf(c.container); got != c.want {
+				t.Errorf("tier %d, want %d", got, c.want)
+			}
+		})
+	}
+}
