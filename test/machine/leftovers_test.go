@@ -1,0 +1,171 @@
+package machine
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// victimEnv makes TestVictim the program that the leftovers tests kill.
+const victimEnv = "ARCHY_MACHINE_TEST_VICTIM"
+
+// TestVictim is no test: it starts a machine, says what it is made of and waits
+// for its end.
+func TestVictim(t *testing.T) {
+	if os.Getenv(victimEnv) == "" {
+		t.Skip("only run by the leftovers tests")
+	}
+	m := Start(t)
+	m.As(User).MustRun("podman", "run", "--detach", Image)
+	leader, err := m.host.leaderPID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("victim %s %d %d\n", m.host.dir, m.host.cmd.Process.Pid, leader)
+	io.Copy(io.Discard, os.Stdin)
+	if os.Getenv(victimEnv) == "panic" {
+		panic("told to")
+	}
+}
+
+// victim is a test process of which a machine runs.
+type victim struct {
+	cmd                *exec.Cmd
+	stdin              io.Closer
+	dir                string
+	supervisor, leader int
+}
+
+func startVictim(t *testing.T, how string, args ...string) *victim {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("machine tests are left out by -short")
+	}
+	v := &victim{cmd: exec.Command("/proc/self/exe", append([]string{"-test.run=^TestVictim$"}, args...)...)}
+	v.cmd.Env = append(os.Environ(), victimEnv+"="+how)
+	var err error
+	if v.stdin, err = v.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := v.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.cmd.Process.Kill() })
+	in := bufio.NewScanner(out)
+	for in.Scan() {
+		if _, err := fmt.Sscanf(in.Text(), "victim %s %d %d", &v.dir, &v.supervisor, &v.leader); err == nil {
+			go io.Copy(io.Discard, out)
+			return v
+		}
+	}
+	t.Fatal("the victim did not start its machine")
+	return nil
+}
+
+// leftovers returns what there is of the machine.
+func (v *victim) leftovers() (all []string) {
+	for _, pid := range []int{v.supervisor, v.leader} {
+		if syscall.Kill(pid, 0) == nil {
+			all = append(all, fmt.Sprintf("process %d", pid))
+		}
+	}
+	// A process of the machine, wherever it went, sees its mounts.
+	tables, _ := filepath.Glob("/proc/[0-9]*/mountinfo")
+	for _, table := range tables {
+		if text, err := os.ReadFile(table); err == nil && strings.Contains(string(text), v.dir+"/") {
+			all = append(all, table)
+		}
+	}
+	// The unified hierarchy is at the one place or the other.
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if dir := filepath.Join(root, cgroupName(v.dir)); exists(dir) {
+			all = append(all, dir)
+		}
+	}
+	if exists(v.dir) {
+		all = append(all, v.dir)
+	}
+	return all
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// wantNothingLeft gives the supervisor, which is nobody's child any more, some
+// time to take everything away.
+func (v *victim) wantNothingLeft(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	left := v.leftovers()
+	for ; len(left) > 0 && time.Now().Before(deadline); left = v.leftovers() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if len(left) > 0 {
+		t.Errorf("left behind: %s", strings.Join(left, ", "))
+	}
+}
+
+func TestNothingLeft(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		how  string
+		args []string
+		end  func(v *victim)
+	}{
+		{name: "end", how: "return", end: func(v *victim) { v.stdin.Close() }},
+		{name: "panic", how: "panic", end: func(v *victim) { v.stdin.Close() }},
+		{name: "test timeout", how: "return", args: []string{"-test.timeout=5s"}, end: func(*victim) {}},
+		{name: "interrupt", how: "return", end: func(v *victim) { v.cmd.Process.Signal(os.Interrupt) }},
+		{name: "kill", how: "return", end: func(v *victim) { v.cmd.Process.Kill() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := startVictim(t, test.how, test.args...)
+			// The check below must be able to find something.
+			if len(v.leftovers()) < 5 {
+				t.Fatalf("found only %s of a machine that runs", v.leftovers())
+			}
+			test.end(v)
+			v.cmd.Wait()
+			v.wantNothingLeft(t)
+		})
+	}
+}
+
+// TestSupervisorKilled shows that even then no process and no mount is left,
+// and that the next machine sweeps up the rest.
+func TestSupervisorKilled(t *testing.T) {
+	t.Parallel()
+	v := startVictim(t, "return")
+	v.cmd.Process.Kill()
+	syscall.Kill(v.supervisor, syscall.SIGKILL)
+	v.cmd.Wait()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		left := strings.Join(v.leftovers(), ", ")
+		if !strings.Contains(left, "process") && !strings.Contains(left, "mountinfo") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("left behind: %s", left)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	Start(t, Off())
+	v.wantNothingLeft(t)
+}

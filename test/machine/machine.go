@@ -1,0 +1,146 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Machine is one test machine, on or off. Commands run on it as root; see
+// [Machine.As] for the user's.
+//
+// Methods without an error result end the test when they fail, so they must be
+// called from the test's own goroutine; those with one may be called from any.
+type Machine struct {
+	*Shell
+	host  *host
+	t     TB
+	limit time.Duration
+}
+
+// Option changes what [Start] does.
+type Option func(*options)
+
+type options struct {
+	spec  Spec
+	off   bool
+	limit time.Duration
+}
+
+// WithSpec makes a machine other than the default one.
+func WithSpec(spec Spec) Option { return func(o *options) { o.spec = spec } }
+
+// Off leaves the machine off: the test prepares its disk and then calls
+// [Machine.Boot].
+func Off() Option { return func(o *options) { o.off = true } }
+
+// Timeout sets how long a boot, a power-off or a command may take, 2 minutes
+// otherwise.
+func Timeout(d time.Duration) Option { return func(o *options) { o.limit = d } }
+
+// Start makes a fresh machine and boots it. When the test ends, however it
+// ends, nothing of the machine is left; if the test failed, the machine's
+// console and the end of its journal are logged first.
+//
+// The first Start on a host makes the tree (see [Tree]) and the store, which
+// takes about half a minute. Where machines cannot run, Start fails the test
+// with the reason; with -short it skips the test.
+func Start(t TB, opts ...Option) *Machine {
+	t.Helper()
+	if testing.Testing() && testing.Short() {
+		t.Skipf("machine tests are left out by -short")
+	}
+	o := options{limit: 2 * time.Minute}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	h, err := makeHost(o.spec)
+	if err != nil {
+		t.Fatalf("machine: %v", err)
+	}
+	m := &Machine{host: h, limit: o.limit}
+	m = m.With(t)
+	t.Cleanup(m.end)
+	if !o.off {
+		m.Boot()
+	}
+	return m
+}
+
+func makeHost(spec Spec) (*host, error) {
+	// Making a tree is bound by the network, not by the caller's timeout.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	tree, err := Tree(ctx, spec, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	store, err := storeDir(ctx, spec, tree, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	return newHost(ctx, tree, store)
+}
+
+// With returns the same machine for use in a subtest: failures are t's then.
+// The machine still ends with the test that started it.
+func (m *Machine) With(t TB) *Machine {
+	view := &Machine{host: m.host, t: t, limit: m.limit}
+	view.Shell = &Shell{m: view}
+	return view
+}
+
+// timeout returns the context for one thing that the machine's timeout bounds.
+func (m *Machine) timeout(what string) (context.Context, context.CancelFunc) {
+	limit := m.limit
+	if limit == 0 {
+		limit = 2 * time.Minute
+	}
+	return context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%s took longer than %v", what, limit))
+}
+
+// end is the machine's cleanup.
+func (m *Machine) end() {
+	if m.t.Failed() {
+		m.logState()
+	}
+	if err := m.host.close(); err != nil {
+		m.t.Errorf("machine: %v", err)
+	}
+}
+
+// logState logs what helps to understand why a test failed.
+func (m *Machine) logState() {
+	// A machine that hangs must not hang its cleanup.
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	var journal bytes.Buffer
+	err := m.stream(ctx, &journal, append(m.journalctl(), "--output=short-precise", "--lines=150")...)
+	m.t.Logf("machine console:\n%s\nmachine journal (%v):\n%s", m.Console(), err, journal.String())
+}
+
+// Console returns all that the machine's PID 1 and nspawn have printed, over all
+// boots.
+func (m *Machine) Console() string { return m.host.console() }
+
+// IsOn reports whether the machine runs.
+func (m *Machine) IsOn() bool {
+	_, err := m.host.leaderPID()
+	return err == nil
+}
+
+// WaitFor asks until the answer is yes, and ends the test if it does not come
+// in time. It is for the few things that announce themselves to nobody: prefer
+// an event (systemctl start, which waits for the job; --wait; journalctl
+// --follow with [Shell.Stream]), which is faster and says what went wrong.
+func (m *Machine) WaitFor(timeout time.Duration, desc string, done func() bool) {
+	m.t.Helper()
+	for deadline := time.Now().Add(timeout); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("machine: waited %v in vain for %s", timeout, desc)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// storeVersion is to be changed with what buildStore does.
+const storeVersion = "1"
+
+// storeDir returns the cached directory that holds root's and the user's
+// container stores with the test image in them, as they are on a machine of
+// the tree, and makes it first if need be.
+func storeDir(ctx context.Context, spec Spec, tree string, log io.Writer) (string, error) {
+	app, err := appKey()
+	if err != nil {
+		return "", err
+	}
+	return cached(ctx, "store-"+spec.key()+"-"+app, func(dir string) error {
+		fmt.Fprintf(log, "machine: making the container store %s\n", dir)
+		return buildStore(ctx, tree, dir)
+	})
+}
+
+// buildStore boots a machine with empty stores, has podman import the image for
+// both users, and copies the stores after a clean power-off.
+func buildStore(ctx context.Context, tree, dir string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	h, err := newHost(ctx, tree, "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	// Reachable for the user, unlike /root; not /tmp, which is a mount.
+	if err := putImage(ctx, filepath.Join(h.dir, upperName)); err != nil {
+		return err
+	}
+	if err := h.boot(ctx); err != nil {
+		return err
+	}
+	if err := h.awaitReady(ctx); err != nil {
+		return err
+	}
+	for _, uid := range []int{0, User} {
+		s := &Shell{m: &Machine{host: h}, uid: uid}
+		if uid != 0 {
+			if err := s.awaitUserManager(ctx); err != nil {
+				return err
+			}
+		}
+		if _, err := s.RunContext(ctx, "podman", "import", "--change", `ENTRYPOINT ["/testapp"]`, "/"+imageTar, Image); err != nil {
+			return err
+		}
+	}
+	if err := powerOff(ctx, h, "poweroff"); err != nil {
+		return err
+	}
+	return copyStores(ctx, h.dir, dir)
+}
+
+const imageTar = "testapp.tar"
+
+// putImage puts the image's tar into the root directory of a disk that is not
+// mounted yet or not in use.
+func putImage(ctx context.Context, disk string) error {
+	program := filepath.Join(disk, "testapp")
+	defer os.Remove(program)
+	if err := buildApp(ctx, program); err != nil {
+		return err
+	}
+	var image bytes.Buffer
+	if err := writeImage(&image, program); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(disk, imageTar), image.Bytes(), 0o644)
+}
+
+// fillStores gives a machine's directory its stores: a copy of the cached ones,
+// or empty ones.
+func fillStores(ctx context.Context, dir, store string) error {
+	if store != "" {
+		return copyStores(ctx, store, dir)
+	}
+	root, user := filepath.Join(dir, rootStoreName), filepath.Join(dir, userStoreName)
+	return errors.Join(os.Mkdir(root, 0o755), os.Mkdir(user, 0o755), os.Chown(user, User, User))
+}
+
+// copyStores copies both stores. cp keeps what podman depends on (owners of the
+// user's subordinate IDs, extended attributes) and shares the blocks where the
+// file system can.
+func copyStores(ctx context.Context, from, to string) error {
+	cmd := exec.CommandContext(ctx, "cp", "--archive", "--reflink=auto",
+		filepath.Join(from, rootStoreName), filepath.Join(from, userStoreName), to)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("copy the container stores: %w\n%s", err, out)
+	}
+	return nil
+}
