@@ -30,6 +30,8 @@ type host struct {
 	// start says what each attempt of a unit does; ready at once without one.
 	start map[string]func(ctx context.Context, attempt int) (Outcome, error)
 	tries map[string]int
+	// changes is what tells of containers that come and go.
+	changes chan struct{}
 
 	marker         *Marker
 	snapshot       *Snapshot
@@ -125,10 +127,21 @@ func (h *host) Start(ctx context.Context, unit string) (Outcome, error) {
 		h.mu.Lock()
 		h.states[unit] = o.UnitState
 		name := strings.TrimSuffix(strings.TrimPrefix(unit, "container-"), ".service")
-		h.sightings[name] = Sighting{Container: Container{Name: name}, State: "running"}
+		running := Container{Name: name}
+		if _, ok := h.units[unit]; ok { // Quadlet labels its containers
+			running.Unit = unit
+		}
+		h.sightings[name] = Sighting{Container: running, State: "running"}
 		h.mu.Unlock()
 	}
 	return o, err
+}
+
+func (h *host) Changes(ctx context.Context) (<-chan struct{}, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changes = make(chan struct{}, 1)
+	return h.changes, h.busErr
 }
 
 func (h *host) GoingDown(context.Context) (bool, error) { return h.down, nil }

@@ -12,6 +12,55 @@ import (
 // began.
 var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complete")
 
+const (
+	// settle is how long changes are gathered before the set is looked at: a
+	// start or stop of a container is several changes. With the look and the
+	// write it has to stay under a second.
+	settle = 300 * time.Millisecond
+	// rewatch is the pause before a lost bus is tried again.
+	rewatch = 5 * time.Second
+)
+
+// follow keeps the set on disk up to date until ctx ends. Between changes it
+// sleeps.
+func (s *Service) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		changes, err := s.Systemd.Changes(ctx)
+		if err == nil {
+			s.followChanges(ctx, changes) // until the bus is gone
+		}
+		if ctx.Err() == nil {
+			s.Log.Warn("containers cannot be watched; the snapshot timer still looks at them", "error", err)
+		}
+		sleep(ctx, rewatch)
+	}
+}
+
+func (s *Service) followChanges(ctx context.Context, changes <-chan struct{}) {
+	for open := true; open; {
+		// First of all: what changed before we listened.
+		if _, err := s.TakeSnapshot(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("the snapshot stays as last saved", "reason", err)
+		}
+		select {
+		case _, open = <-changes:
+		case <-ctx.Done():
+			return
+		}
+		sleep(ctx, settle)
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // TakeSnapshot brings the set on disk up to date with the host: a full check,
 // asked for by the snapshot timer or an operator. An unchanged set is not
 // written again.

@@ -77,8 +77,8 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	if finished {
-		s.ready(ctx)
-		<-ctx.Done()
+		s.ready()
+		s.follow(ctx)
 	}
 	// Stopping has to work although ctx is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -165,8 +165,8 @@ func (s *Service) observe(e Event) {
 	log(s.Log, e)
 }
 
-// ready tells systemd and takes the first snapshot of the recovered set.
-func (s *Service) ready(ctx context.Context) {
+// ready tells systemd that recovery is complete.
+func (s *Service) ready() {
 	var summary string
 	var failed bool
 	s.keeping.Lock()
@@ -182,11 +182,8 @@ func (s *Service) ready(ctx context.Context) {
 	if failed {
 		level = slog.LevelWarn
 	}
-	s.Log.Log(ctx, level, "recovery "+summary, "MESSAGE_ID", MsgComplete,
+	s.Log.Log(context.Background(), level, "recovery "+summary, "MESSAGE_ID", MsgComplete,
 		"duration", s.report.Finished.Sub(s.report.Started).Round(time.Millisecond))
-	if _, err := s.TakeSnapshot(ctx); err != nil && ctx.Err() == nil {
-		s.Log.Warn("no snapshot of the recovered set", "error", err)
-	}
 }
 
 // stop ends the run in order. The marker goes only when nothing is left to

@@ -256,6 +256,53 @@ func TestWhatRecoveryCouldNotBringUpStaysInTheSet(t *testing.T) {
 	}
 }
 
+func TestTheSnapshotFollowsTheHostWithinASecond(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		synctest.Wait()
+		for _, step := range []struct {
+			change func()
+			want   string
+		}{
+			{func() { h.plain("p", "running") }, "a p"},
+			{func() { h.plain("p", "exited") }, "a"}, // stopped: exit code 0
+			{func() { delete(h.sightings, "a"); h.states["a.service"] = UnitState{Loaded: true, Active: "failed"} }, "a"},
+			{func() { h.podmanErr = errBroken; h.plain("p", "running") }, "a"},
+			{func() { h.podmanErr = nil }, "a p"},
+		} {
+			h.mu.Lock()
+			step.change()
+			h.changes <- struct{}{}
+			h.mu.Unlock()
+			time.Sleep(time.Second) // of the bubble's time
+			synctest.Wait()
+			s, _ := h.Snapshot()
+			if got := strings.Join(names(s.Containers), " "); got != step.want {
+				t.Errorf("the snapshot holds %q, want %q", got, step.want)
+			}
+		}
+		// The bus goes away and comes back.
+		h.mu.Lock()
+		h.plain("q", "running")
+		close(h.changes)
+		h.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		s, _ := h.Snapshot()
+		if got := strings.Join(names(s.Containers), " "); got != "a p q" {
+			t.Errorf("after the bus was gone the snapshot holds %q", got)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestNextSet(t *testing.T) {
 	last := []Container{{Name: "q", Unit: "q.service"}, {Name: "p"}}
 	unit := func(active string) map[string]UnitState {

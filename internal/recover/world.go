@@ -30,6 +30,9 @@ type Systemd interface {
 	// is the Outcome; the error says why there is none: ErrGoingDown,
 	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
 	Start(ctx context.Context, unit string) (Outcome, error)
+	// Changes tells that containers may have started or stopped. Values do not
+	// queue up. The channel closes with ctx, or when the manager's bus is gone.
+	Changes(ctx context.Context) (<-chan struct{}, error)
 	// GoingDown reports whether the host, or this manager, is shutting down.
 	GoingDown(ctx context.Context) (bool, error)
 }

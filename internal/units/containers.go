@@ -19,6 +19,11 @@ func (m *Manager) ContainerUnits(ctx context.Context) ([]recover.ContainerUnit, 
 	if err != nil {
 		return nil, err
 	}
+	return m.containersOf(ctx, names...)
+}
+
+// containersOf lists what containers the given units run.
+func (m *Manager) containersOf(ctx context.Context, names ...string) ([]recover.ContainerUnit, error) {
 	listed, err := m.listByNames(ctx, names)
 	if err != nil {
 		return nil, err

@@ -28,62 +28,17 @@ type link struct {
 	early map[dbus.ObjectPath]string
 }
 
-// dial connects and subscribes to JobRemoved. ctx bounds the dialling, not the
-// connection.
-func dial(ctx context.Context, address string) (*link, error) {
-	type dialled struct {
-		l   *link
-		err error
-	}
-	// godbus ties the context of a connect call to the connection's life, and
-	// authentication has no bound at all; so the wait is bounded here.
-	done := make(chan dialled, 1)
-	go func() {
-		l, err := connectTo(address)
-		done <- dialled{l, err}
-	}()
-	select {
-	case d := <-done:
-		return d.l, d.err
-	case <-ctx.Done():
-		go func() {
-			if d := <-done; d.l != nil {
-				d.l.conn.Close()
-			}
-		}()
-		return nil, ctx.Err()
-	}
-}
-
-func connectTo(address string) (*link, error) {
-	// Sequential: with godbus's default handler signals can overtake each other.
-	conn, err := dbus.Dial(address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
-	if err != nil {
-		return nil, err
-	}
-	l := &link{conn: conn, waiting: map[dbus.ObjectPath][]chan string{}, early: map[dbus.ObjectPath]string{}}
-	signals := make(chan *dbus.Signal, 64)
-	conn.Signal(signals)
-	go l.listen(signals)
-	if err = conn.Auth(nil); err == nil {
-		err = conn.Hello()
-	}
-	if err == nil {
-		err = conn.AddMatchSignal(
-			dbus.WithMatchSender(systemd),
-			dbus.WithMatchInterface(managerIfc),
-			dbus.WithMatchMember("JobRemoved"))
-	}
-	if err == nil {
-		// Without it systemd sends signals only for one's own jobs; a start of
-		// ours that merges with another's job would never be heard to end.
-		err = conn.Object(systemd, managerPath).Call(managerIfc+".Subscribe", 0).Err
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return l, nil
+// newLink connects and listens for the ends of jobs. ctx bounds the
+// connecting, not the connection.
+func newLink(ctx context.Context, address string) (*link, error) {
+	l := &link{waiting: map[dbus.ObjectPath][]chan string{}, early: map[dbus.ObjectPath]string{}}
+	conn, err := dial(ctx, address, l.listen, [][]dbus.MatchOption{{
+		dbus.WithMatchSender(systemd),
+		dbus.WithMatchInterface(managerIfc),
+		dbus.WithMatchMember("JobRemoved"),
+	}})
+	l.conn = conn
+	return l, err
 }
 
 func (l *link) alive() bool { return l.conn.Context().Err() == nil }

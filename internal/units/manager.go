@@ -69,7 +69,7 @@ func (m *Manager) connect(ctx context.Context) (*link, error) {
 	if l != nil && l.alive() {
 		return l, nil
 	}
-	fresh, err := dial(ctx, m.address)
+	fresh, err := newLink(ctx, m.address)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", recover.ErrNoBus, m.address, err)
 	}
