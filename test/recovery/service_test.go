@@ -1,0 +1,108 @@
+package recovery
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// A client that connects while the service is down waits, and is answered once
+// systemd has started it.
+func TestTheSocketStartsTheService(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.enable()
+		n.MustRun("systemctl", "stop", n.unit())
+		if state := n.Show(n.unit(), "ActiveState")["ActiveState"]; state != "inactive" {
+			n.t.Fatalf("the service is %s", state)
+		}
+		if st, err := n.status(); err != nil || st.PID == 0 {
+			n.t.Errorf("status: %+v, %v", st, err)
+		}
+		n.wait()
+		if state := n.Show(n.unit(), "ActiveState")["ActiveState"]; state == "inactive" {
+			n.t.Error("something answered, but not the service")
+		}
+	})
+}
+
+// A second daemon on the same data directory refuses, with the PID of the
+// first, and does not harm it.
+func TestASecondDaemonRefuses(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.enable()
+		pid := n.Show(n.unit(), "MainPID")["MainPID"]
+		_, err := n.user.Run(n.command("daemon")...)
+		if err == nil || !strings.Contains(err.Error(), "exit status 69") || !strings.Contains(err.Error(), "PID "+pid) {
+			n.t.Errorf("the second daemon: %v, want exit status 69 and PID %s", err, pid)
+		}
+		marker, err := n.ReadFile(n.data("archipelago.pid"))
+		if err != nil || !strings.HasPrefix(marker, pid+"\n") {
+			n.t.Errorf("the marker is %q, %v", marker, err)
+		}
+	})
+}
+
+// A stop and a start in order are no crash, nor is a restart.
+func TestARestartIsNoCrash(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.quadlet("one", 3, "", "")
+		n.enable()
+		n.user.Systemctl("start", "one")
+		n.saved("one")
+		n.MustRun("systemctl", "restart", n.unit())
+		if st := n.wait(); st.Verdict.Ending != recover.EndedCleanly {
+			n.t.Errorf("after a restart the verdict is %+v", st.Verdict)
+		}
+		n.wantRunning("one")
+	})
+}
+
+// The set on disk follows what happens within a second.
+func TestTheSnapshotFollows(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.quadlet("q", 3, "", "")
+		n.enable()
+		follows := func(want ...string) {
+			n.t.Helper()
+			begin := time.Now()
+			n.saved(want...)
+			if took := time.Since(begin); took > 2*time.Second { // a second, and room for a busy machine
+				n.t.Errorf("the snapshot of %q took %s", want, took)
+			}
+		}
+		n.plain("p", 3)
+		follows("p")
+		n.user.Systemctl("start", "q")
+		follows("p", "q")
+		n.user.MustRun("podman", "stop", "p")
+		follows("q")
+		n.user.Systemctl("stop", "q")
+		follows()
+	})
+}
+
+// Entries carry fields, and a MESSAGE_ID an event.
+func TestTheJournalHasFields(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.quadlet("one", 2, "", "")
+		n.user.Systemctl("start", "one")
+		n.enable()
+		n.saved("one")
+		n.crash()
+		n.wait()
+		var entry map[string]any
+		line := n.Journal("-b", "-o", "json", "MESSAGE_ID="+recover.MsgUp, "CONTAINER=one")
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			n.t.Fatalf("%v in %q", err, line)
+		}
+		for field, want := range map[string]string{"UNIT": "one.service", "TIER": "2", "ATTEMPT": "1", "PRIORITY": "6"} {
+			if entry[field] != want {
+				n.t.Errorf("%s=%v, want %s", field, entry[field], want)
+			}
+		}
+		n.wantLog("the last run ended badly")
+	})
+}
