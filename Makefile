@@ -65,7 +65,7 @@ check-units: ## systemd's own opinion of the units: they verify, and stay well s
 	packaging/check-units $(SANDBOXED)
 
 .PHONY: bench
-bench: deps deb ## measure recovery on a test machine (root)
+bench: deps deb all-arch ## measure recovery on a test machine (root)
 	$(GO) run $(AS_ROOT) ./test/bench
 
 .PHONY: power-test

@@ -136,7 +136,7 @@ func (r *Run) fill(ctx context.Context) {
 		r.queue = r.queue[1:]
 		r.busy++
 		row := &r.rows[i]
-		row.State = RowStarting
+		row.State, row.Error = RowStarting, ""
 		row.Attempts++
 		limit := r.policy.SecondAttempt
 		if row.Attempts == 1 {
@@ -230,9 +230,6 @@ func (r *Run) giveUp() {
 			continue
 		}
 		why := fmt.Sprintf("not up when recovery ended at its deadline of %s", r.policy.Deadline)
-		if row.Error != "" {
-			why += "; first attempt: " + row.Error
-		}
 		row.State, row.Error, row.Ended = RowFailed, why, time.Now()
 		r.notify(Event{Kind: GaveUp, Tier: row.Tier, Index: i, Row: *row})
 	}

@@ -142,7 +142,7 @@ func follow(t machine.TB, m *machine.Machine) {
 			}
 			known[row.Name] = row.State
 			at := row.Ended
-			if row.State == recover.RowStarting {
+			if row.State == recover.RowStarting && row.Attempts == 1 {
 				at = row.Started
 			}
 			since := "      "

@@ -1,0 +1,93 @@
+package units
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A bus is a real dbus-daemon of the test's own. It can be killed and, at the
+// same address, run again.
+type bus struct {
+	t    *testing.T
+	dir  string
+	cmd  *exec.Cmd
+	open bool
+}
+
+const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=%s</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`
+
+func newBus(t *testing.T) *bus {
+	t.Helper()
+	if _, err := exec.LookPath("dbus-daemon"); err != nil {
+		t.Skip("no dbus-daemon here: ", err)
+	}
+	// Not t.TempDir(): a socket's path must stay below 108 bytes.
+	dir, err := os.MkdirTemp("", "bus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	b := &bus{t: t, dir: dir}
+	if err := os.WriteFile(b.path("conf"), fmt.Appendf(nil, busConfig, b.path("bus")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.run()
+	t.Cleanup(b.kill)
+	return b
+}
+
+func (b *bus) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *bus) address() string { return "unix:path=" + b.path("bus") }
+
+// run starts the daemon; when it returns the bus takes connections.
+func (b *bus) run() {
+	b.t.Helper()
+	os.Remove(b.path("bus")) // what a killed one left
+	cmd := exec.Command("dbus-daemon", "--config-file="+b.path("conf"), "--nofork", "--print-address=1")
+	cmd.Stderr = b.t.Output()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.cmd, b.open = cmd, true
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		b.t.Fatal("dbus-daemon does not tell its address: ", err)
+	}
+}
+
+// kill ends the daemon as a crash does, and waits until it is gone.
+func (b *bus) kill() {
+	if !b.open {
+		return
+	}
+	b.open = false
+	b.cmd.Process.Kill()
+	b.cmd.Wait()
+}

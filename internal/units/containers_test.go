@@ -1,0 +1,137 @@
+package units
+
+import (
+	"strings"
+	"testing"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// execStart is Service.ExecStart of a unit with these command lines.
+func execStart(lines ...string) map[string]any {
+	commands := []execCommand{}
+	for _, line := range lines {
+		argv := strings.Fields(line)
+		commands = append(commands, execCommand{Path: argv[0], Argv: argv})
+	}
+	return map[string]any{"Service.ExecStart": commands}
+}
+
+func tier(n int) *int { return &n }
+
+func TestContainerUnitsReadsTheContainerFromExecStart(t *testing.T) {
+	t.Parallel()
+	for sentence, c := range map[string]struct {
+		exec string
+		want recover.Container // Name empty: no container's unit
+	}{
+		"Quadlet": {
+			"/usr/bin/podman run --name systemd-q1 --cidfile=/run/q1.cid --replace --rm --cgroups=split --sdnotify=conmon -d --label io.archy.tier=1 localhost/app:1",
+			recover.Container{Name: "systemd-q1", Tier: tier(1)}},
+		"Quadlet with GlobalArgs=": {
+			"/usr/bin/podman --log-level=debug --cgroup-manager systemd run --name q2 --replace -d localhost/app:1",
+			recover.Container{Name: "q2"}},
+		"Quadlet with ContainersConfModule=": {
+			"/usr/bin/podman --module=/etc/mine.conf run --name q3 -d localhost/app:1",
+			recover.Container{Name: "q3"}},
+		"generate systemd without --new": {
+			"/usr/bin/podman start p1", recover.Container{Name: "p1"}},
+		"generate systemd with --new": {
+			"/usr/bin/podman run --cidfile=/run/c.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon --replace -d --name=n1 localhost/app:1",
+			recover.Container{Name: "n1"}},
+		"a name in two words": {
+			"/usr/bin/podman run --rm --name n2 img", recover.Container{Name: "n2"}},
+		"podman elsewhere": {
+			"/opt/bin/podman run --name n3 img", recover.Container{Name: "n3"}},
+		"podman container run": {
+			"podman container run --name n4 img", recover.Container{Name: "n4"}},
+		"podman start with flags": {
+			"podman start --attach n5", recover.Container{Name: "n5"}},
+		"a tier in -l": {
+			"podman run --name n6 -l io.archy.tier=0 img", recover.Container{Name: "n6", Tier: tier(0)}},
+		"a tier in --label=": {
+			"podman run --name n7 --label=io.archy.tier=12 --label other=9 img", recover.Container{Name: "n7", Tier: tier(12)}},
+		"a tier that is none": {
+			"podman run --name n8 --label io.archy.tier=soon img", recover.Container{Name: "n8"}},
+		"a command in the container with a --name of its own": {
+			"podman run --name n9 img serve --name other -l io.archy.tier=x", recover.Container{Name: "n9"}},
+		"a run without a name":          {"podman run --rm img", recover.Container{}},
+		"a name that podman allows not": {"podman run --name ../x img", recover.Container{}},
+		"a name that is missing":        {"podman run img --name", recover.Container{}},
+		"another verb":                  {"podman pull --name x", recover.Container{}},
+		"another verb with run in it":   {"podman --debug exec run start", recover.Container{}},
+		"podman alone":                  {"podman", recover.Container{}},
+		"podman with flags alone":       {"podman --debug --now", recover.Container{}},
+		"podman container alone":        {"podman --debug container", recover.Container{}},
+		"another program":               {"/usr/bin/nginx run --name x", recover.Container{}},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			got, ok := containerOf(strings.Fields(c.exec))
+			if ok != (c.want.Name != "") {
+				t.Fatalf("a container's: %v, %+v", ok, got)
+			}
+			if diff := cmp.Diff(c.want, got); ok && diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.set("q1.service", "inactive", "dead", execStart("/usr/bin/podman run --name systemd-q1 img"))
+	f.set("container-p1.service", "active", "running", execStart("/usr/bin/podman start p1"))
+	f.set("two.service", "inactive", "dead", execStart("/usr/bin/podman start one", "/usr/bin/podman start two"))
+	f.set("app@a.service", "inactive", "dead", execStart("/usr/bin/podman run --name app-a img"))
+	f.set("nginx.service", "active", "running", execStart("/usr/sbin/nginx -g x"))
+	f.set("vendor.service", "active", "running", execStart("/usr/bin/podman start vendor"))
+	f.set("oneshot.service", "inactive", "dead", execStart())
+	f.set("vanishing.service", "inactive", "dead", nil) // has no ExecStart any more
+	f.units["broken.service"] = &fakeUnit{"bad-setting", "inactive", "dead", execStart("/usr/bin/podman start broken")}
+	f.aliases["other-name.service"] = "q1.service"
+	f.aliases["gone-alias.service"] = "vendor.service"
+	f.files = []unitFile{
+		{"/run/systemd/generator/q1.service", "generated"},
+		{"/etc/systemd/system/container-p1.service", "enabled"},
+		{"/etc/systemd/system/two.service", "static"},
+		{"/etc/systemd/system/app@a.service", "enabled"},
+		{"/etc/systemd/system/app@.service", "disabled"},
+		{"/etc/systemd/system/nginx.service", "enabled"},
+		{"/etc/systemd/system/oneshot.service", "enabled"},
+		{"/etc/systemd/system/vanishing.service", "enabled"},
+		{"/etc/systemd/system/broken.service", "bad"},
+		{"/run/systemd/system/broken.service", "disabled"},
+		{"/etc/systemd/system/other-name.service", "alias"},
+		{"/etc/systemd/system/gone-alias.service", "enabled"},
+		{"/etc/systemd/system/masked.service", "masked"},
+		{"/run/systemd/system/masked2.service", "masked-runtime"},
+		{"/usr/lib/systemd/system/vendor.service", "enabled"},
+		{"/lib/systemd/system/vendor.service", "enabled"},
+		{"/etc/systemd/system/q1.service", "enabled"}, // a second file of the same unit
+	}
+	got, err := m.ContainerUnits(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []recover.ContainerUnit{
+		{Unit: "app@a.service", Container: recover.Container{Name: "app-a"}},
+		{Unit: "container-p1.service", Container: recover.Container{Name: "p1"}},
+		{Unit: "q1.service", Container: recover.Container{Name: "systemd-q1"}},
+		{Unit: "two.service", Container: recover.Container{Name: "one"}},
+		{Unit: "two.service", Container: recover.Container{Name: "two"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestContainerUnitsIsEmptyWhereNothingIsInstalled(t *testing.T) {
+	t.Parallel()
+	m, _ := newManager(t)
+	if got, err := m.ContainerUnits(soon(t)); err != nil || len(got) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}

@@ -1,0 +1,296 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// fakeSystemd is org.freedesktop.systemd1 on a test's bus. It answers each
+// message by hand, so that a test decides in which order replies and signals
+// go over the wire. Where it is more than a table, it does what systemd 257
+// was seen to do.
+type fakeSystemd struct {
+	t    *testing.T
+	conn *dbus.Conn
+
+	mu        sync.Mutex
+	nextJob   uint32
+	units     map[string]*fakeUnit
+	aliases   map[string]string
+	files     []unitFile
+	manager   map[string]any // Manager's properties
+	before    map[dbus.ObjectPath][]fakeJob
+	onStart   func(*startCall)
+	onReload  func()
+	calls     map[string]int
+	lastQuery []string // of ListUnitsByNames
+}
+
+type fakeUnit struct {
+	load, active, sub string
+	props             map[string]any // such as "Service.Result"
+}
+
+type unitFile struct{ Path, State string }
+
+// fakeJob is the (usssoo) of Job.GetBefore.
+type fakeJob struct {
+	ID                uint32
+	Unit, Type, State string
+	Job, UnitAt       dbus.ObjectPath
+}
+
+// A startCall is a StartUnit call that waits for its answer.
+type startCall struct {
+	f    *fakeSystemd
+	msg  *dbus.Message
+	unit string
+}
+
+// newSystemd brings a systemd up on b. Its units start at once and work.
+func newSystemd(t *testing.T, b *bus) *fakeSystemd {
+	t.Helper()
+	f := &fakeSystemd{
+		t: t, nextJob: 100,
+		units:   map[string]*fakeUnit{},
+		aliases: map[string]string{},
+		manager: map[string]any{"SystemState": "running"},
+		before:  map[dbus.ObjectPath][]fakeJob{},
+		calls:   map[string]int{},
+	}
+	f.onStart = func(c *startCall) {
+		job := f.newJob()
+		c.reply(job)
+		f.set(c.unit, "active", "running", nil)
+		f.end(job, c.unit, "done")
+	}
+	conn, err := dbus.Connect(b.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.conn = conn
+	if _, err := conn.RequestName(systemd, dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	messages := make(chan *dbus.Message, 4096)
+	conn.Eavesdrop(messages)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for msg := range messages {
+			if msg.Type == dbus.TypeMethodCall {
+				f.serve(msg)
+			}
+		}
+	}()
+	t.Cleanup(func() { conn.Close(); <-served })
+	return f
+}
+
+func (f *fakeSystemd) serve(msg *dbus.Message) {
+	path := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	member := msg.Headers[dbus.FieldMember].Value().(string)
+	f.mu.Lock()
+	f.calls[member]++
+	f.mu.Unlock()
+	switch member {
+	case "Subscribe":
+		f.reply(msg)
+	case "Reload":
+		if f.onReload != nil {
+			f.onReload()
+		}
+		f.reply(msg)
+	case "StartUnit":
+		f.onStart(&startCall{f, msg, msg.Body[0].(string)})
+	case "ListUnitsByNames":
+		f.listUnitsByNames(msg)
+	case "ListUnitFilesByPatterns":
+		f.reply(msg, f.files)
+	case "GetBefore":
+		f.mu.Lock()
+		jobs := f.before[path]
+		f.mu.Unlock()
+		f.reply(msg, jobs)
+	case "Get":
+		f.get(msg, path, msg.Body[0].(string), msg.Body[1].(string))
+	default:
+		f.fail(msg, "org.freedesktop.DBus.Error.UnknownMethod", "Unknown method "+member)
+	}
+}
+
+func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked := msg.Body[0].([]string)
+	f.lastQuery = asked
+	listed := []listedUnit{}
+	for _, name := range asked {
+		prefix, _, _ := strings.Cut(name, ".service")
+		if strings.HasPrefix(name, "@") || strings.ContainsAny(name, " /") {
+			continue // no unit name: systemd says nothing of it
+		}
+		if strings.HasSuffix(prefix, "@") {
+			f.fail(msg, "org.freedesktop.DBus.Error.InvalidArgs", "Unit name "+name+" is missing the instance name.")
+			return
+		}
+		if own, ok := f.aliases[name]; ok {
+			name = own
+		}
+		u, ok := f.units[name]
+		if !ok {
+			u = &fakeUnit{load: "not-found", active: "inactive", sub: "dead"}
+		}
+		listed = append(listed, listedUnit{
+			Name: name, Description: name, Load: u.load, Active: u.active, Sub: u.sub,
+			Path: unitPath(name), JobPath: "/",
+		})
+	}
+	f.reply(msg, listed)
+}
+
+func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	props, key := f.manager, name
+	if path != managerPath {
+		props, key = nil, strings.TrimPrefix(iface, systemd+".")+"."+name
+		for unit, u := range f.units {
+			if unitPath(unit) == path {
+				props = u.props
+			}
+		}
+	}
+	value, ok := props[key]
+	if !ok {
+		f.fail(msg, "org.freedesktop.DBus.Error.UnknownProperty", "Unknown interface "+iface+" or property "+name+".")
+		return
+	}
+	f.reply(msg, dbus.MakeVariant(value))
+}
+
+// unitPath is the object of a unit, escaped as systemd does.
+func unitPath(unit string) dbus.ObjectPath {
+	escape := strings.NewReplacer(".", "_2e", "-", "_2d", "@", "_40", ":", "_3a", "\\", "_5c")
+	return "/org/freedesktop/systemd1/unit/" + dbus.ObjectPath(escape.Replace(unit))
+}
+
+func (f *fakeSystemd) reply(msg *dbus.Message, values ...any) {
+	f.send(msg, dbus.TypeMethodReply, nil, values...)
+}
+
+func (f *fakeSystemd) fail(msg *dbus.Message, name, text string) {
+	f.send(msg, dbus.TypeError, map[dbus.HeaderField]dbus.Variant{dbus.FieldErrorName: dbus.MakeVariant(name)}, text)
+}
+
+func (f *fakeSystemd) send(msg *dbus.Message, kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, values ...any) {
+	answer := &dbus.Message{Type: kind, Body: values, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: msg.Headers[dbus.FieldSender],
+		dbus.FieldReplySerial: dbus.MakeVariant(msg.Serial()),
+	}}
+	for field, v := range headers {
+		answer.Headers[field] = v
+	}
+	if len(values) > 0 {
+		answer.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(values...))
+	}
+	f.conn.Send(answer, nil)
+}
+
+func (c *startCall) reply(job dbus.ObjectPath) { c.f.reply(c.msg, job) }
+
+func (c *startCall) refuse(name, text string) { c.f.fail(c.msg, name, text) }
+
+// count is how often a method was called.
+func (f *fakeSystemd) count(member string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[member]
+}
+
+func (f *fakeSystemd) newJob() dbus.ObjectPath {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nextJob++
+	return dbus.ObjectPath(fmt.Sprintf("%s/job/%d", managerPath, f.nextJob))
+}
+
+// end says JobRemoved.
+func (f *fakeSystemd) end(job dbus.ObjectPath, unit, result string) {
+	// The error is that of a bus that a test killed.
+	_ = f.conn.Emit(managerPath, managerIfc+".JobRemoved", uint32(7), job, unit, result)
+}
+
+// set puts a unit into a state.
+func (f *fakeSystemd) set(unit, active, sub string, props map[string]any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.units[unit] = &fakeUnit{"loaded", active, sub, props}
+}
+
+// newManager is what is tested, and the systemd that it drives.
+func newManager(t *testing.T) (*Manager, *fakeSystemd) {
+	t.Helper()
+	b := newBus(t)
+	return managerOn(t, b), newSystemd(t, b)
+}
+
+func managerOn(t *testing.T, b *bus) *Manager {
+	m := New(b.address(), b.path("units"), "archy-recovery.service")
+	m.hostBus = m.address
+	t.Cleanup(m.Close)
+	return m
+}
+
+// soon bounds what should end by itself: it is reached only by a test that
+// fails.
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// await waits for an event of the test.
+func await[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("in vain awaited: ", what)
+		panic("unreachable")
+	}
+}
+
+// startResult is what a Start returned.
+type startResult struct {
+	outcome recover.Outcome
+	err     error
+}
+
+// startAside calls Start in a goroutine of its own.
+func startAside(ctx context.Context, m *Manager, unit string) <-chan startResult {
+	c := make(chan startResult, 1)
+	go func() {
+		o, err := m.Start(ctx, unit)
+		c <- startResult{o, err}
+	}()
+	return c
+}
+
+// settleReplies returns when every reply that f has sent has reached m: they
+// come over one connection, in order.
+func settleReplies(t *testing.T, m *Manager) {
+	t.Helper()
+	if _, err := m.property(soon(t), "SystemState"); err != nil {
+		t.Fatal(err)
+	}
+}
