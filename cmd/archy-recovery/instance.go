@@ -30,11 +30,12 @@ type instanceFlags struct {
 func (f *instanceFlags) register(root *cobra.Command) {
 	root.PersistentFlags().BoolVar(&f.system, "system", false, "the instance for rootful containers (root's default)")
 	root.PersistentFlags().IntVar(&f.uid, "uid", -1, "the instance for the rootless containers of user `N`")
-	root.MarkFlagsMutuallyExclusive("system", "uid")
 }
 
 func (f *instanceFlags) pick() (instance, error) {
 	switch {
+	case f.system && f.uid >= 0:
+		return instance{}, exitCode{exitUsage, errors.New("--system and --uid exclude each other")}
 	case f.system, f.uid < 0 && os.Getuid() == 0:
 		return instance{system: true}, nil
 	case f.uid >= 0:
