@@ -20,6 +20,7 @@ import (
 // A Client talks to one podman. It implements recover.Podman.
 type Client struct {
 	http http.Client
+	wake func(context.Context) error
 }
 
 const (
@@ -36,21 +37,15 @@ const (
 func New(socket string, wake func(context.Context) error) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		conn, err := d.DialContext(ctx, "unix", socket)
-		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-			if wakeErr := wake(ctx); wakeErr != nil {
-				return nil, fmt.Errorf("%w; podman.socket cannot be started: %w", err, wakeErr)
-			}
-			return d.DialContext(ctx, "unix", socket)
-		}
-		return conn, err
+		return d.DialContext(ctx, "unix", socket)
 	}
 	// podman ends 5 s after its last connection; ours must not keep it up.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	return &Client{http.Client{Transport: transport, Timeout: callTimeout}}
+	return &Client{http: http.Client{Transport: transport}, wake: wake}
 }
 
-// List returns every container podman knows, running or not.
+// List returns every container podman knows, running or not, but for those
+// whose names recover.CheckName refuses.
 // (GET /libpod/containers/json)
 func (c *Client) List(ctx context.Context) ([]recover.Sighting, error) {
 	var list []listed
@@ -59,11 +54,14 @@ func (c *Client) List(ctx context.Context) ([]recover.Sighting, error) {
 	}
 	sightings := make([]recover.Sighting, 0, len(list))
 	for _, l := range list {
-		s, err := l.sighting()
-		if err != nil {
-			return nil, fmt.Errorf("podman's list of containers makes no sense: %w", err)
+		if len(l.Names) == 0 {
+			return nil, errors.New("podman's list of containers makes no sense: one has no name")
 		}
-		sightings = append(sightings, s)
+		// podman 5.4 takes names that are too long for a unit or a file. One
+		// such container cannot be recovered; the others can.
+		if recover.CheckName(l.Names[0]) == nil {
+			sightings = append(sightings, l.sighting())
+		}
 	}
 	return sightings, nil
 }
@@ -78,22 +76,16 @@ type listed struct {
 	Labels   map[string]string
 }
 
-func (l listed) sighting() (recover.Sighting, error) {
-	if len(l.Names) == 0 {
-		return recover.Sighting{}, errors.New("a container without a name")
-	}
+func (l listed) sighting() recover.Sighting {
 	s := recover.Sighting{State: l.State, ExitCode: l.ExitCode, Infra: l.IsInfra}
 	s.Name, s.Image, s.Unit = l.Names[0], l.Image, l.Labels["PODMAN_SYSTEMD_UNIT"]
-	if err := recover.CheckName(s.Name); err != nil {
-		return s, err
-	}
 	if text, ok := l.Labels[recover.TierLabel]; ok {
 		// A label that is no tier is the default tier.
 		if tier, err := recover.ParseTier(text); err == nil {
 			s.Tier = &tier
 		}
 	}
-	return s, nil
+	return s
 }
 
 // GenerateUnit returns the unit that podman generates for the existing
@@ -114,11 +106,20 @@ func (c *Client) GenerateUnit(ctx context.Context, name string) (unit, text stri
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
 	if err != nil {
 		return err
 	}
 	res, err := c.http.Do(req)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		// Not while dialling: net/http lets that outlive ctx.
+		if wakeErr := c.wake(ctx); wakeErr != nil {
+			return fmt.Errorf("podman: %w; podman.socket cannot be started: %w", err, wakeErr)
+		}
+		res, err = c.http.Do(req)
+	}
 	if err != nil {
 		return fmt.Errorf("podman: %w", err)
 	}

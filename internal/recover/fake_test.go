@@ -27,6 +27,7 @@ type host struct {
 	states    map[string]UnitState
 	busErr    error
 	down      bool
+	watchErr  error // of the manager that was watched first
 	// start says what each attempt of a unit does; ready at once without one.
 	start map[string]func(ctx context.Context, attempt int) (Outcome, error)
 	tries map[string]int
@@ -137,14 +138,25 @@ func (h *host) Start(ctx context.Context, unit string) (Outcome, error) {
 	return o, err
 }
 
-func (h *host) Changes(ctx context.Context) (<-chan struct{}, error) {
+func (h *host) Watch(ctx context.Context) (Watch, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.watchErr = ErrNoBus
+	})
 	h.changes = make(chan struct{}, 1)
-	return h.changes, h.busErr
+	return h, h.busErr
 }
 
-func (h *host) GoingDown(context.Context) (bool, error) { return h.down, nil }
+func (h *host) Changes() <-chan struct{} { return h.changes }
+
+func (h *host) GoingDown(context.Context) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.down, h.watchErr
+}
 
 func (h *host) Marker() *Marker { return h.marker }
 

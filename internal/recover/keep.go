@@ -12,33 +12,35 @@ import (
 // began.
 var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complete")
 
-const (
-	// settle is how long changes are gathered before the set is looked at: a
-	// start or stop of a container is several changes. With the look and the
-	// write it has to stay under a second.
-	settle = 300 * time.Millisecond
-	// rewatch is the pause before a lost bus is tried again.
-	rewatch = 5 * time.Second
-)
+// settle is how long changes are gathered before the set is looked at: a start
+// or stop of a container is several changes. With the look and the write it has
+// to stay under a second.
+const settle = 300 * time.Millisecond
 
 // follow keeps the set on disk up to date until ctx ends. Between changes it
-// sleeps.
-func (s *Service) follow(ctx context.Context) {
-	for ctx.Err() == nil {
-		changes, err := s.Systemd.Changes(ctx)
-		if err == nil {
-			s.followChanges(ctx, changes) // until the bus is gone
-		}
-		if ctx.Err() == nil {
-			s.Log.Warn("containers cannot be watched; the snapshot timer still looks at them", "error", err)
-		}
-		sleep(ctx, rewatch)
+// sleeps. When the bus goes away it returns ErrNoBus: a user's manager that
+// goes takes its containers with it, and its runtime directory comes back as
+// one that this process cannot see. A new process can, and finds by our marker
+// that what ran has to be brought back; where nothing is down, it starts
+// nothing. The watch it begins lasts as long as watching.
+func (s *Service) follow(ctx, watching context.Context) error {
+	watch, err := s.Systemd.Watch(watching)
+	if err != nil {
+		return fmt.Errorf("containers cannot be watched: %w", err)
 	}
+	s.keeping.Lock()
+	s.watch = watch
+	s.keeping.Unlock()
+	s.followChanges(ctx, watch.Changes())
+	if ctx.Err() == nil {
+		return fmt.Errorf("containers can no longer be watched: %w", ErrNoBus)
+	}
+	return nil
 }
 
 func (s *Service) followChanges(ctx context.Context, changes <-chan struct{}) {
 	for open := true; open; {
-		// First of all: what changed before we listened.
+		// Also before the first change: what changed before we listened.
 		if _, err := s.TakeSnapshot(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("the snapshot stays as last saved", "reason", err)
 		}
@@ -78,12 +80,16 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 	last := s.set
 	s.mu.Unlock()
 
+	if s.watch == nil {
+		return last, ErrFrozen
+	}
 	next, err := s.lookAtSet(ctx, last.Containers)
 	if err != nil {
 		return last, err
 	}
-	// Asked after the look: what it saw go may have gone with the host.
-	switch down, err := s.Systemd.GoingDown(ctx); {
+	// Asked after the look: what it saw go may have gone with the host, or
+	// with a user's manager that has a successor by now.
+	switch down, err := s.watch.GoingDown(ctx); {
 	case err != nil:
 		return last, fmt.Errorf("cannot tell whether the host is going down: %w", err)
 	case down:

@@ -43,6 +43,8 @@ type Service struct {
 	// unrecovered are the names that recovery could not bring up and that have
 	// not run since. Guarded by keeping.
 	unrecovered map[string]bool
+	// watch is on the manager from READY on. Guarded by keeping.
+	watch Watch
 
 	mu       sync.Mutex // guards what follows
 	phase    Phase
@@ -64,8 +66,9 @@ func NewService(w World, p Policy, identity Identity) *Service {
 var ErrAlreadyRunning = errors.New("another instance is running")
 
 // Run recovers and then keeps the set until ctx ends. Whatever goes wrong on
-// the way is reported and recovered around: the only error is
-// ErrAlreadyRunning.
+// the way is reported and recovered around; the only errors are
+// ErrAlreadyRunning, and ErrNoBus when the manager went away under us: then the
+// marker stays, and systemd, which starts us again, has what ran brought back.
 func (s *Service) Run(ctx context.Context) error {
 	starting, started := context.WithCancel(ctx)
 	var extending sync.WaitGroup
@@ -76,9 +79,14 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The watch outlives ctx: the last snapshot still needs it.
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer unwatch()
 	if finished {
 		s.ready()
-		s.follow(ctx)
+		if err := s.follow(ctx, watching); err != nil {
+			return err
+		}
 	}
 	// Stopping has to work although ctx is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)

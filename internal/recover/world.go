@@ -30,10 +30,19 @@ type Systemd interface {
 	// is the Outcome; the error says why there is none: ErrGoingDown,
 	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
 	Start(ctx context.Context, unit string) (Outcome, error)
+	// Watch begins to watch the containers' units, until ctx ends.
+	Watch(ctx context.Context) (Watch, error)
+}
+
+// A Watch sees what one service manager does from here on.
+type Watch interface {
 	// Changes tells that containers may have started or stopped. Values do not
-	// queue up. The channel closes with ctx, or when the manager's bus is gone.
-	Changes(ctx context.Context) (<-chan struct{}, error)
+	// queue up. The channel closes when the watch is over: with its context,
+	// or when the manager's bus is gone.
+	Changes() <-chan struct{}
 	// GoingDown reports whether the host, or this manager, is shutting down.
+	// It asks the very manager that is watched: an answer also says that what
+	// was seen until now did not come from a later one.
 	GoingDown(ctx context.Context) (bool, error)
 }
 

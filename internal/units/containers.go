@@ -102,9 +102,12 @@ func containerOf(argv []string) (recover.Container, bool) {
 	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
 		return recover.Container{}, false
 	}
-	args := argv[1:]
-	if args[0] == "container" {
+	args := withoutGlobalFlags(argv[1:])
+	if len(args) > 0 && args[0] == "container" {
 		args = args[1:]
+	}
+	if len(args) == 0 {
+		return recover.Container{}, false
 	}
 	var c recover.Container
 	switch args[0] {
@@ -116,7 +119,11 @@ func containerOf(argv []string) (recover.Container, bool) {
 			}
 			switch flag {
 			case "--name":
-				c.Name = value
+				// The first: after the image comes the container's own command,
+				// which may have a --name too.
+				if c.Name == "" {
+					c.Name = value
+				}
 			case "--label", "-l":
 				if text, ok := strings.CutPrefix(value, recover.TierLabel+"="); ok {
 					if tier, err := recover.ParseTier(text); err == nil {
@@ -131,4 +138,18 @@ func containerOf(argv []string) (recover.Container, bool) {
 		c.Name = args[len(args)-1]
 	}
 	return c, recover.CheckName(c.Name) == nil
+}
+
+// withoutGlobalFlags drops the flags before podman's verb, which Quadlet's
+// GlobalArgs= puts there. What they are is podman's to know: a word after a
+// flag without "=" is its value, unless it is a verb that matters here.
+func withoutGlobalFlags(args []string) []string {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		joined := strings.Contains(args[0], "=")
+		args = args[1:]
+		if !joined && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !slices.Contains([]string{"container", "run", "start"}, args[0]) {
+			args = args[1:]
+		}
+	}
+	return args
 }

@@ -90,28 +90,30 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 	f.set("vendor.service", "active", "running", execStart("/usr/bin/podman start vendor"))
 	f.set("oneshot.service", "inactive", "dead", execStart())
 	f.set("vanishing.service", "inactive", "dead", nil) // has no ExecStart any more
-	f.units["broken.service"] = &fakeUnit{"bad-setting", "inactive", "dead", execStart("/usr/bin/podman start broken")}
-	f.aliases["other-name.service"] = "q1.service"
-	f.aliases["gone-alias.service"] = "vendor.service"
-	f.files = []unitFile{
-		{"/run/systemd/generator/q1.service", "generated"},
-		{"/etc/systemd/system/container-p1.service", "enabled"},
-		{"/etc/systemd/system/two.service", "static"},
-		{"/etc/systemd/system/app@a.service", "enabled"},
-		{"/etc/systemd/system/app@.service", "disabled"},
-		{"/etc/systemd/system/nginx.service", "enabled"},
-		{"/etc/systemd/system/oneshot.service", "enabled"},
-		{"/etc/systemd/system/vanishing.service", "enabled"},
-		{"/etc/systemd/system/broken.service", "bad"},
-		{"/run/systemd/system/broken.service", "disabled"},
-		{"/etc/systemd/system/other-name.service", "alias"},
-		{"/etc/systemd/system/gone-alias.service", "enabled"},
-		{"/etc/systemd/system/masked.service", "masked"},
-		{"/run/systemd/system/masked2.service", "masked-runtime"},
-		{"/usr/lib/systemd/system/vendor.service", "enabled"},
-		{"/lib/systemd/system/vendor.service", "enabled"},
-		{"/etc/systemd/system/q1.service", "enabled"}, // a second file of the same unit
-	}
+	f.change(func() {
+		f.units["broken.service"] = &fakeUnit{"bad-setting", "inactive", "dead", execStart("/usr/bin/podman start broken")}
+		f.aliases["other-name.service"] = "q1.service"
+		f.aliases["gone-alias.service"] = "vendor.service"
+		f.files = []unitFile{
+			{"/run/systemd/generator/q1.service", "generated"},
+			{"/etc/systemd/system/container-p1.service", "enabled"},
+			{"/etc/systemd/system/two.service", "static"},
+			{"/etc/systemd/system/app@a.service", "enabled"},
+			{"/etc/systemd/system/app@.service", "disabled"},
+			{"/etc/systemd/system/nginx.service", "enabled"},
+			{"/etc/systemd/system/oneshot.service", "enabled"},
+			{"/etc/systemd/system/vanishing.service", "enabled"},
+			{"/etc/systemd/system/broken.service", "bad"},
+			{"/run/systemd/system/broken.service", "disabled"},
+			{"/etc/systemd/system/other-name.service", "alias"},
+			{"/etc/systemd/system/gone-alias.service", "enabled"},
+			{"/etc/systemd/system/masked.service", "masked"},
+			{"/run/systemd/system/masked2.service", "masked-runtime"},
+			{"/usr/lib/systemd/system/vendor.service", "enabled"},
+			{"/lib/systemd/system/vendor.service", "enabled"},
+			{"/etc/systemd/system/q1.service", "enabled"}, // a second file of the same unit
+		}
+	})
 	got, err := m.ContainerUnits(soon(t))
 	if err != nil {
 		t.Fatal(err)

@@ -17,13 +17,15 @@ const ours = "# Written by archy-recovery for a container that has no unit; gone
 // the manager read them, once for all. The directory is gone with the boot, so
 // nothing of it needs to be durable.
 func (m *Manager) Install(ctx context.Context, units map[string]string) error {
+	for name := range units { // all, before the first is written
+		if err := checkUnit(name); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(m.runtimeDir, 0o755); err != nil {
 		return err
 	}
 	for name, text := range units {
-		if err := checkUnit(name); err != nil {
-			return err
-		}
 		path := filepath.Join(m.runtimeDir, name)
 		if _, err := os.Lstat(path); err == nil && !m.wrote(path) {
 			return fmt.Errorf("%s exists and is not archy-recovery's: left as it is", path)

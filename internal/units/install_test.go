@@ -16,14 +16,15 @@ func TestInstallWritesTheUnitsAndReloadsOnce(t *testing.T) {
 		"container-a.service": "[Service]\nExecStart=/usr/bin/podman start a\n",
 		"container-b.service": "[Service]\nExecStart=/usr/bin/podman start b\n",
 	}
-	var seen []string // what systemd finds when it reloads
-	f.onReload = func() { seen = unitsIn(t, m.runtimeDir) }
+	seen := make(chan []string, 2) // what systemd finds when it reloads
+	f.change(func() { f.onReload = func() { seen <- unitsIn(t, m.runtimeDir) } })
 	for range 2 { // and again over its own
 		if err := m.Install(soon(t), units); err != nil {
 			t.Fatal(err)
 		}
-		if want := slices.Sorted(maps.Keys(units)); !slices.Equal(seen, want) {
-			t.Errorf("at the reload there were %q, want %q", seen, want)
+		got, want := await(t, seen, "the reload"), slices.Sorted(maps.Keys(units))
+		if !slices.Equal(got, want) {
+			t.Errorf("at the reload there were %q, want %q", got, want)
 		}
 	}
 	if n := f.count("Reload"); n != 2 {
@@ -103,7 +104,7 @@ func TestWhatInstallWroteIsNoInstalledContainerUnit(t *testing.T) {
 	}
 	for _, unit := range []string{ownUnit, foreign} {
 		f.set(unit, "inactive", "dead", execStart("/usr/bin/podman start "+strings.TrimSuffix(unit, ".service")))
-		f.files = append(f.files, unitFile{filepath.Join(m.runtimeDir, unit), "disabled"})
+		f.change(func() { f.files = append(f.files, unitFile{filepath.Join(m.runtimeDir, unit), "disabled"}) })
 	}
 	got, err := m.ContainerUnits(soon(t))
 	if err != nil || len(got) != 1 || got[0].Unit != foreign {

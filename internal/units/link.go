@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"sync"
+	"syscall"
 
 	"archy-recovery/internal/recover"
 
@@ -63,7 +66,7 @@ func (l *link) listen(signals <-chan *dbus.Signal) {
 			waiter <- result // buffered, and sent to once
 		}
 		delete(l.waiting, job)
-		if l.calls > 0 {
+		if _, again := l.early[job]; l.calls > 0 && !again {
 			l.early[job] = result
 		}
 		l.mu.Unlock()
@@ -126,7 +129,10 @@ func (l *link) getString(ctx context.Context, path dbus.ObjectPath, iface, name 
 
 // explain turns an error of a call into one that policy knows.
 func (l *link) explain(err error) error {
-	var answer dbus.Error
+	var (
+		answer dbus.Error
+		broken syscall.Errno // a writer may see the end of the bus before godbus's reader does
+	)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
@@ -135,7 +141,8 @@ func (l *link) explain(err error) error {
 			return fmt.Errorf("%w: %w", recover.ErrGoingDown, err)
 		}
 		return err
-	case !l.alive():
+	case !l.alive(), errors.As(err, &broken),
+		errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, dbus.ErrClosed):
 		return fmt.Errorf("%w: %w", recover.ErrNoBus, err)
 	}
 	return err

@@ -148,19 +148,6 @@ func (m *Manager) reload(ctx context.Context) error {
 	return nil
 }
 
-// GoingDown reports whether this manager, or the host's, is shutting down.
-// (Manager.SystemState)
-func (m *Manager) GoingDown(ctx context.Context) (bool, error) {
-	state, err := m.property(ctx, "SystemState")
-	if err != nil || state == "stopping" || m.address == m.hostBus {
-		return state == "stopping", err
-	}
-	host := New(m.hostBus, "", "")
-	defer host.Close()
-	state, err = host.property(ctx, "SystemState")
-	return state == "stopping", err
-}
-
 // SoftReboots is how many soft-reboots this boot has seen; systemd before 256
 // has none and does not count. (Manager.SoftRebootsCount)
 func (m *Manager) SoftReboots(ctx context.Context) (uint64, error) {
@@ -183,13 +170,4 @@ func (m *Manager) SoftReboots(ctx context.Context) (uint64, error) {
 		return n, nil
 	}
 	return 0, fmt.Errorf("SoftRebootsCount is a %s", v.Signature())
-}
-
-func (m *Manager) property(ctx context.Context, name string) (string, error) {
-	l, err := m.connect(ctx)
-	if err != nil {
-		return "", err
-	}
-	text, err := l.getString(ctx, managerPath, managerIfc, name)
-	return text, l.explain(err)
 }

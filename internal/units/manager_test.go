@@ -22,8 +22,10 @@ func TestStatesAnswersUnderTheNamesThatWereAskedFor(t *testing.T) {
 	m, f := newManager(t)
 	f.set("db.service", "active", "running", nil)
 	f.set("web.service", "failed", "failed", nil)
-	f.aliases["postgres.service"] = "db.service"
-	f.units["odd.service"] = &fakeUnit{load: "masked", active: "inactive", sub: "dead"}
+	f.change(func() {
+		f.aliases["postgres.service"] = "db.service"
+		f.units["odd.service"] = &fakeUnit{load: "masked", active: "inactive", sub: "dead"}
+	})
 
 	asked := append([]string{"postgres.service", "web.service", "gone.service", "db.service", "odd.service", "db.service"}, badUnitNames...)
 	got, err := m.States(soon(t), asked)
@@ -71,7 +73,7 @@ func TestWithoutABusEveryCallSaysSo(t *testing.T) {
 		"States":         func() error { _, err := m.States(ctx, []string{"app.service"}); return err },
 		"ContainerUnits": func() error { _, err := m.ContainerUnits(ctx); return err },
 		"Install":        func() error { return m.Install(ctx, map[string]string{"app.service": ""}) },
-		"GoingDown":      func() error { _, err := m.GoingDown(ctx); return err },
+		"Watch":          func() error { _, err := m.Watch(ctx); return err },
 		"SoftReboots":    func() error { _, err := m.SoftReboots(ctx); return err },
 	} {
 		if err := do(); !errors.Is(err, recover.ErrNoBus) {
@@ -127,50 +129,6 @@ func TestCallsAtOnceEndUpOnOneConnection(t *testing.T) {
 	}
 }
 
-func TestGoingDown(t *testing.T) {
-	t.Parallel()
-	for sentence, c := range map[string]struct {
-		own, host any
-		want      bool
-		fails     bool
-	}{
-		"neither manager stops":                       {"running", "degraded", false, false},
-		"our manager stops":                           {"stopping", "running", true, false},
-		"only the host's manager stops":               {"running", "stopping", true, false},
-		"starting is not stopping":                    {"starting", "starting", false, false},
-		"a state that is no word is an error":         {uint32(3), "running", false, true},
-		"a host that does not tell is an error":       {"running", nil, false, true},
-		"our own stop is enough when host is unknown": {"stopping", nil, true, false},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			t.Parallel()
-			m, own := newManager(t)
-			hostBus := newBus(t)
-			host := newSystemd(t, hostBus)
-			m.hostBus = hostBus.address()
-			own.manager["SystemState"] = c.own
-			if host.manager["SystemState"] = c.host; c.host == nil {
-				delete(host.manager, "SystemState")
-			}
-			got, err := m.GoingDown(soon(t))
-			if got != c.want || (err != nil) != c.fails {
-				t.Errorf("got %v, %v", got, err)
-			}
-		})
-	}
-}
-
-func TestTheHostsOwnManagerIsAskedOnce(t *testing.T) {
-	t.Parallel()
-	m, f := newManager(t)
-	if down, err := m.GoingDown(soon(t)); down || err != nil {
-		t.Errorf("got %v, %v", down, err)
-	}
-	if n := f.count("Get"); n != 1 {
-		t.Errorf("asked %d times", n)
-	}
-}
-
 func TestSoftReboots(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
@@ -185,10 +143,7 @@ func TestSoftReboots(t *testing.T) {
 		"anything else is an error":      {"three", 0, true},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			delete(f.manager, "SoftRebootsCount")
-			if c.value != nil {
-				f.manager["SoftRebootsCount"] = c.value
-			}
+			f.property("SoftRebootsCount", c.value)
 			got, err := m.SoftReboots(soon(t))
 			if got != c.want || (err != nil) != c.fails {
 				t.Errorf("got %v, %v", got, err)

@@ -85,7 +85,9 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string) (re
 }
 
 // waitsForUs reports whether job, directly or through other jobs, waits for
-// our own start job, which ends only after we say READY=1. (Job.GetAfter)
+// our own start job, which ends only after we say READY=1. (Job.GetBefore: the
+// jobs that have to end before this one runs; GetAfter is the other direction,
+// seen on systemd 257)
 func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) bool {
 	if m.ownUnit == "" {
 		return false
@@ -98,11 +100,11 @@ func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) 
 	}
 	seen := map[dbus.ObjectPath]bool{job: true}
 	for todo := []dbus.ObjectPath{job}; len(todo) > 0; todo = todo[1:] {
-		var after []listedJob
-		if err := l.call(ctx, todo[0], jobIfc+".GetAfter").Store(&after); err != nil {
+		var before []listedJob
+		if err := l.call(ctx, todo[0], jobIfc+".GetBefore").Store(&before); err != nil {
 			continue // the job has ended meanwhile
 		}
-		for _, other := range after {
+		for _, other := range before {
 			if other.Unit == m.ownUnit {
 				return true
 			}
@@ -116,14 +118,15 @@ func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) 
 }
 
 // checkUnit keeps what is no unit name from reaching systemd (systemd.unit(5),
-// "Unit files consist of a prefix and a suffix").
+// "Valid unit names"). Nor does a template's, NAME@.service: one of them
+// fails the call for all other units in it.
 func checkUnit(unit string) error {
 	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:_.\\@-"
 	prefix, ok := strings.CutSuffix(unit, ".service")
 	if !ok {
 		prefix, ok = strings.CutSuffix(unit, ".socket")
 	}
-	if !ok || prefix == "" || len(unit) > 255 || strings.ContainsFunc(prefix, func(r rune) bool { return !strings.ContainsRune(allowed, r) }) {
+	if !ok || prefix == "" || prefix[0] == '@' || strings.HasSuffix(prefix, "@") || len(unit) > 255 || strings.ContainsFunc(prefix, func(r rune) bool { return !strings.ContainsRune(allowed, r) }) {
 		return fmt.Errorf("%q is not the name of a service or socket unit", unit)
 	}
 	return nil

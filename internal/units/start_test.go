@@ -67,12 +67,12 @@ func TestStartTellsWhatBecameOfTheJobAndTheUnit(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			m, f := newManager(t)
-			f.onStart = func(call *startCall) {
+			f.starts(func(call *startCall) {
 				job := f.newJob()
 				call.reply(job)
 				f.set(call.unit, c.active, c.sub, c.props)
 				f.end(job, call.unit, c.job)
-			}
+			})
 			got, err := m.Start(soon(t), "app.service")
 			if err != nil || got != c.want {
 				t.Errorf("got %+v, %v\nwant %+v", got, err, c.want)
@@ -119,10 +119,10 @@ func TestStartHearsTheEndOfItsJob(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			m, f := newManager(t)
-			f.onStart = func(c *startCall) {
+			f.starts(func(c *startCall) {
 				f.set(c.unit, "failed", "failed", nil)
 				answer(f, c, f.newJob())
-			}
+			})
 			for range 20 { // the two ways through the process race
 				o, err := m.Start(soon(t), "app.service")
 				if err != nil || o.Job != "failed" {
@@ -169,11 +169,11 @@ func TestTwoStartsOfOneUnitShareAJobAndBothHearItsEnd(t *testing.T) {
 			m, f := newManager(t)
 			f.set("app.service", "active", "running", nil)
 			var calls []*startCall
-			f.onStart = func(c *startCall) {
+			f.starts(func(c *startCall) {
 				if calls = append(calls, c); len(calls) == 2 {
 					answer(f, calls, f.newJob())
 				}
-			}
+			})
 			ctx := soon(t)
 			one, two := startAside(ctx, m, "app.service"), startAside(ctx, m, "app.service")
 			for _, c := range []<-chan startResult{one, two} {
@@ -192,10 +192,10 @@ func TestOneOfTwoStartsMayGiveUpOnTheSharedJob(t *testing.T) {
 	f.set("app.service", "active", "running", nil)
 	job := f.newJob()
 	called := make(chan struct{}, 2)
-	f.onStart = func(c *startCall) {
+	f.starts(func(c *startCall) {
 		c.reply(job)
 		called <- struct{}{}
-	}
+	})
 	impatient, giveUp := context.WithCancel(t.Context())
 	one, two := startAside(impatient, m, "app.service"), startAside(soon(t), m, "app.service")
 	await(t, called, "the first call")
@@ -219,14 +219,13 @@ func TestAReplyThatNeverComesHoldsUpNothingButItsOwnCall(t *testing.T) {
 	running := goleak.IgnoreCurrent()
 
 	hung := make(chan struct{})
-	works := f.onStart
-	f.onStart = func(c *startCall) {
+	f.starts(func(c *startCall) {
 		if c.unit == "hung.service" {
 			close(hung)
 			return
 		}
 		works(c)
-	}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	result := startAside(ctx, m, "hung.service")
 	await(t, hung, "the call that gets no reply")
@@ -259,7 +258,7 @@ func TestStartEndsWithItsDeadline(t *testing.T) {
 			t.Parallel()
 			m, f := newManager(t)
 			settleReplies(t, m)
-			f.onStart = func(c *startCall) { answer(f, c) }
+			f.starts(func(c *startCall) { answer(f, c) })
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if o, err := m.Start(ctx, "app.service"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, recover.ErrNoBus) {
@@ -281,12 +280,12 @@ func TestStartEndsWhenTheBusDies(t *testing.T) {
 			b := newBus(t)
 			m, f := managerOn(t, b), newSystemd(t, b)
 			called := make(chan struct{})
-			f.onStart = func(c *startCall) {
+			f.starts(func(c *startCall) {
 				if replies {
 					c.reply(f.newJob())
 				}
 				close(called)
-			}
+			})
 			result := startAside(soon(t), m, "app.service")
 			await(t, called, "the call")
 			settleReplies(t, m)
@@ -323,7 +322,7 @@ func TestStartIsRefused(t *testing.T) {
 			"org.freedesktop.DBus.Error.NoReply", "Message recipient disconnected from message bus without replying", nil},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			f.onStart = func(call *startCall) { call.refuse(c.name, c.text) }
+			f.starts(func(call *startCall) { call.refuse(c.name, c.text) })
 			_, err := m.Start(soon(t), "app.service")
 			if err == nil || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "app.service") {
 				t.Errorf("got %v", err)
@@ -393,16 +392,16 @@ func TestAJobThatWaitsForOursIsNotWaitedFor(t *testing.T) {
 			t.Parallel()
 			m, f := newManager(t)
 			m.ownUnit = c.ownUnit
-			f.before = c.before
+			f.change(func() { f.before = c.before })
 			f.set("app.service", "active", "running", nil)
 			ctx, cancel := context.WithTimeout(t.Context(), orderCheckAfter+20*time.Second)
 			defer cancel()
-			f.onStart = func(call *startCall) {
+			f.starts(func(call *startCall) {
 				call.reply("/job/1")
 				if !c.waits { // it ends well after the check
 					time.AfterFunc(orderCheckAfter+200*time.Millisecond, func() { f.end("/job/1", call.unit, "done") })
 				}
-			}
+			})
 			o, err := m.Start(ctx, "app.service")
 			if c.waits && !errors.Is(err, recover.ErrOrderedAfterUs) || !c.waits && (err != nil || o.Job != "done") {
 				t.Errorf("got %+v, %v", o, err)
@@ -418,7 +417,7 @@ func TestAHundredStartsAtOnceHearEachItsOwnEnd(t *testing.T) {
 	m, f := newManager(t)
 	want := map[string]string{}
 	var steps []func()
-	f.onStart = func(c *startCall) {
+	f.starts(func(c *startCall) {
 		job, result := f.newJob(), results[rand.N(len(results))]
 		want[c.unit] = result
 		f.set(c.unit, "active", "running", nil)
@@ -431,7 +430,7 @@ func TestAHundredStartsAtOnceHearEachItsOwnEnd(t *testing.T) {
 		for _, step := range steps {
 			step()
 		}
-	}
+	})
 	ctx := soon(t)
 	var (
 		all sync.WaitGroup

@@ -66,12 +66,7 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 		before:  map[dbus.ObjectPath][]fakeJob{},
 		calls:   map[string]int{},
 	}
-	f.onStart = func(c *startCall) {
-		job := f.newJob()
-		c.reply(job)
-		f.set(c.unit, "active", "running", nil)
-		f.end(job, c.unit, "done")
-	}
+	f.onStart = works
 	conn, err := dbus.Connect(b.address())
 	if err != nil {
 		t.Fatal(err)
@@ -95,31 +90,37 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 	return f
 }
 
+// works starts a unit at once.
+func works(c *startCall) {
+	job := c.f.newJob()
+	c.reply(job)
+	c.f.set(c.unit, "active", "running", nil)
+	c.f.end(job, c.unit, "done")
+}
+
 func (f *fakeSystemd) serve(msg *dbus.Message) {
 	path := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	member := msg.Headers[dbus.FieldMember].Value().(string)
 	f.mu.Lock()
 	f.calls[member]++
+	onStart, onReload, files, waitsFor := f.onStart, f.onReload, f.files, f.before[path]
 	f.mu.Unlock()
 	switch member {
 	case "Subscribe":
 		f.reply(msg)
 	case "Reload":
-		if f.onReload != nil {
-			f.onReload()
+		if onReload != nil {
+			onReload()
 		}
 		f.reply(msg)
 	case "StartUnit":
-		f.onStart(&startCall{f, msg, msg.Body[0].(string)})
+		onStart(&startCall{f, msg, msg.Body[0].(string)})
 	case "ListUnitsByNames":
 		f.listUnitsByNames(msg)
 	case "ListUnitFilesByPatterns":
-		f.reply(msg, f.files)
+		f.reply(msg, files)
 	case "GetBefore":
-		f.mu.Lock()
-		jobs := f.before[path]
-		f.mu.Unlock()
-		f.reply(msg, jobs)
+		f.reply(msg, waitsFor)
 	case "Get":
 		f.get(msg, path, msg.Body[0].(string), msg.Body[1].(string))
 	default:
@@ -179,7 +180,7 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 
 // unitPath is the object of a unit, escaped as systemd does.
 func unitPath(unit string) dbus.ObjectPath {
-	escape := strings.NewReplacer(".", "_2e", "-", "_2d", "@", "_40", ":", "_3a", "\\", "_5c")
+	escape := strings.NewReplacer("_", "_5f", ".", "_2e", "-", "_2d", "@", "_40", ":", "_3a", "\\", "_5c")
 	return "/org/freedesktop/systemd1/unit/" + dbus.ObjectPath(escape.Replace(unit))
 }
 
@@ -208,6 +209,27 @@ func (f *fakeSystemd) send(msg *dbus.Message, kind dbus.Type, headers map[dbus.H
 func (c *startCall) reply(job dbus.ObjectPath) { c.f.reply(c.msg, job) }
 
 func (c *startCall) refuse(name, text string) { c.f.fail(c.msg, name, text) }
+
+// change changes what f knows and does.
+func (f *fakeSystemd) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
+// starts has do answer StartUnit.
+func (f *fakeSystemd) starts(do func(*startCall)) {
+	f.change(func() { f.onStart = do })
+}
+
+// property sets a property of Manager; with nil there is none.
+func (f *fakeSystemd) property(name string, value any) {
+	f.change(func() {
+		if f.manager[name] = value; value == nil {
+			delete(f.manager, name)
+		}
+	})
+}
 
 // count is how often a method was called.
 func (f *fakeSystemd) count(member string) int {
@@ -290,7 +312,7 @@ func startAside(ctx context.Context, m *Manager, unit string) <-chan startResult
 // come over one connection, in order.
 func settleReplies(t *testing.T, m *Manager) {
 	t.Helper()
-	if _, err := m.property(soon(t), "SystemState"); err != nil {
+	if _, err := m.SoftReboots(soon(t)); err != nil {
 		t.Fatal(err)
 	}
 }

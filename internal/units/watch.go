@@ -11,12 +11,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Changes tells that containers may have started or stopped: a value arrives
-// when a unit that runs a container, or the scope of one that has no unit
-// (libpod-ID.scope), becomes active, inactive or failed. Values do not queue
-// up. The channel closes with ctx, or when the bus goes away.
-// (PropertiesChanged of org.freedesktop.systemd1.Unit)
-func (m *Manager) Changes(ctx context.Context) (<-chan struct{}, error) {
+// Watch begins to watch the units that run a container, and the scopes of
+// containers that have no unit (libpod-ID.scope), over a connection of its own.
+// Errors wrap recover.ErrNoBus.
+func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	w := &watcher{
 		manager: m,
 		ctx:     ctx,
@@ -42,16 +40,43 @@ func (m *Manager) Changes(ctx context.Context) (<-chan struct{}, error) {
 		return nil, fmt.Errorf("%w at %s: %w", recover.ErrNoBus, m.address, err)
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
-	return w.changes, nil
+	w.link = &link{conn: conn}
+	return w, nil
 }
 
-// A watcher sorts the signals of one connection.
+// A watcher sorts the signals of one connection. It implements recover.Watch.
 type watcher struct {
 	manager *Manager
+	link    *link
 	ctx     context.Context
 	changes chan struct{}
 	states  map[dbus.ObjectPath]string // what each unit was last
 	ours    map[string]bool            // service -> runs a container; asked once
+}
+
+// Changes tells that a unit or scope became active, inactive or failed.
+// (PropertiesChanged of org.freedesktop.systemd1.Unit)
+func (w *watcher) Changes() <-chan struct{} { return w.changes }
+
+// GoingDown asks the manager that is watched, and then the host's.
+// (Manager.SystemState)
+func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
+	down, err := w.link.stopping(ctx)
+	if err != nil || down || w.manager.address == w.manager.hostBus {
+		return down, err
+	}
+	host := New(w.manager.hostBus, "", "")
+	defer host.Close()
+	l, err := host.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	return l.stopping(ctx)
+}
+
+func (l *link) stopping(ctx context.Context) (bool, error) {
+	state, err := l.getString(ctx, managerPath, managerIfc, "SystemState")
+	return state == "stopping", l.explain(err)
 }
 
 func (w *watcher) listen(signals <-chan *dbus.Signal) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/machine"
 )
 
 // A client that connects while the service is down waits, and is answered once
@@ -105,4 +106,50 @@ func TestTheJournalHasFields(t *testing.T) {
 		}
 		n.wantLog("the last run ended badly")
 	})
+}
+
+// A unit that is ordered after a target that waits for recovery cannot start
+// before READY. Recovery must not wait for it, and it must start afterwards.
+func TestAUnitThatIsOrderedAfterRecovery(t *testing.T) {
+	t.Parallel()
+	m := machine.Start(t)
+	n := &node{m, t, 0, m.As(0)}
+	n.Install(deb(t))
+	n.quadlet("first", 1, "", "")
+	n.Quadlet(0, "late.container", "[Unit]\nAfter=multi-user.target\n[Container]\nContainerName=late\nImage="+machine.Image+"\n")
+	n.user.Systemctl("start", "first", "late")
+	n.enable()
+	n.saved("first", "late")
+	n.crash()
+	st := n.wait()
+	n.wantStates(st, map[string]recover.RowState{"first": recover.RowUp, "late": recover.RowDeferred})
+	if took := st.Finished.Sub(st.Started); took > 20*time.Second {
+		t.Errorf("recovery took %s", took)
+	}
+	n.MustRun("systemctl", "start", "late") // waits for the job that is queued
+	n.wantRunning("first", "late")
+	n.saved("first", "late")
+}
+
+// A user's manager that is restarted takes its containers down. What ran comes
+// back, once the daemon has noticed and been started again.
+func TestAUserManagerThatRestarts(t *testing.T) {
+	t.Parallel()
+	m := machine.Start(t)
+	n := &node{m, t, machine.User, m.As(machine.User)}
+	n.Install(deb(t))
+	n.running()
+	n.quadlet("quad", 1, "", "")
+	n.user.Systemctl("start", "quad")
+	n.plain("plain", 2)
+	n.enable()
+	n.saved("plain", "quad")
+	daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+	n.MustRun("systemctl", "restart", "user@1000.service")
+	n.WaitFor(60*time.Second, "a new daemon", func() bool {
+		now := n.Show(n.unit(), "MainPID", "ActiveState")
+		return now["ActiveState"] == "active" && now["MainPID"] != daemon
+	})
+	n.wait()
+	n.wantRunning("plain", "quad")
 }
