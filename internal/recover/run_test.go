@@ -40,9 +40,11 @@ func play(t *testing.T, ctx context.Context, h *host, p Policy, rs []Row) (histo
 		}
 		history = append(history, line)
 	}
-	err = NewRun(rs, p, func(ctx context.Context, row Row) (Outcome, error) { return h.Start(ctx, row.Unit) }, tell).Do(ctx)
+	err = NewRun(rs, p, h.startRow, tell).Do(ctx)
 	return history, err
 }
+
+func (h *host) startRow(ctx context.Context, row Row) (Outcome, error) { return h.Start(ctx, row.Unit) }
 
 func TestRun(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,31 @@ func TestTheSnapshotFollows(t *testing.T) {
 		follows("q")
 		n.user.Systemctl("stop", "q")
 		follows()
+	})
+}
+
+// The node's own script runs after each recovery; its failure harms nothing.
+func TestTheReconcileScriptRunsAfterRecovery(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.quadlet("app", 3, "Notify=true\nExec=-ready-after 500ms", "")
+		n.user.Systemctl("start", "app")
+		n.WriteFile("/usr/local/lib/archy-recovery/reconcile", "#!/bin/sh\nid -u\npodman ps --format '{{.Names}}'\nexit 7\n", 0o755, 0)
+		n.enable()
+		n.saved("app")
+		n.crash()
+		n.wait()
+		reconcile := strings.Replace(n.unit(), "archy-recovery", "archy-recovery-reconcile", 1)
+		n.WaitFor(20*time.Second, "the script's end", func() bool {
+			return n.Show(reconcile, "ActiveState")["ActiveState"] == "failed"
+		})
+		// By identifier: rootless podman moves itself out of the unit's cgroup.
+		log := n.Journal("-b", "-o", "cat", "-t", "archy-recovery-reconcile")
+		if !strings.Contains(log, fmt.Sprintf("%d\napp\n", n.uid)) {
+			n.t.Errorf("the script, run as uid %d after recovery, said:\n%s", n.uid, log)
+		}
+		if state := n.Show(n.unit(), "ActiveState")["ActiveState"]; state != "active" {
+			n.t.Errorf("the service is %s", state)
+		}
 	})
 }
 

@@ -1,0 +1,37 @@
+package recover
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.start["a.service"] = upAfter(time.Second)
+		h.start["b.service"] = worksAt(2)
+		rs := rows("a:0 b:0 c:0 d:1")
+		p := newProgress(rs)
+		var lines []string
+		tell := func(e Event) {
+			p.observe(e)
+			if line := p.String(); len(lines) == 0 || lines[len(lines)-1] != line {
+				lines = append(lines, line)
+			}
+		}
+		run := NewRun(rs, DefaultPolicy(), h.startRow, tell)
+		if err := run.Do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			"tier 0: 0 of 3 started", "tier 0: 2 of 3 started, 1 failing",
+			"tier 1: 1 of 1 started, 1 failing", "tier 1: 1 of 1 started",
+		} {
+			if !slices.Contains(lines, want) {
+				t.Errorf("never said %q, but %q", want, lines)
+			}
+		}
+	})
+}
