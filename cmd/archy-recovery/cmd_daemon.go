@@ -67,6 +67,7 @@ func runDaemon(ctx context.Context, i instance) error {
 		Store:    dir,
 		Podman:   podman.New(i.podmanSocket(), wakePodman(manager)),
 		Systemd:  manager,
+		Journal:  journal.NewReader(i.unit()),
 		Notifier: notifier,
 		Log:      log,
 	}, conf.Policy, identity)

@@ -16,6 +16,9 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	// Beside what follows: the journal may be slow, and decides nothing.
+	explained := make(chan Verdict, 1)
+	go func() { explained <- verdict.explain(ctx, s.Journal, s.identity) }()
 	snapshot := s.loadSnapshot()
 	userStopped, stoppedErr := s.Store.UserStopped()
 
@@ -40,7 +43,12 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 		resolved := Resolve(ctx, candidates, view, s.Podman, s.Systemd)
 		plan = MakePlan(candidates, userStopped, view, resolved, s.policy)
 	}
-	s.change(func() { s.report.Rows = plan.Rows() })
+	verdict = <-explained
+	logVerdict(s.Log, verdict)
+	s.change(func() {
+		s.report.Verdict = verdict
+		s.report.Rows = plan.Rows()
+	})
 	return plan, nil
 }
 
@@ -52,7 +60,6 @@ func (s *Service) judge() (Verdict, error) {
 		return v, fmt.Errorf("%w: %s", ErrAlreadyRunning, v.Reason)
 	}
 	s.change(func() { s.report = Report{Verdict: v, Started: time.Now(), Rows: []Row{}, Notes: s.report.Notes} })
-	logVerdict(s.Log, v)
 	if v.Unclean() {
 		s.mark()
 	}

@@ -34,6 +34,9 @@ type host struct {
 	// changes is what tells of containers that come and go.
 	changes chan struct{}
 
+	bootEnd    BootEnd
+	journalErr error
+
 	marker         *Marker
 	snapshot       *Snapshot
 	snapshotErr    error
@@ -158,6 +161,14 @@ func (h *host) GoingDown(context.Context) (bool, error) {
 	return h.down, h.watchErr
 }
 
+func (h *host) BootEnd(context.Context, string, string) (BootEnd, error) {
+	return h.bootEnd, h.journalErr
+}
+
+func (h *host) ServiceEnd(context.Context, string) ([]Entry, error) {
+	return h.bootEnd.Tail, h.journalErr
+}
+
 func (h *host) Marker() *Marker { return h.marker }
 
 func (h *host) WriteMarker(id Identity) error {
@@ -213,7 +224,7 @@ func (h *host) Extend(time.Duration)   {}
 func (h *host) Stopping(status string) { h.mu.Lock(); defer h.mu.Unlock(); h.say("STOPPING") }
 
 func (h *host) service(p Policy) *Service {
-	return NewService(World{h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p, here)
+	return NewService(World{h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p, here)
 }
 
 var here = Identity{BootID: "b2", PID: 50, StartTime: 900}

@@ -36,10 +36,14 @@ func log(l *slog.Logger, e Event) {
 func logVerdict(l *slog.Logger, v Verdict) {
 	attrs := []any{"MESSAGE_ID", MsgVerdict, "verdict", string(v.Ending), "reason", v.Reason}
 	if v.Cause != "" {
-		attrs = append(attrs, "cause", v.Cause)
+		attrs = append(attrs, "cause", string(v.Cause))
 	}
 	if v.Previous != nil && v.Previous.BootID != "" {
 		attrs = append(attrs, "previous_boot_id", v.Previous.BootID)
+	}
+	if len(v.Evidence) > 0 {
+		last := v.Evidence[len(v.Evidence)-1]
+		attrs = append(attrs, "evidence_cursor", last.Cursor, "evidence", last.Message)
 	}
 	if v.Unclean() {
 		l.Warn("the last run ended badly; what was running is brought back", attrs...)

@@ -15,6 +15,7 @@ type World struct {
 	Store    Store
 	Podman   Podman
 	Systemd  Systemd
+	Journal  Journal
 	Notifier Notifier
 	Log      *slog.Logger
 }

@@ -36,11 +36,14 @@ const (
 	EndedUncleanly Ending = "unclean"         // it did not stop in order; the marker cannot say more
 )
 
-// A Verdict is what the marker says of the last run: whether it ended badly.
+// A Verdict is how the last run ended: the marker decides whether badly, the
+// journal explains why.
 type Verdict struct {
 	Ending Ending `json:"ending"`
-	// Cause is why, where it is known; "unknown" where it is not.
-	Cause string `json:"cause,omitempty"`
+	// Cause is why it ended badly, as far as the journal says.
+	Cause Cause `json:"cause,omitempty"`
+	// Evidence is the journal entries that the cause rests on.
+	Evidence []Entry `json:"evidence,omitempty"`
 	// Previous is the run that the verdict is about, nil where there was none.
 	Previous *Identity `json:"previous,omitempty"`
 	// Reason says in one sentence what the verdict rests on.
@@ -63,19 +66,19 @@ func Judge(last *Marker, here Identity) Verdict {
 		return Verdict{Ending: StillRunning, Previous: &last.Identity,
 			Reason: fmt.Sprintf("PID %d holds the data directory", last.PID)}
 	case last.Garbled:
-		return Verdict{Ending: EndedUncleanly, Cause: "unknown",
+		return Verdict{Ending: EndedUncleanly, Cause: CauseUnknown,
 			Reason: "the last run left a marker that cannot be read"}
 	case last.Legacy:
-		return Verdict{Ending: EndedUncleanly, Cause: "unknown", Previous: &last.Identity,
+		return Verdict{Ending: EndedUncleanly, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) left a marker without a boot ID", last.PID)}
 	case last.BootID != here.BootID:
-		return Verdict{Ending: HostCrashed, Cause: "unknown", Previous: &last.Identity,
+		return Verdict{Ending: HostCrashed, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) was under way in boot %s, which is over", last.PID, last.BootID)}
 	case last.SoftReboots != here.SoftReboots:
-		return Verdict{Ending: HostCrashed, Cause: "unknown", Previous: &last.Identity,
+		return Verdict{Ending: HostCrashed, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) was under way before a soft-reboot", last.PID)}
 	default:
-		return Verdict{Ending: ServiceCrashed, Cause: "unknown", Previous: &last.Identity,
+		return Verdict{Ending: ServiceCrashed, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) of this boot is gone and left its marker", last.PID)}
 	}
 }

@@ -86,6 +86,16 @@ type Outcome struct {
 	ConditionFailed bool
 }
 
+// Journal is what recovery asks of the journal. It may answer with an error
+// and with what it could read all the same.
+type Journal interface {
+	// BootEnd returns how the boot with the ID boot ended.
+	BootEnd(ctx context.Context, boot, thisBoot string) (BootEnd, error)
+	// ServiceEnd returns what systemd said in a boot of the end of our unit's
+	// processes.
+	ServiceEnd(ctx context.Context, boot string) ([]Entry, error)
+}
+
 // Store is the data directory.
 type Store interface {
 	// Marker returns the marker that the last run left, nil without one. One

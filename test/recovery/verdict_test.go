@@ -1,0 +1,131 @@
+package recovery
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// record keeps the end of a boot's journal for the tests of internal/journal,
+// when ARCHY_RECORD names a directory.
+func (n *node) record(name string, match ...string) {
+	n.t.Helper()
+	dir := os.Getenv("ARCHY_RECORD")
+	if dir == "" || n.uid != 0 {
+		return
+	}
+	text := n.Journal(append([]string{"-o", "json", "-n", "120", "--output-fields=" +
+		"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,SHUTDOWN"}, match...)...)
+	if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// wantCause wants a verdict with that cause, and evidence for it.
+func (n *node) wantCause(ending recover.Ending, cause recover.Cause) {
+	n.t.Helper()
+	v := n.wait().Verdict
+	if v.Ending != ending || v.Cause != cause {
+		n.t.Errorf("the verdict is %s, cause %s (%s), want %s, cause %s", v.Ending, v.Cause, v.Reason, ending, cause)
+	}
+	if cause != recover.CauseUnknown && len(v.Evidence) == 0 {
+		n.t.Errorf("%s: no evidence", cause)
+	}
+	for _, e := range v.Evidence {
+		if shown := n.Journal("--cursor="+e.Cursor, "-n", "1", "-o", "cat"); strings.TrimSpace(shown) != strings.TrimSpace(e.Message) {
+			n.t.Errorf("the evidence %q is not the entry at its cursor: %q", e.Message, shown)
+		}
+	}
+	n.wantRunning("app")
+}
+
+// Each cause that a container machine can show, named right.
+func TestCauses(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.quadlet("app", 3, "", "")
+		n.user.Systemctl("start", "app")
+		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nWatchdogSec=3\n[Unit]\nStartLimitBurst=50\n", 0o644, 0)
+		n.enable()
+		n.saved("app")
+
+		boot := n.BootID()
+		n.crash()
+		n.wantCause(recover.HostCrashed, recover.CausePowerLoss)
+		n.record("power-loss", "_BOOT_ID="+boot)
+
+		daemonEnds := func(signal string, ending recover.Ending, cause recover.Cause, name string) {
+			n.t.Helper()
+			daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+			n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal="+signal, n.unit())
+			n.WaitFor(30*time.Second, "a new daemon", func() bool {
+				now := n.Show(n.unit(), "MainPID", "ActiveState")
+				return now["ActiveState"] == "active" && now["MainPID"] != daemon
+			})
+			n.wantCause(ending, cause)
+			n.record(name, "-b", "_PID=1", "UNIT="+n.unit())
+		}
+		daemonEnds("SIGKILL", recover.ServiceCrashed, recover.CauseSignal, "service-signal")
+		daemonEnds("SIGSEGV", recover.ServiceCrashed, recover.CauseExit, "service-exit") // Go turns it into exit status 2
+		daemonEnds("SIGSTOP", recover.ServiceCrashed, recover.CauseWatchdog, "service-watchdog")
+
+		// The daemon is killed and the host shut down in order.
+		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+		n.MustRun("systemctl", "daemon-reload")
+		boot = n.BootID()
+		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+		n.Reboot()
+		n.wantCause(recover.HostCrashed, recover.CauseShutdown)
+		n.record("clean-shutdown", "_BOOT_ID="+boot)
+
+		// The journal is lost with the power.
+		n.WriteFile("/etc/systemd/journald.conf.d/volatile.conf", "[Journal]\nStorage=volatile\n", 0o644, 0)
+		n.crash()
+		n.wait()
+		n.crash()
+		n.wantCause(recover.HostCrashed, recover.CauseUnknown)
+
+		// The journal is damaged.
+		n.Remove("/etc/systemd/journald.conf.d/volatile.conf")
+		n.crash()
+		n.wait()
+		n.PullPlug()
+		n.damageJournal()
+		n.Boot()
+		if v := n.wait().Verdict; v.Ending != recover.HostCrashed {
+			n.t.Errorf("with a damaged journal the verdict is %+v", v)
+		}
+		n.wantRunning("app")
+	})
+}
+
+// damageJournal overwrites the middle of each journal file of a machine that
+// is off.
+func (n *node) damageJournal() {
+	n.t.Helper()
+	machines, err := n.ReadDir("/var/log/journal")
+	if err != nil || len(machines) == 0 {
+		n.t.Fatalf("no journal: %v", err)
+	}
+	for _, m := range machines {
+		dir := "/var/log/journal/" + m.Name()
+		files, err := n.ReadDir(dir)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		for _, f := range files {
+			text, err := n.ReadFile(dir + "/" + f.Name())
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			broken := []byte(text)
+			for i := len(broken) / 10; i < len(broken)*9/10; i += 64 {
+				broken[i] ^= 0xff
+			}
+			n.WriteFile(dir+"/"+f.Name(), string(broken), 0o640, 0)
+		}
+	}
+}
