@@ -67,7 +67,7 @@ func runDaemon(ctx context.Context, i instance) error {
 		Store:    dir,
 		Podman:   podman.New(i.podmanSocket(), wakePodman(manager)),
 		Systemd:  manager,
-		Journal:  journal.NewReader(i.unit()),
+		Journal:  journal.NewReader(i.unit(), os.Getuid()),
 		Notifier: notifier,
 		Log:      log,
 	}, conf.Policy, identity)

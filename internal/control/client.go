@@ -32,19 +32,22 @@ func NewClient(path string) *Client {
 // Status asks for the status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var st Status
-	return st, c.do(ctx, http.MethodGet, "status", &st)
+	err := c.do(ctx, http.MethodGet, "status", &st)
+	return st, err
 }
 
 // Snapshot asks for a full check of the running set.
 func (c *Client) Snapshot(ctx context.Context) (recover.Snapshot, error) {
 	var s recover.Snapshot
-	return s, c.do(ctx, http.MethodPost, "snapshot", &s)
+	err := c.do(ctx, http.MethodPost, "snapshot", &s)
+	return s, err
 }
 
 // UserStopped asks for the user-stopped list.
 func (c *Client) UserStopped(ctx context.Context) (UserStopped, error) {
 	var u UserStopped
-	return u, c.do(ctx, http.MethodGet, "user-stopped", &u)
+	err := c.do(ctx, http.MethodGet, "user-stopped", &u)
+	return u, err
 }
 
 // SetUserStopped puts a name on the list, or takes it off.
@@ -54,7 +57,8 @@ func (c *Client) SetUserStopped(ctx context.Context, name string, stopped bool) 
 		method = http.MethodPut
 	}
 	var u UserStopped
-	return u, c.do(ctx, method, "user-stopped/"+url.PathEscape(name), &u)
+	err := c.do(ctx, method, "user-stopped/"+url.PathEscape(name), &u)
+	return u, err
 }
 
 // Follow calls each with the status, and again at each change, until each

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -64,27 +65,35 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, limit(h)) }
-	change := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, limit(s.mayChange(h))) }
+	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.limit(h)) }
+	change := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.limit(s.mayChange(h))) }
 	read("GET /v1/status", s.getStatus)
 	mux.HandleFunc("GET /v1/events", s.getEvents) // as long as the client listens
 	read("GET /v1/user-stopped", s.getUserStopped)
 	change("PUT /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, true) })
 	change("DELETE /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, false) })
 	change("POST /v1/snapshot", s.postSnapshot)
-	return mux
+	return s.orProblem(mux)
 }
 
-// limit bounds a request's body and its time.
-func limit(h http.Handler) http.Handler {
+// limit bounds a request's body and its time. No request here has a body that
+// means anything; a small one is taken and dropped.
+func (s *Server) limit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 		defer cancel()
 		c := http.NewResponseController(w)
 		_ = c.SetReadDeadline(time.Now().Add(requestTime))
 		_ = c.SetWriteDeadline(time.Now().Add(requestTime))
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		h.ServeHTTP(w, r.WithContext(ctx))
+		var large *http.MaxBytesError
+		switch _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); {
+		case errors.As(err, &large):
+			s.problem(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes", large.Limit))
+		case err != nil:
+			s.problem(w, http.StatusBadRequest, fmt.Errorf("the body cannot be read: %w", err))
+		default:
+			h.ServeHTTP(w, r.WithContext(ctx))
+		}
 	})
 }
 

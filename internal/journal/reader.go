@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
+
+	"golang.org/x/sys/unix"
 )
 
 // Reader reads the journal through journalctl -o json, its documented
@@ -25,11 +28,13 @@ type Reader struct {
 	directory string
 	// unit is the service that we are.
 	unit string
+	// uid is whose podman and manager count.
+	uid int
 }
 
 // NewReader returns a Reader for the journal of this machine, for the instance
-// whose service is unit.
-func NewReader(unit string) *Reader { return &Reader{unit: unit} }
+// whose service is unit and whose containers are uid's.
+func NewReader(unit string, uid int) *Reader { return &Reader{unit: unit, uid: uid} }
 
 // Bounds of one reading: of its time, and of what is read of its output.
 const (
@@ -43,6 +48,11 @@ const (
 // damaged journal gives what journalctl can make of it, which may be nothing;
 // one that cannot be read in time is an error.
 func (r *Reader) read(ctx context.Context, args ...string) ([]recover.Entry, error) {
+	return r.readUntil(ctx, nil, args...)
+}
+
+// readUntil is read, but ends before the first entry that is last.
+func (r *Reader) readUntil(ctx context.Context, last func(recover.Entry) bool, args ...string) ([]recover.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	args = append([]string{"--output=json", "--quiet", "--no-pager", "--output-fields=" + fields}, args...)
@@ -59,9 +69,11 @@ func (r *Reader) read(ctx context.Context, args ...string) ([]recover.Entry, err
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot run journalctl: %w", err)
 	}
-	entries, err := parse(io.LimitReader(out, maxOutput))
-	if err != nil {
-		cancel() // it may still be writing
+	entries, whole, err := parse(io.LimitReader(out, maxOutput), last)
+	if !whole {
+		cancel()       // it may still be writing
+		_ = cmd.Wait() // we ended it: its status says nothing
+		return entries, err
 	}
 	if waitErr := cmd.Wait(); err == nil && waitErr != nil {
 		err = fmt.Errorf("journalctl: %w: %s", waitErr, strings.TrimSpace(stderr.String()))
@@ -75,12 +87,12 @@ func (r *Reader) read(ctx context.Context, args ...string) ([]recover.Entry, err
 // fields is what is asked for; __CURSOR and the timestamps come in any case.
 const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID," +
 	"UNIT,USER_UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,SHUTDOWN,JOB_TYPE,JOB_RESULT," +
-	"PODMAN_TYPE,PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE"
+	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS"
 
-// parse reads a line an entry. A line that cannot be read is an entry lost,
-// and no more: what comes after a damaged one may be well.
-func parse(in io.Reader) ([]recover.Entry, error) {
-	var entries []recover.Entry
+// parse reads a line an entry, to the end (whole) or to the first that is last.
+// A line that cannot be read is an entry lost, and no more: what comes after a
+// damaged one may be well.
+func parse(in io.Reader, last func(recover.Entry) bool) (entries []recover.Entry, whole bool, err error) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxEntry)
 	for lines.Scan() {
@@ -88,9 +100,13 @@ func parse(in io.Reader) ([]recover.Entry, error) {
 		if json.Unmarshal(lines.Bytes(), &raw) != nil {
 			continue
 		}
-		entries = append(entries, entryOf(raw))
+		e := entryOf(raw)
+		if last != nil && last(e) {
+			return entries, false, nil
+		}
+		entries = append(entries, e)
 	}
-	return entries, lines.Err()
+	return entries, lines.Err() == nil, lines.Err()
 }
 
 func entryOf(raw map[string]json.RawMessage) recover.Entry {
@@ -190,4 +206,42 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 // processes and their ends, the last 50 times.
 func (r *Reader) ServiceEnd(ctx context.Context, boot string) ([]recover.Entry, error) {
 	return r.read(ctx, "--lines=50", "_BOOT_ID="+boot, "_PID=1", "UNIT="+r.unit)
+}
+
+// Events returns podman's events, and what the manager of the containers' units
+// says of them, in a boot and later than since, oldest first.
+func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) ([]recover.Entry, error) {
+	match := []string{"_BOOT_ID=" + boot, "PODMAN_TYPE=container", "_UID=" + strconv.Itoa(r.uid)}
+	or := func(words ...string) { match = append(append(match, "+", "_BOOT_ID="+boot), words...) }
+	or("MESSAGE_ID=98268866d1d54a499c4e98921d93bc40") // logind: shutdown
+	if r.uid == 0 {
+		or(append(unitEnds, "_PID=1")...)
+	} else {
+		// A user's manager writes as the user; what it says of units of its
+		// own has USER_UNIT=. PID 1 says when that manager begins and ends.
+		or(append(unitEnds, "_UID="+strconv.Itoa(r.uid), "SYSLOG_IDENTIFIER=systemd")...)
+		or("_PID=1", fmt.Sprintf("UNIT=user@%d.service", r.uid))
+		or("_PID=1", "UNIT=multi-user.target")
+	}
+	entries, err := r.readUntil(ctx, func(e recover.Entry) bool { return e.Monotonic <= since },
+		append([]string{"--reverse"}, match...)...)
+	slices.Reverse(entries)
+	return entries, err
+}
+
+// unitEnds matches what a manager says when a unit was stopped, ended well, or
+// failed (sd-messages.h).
+var unitEnds = []string{
+	"MESSAGE_ID=9d1aaa27d60140bd96365438aad20286",
+	"MESSAGE_ID=7ad2d189f7e94e70a38c781354912448",
+	"MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c",
+}
+
+// Now is CLOCK_MONOTONIC, by which journald stamps entries.
+func (r *Reader) Now() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return 0 // all of the boot's events count then
+	}
+	return time.Duration(t.Nano())
 }

@@ -21,7 +21,7 @@ func recorded(t *testing.T, name string) []recover.Entry {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	entries, err := parse(f)
+	entries, _, err := parse(f, nil)
 	if err != nil || len(entries) == 0 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
@@ -127,7 +127,7 @@ func TestParse(t *testing.T) {
 		"a field with two values":   {`{"MESSAGE":["one","two"]}`, []recover.Entry{{Message: "two", Fields: map[string]string{}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := parse(strings.NewReader(c.text))
+			got, _, err := parse(strings.NewReader(c.text), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +146,7 @@ func journalctl(t *testing.T, script string) *Reader {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	return NewReader("archy-recovery.service")
+	return NewReader("archy-recovery.service", 0)
 }
 
 func TestAJournalctlThatMisbehavesIsAnErrorAndBounded(t *testing.T) {
@@ -170,7 +170,7 @@ func TestAJournalctlThatMisbehavesIsAnErrorAndBounded(t *testing.T) {
 	}
 	t.Run("is not there", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
-		if _, err := NewReader("x.service").ServiceEnd(context.Background(), "b"); err == nil {
+		if _, err := NewReader("x.service", 0).ServiceEnd(context.Background(), "b"); err == nil {
 			t.Error("no error")
 		}
 	})

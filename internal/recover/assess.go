@@ -20,6 +20,8 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 	explained := make(chan Verdict, 1)
 	go func() { explained <- verdict.explain(ctx, s.Journal, s.identity) }()
 	snapshot := s.loadSnapshot()
+	replayed := make(chan []Container, 1)
+	go func() { replayed <- s.replay(ctx, verdict, snapshot) }()
 	userStopped, stoppedErr := s.Store.UserStopped()
 
 	view := Look(ctx, s.Podman, s.Systemd)
@@ -29,6 +31,9 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 	}
 	if view.SystemdErr != nil {
 		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
+	}
+	if set := <-replayed; snapshot != nil {
+		snapshot.Containers = set
 	}
 	candidates := Candidates(verdict, snapshot, view, s.policy)
 	if !verdict.Unclean() {
@@ -87,12 +92,32 @@ func (s *Service) loadSnapshot() *Snapshot {
 	return nil
 }
 
+// replay is the snapshot's set, brought up to date with what the journal has
+// of the time after it. A journal that cannot be read leaves it as it is.
+func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) []Container {
+	if snapshot == nil {
+		return nil
+	}
+	if !v.Unclean() || snapshot.BootID == "" {
+		return snapshot.Containers
+	}
+	events, err := s.Journal.Events(ctx, snapshot.BootID, snapshot.Monotonic)
+	if err != nil {
+		s.Log.Warn("what happened after the snapshot is not known", "error", err)
+	}
+	set := Replay(snapshot.Containers, events)
+	s.Log.Info("snapshot brought up to date", "MESSAGE_ID", MsgReplayed,
+		"events", len(events), "before", len(snapshot.Containers), "after", len(set))
+	return set
+}
+
 // beginClean opens a run after a clean stop. What is going to run replaces the
 // snapshot of the run before, and only then the marker is set: a crash from
 // here on brings back what this boot was to run, not what the last one did.
 func (s *Service) beginClean(snapshot *Snapshot, candidates []Container, view View) {
 	if snapshot == nil || s.policy.CleanBoot != CleanBootRestore {
-		begin := Snapshot{Timestamp: time.Now().Unix(), Containers: view.withRunning(candidates)}
+		begin := Snapshot{Timestamp: time.Now().Unix(), Containers: view.withRunning(candidates),
+			BootID: s.identity.BootID, Monotonic: s.Journal.Now()}
 		if err := s.Store.SaveSnapshot(begin); err != nil {
 			s.note("the snapshot of the last run cannot be replaced", err)
 		} else {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Container is a member of the running set: a container that should run.
@@ -75,6 +76,10 @@ type Snapshot struct {
 	// Timestamp is in Unix seconds, for people: nothing is decided by it.
 	Timestamp  int64       `json:"timestamp"`
 	Containers []Container `json:"containers"`
+	// BootID and Monotonic say when podman was looked at, by a clock that does
+	// not jump: events of that boot that are later are not in the set yet.
+	BootID    string        `json:"bootId,omitempty"`
+	Monotonic time.Duration `json:"monotonicNsec,omitempty"`
 }
 
 // SameSet reports whether both snapshots hold the same containers, whatever

@@ -36,6 +36,7 @@ type host struct {
 
 	bootEnd    BootEnd
 	journalErr error
+	events     []Entry // after the snapshot
 
 	marker         *Marker
 	snapshot       *Snapshot
@@ -168,6 +169,12 @@ func (h *host) BootEnd(context.Context, string, string) (BootEnd, error) {
 func (h *host) ServiceEnd(context.Context, string) ([]Entry, error) {
 	return h.bootEnd.Tail, h.journalErr
 }
+
+func (h *host) Events(context.Context, string, time.Duration) ([]Entry, error) {
+	return h.events, h.journalErr
+}
+
+func (h *host) Now() time.Duration { return time.Hour }
 
 func (h *host) Marker() *Marker { return h.marker }
 

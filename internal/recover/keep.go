@@ -110,6 +110,7 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 
 // lookAtSet is the set now. Any failure to look changes nothing.
 func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, error) {
+	began := s.Journal.Now() // what happens during the look is replayed: twice does no harm
 	list, err := s.Podman.List(ctx)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
@@ -136,6 +137,8 @@ func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, er
 	return Snapshot{
 		Timestamp:  time.Now().Unix(),
 		Containers: NextSet(last, list, states, userStopped, s.unrecovered),
+		BootID:     s.identity.BootID,
+		Monotonic:  began,
 	}, nil
 }
 

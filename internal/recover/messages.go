@@ -18,4 +18,5 @@ const (
 	MsgStopping        = "53e2e83b18cf4ccaabfdcf52bb45f5a3"
 	MsgUserStoppedSet  = "e6c682ca1730437fae8842f0afd48725"
 	MsgPodmanUnanswers = "2c21892ca04148c98052fa183f6ac5b7"
+	MsgReplayed        = "d24be95e46094c73bddc065109bce344"
 )

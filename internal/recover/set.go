@@ -35,8 +35,10 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		// inactive, deactivating: stopped, or stopping, on purpose.
 		return u.Active == "failed" || u.Active == "activating" || u.Active == "active" || u.Active == "reloading"
 	}
-	// Without a unit only podman can tell. 0, and the exit codes of SIGINT,
-	// SIGKILL and SIGTERM, are what `podman stop` leaves behind.
-	stopped := []int{0, 130, 137, 143}
-	return known && s.State == "exited" && !slices.Contains(stopped, s.ExitCode)
+	// Without a unit only podman can tell.
+	return known && s.State == "exited" && !slices.Contains(stopCodes, s.ExitCode)
 }
+
+// stopCodes are the exit codes that `podman stop` leaves behind: 0, and those
+// of SIGINT, SIGKILL and SIGTERM.
+var stopCodes = []int{0, 130, 137, 143}

@@ -94,6 +94,11 @@ type Journal interface {
 	// ServiceEnd returns what systemd said in a boot of the end of our unit's
 	// processes.
 	ServiceEnd(ctx context.Context, boot string) ([]Entry, error)
+	// Events returns podman's events of our containers, and what the manager
+	// says of units, in a boot and later than since, oldest first.
+	Events(ctx context.Context, boot string, since time.Duration) ([]Entry, error)
+	// Now is the time by which entries carry Monotonic.
+	Now() time.Duration
 }
 
 // Store is the data directory.

@@ -112,8 +112,8 @@ func save[T any](d *Dir, name string, value T, parse func([]byte) (T, error)) er
 // not written by us or by the old module.
 func parseSnapshot(content []byte) (recover.Snapshot, error) {
 	var s struct {
-		Timestamp  int64                `json:"timestamp"`
-		Containers *[]recover.Container `json:"containers"`
+		recover.Snapshot
+		Containers *[]recover.Container `json:"containers"` // goes before the embedded one
 	}
 	if err := json.Unmarshal(content, &s); err != nil {
 		return recover.Snapshot{}, err
@@ -126,7 +126,8 @@ func parseSnapshot(content []byte) (recover.Snapshot, error) {
 			return recover.Snapshot{}, err
 		}
 	}
-	return recover.Snapshot{Timestamp: s.Timestamp, Containers: *s.Containers}, nil
+	s.Snapshot.Containers = *s.Containers
+	return s.Snapshot, nil
 }
 
 // parseNames reads an array of names. One that no container can have matches

@@ -129,3 +129,35 @@ func (n *node) damageJournal() {
 		}
 	}
 }
+
+// What was started and stopped while the daemon itself was dead is known from
+// the journal.
+func TestWhatHappenedWhileTheDaemonWasDead(t *testing.T) {
+	both(t, "", func(n *node) {
+		for _, name := range []string{"stays", "stops", "later", "fails"} {
+			n.quadlet(name, 3, "", "")
+		}
+		n.user.Systemctl("start", "stays", "stops", "fails")
+		n.plain("plainstays", 3)
+		n.plain("plainstops", 3)
+		n.enable()
+		n.saved("fails", "plainstays", "plainstops", "stays", "stops")
+
+		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+		n.MustRun("systemctl", "daemon-reload")
+		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+		n.MustRun("systemctl", "stop", strings.Replace(n.unit(), ".service", ".socket", 1))
+		n.user.Systemctl("start", "later")
+		n.user.Systemctl("stop", "stops")
+		n.plain("plainlater", 3)
+		n.user.MustRun("podman", "stop", "plainstops")
+		n.MustRun("kill", "-9", strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "fails")))
+		n.WaitFor(10*time.Second, "the failure", func() bool {
+			return n.user.Show("fails", "ActiveState")["ActiveState"] == "failed"
+		})
+		n.MustRun("journalctl", "--sync") // journald's own is every five minutes: a cut loses what is newer
+		n.crash()
+		n.wait()
+		n.wantRunning("fails", "later", "plainlater", "plainstays", "stays")
+	})
+}

@@ -1,0 +1,455 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"archy-recovery/internal/recover"
+)
+
+// running is a world in which the last run ended well and web runs.
+func running() *world {
+	return &world{sightings: []recover.Sighting{
+		{Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running"},
+	}}
+}
+
+// crashed is a world in which the host died while db ran, and whose start of
+// db waits until the channel is closed.
+func crashed(release <-chan struct{}) *world {
+	return &world{
+		marker:    &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40}},
+		snapshot:  &recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "db"}}},
+		sightings: []recover.Sighting{{Container: recover.Container{Name: "db"}, State: "exited", ExitCode: 137}},
+		start: func(ctx context.Context) {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		},
+	}
+}
+
+func TestStatusTellsWhereTheServiceStands(t *testing.T) {
+	t.Parallel()
+	w := running()
+	w.userStopped = []string{"old"}
+	d := newDaemon(t, w, os.Getuid()).run().ready()
+	st, err := d.client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Instance != "system" || st.Version != "1.2.3" || st.PID != 50 || st.BootID != "b2" {
+		t.Errorf("of itself it says %+v", st)
+	}
+	if st.State != recover.Ready || !st.RecoveryComplete || st.Verdict.Ending != recover.EndedCleanly || st.Finished.IsZero() {
+		t.Errorf("of the recovery it says %+v", st)
+	}
+	if !slices.Equal(st.UserStopped, []string{"old"}) {
+		t.Errorf("user-stopped: %v", st.UserStopped)
+	}
+}
+
+func TestStatusBeforeAndDuringRecovery(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	d := newDaemon(t, crashed(release), os.Getuid())
+	st, err := d.client.Status(t.Context())
+	if err != nil || st.State != recover.Assessing || st.RecoveryComplete || st.UserStopped == nil {
+		t.Errorf("before: %+v, %v", st, err)
+	}
+	d.run()
+	err = d.client.Follow(t.Context(), func(now Status) bool { st = now; return now.State == recover.Assessing })
+	if err != nil || st.State != recover.Recovering || st.RecoveryComplete || st.Verdict.Ending != recover.HostCrashed || len(st.Containers) != 1 {
+		t.Errorf("during: %+v, %v", st, err)
+	}
+	close(release)
+	d.ready()
+	if st, err = d.client.Status(t.Context()); err != nil || !st.RecoveryComplete || len(st.Failed()) > 0 {
+		t.Errorf("after: %+v, %v", st, err)
+	}
+}
+
+func TestFollowGetsEachChangeAndEndsWhenTheDaemonStops(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, running(), os.Getuid())
+	seen := make(chan Status, 16)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- d.client.Follow(context.Background(), func(st Status) bool { seen <- st; return true })
+	}()
+	if st := await(t, seen, "the first status"); len(st.UserStopped) > 0 {
+		t.Errorf("at first: %v", st.UserStopped)
+	}
+	if _, err := d.client.SetUserStopped(t.Context(), "web", true); err != nil {
+		t.Fatal(err)
+	}
+	if st := await(t, seen, "the change"); !slices.Equal(st.UserStopped, []string{"web"}) {
+		t.Errorf("then: %v", st.UserStopped)
+	}
+	d.stop()
+	if err := await(t, ended, "the end"); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("it ended with %v", err)
+	}
+	if err := await(t, d.served, "the end of Serve"); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func TestFollowEndsAsTheCallerWants(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, running(), os.Getuid())
+	if err := d.client.Follow(t.Context(), func(Status) bool { return false }); err != nil {
+		t.Errorf("after false: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := d.client.Follow(ctx, func(Status) bool { cancel(); return true }); !errors.Is(err, context.Canceled) {
+		t.Errorf("with its context: %v", err)
+	}
+}
+
+func TestUserStoppedListIsChangedAndRead(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, running(), os.Getuid())
+	for _, step := range []struct {
+		name    string
+		stopped bool
+		changed bool
+		names   []string
+	}{
+		{"web", false, false, []string{}},
+		{"web", true, true, []string{"web"}},
+		{"db_1.x-y", true, true, []string{"db_1.x-y", "web"}},
+		{"web", true, false, []string{"db_1.x-y", "web"}},
+		{"web", false, true, []string{"db_1.x-y"}},
+		{"web", false, false, []string{"db_1.x-y"}},
+	} {
+		u, err := d.client.SetUserStopped(t.Context(), step.name, step.stopped)
+		if err != nil || u.Changed != step.changed || !slices.Equal(u.Names, step.names) {
+			t.Errorf("%+v: got %+v, %v", step, u, err)
+		}
+		u, err = d.client.UserStopped(t.Context())
+		if err != nil || u.Changed || u.Names == nil || !slices.Equal(u.Names, step.names) {
+			t.Errorf("%+v: read %+v, %v", step, u, err)
+		}
+	}
+}
+
+func TestALostUserStoppedListIsNotAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	w := running()
+	w.storeErr = recover.ErrLost
+	d := newDaemon(t, w, os.Getuid())
+	if u, err := d.client.UserStopped(t.Context()); err == nil || !strings.Contains(err.Error(), recover.ErrLost.Error()) {
+		t.Errorf("read %+v, %v", u, err)
+	}
+	if u, err := d.client.SetUserStopped(t.Context(), "web", true); err == nil {
+		t.Errorf("changed to %+v", u)
+	}
+	if a := d.ask("GET /v1/user-stopped", ""); a.StatusCode != http.StatusInternalServerError {
+		t.Errorf("got %s", a.Status)
+	}
+}
+
+func TestWhatIsRefusedIsAProblem(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 256)
+	for sentence, c := range map[string]struct {
+		request, more string
+		status        int
+	}{
+		"a name that climbs":                    {"PUT /v1/user-stopped/..%2F..%2Fetc", "", 400},
+		"a name that begins with a dot":         {"PUT /v1/user-stopped/.x", "", 400},
+		"a name that begins with a dash":        {"PUT /v1/user-stopped/--all", "", 400},
+		"a name with a space":                   {"PUT /v1/user-stopped/a%20b", "", 400},
+		"a name with a NUL":                     {"PUT /v1/user-stopped/a%00b", "", 400},
+		"a name with a line break":              {"PUT /v1/user-stopped/a%0Ab", "", 400},
+		"a name with a letter that is not ours": {"PUT /v1/user-stopped/%C3%A4", "", 400},
+		"a name that is too long":               {"PUT /v1/user-stopped/" + long, "", 400},
+		"a bad name to take off":                {"DELETE /v1/user-stopped/a%20b", "", 400},
+		"no name":                               {"PUT /v1/user-stopped/", "", 404},
+		"two names":                             {"PUT /v1/user-stopped/a/b", "", 404},
+		"a path that is not there":              {"GET /v1/nothing", "", 404},
+		"the root":                              {"GET /", "", 404},
+		"a version that is not there":           {"GET /v2/status", "", 404},
+		"a method that is not there":            {"DELETE /v1/status", "", 405},
+		"a snapshot by GET":                     {"GET /v1/snapshot", "", 405},
+		"a body that is too large": {"PUT /v1/user-stopped/a",
+			"Content-Length: 70000\r\n\r\n" + strings.Repeat("x", 70000), 413},
+		"a body in pieces that is too large": {"PUT /v1/user-stopped/a",
+			"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + strings.Repeat("x", 0x11170) + "\r\n0\r\n\r\n", 413},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			d := newDaemon(t, running(), os.Getuid())
+			a := d.ask(c.request, c.more)
+			if a.StatusCode != c.status {
+				t.Errorf("got %s, want %d", a.Status, c.status)
+			}
+			a.problem(t)
+			if names, _ := d.world.UserStopped(); len(names) > 0 {
+				t.Errorf("the list is now %q", names)
+			}
+		})
+	}
+}
+
+// problem checks that an answer is problem+json that fits its status.
+func (a answer) problem(t *testing.T) {
+	t.Helper()
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("Content-Type %q", got)
+	}
+	var p Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.Status != a.StatusCode || p.Title == "" || p.Detail == "" {
+		t.Errorf("%q: %+v, %v", a.body, p, err)
+	}
+}
+
+func (d *daemon) ask(request, more string) answer {
+	d.t.Helper()
+	a, err := ask(d.socket, request, more)
+	if err != nil {
+		d.t.Fatal(request, ": ", err)
+	}
+	return a
+}
+
+func TestAMethodThatIsNotThereTellsWhichAre(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, running(), os.Getuid())
+	if allow := d.ask("POST /v1/user-stopped/a", "").Header.Get("Allow"); allow != "DELETE, PUT" {
+		t.Errorf("Allow: %q", allow)
+	}
+}
+
+func TestASmallBodyIsLeftUnread(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, running(), os.Getuid())
+	if a := d.ask("PUT /v1/user-stopped/a", "Content-Length: 2\r\n\r\n{}"); a.StatusCode != http.StatusOK {
+		t.Errorf("got %s", a.Status)
+	}
+}
+
+func TestAHeaderThatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, running(), os.Getuid())
+	a := d.ask("GET /v1/status", "X-Large: "+strings.Repeat("x", 2*maxHeader)+"\r\n\r\n")
+	if a.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("got %s", a.Status)
+	}
+}
+
+func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	d := newDaemon(t, crashed(release), os.Getuid())
+	conflict := func(when string, why error) {
+		t.Helper()
+		a := d.ask("POST /v1/snapshot", "")
+		if a.StatusCode != http.StatusConflict || !strings.Contains(a.body, why.Error()) {
+			t.Errorf("%s: got %s %s", when, a.Status, a.body)
+		}
+		a.problem(t)
+	}
+	conflict("before", recover.ErrFrozen)
+	d.run()
+	if err := d.client.Follow(t.Context(), func(st Status) bool { return st.State != recover.Recovering }); err != nil {
+		t.Fatal(err)
+	}
+	conflict("during recovery", recover.ErrFrozen)
+
+	d.world.set(func() { d.world.sightings[0].State = "running" })
+	close(release)
+	d.ready()
+	s, err := d.client.Snapshot(t.Context())
+	if err != nil || len(s.Containers) != 1 || s.Containers[0].Name != "db" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+
+	d.world.set(func() { d.world.down = true })
+	conflict("while the host goes down", recover.ErrGoingDown)
+
+	d.world.set(func() { d.world.list = func() error { return errors.New("podman is ill") } })
+	if _, err := d.client.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "podman is ill") {
+		t.Errorf("with podman ill: %v", err)
+	}
+}
+
+// Who may do what, by the uid that the kernel tells.
+func TestOnlyRootAndTheInstancesUserMayChangeThings(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to be someone else")
+	}
+	const nobody, other = 65534, 65533
+	for sentence, c := range map[string]struct {
+		peer    int
+		request string
+		status  int
+	}{
+		"root may change":                      {0, "PUT /v1/user-stopped/a", 200},
+		"the instance's user may change":       {nobody, "PUT /v1/user-stopped/a", 200},
+		"the instance's user may take a look":  {nobody, "POST /v1/snapshot", 200},
+		"another user may read the status":     {other, "GET /v1/status", 200},
+		"another user may read the list":       {other, "GET /v1/user-stopped", 200},
+		"another user may not add to the list": {other, "PUT /v1/user-stopped/a", 403},
+		"another user may not take off it":     {other, "DELETE /v1/user-stopped/web", 403},
+		"another user may not snapshot":        {other, "POST /v1/snapshot", 403},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			w := running()
+			w.userStopped = []string{"web"}
+			d := newDaemon(t, w, nobody).run().ready()
+			// Not os.Executable(): its directory may be closed to others.
+			child := exec.CommandContext(t.Context(), "/proc/self/exe")
+			child.Env = []string{askAs + "=" + c.request + " " + d.socket, "GORACE=atexit_sleep_ms=0"}
+			child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(c.peer), Gid: uint32(c.peer)}}
+			out, err := child.CombinedOutput()
+			if err != nil {
+				t.Fatalf("the peer failed: %v\n%s", err, out)
+			}
+			if !strings.HasPrefix(string(out), strconv.Itoa(c.status)+" ") {
+				t.Errorf("got %s, want %d", out, c.status)
+			}
+			if c.status != http.StatusForbidden {
+				return
+			}
+			if !strings.Contains(string(out), "you are uid "+strconv.Itoa(c.peer)) {
+				t.Errorf("got %s", out)
+			}
+			if names, _ := w.UserStopped(); !slices.Equal(names, []string{"web"}) {
+				t.Errorf("the list is now %q", names)
+			}
+		})
+	}
+}
+
+func TestAPeerWithoutCredentialsMayReadOnly(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	d := newDaemon(t, running(), os.Getuid())
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- NewServer(d.service, "system", "1.2.3", os.Getuid(), silent).Serve(ctx, listener) }()
+	for request, status := range map[string]int{"GET": 405, "PUT": 403} {
+		req, err := http.NewRequestWithContext(t.Context(), request, "http://"+listener.Addr().String()+"/v1/user-stopped/a", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Close = true
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != status {
+			t.Errorf("%s: got %s, want %d", request, res.Status, status)
+		}
+	}
+	stop()
+	if err := await(t, served, "the end of Serve"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARequestUnderWayEndsBeforeTheServerDoes(t *testing.T) {
+	t.Parallel()
+	w := running()
+	d := newDaemon(t, w, os.Getuid()).run().ready()
+	asked, release := make(chan struct{}), make(chan struct{})
+	first := true
+	w.set(func() {
+		w.list = func() error {
+			w.set(func() {
+				if first { // the service may look by itself, too
+					first = false
+					close(asked)
+				}
+			})
+			<-release
+			return nil
+		}
+	})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := d.client.Snapshot(context.Background())
+		answered <- err
+	}()
+	await(t, asked, "the request")
+	d.stop()
+	// The socket takes nothing new while the old request still goes on.
+	for refused := false; !refused; {
+		conn, err := net.Dial("unix", d.socket)
+		if refused = err != nil; !refused {
+			conn.Close()
+		}
+	}
+	close(release)
+	if err := await(t, answered, "the answer"); err != nil {
+		t.Errorf("the request under way got %v", err)
+	}
+	if err := await(t, d.served, "the end of Serve"); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func TestARequestThatHangsDoesNotHoldUpTheStop(t *testing.T) {
+	t.Parallel()
+	w := running()
+	d := newDaemon(t, w, os.Getuid()).run().ready()
+	asked, release := make(chan struct{}, 8), make(chan struct{})
+	t.Cleanup(func() { close(release) }) // before the service is ended
+	w.set(func() {
+		w.list = func() error { asked <- struct{}{}; <-release; return nil }
+	})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := d.client.Snapshot(context.Background())
+		answered <- err
+	}()
+	await(t, asked, "the request")
+	d.stop()
+	if err := await(t, d.served, "the end of Serve"); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if err := await(t, answered, "the end of the request"); err == nil {
+		t.Error("it was answered")
+	}
+}
+
+func TestServeTellsWhyItCannot(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Skip(err) // too long a path
+	}
+	listener.Close()
+	service := newDaemon(t, running(), os.Getuid()).service
+	if err := NewServer(service, "system", "1.2.3", 0, silent).Serve(t.Context(), listener); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheClientTellsThatNobodyListens(t *testing.T) {
+	t.Parallel()
+	_, err := NewClient("/nonexistent/control.sock").Status(t.Context())
+	if !errors.Is(err, syscall.ENOENT) || strings.Contains(err.Error(), "http://") {
+		t.Errorf("got %v", err)
+	}
+}

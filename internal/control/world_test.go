@@ -1,0 +1,261 @@
+package control
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"go.uber.org/goleak"
+)
+
+// askAs, where it is set, makes this test binary a peer: it sends the request
+// in it to a socket and prints the answer.
+const askAs = "CONTROL_TEST_ASK"
+
+func TestMain(m *testing.M) {
+	if request := os.Getenv(askAs); request != "" {
+		method, rest, _ := strings.Cut(request, " ")
+		path, socket, _ := strings.Cut(rest, " ")
+		a, err := ask(socket, method+" "+path, "")
+		fmt.Println(a.StatusCode, a.body, err)
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// A world is all that a recover.Service needs, in memory.
+type world struct {
+	mu          sync.Mutex
+	marker      *recover.Marker
+	snapshot    *recover.Snapshot
+	userStopped []string
+	storeErr    error
+	sightings   []recover.Sighting
+	down        bool
+	list        func() error              // what podman does when it is asked
+	start       func(ctx context.Context) // what a start waits for
+	looked      sync.Once
+	watched     chan struct{} // closed when the service has looked at its set
+}
+
+func (w *world) set(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
+func (w *world) List(context.Context) ([]recover.Sighting, error) {
+	w.mu.Lock()
+	list, sightings := w.list, slices.Clone(w.sightings)
+	w.mu.Unlock()
+	if list == nil {
+		return sightings, nil
+	}
+	return sightings, list()
+}
+
+func (w *world) GenerateUnit(_ context.Context, name string) (string, string, error) {
+	return "container-" + name + ".service", "[Service]\n", nil
+}
+
+func (w *world) States(context.Context, []string) (map[string]recover.UnitState, error) {
+	return nil, nil
+}
+
+func (w *world) ContainerUnits(context.Context) ([]recover.ContainerUnit, error) { return nil, nil }
+
+func (w *world) Install(context.Context, map[string]string) error { return nil }
+
+func (w *world) Start(ctx context.Context, _ string) (recover.Outcome, error) {
+	if w.start != nil {
+		w.start(ctx)
+	}
+	return recover.Outcome{Job: "done", UnitState: recover.UnitState{Loaded: true, Active: "active", Sub: "running"}}, ctx.Err()
+}
+
+// Watch begins a watch that sees no change.
+func (w *world) Watch(ctx context.Context) (recover.Watch, error) {
+	c := make(chan struct{})
+	context.AfterFunc(ctx, func() { close(c) })
+	return watch{w, c}, nil
+}
+
+type watch struct {
+	world   *world
+	changes chan struct{}
+}
+
+func (w watch) Changes() <-chan struct{} { return w.changes }
+
+func (w watch) GoingDown(context.Context) (bool, error) {
+	w.world.looked.Do(func() { close(w.world.watched) })
+	w.world.mu.Lock()
+	defer w.world.mu.Unlock()
+	return w.world.down, nil
+}
+
+func (w *world) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
+	return recover.BootEnd{}, nil
+}
+func (w *world) ServiceEnd(context.Context, string) ([]recover.Entry, error) { return nil, nil }
+func (w *world) Events(context.Context, string, time.Duration) ([]recover.Entry, error) {
+	return nil, nil
+}
+func (w *world) Now() time.Duration { return 0 }
+
+func (w *world) Marker() *recover.Marker             { return w.marker }
+func (w *world) WriteMarker(recover.Identity) error  { return nil }
+func (w *world) RemoveMarker() error                 { return nil }
+func (w *world) SaveSnapshot(recover.Snapshot) error { return nil }
+
+func (w *world) Snapshot() (recover.Snapshot, error) {
+	if w.snapshot == nil {
+		return recover.Snapshot{}, recover.ErrNone
+	}
+	return *w.snapshot, nil
+}
+
+func (w *world) UserStopped() ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.userStopped), w.storeErr
+}
+
+func (w *world) SaveUserStopped(names []string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.userStopped = slices.Clone(names)
+	return nil
+}
+
+func (w *world) Ready(string)         {}
+func (w *world) Status(string)        {}
+func (w *world) Extend(time.Duration) {}
+func (w *world) Stopping(string)      {}
+
+// A daemon is a server and the service behind it.
+type daemon struct {
+	t       *testing.T
+	world   *world
+	service *recover.Service
+	socket  string
+	client  *Client
+	stop    func()       // what SIGTERM does
+	served  <-chan error // what Serve returned
+}
+
+var silent = slog.New(slog.DiscardHandler)
+
+// newDaemon serves w for an instance of uid. Its service does nothing before
+// run.
+func newDaemon(t *testing.T, w *world, uid int) *daemon {
+	t.Helper()
+	// Not t.TempDir(): a socket's path must stay below 108 bytes, and other
+	// users are to reach it.
+	dir, err := os.MkdirTemp("", "control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "control.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o755, socket: 0o666} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Log: silent},
+		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
+	w.watched = make(chan struct{})
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- NewServer(service, "system", "1.2.3", uid, silent).Serve(ctx, listener)
+		close(served)
+	}()
+	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served}
+	t.Cleanup(func() { stop(); <-served })
+	return d
+}
+
+// run has the service recover, and ends it with the test.
+func (d *daemon) run() *daemon {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.service.Run(ctx) }()
+	d.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			d.t.Error("Run: ", err)
+		}
+	})
+	return d
+}
+
+// ready waits until recovery is complete and the set is watched.
+func (d *daemon) ready() *daemon {
+	d.t.Helper()
+	for {
+		st, changed := d.service.Status()
+		if st.State == recover.Ready {
+			await(d.t, d.world.watched, "the first look at the set")
+			return d
+		}
+		await(d.t, changed, "the next change of the service")
+	}
+}
+
+func await[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("in vain awaited: ", what)
+		panic("unreachable")
+	}
+}
+
+// An answer is one whose body was read.
+type answer struct {
+	http.Response
+	body string
+}
+
+// ask sends one request as it stands, such as "GET /v1/status", with more
+// after the request line.
+func ask(socket, request, more string) (answer, error) {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return answer{}, err
+	}
+	defer conn.Close()
+	go func() { // beside the reading: the server may answer before it has read all
+		_, _ = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s", request, cmp.Or(more, "\r\n"))
+	}()
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return answer{*res, string(body)}, err
+}

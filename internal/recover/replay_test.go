@@ -1,0 +1,87 @@
+package recover
+
+import (
+	"strings"
+	"testing"
+)
+
+// story makes journal entries from lines such as "start web web.service",
+// "died web 1", "stopped web.service".
+func story(lines string) []Entry {
+	var entries []Entry
+	for line := range strings.Lines(lines) {
+		w := strings.Fields(line)
+		if len(w) == 0 {
+			continue
+		}
+		e := Entry{Fields: map[string]string{}}
+		switch w[0] {
+		case "start":
+			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"], e.Fields["PODMAN_IMAGE"] = "start", w[1], "image"
+			if len(w) > 2 {
+				e.Fields["PODMAN_LABELS"] = `{"PODMAN_SYSTEMD_UNIT":"` + w[2] + `","io.archy.tier":"1"}`
+			}
+		case "died":
+			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "died", w[1]
+			if len(w) > 2 {
+				e.Fields["PODMAN_EXIT_CODE"] = w[2]
+			}
+		case "remove":
+			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "remove", w[1]
+		case "stopped":
+			e.ID, e.Fields["UNIT"] = msgUnitStopped, w[1]
+		case "stopping":
+			e.ID, e.Fields["UNIT"] = msgUnitStopping, w[1]
+		case "started":
+			e.ID, e.Fields["UNIT"] = msgUnitStarted, w[1]
+		case "userstopped":
+			e.ID, e.Fields["USER_UNIT"] = msgUnitStopped, w[1]
+		case "ended":
+			e.ID, e.Fields["UNIT"] = msgUnitSuccess, w[1]
+		case "failed":
+			e.ID, e.Fields["UNIT"] = msgUnitResult, w[1]
+		case "shutdown":
+			e.ID, e.Fields["SHUTDOWN"] = msgShutdown, "reboot"
+		default:
+			panic(line)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func TestReplay(t *testing.T) {
+	set := []Container{{Name: "quad", Unit: "quad.service"}, {Name: "plain"}}
+	for name, c := range map[string]struct{ story, want string }{
+		"nothing happened":                           {"", "plain quad"},
+		"one was started":                            {"start new new.service", "new plain quad"},
+		"one was started and stopped by its unit":    {"start new new.service\n died new 0\n remove new\n ended new.service\n stopped new.service", "plain quad"},
+		"a unit's container was stopped":             {"died quad 0\n remove quad\n stopped quad.service", "plain"},
+		"also in a user's manager":                   {"died quad 0\n remove quad\n userstopped quad.service", "plain"},
+		"a unit's container failed":                  {"died quad 1\n remove quad\n failed quad.service", "plain quad"},
+		"it failed, was restarted, and then stopped": {"died quad 1\n failed quad.service\n start quad quad.service\n died quad 0\n stopped quad.service", "plain"},
+		"it was stopped and started again":           {"died quad 0\n stopped quad.service\n start quad quad.service", "plain quad"},
+		"podman stopped it, and its unit ended well": {"died quad 0\n remove quad\n ended quad.service", "plain"},
+		"one without a unit was stopped":             {"died plain 143", "quad"},
+		"one without a unit failed":                  {"died plain 2", "plain quad"},
+		"one without a unit ended, no one knows how": {"died plain", "plain quad"},
+		"one without a unit was removed":             {"died plain 1\n remove plain", "quad"},
+		"all went with the host":                     {"shutdown\n died plain 0\n died quad 0\n remove quad\n stopped quad.service", "plain quad"},
+		"all went with a host that did not say so":   {"stopped multi-user.target\n died quad 0\n stopped quad.service", "plain quad"},
+		"what was stopped before that, was stopped":  {"died plain 0\n shutdown\n died quad 0\n stopped quad.service", "quad"},
+		"all went with the user's manager":           {"stopping user@1000.service\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
+		"a name that is none is passed over":         {"start ../x x.service", "plain quad"},
+		"a pod's infra container does not join":      {"start 4f2a-infra", "plain quad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Replay(set, story(c.story))
+			if names := strings.Join(names(got), " "); names != c.want {
+				t.Errorf("the set is %q, want %q", names, c.want)
+			}
+		})
+	}
+	got := Replay(nil, story("start new new.service"))
+	if len(got) != 1 || got[0].Unit != "new.service" || got[0].Tier == nil || *got[0].Tier != 1 || got[0].Image != "image" {
+		t.Errorf("joined as %+v", got)
+	}
+}
