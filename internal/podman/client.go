@@ -52,6 +52,9 @@ func (c *Client) List(ctx context.Context) ([]recover.Sighting, error) {
 	if err := c.get(ctx, "containers/json?all=true", &list); err != nil {
 		return nil, err
 	}
+	if list == nil {
+		return nil, errors.New("podman's list of containers is null")
+	}
 	sightings := make([]recover.Sighting, 0, len(list))
 	for _, l := range list {
 		if len(l.Names) == 0 {

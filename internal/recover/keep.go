@@ -17,21 +17,27 @@ var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complet
 // to stay under a second.
 const settle = 300 * time.Millisecond
 
-// follow keeps the set on disk up to date until ctx ends. Between changes it
-// sleeps. When the bus goes away it returns ErrNoBus: a user's manager that
-// goes takes its containers with it, and its runtime directory comes back as
-// one that this process cannot see. A new process can, and finds by our marker
-// that what ran has to be brought back; where nothing is down, it starts
-// nothing. The watch it begins lasts as long as watching.
-func (s *Service) follow(ctx, watching context.Context) error {
+// beginWatch watches the containers' units from now on, as long as watching
+// lasts. Before, there is no snapshot.
+func (s *Service) beginWatch(watching context.Context) error {
 	watch, err := s.Systemd.Watch(watching)
 	if err != nil {
 		return fmt.Errorf("containers cannot be watched: %w", err)
 	}
 	s.keeping.Lock()
+	defer s.keeping.Unlock()
 	s.watch = watch
-	s.keeping.Unlock()
-	s.followChanges(ctx, watch.Changes())
+	return nil
+}
+
+// follow keeps the set on disk up to date until ctx ends. Between changes it
+// sleeps. When the bus goes away it returns ErrNoBus: a user's manager that
+// goes takes its containers with it, and its runtime directory comes back as
+// one that this process cannot see. A new process can, and finds by our marker
+// that what ran has to be brought back; where nothing is down, it starts
+// nothing.
+func (s *Service) follow(ctx context.Context) error {
+	s.followChanges(ctx, s.watch.Changes())
 	if ctx.Err() == nil {
 		return fmt.Errorf("containers can no longer be watched: %w", ErrNoBus)
 	}
@@ -154,12 +160,17 @@ func (r Report) unrecovered() map[string]bool {
 }
 
 // carriedOver is what recovery hands on to the set that is kept from READY on:
-// all that should run, also what could not be brought up.
-func (r Report) carriedOver() []Container {
+// all that should run, also what could not be brought up. last is the set that
+// it worked from, which knows more of a container than a row does.
+func (r Report) carriedOver(last []Container) []Container {
+	known := map[string]Container{}
+	for _, c := range last {
+		known[c.Name] = c
+	}
 	var set []Container
 	for _, row := range r.Rows {
 		if row.State != RowMissing && row.State != RowUserStopped {
-			set = append(set, Container{Name: row.Name, Image: row.Image, Unit: row.Unit})
+			set = append(set, Container{Name: row.Name, Image: row.Image, Unit: row.Unit, Tier: known[row.Name].Tier})
 		}
 	}
 	return set

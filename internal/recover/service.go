@@ -84,8 +84,12 @@ func (s *Service) Run(ctx context.Context) error {
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer unwatch()
 	if finished {
-		s.ready()
-		if err := s.follow(ctx, watching); err != nil {
+		watchErr := s.beginWatch(watching)
+		s.ready() // also without a watch: others wait for it
+		if watchErr != nil {
+			return watchErr
+		}
+		if err := s.follow(ctx); err != nil {
 			return err
 		}
 	}
@@ -184,7 +188,7 @@ func (s *Service) ready() {
 	s.enter(Ready, func() {
 		s.report.Finished = time.Now()
 		summary, failed = s.report.Summary(), s.report.Failed()
-		s.set.Containers = s.report.carriedOver()
+		s.set.Containers = s.report.carriedOver(s.set.Containers)
 	})
 	s.Notifier.Ready(summary)
 	level := slog.LevelInfo

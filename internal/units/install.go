@@ -2,7 +2,6 @@ package units
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +14,8 @@ const ours = "# Written by archy-recovery for a container that has no unit; gone
 
 // Install writes units (name to text) into the runtime unit directory and has
 // the manager read them, once for all. The directory is gone with the boot, so
-// nothing of it needs to be durable.
+// nothing of it needs to be durable. A unit of the same name that others put
+// there stays as it is.
 func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	for name := range units { // all, before the first is written
 		if err := checkUnit(name); err != nil {
@@ -28,7 +28,7 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	for name, text := range units {
 		path := filepath.Join(m.runtimeDir, name)
 		if _, err := os.Lstat(path); err == nil && !m.wrote(path) {
-			return fmt.Errorf("%s exists and is not archy-recovery's: left as it is", path)
+			continue // someone's own unit for the container: it stands
 		}
 		if err := renameio.WriteFile(path, []byte(ours+text), 0o644); err != nil {
 			return err

@@ -2,6 +2,7 @@ package units
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,9 +12,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// orderCheckAfter is how long a job may be out before it is asked what it
-// waits for. Most jobs are done by then, and cost no further call.
-const orderCheckAfter = 500 * time.Millisecond
+// checkAfter is how long a job may be out before it is asked what it waits
+// for; then again after ever longer pauses. Most jobs are done by then, and
+// cost no further call.
+const checkAfter = 500 * time.Millisecond
 
 // Start starts unit and waits until its job has ended, for as long as ctx
 // allows; then it reads what the unit says of itself, since a job that is
@@ -38,16 +40,29 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	}
 	defer forget()
 
-	check := time.NewTimer(orderCheckAfter)
+	pause := checkAfter
+	check := time.NewTimer(pause)
 	defer check.Stop()
 	for {
 		select {
 		case result := <-end:
 			return m.outcome(ctx, l, unit, result)
 		case <-check.C:
-			if m.waitsForUs(ctx, l, job) {
+			switch waits, err := m.waitsForUs(ctx, l, job); {
+			case waits:
 				return recover.Outcome{}, recover.ErrOrderedAfterUs
+			case isGone(err):
+				// Its end was said while systemd was off the bus (systemctl
+				// daemon-reexec) and went unheard; or it is in end by now.
+				select {
+				case result := <-end:
+					return m.outcome(ctx, l, unit, result)
+				default:
+					return m.outcome(ctx, l, unit, "lost")
+				}
 			}
+			pause *= 4
+			check.Reset(pause)
 		case <-l.conn.Context().Done():
 			return recover.Outcome{}, fmt.Errorf("%w: it was lost while %s was being started", recover.ErrNoBus, unit)
 		case <-ctx.Done():
@@ -85,13 +100,10 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string) (re
 }
 
 // waitsForUs reports whether job, directly or through other jobs, waits for
-// our own start job, which ends only after we say READY=1. (Job.GetBefore: the
-// jobs that have to end before this one runs; GetAfter is the other direction,
-// seen on systemd 257)
-func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) bool {
-	if m.ownUnit == "" {
-		return false
-	}
+// our own start job, which ends only after we say READY=1. The error is that of
+// asking job itself. (Job.GetBefore: the jobs that have to end before this one
+// runs; GetAfter is the other direction, seen on systemd 257)
+func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) (bool, error) {
 	type listedJob struct {
 		ID          uint32
 		Unit, Type  string
@@ -101,12 +113,13 @@ func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) 
 	seen := map[dbus.ObjectPath]bool{job: true}
 	for todo := []dbus.ObjectPath{job}; len(todo) > 0; todo = todo[1:] {
 		var before []listedJob
-		if err := l.call(ctx, todo[0], jobIfc+".GetBefore").Store(&before); err != nil {
-			continue // the job has ended meanwhile
+		err := l.call(ctx, todo[0], jobIfc+".GetBefore").Store(&before)
+		if err != nil && todo[0] == job {
+			return false, err
 		}
 		for _, other := range before {
 			if other.Unit == m.ownUnit {
-				return true
+				return true, nil
 			}
 			if !seen[other.Job] {
 				seen[other.Job] = true
@@ -114,7 +127,13 @@ func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) 
 			}
 		}
 	}
-	return false
+	return false, nil
+}
+
+// isGone: the object of a call is there no longer.
+func isGone(err error) bool {
+	var answer dbus.Error
+	return errors.As(err, &answer) && answer.Name == "org.freedesktop.DBus.Error.UnknownObject"
 }
 
 // checkUnit keeps what is no unit name from reaching systemd (systemd.unit(5),

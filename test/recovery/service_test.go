@@ -179,3 +179,30 @@ func TestAUserManagerThatRestarts(t *testing.T) {
 	n.wait()
 	n.wantRunning("plain", "quad")
 }
+
+// While the manager executes itself anew it is off the bus: ends of jobs go
+// unheard, and recovery must not wait for them.
+func TestAManagerThatReexecutesDuringRecovery(t *testing.T) {
+	both(t, "", func(n *node) {
+		for i := range 6 {
+			n.quadlet(fmt.Sprintf("slow%d", i), i/3, fmt.Sprintf("Notify=true\nExec=-ready-after %dms", 1000+200*i), "")
+			n.user.Systemctl("start", fmt.Sprintf("slow%d", i))
+		}
+		n.enable()
+		n.saved("slow0", "slow1", "slow2", "slow3", "slow4", "slow5")
+		n.PullPlug()
+		n.BootNoWait()
+		n.WaitFor(30*time.Second, "the first starts", func() bool {
+			st, err := n.status()
+			return err == nil && states(st)["slow0"] == recover.RowStarting
+		})
+		for range 8 { // again and again, so that some end comes while it is away
+			n.user.Systemctl("daemon-reexec")
+		}
+		st := n.wait()
+		n.wantRunning("slow0", "slow1", "slow2", "slow3", "slow4", "slow5")
+		if took := st.Finished.Sub(st.Started); took > 40*time.Second || len(st.Failed()) > 0 {
+			n.t.Errorf("recovery took %s, failed %v", took, st.Failed())
+		}
+	})
+}
