@@ -25,6 +25,9 @@ func newWait(at *instanceFlags) *cobra.Command {
 Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout < 0 {
+				return usageError(cmd, fmt.Errorf("--timeout=%s is negative", timeout))
+			}
 			i, err := at.pick()
 			if err != nil {
 				return err

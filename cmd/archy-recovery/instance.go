@@ -34,6 +34,8 @@ func (f *instanceFlags) register(root *cobra.Command) {
 
 func (f *instanceFlags) pick() (instance, error) {
 	switch {
+	case f.uid < -1:
+		return instance{}, exitCode{exitUsage, fmt.Errorf("--uid=%d is no user", f.uid)}
 	case f.system && f.uid >= 0:
 		return instance{}, exitCode{exitUsage, errors.New("--system and --uid exclude each other")}
 	case f.system, f.uid < 0 && os.Getuid() == 0:

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
@@ -93,9 +94,15 @@ func (c *Client) Follow(ctx context.Context, each func(Status) bool) error {
 	return errors.Join(io.ErrUnexpectedEOF, lines.Err())
 }
 
-const maxAnswer = 32 << 20
+const (
+	maxAnswer  = 32 << 20
+	answerTime = 60 * time.Second
+)
 
 func (c *Client) do(ctx context.Context, method, path string, into any) error {
+	// Long enough for a service that the connection has yet to start.
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errors.New("the daemon does not answer"))
+	defer cancel()
 	res, err := c.send(ctx, method, path)
 	if err != nil {
 		return err

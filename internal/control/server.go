@@ -106,13 +106,17 @@ func (s *Server) mayChange(h http.Handler) http.Handler {
 			return
 		}
 		s.log.Warn("refused", "request", r.Method+" "+r.URL.Path, "peer_pid", p.pid, "peer_uid", p.uid)
-		s.problem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; you are uid %d", s.uid, p.uid))
+		s.problem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; you are another user", s.uid))
 	})
 }
 
 func (s *Server) status() (Status, <-chan struct{}) {
 	st, changed := s.service.Status()
-	stopped, _ := s.service.UserStopped() // its loss is among the notes
+	notes := st.Recovery.Notes
+	stopped, err := s.service.UserStopped()
+	if err != nil {
+		notes = append(notes, fmt.Sprintf("the user-stopped list cannot be read: %v", err))
+	}
 	if stopped == nil {
 		stopped = []string{}
 	}
@@ -133,7 +137,7 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		Started:          st.Recovery.Started,
 		Finished:         st.Recovery.Finished,
 		Containers:       st.Recovery.Rows,
-		Notes:            st.Recovery.Notes,
+		Notes:            notes,
 		UserStopped:      stopped,
 		Snapshot:         st.Set,
 	}, changed

@@ -327,7 +327,7 @@ func TestOnlyRootAndTheInstancesUserMayChangeThings(t *testing.T) {
 			if c.status != http.StatusForbidden {
 				return
 			}
-			if !strings.Contains(string(out), "you are uid "+strconv.Itoa(c.peer)) {
+			if !strings.Contains(string(out), "you are another user") {
 				t.Errorf("got %s", out)
 			}
 			if names, _ := w.UserStopped(); !slices.Equal(names, []string{"web"}) {

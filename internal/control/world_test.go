@@ -72,6 +72,8 @@ func (w *world) GenerateUnit(_ context.Context, name string) (string, string, er
 	return "container-" + name + ".service", "[Service]\n", nil
 }
 
+func (w *world) StoppedByUser(context.Context, string) (bool, error) { return false, nil }
+
 func (w *world) States(context.Context, []string) (map[string]recover.UnitState, error) {
 	return nil, nil
 }

@@ -69,6 +69,10 @@ func (r *Reader) readUntil(ctx context.Context, last func(recover.Entry) bool, a
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot run journalctl: %w", err)
 	}
+	// A journalctl that a failing disk holds in the kernel cannot be killed, and
+	// keeps the pipe open; nor may it hold us.
+	cmd.WaitDelay = time.Second
+	defer context.AfterFunc(ctx, func() { out.Close() })()
 	entries, whole, err := parse(io.LimitReader(out, maxOutput), last)
 	if !whole {
 		cancel()       // it may still be writing

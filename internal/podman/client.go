@@ -11,10 +11,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"archy-recovery/internal/recover"
+
+	"github.com/coreos/go-systemd/v22/unit"
 )
 
 // A Client talks to one podman. It implements recover.Podman.
@@ -91,21 +95,64 @@ func (l listed) sighting() recover.Sighting {
 	return s
 }
 
-// GenerateUnit returns the unit that podman generates for the existing
-// container name. (GET /libpod/generate/{name}/systemd)
-func (c *Client) GenerateUnit(ctx context.Context, name string) (unit, text string, err error) {
+// GenerateUnit returns a unit that starts the existing container name: the one
+// that podman generates, but for what would keep managing the container. It was
+// run without a unit, so after the start it is podman's and its user's alone: a
+// unit with Restart=, PIDFile= (of an ID that may be gone) and ExecStopPost=
+// starts again what a user stopped, and stops what a user re-created.
+// (GET /libpod/generate/{name}/systemd, podman-generate-systemd(1))
+func (c *Client) GenerateUnit(ctx context.Context, name string) (unitName, text string, err error) {
 	if err := recover.CheckName(name); err != nil {
 		return "", "", err
 	}
 	var units map[string]string
-	if err := c.get(ctx, "generate/"+url.PathEscape(name)+"/systemd?useName=true", &units); err != nil {
+	if err := c.get(ctx, "generate/"+url.PathEscape(name)+"/systemd?useName=true&restartPolicy=no", &units); err != nil {
 		return "", "", err
 	}
 	text, ok := units["container-"+name]
-	if !ok || text == "" {
+	if !ok {
 		return "", "", fmt.Errorf("podman generated no unit container-%s", name)
 	}
+	text, err = onlyStart(text)
+	if err != nil {
+		return "", "", fmt.Errorf("what podman generated for %s cannot be used: %w", name, err)
+	}
 	return "container-" + name + ".service", text, nil
+}
+
+// onlyStart keeps of a generated unit what starts the container.
+func onlyStart(text string) (string, error) {
+	options, err := unit.DeserializeOptions(strings.NewReader(text))
+	if err != nil {
+		return "", err
+	}
+	var kept []*unit.UnitOption
+	for _, o := range options {
+		if o.Section == "Unit" || o.Section == "Service" && o.Name == "ExecStart" {
+			kept = append(kept, o)
+		}
+	}
+	if !slices.ContainsFunc(kept, func(o *unit.UnitOption) bool { return o.Name == "ExecStart" }) {
+		return "", errors.New("it has no ExecStart=")
+	}
+	kept = append(kept,
+		unit.NewUnitOption("Service", "Type", "oneshot"),
+		// What podman leaves running (conmon, network helpers) is the
+		// container's, and outlives the start.
+		unit.NewUnitOption("Service", "KillMode", "process"))
+	whole, err := io.ReadAll(unit.Serialize(kept))
+	return string(whole), err
+}
+
+// StoppedByUser reports whether podman was told to stop the container name
+// since its last start. (GET /libpod/containers/{name}/json)
+func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
+	if err := recover.CheckName(name); err != nil {
+		return false, err
+	}
+	var container struct{ State struct{ StoppedByUser bool } }
+	err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &container)
+	return container.State.StoppedByUser, err
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {

@@ -16,18 +16,28 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	// Beside what follows: the journal may be slow, and decides nothing.
-	explained := make(chan Verdict, 1)
-	go func() { explained <- verdict.explain(ctx, s.Journal, s.identity) }()
+	// Beside all that follows: the journal may be slow, and decides nothing.
+	running := ctx
+	s.beside.Go(func() {
+		explained := verdict.explain(running, s.Journal, s.identity)
+		logVerdict(s.Log, explained)
+		s.change(func() { s.report.Verdict = explained })
+	})
+	ctx, cancel := context.WithTimeout(ctx, assessWithin)
+	defer cancel()
 	snapshot := s.loadSnapshot()
+	restarted := !verdict.Unclean() && snapshot != nil && snapshot.Of(s.identity)
+	if restarted {
+		s.change(func() { s.restarted = true })
+		s.mark() // at once: containers run
+	}
 	replayed := make(chan []Container, 1)
 	go func() { replayed <- s.replay(ctx, verdict, snapshot) }()
 	userStopped, stoppedErr := s.Store.UserStopped()
 
 	view := Look(ctx, s.Podman, s.Systemd)
 	if view.PodmanErr != nil {
-		s.Log.Warn("podman does not answer; containers with units are recovered without it",
-			"MESSAGE_ID", MsgPodmanUnanswers, "error", view.PodmanErr)
+		s.note("podman does not answer; containers with units are recovered without it", view.PodmanErr)
 	}
 	if view.SystemdErr != nil {
 		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
@@ -35,8 +45,11 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 	if set := <-replayed; snapshot != nil {
 		snapshot.Containers = set
 	}
-	candidates := Candidates(verdict, snapshot, view, s.policy)
-	if !verdict.Unclean() {
+	var candidates []Container
+	if !restarted {
+		candidates = Candidates(verdict, snapshot, view, s.policy)
+	}
+	if !verdict.Unclean() && !restarted {
 		s.beginClean(snapshot, candidates, view)
 	}
 
@@ -48,12 +61,7 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 		resolved := Resolve(ctx, candidates, view, s.Podman, s.Systemd)
 		plan = MakePlan(candidates, userStopped, view, resolved, s.policy)
 	}
-	verdict = <-explained
-	logVerdict(s.Log, verdict)
-	s.change(func() {
-		s.report.Verdict = verdict
-		s.report.Rows = plan.Rows()
-	})
+	s.change(func() { s.report.Rows = plan.Rows() })
 	return plan, nil
 }
 
@@ -76,6 +84,9 @@ func (s *Service) judge() (Verdict, error) {
 func (s *Service) mark() {
 	if err := s.Store.WriteMarker(s.identity); err != nil {
 		s.note("no marker written: should the host crash now, the next boot may not notice", err)
+		s.keeping.Lock()
+		s.unmarked = true
+		s.keeping.Unlock()
 	}
 }
 
@@ -117,7 +128,7 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) []C
 func (s *Service) beginClean(snapshot *Snapshot, candidates []Container, view View) {
 	if snapshot == nil || s.policy.CleanBoot != CleanBootRestore {
 		begin := Snapshot{Timestamp: time.Now().Unix(), Containers: view.withRunning(candidates),
-			BootID: s.identity.BootID, Monotonic: s.Journal.Now()}
+			BootID: s.identity.BootID, SoftReboots: s.identity.SoftReboots, Monotonic: s.Journal.Now()}
 		if err := s.Store.SaveSnapshot(begin); err != nil {
 			s.note("the snapshot of the last run cannot be replaced", err)
 		} else {

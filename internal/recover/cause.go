@@ -52,6 +52,10 @@ func ExplainHost(end BootEnd) (Cause, []Entry) {
 	if cause, entry, ok := panicked(end.Tail); ok {
 		return cause, []Entry{entry}
 	}
+	ended := len(end.Tail) > 0 && end.Tail[len(end.Tail)-1].ID == msgJournalStop
+	if cause, evidence, ok := shutDown(end.Tail); ok && ended {
+		return cause, evidence // whatever the kernel survived before that
+	}
 	if record, ok := find(end.Records, crashRecord); ok {
 		return CausePanic, []Entry{record}
 	}
@@ -104,7 +108,7 @@ func crashRecord(e Entry) bool { return strings.Contains(e.Message, "dmesg-") }
 
 func watchdogReset(e Entry) bool {
 	text := strings.ToLower(e.Message)
-	return e.Kernel && strings.Contains(text, "watchdog") &&
+	return e.Kernel && strings.Contains(text, "watchdog") && !strings.Contains(text, " not ") &&
 		(strings.Contains(text, "last reboot") || strings.Contains(text, "last reset") || strings.Contains(text, "reset by watchdog"))
 }
 
@@ -117,6 +121,9 @@ func oomKill(e Entry) bool {
 // or, with the journal on a file system that is unmounted early, that journald
 // had begun to let go of it after the shutdown was under way.
 func shutDown(tail []Entry) (Cause, []Entry, bool) {
+	if len(tail) == 0 {
+		return "", nil, false
+	}
 	last := tail[len(tail)-1]
 	flushed, letGo := find(tail, func(e Entry) bool {
 		return (e.ID == msgUnitStopping || e.ID == msgUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
@@ -175,6 +182,7 @@ func (v Verdict) explain(ctx context.Context, journal Journal, here Identity) Ve
 // ExplainService says why our service's process ended, from what systemd says
 // of the unit.
 func ExplainService(entries []Entry) (Cause, []Entry) {
+	entries = lastRun(entries)
 	if e, ok := find(entries, func(e Entry) bool { return e.ID == msgOutOfMemory || e.ID == msgOomdKill }); ok {
 		return CauseOOM, []Entry{e}
 	}
@@ -212,6 +220,22 @@ func ExplainService(entries []Entry) (Cause, []Entry) {
 		return CauseExit, evidence
 	}
 	return CauseUnknown, evidence
+}
+
+// lastRun is what was said of the last run that ended, from when it was up.
+func lastRun(entries []Entry) []Entry {
+	ended := false
+	for i := len(entries) - 1; i >= 0; i-- {
+		switch entries[i].ID {
+		case msgProcessExit, msgUnitResult, msgOutOfMemory, msgOomdKill:
+			ended = true
+		case msgUnitStarted:
+			if ended {
+				return entries[i:]
+			}
+		}
+	}
+	return entries
 }
 
 // sentence is the cause for people.

@@ -60,6 +60,9 @@ type Sighting struct {
 	State string
 	// ExitCode is meaningful when State is exited.
 	ExitCode int
+	// StoppedByUser says that podman was told to stop it; filled in only where
+	// that decides something.
+	StoppedByUser bool
 	// Infra says that this is a pod's infra container: it comes and goes with
 	// the pod's members and is never a member of the set itself.
 	Infra bool
@@ -78,8 +81,14 @@ type Snapshot struct {
 	Containers []Container `json:"containers"`
 	// BootID and Monotonic say when podman was looked at, by a clock that does
 	// not jump: events of that boot that are later are not in the set yet.
-	BootID    string        `json:"bootId,omitempty"`
-	Monotonic time.Duration `json:"monotonicNsec,omitempty"`
+	BootID      string        `json:"bootId,omitempty"`
+	SoftReboots uint64        `json:"softReboots,omitempty"`
+	Monotonic   time.Duration `json:"monotonicNsec,omitempty"`
+}
+
+// Of reports whether the snapshot was taken in the boot that id names.
+func (s Snapshot) Of(id Identity) bool {
+	return s.BootID == id.BootID && s.SoftReboots == id.SoftReboots
 }
 
 // SameSet reports whether both snapshots hold the same containers, whatever

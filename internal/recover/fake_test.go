@@ -34,9 +34,10 @@ type host struct {
 	// changes is what tells of containers that come and go.
 	changes chan struct{}
 
-	bootEnd    BootEnd
-	journalErr error
-	events     []Entry // after the snapshot
+	stoppedByUser map[string]bool
+	bootEnd       BootEnd
+	journalErr    error
+	events        []Entry // after the snapshot
 
 	marker         *Marker
 	snapshot       *Snapshot
@@ -94,6 +95,12 @@ func (h *host) GenerateUnit(_ context.Context, name string) (string, string, err
 	defer h.mu.Unlock()
 	h.say("generate %s", name)
 	return "container-" + name + ".service", "text", h.podmanErr
+}
+
+func (h *host) StoppedByUser(_ context.Context, name string) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stoppedByUser[name], h.podmanErr
 }
 
 func (h *host) States(_ context.Context, units []string) (map[string]UnitState, error) {

@@ -17,6 +17,12 @@ var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complet
 // to stay under a second.
 const settle = 300 * time.Millisecond
 
+// busGrace is how long a lost bus may be the first sign of our own stop.
+const busGrace = 3 * time.Second
+
+// lookWithin bounds one look at the set.
+const lookWithin = 60 * time.Second
+
 // beginWatch watches the containers' units from now on, as long as watching
 // lasts. Before, there is no snapshot.
 func (s *Service) beginWatch(watching context.Context) error {
@@ -38,7 +44,8 @@ func (s *Service) beginWatch(watching context.Context) error {
 // nothing.
 func (s *Service) follow(ctx context.Context) error {
 	s.followChanges(ctx, s.watch.Changes())
-	if ctx.Err() == nil {
+	// At a shutdown the bus may end a moment before we are told to.
+	if !over(ctx, busGrace) {
 		return fmt.Errorf("containers can no longer be watched: %w", ErrNoBus)
 	}
 	return nil
@@ -89,6 +96,13 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 	if s.watch == nil {
 		return last, ErrFrozen
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	if s.unmarked {
+		if err := s.Store.WriteMarker(s.identity); err == nil {
+			s.unmarked = false
+		}
+	}
 	next, err := s.lookAtSet(ctx, last.Containers)
 	if err != nil {
 		return last, err
@@ -102,7 +116,7 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 		return last, ErrGoingDown
 	}
 	onDisk, err := s.Store.Snapshot()
-	if err == nil && onDisk.SameSet(next) {
+	if err == nil && onDisk.SameSet(next) && onDisk.Of(s.identity) {
 		s.change(func() { s.set = onDisk })
 		return onDisk, nil
 	}
@@ -127,6 +141,10 @@ func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, er
 			units = append(units, c.Unit)
 		}
 	}
+	list, err = s.askWhoStopped(ctx, last, list)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("cannot ask podman who stopped what: %w", err)
+	}
 	states, err := s.Systemd.States(ctx, units)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
@@ -140,19 +158,83 @@ func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, er
 			delete(s.unrecovered, sighting.Name)
 		}
 	}
+	next := NextSet(last, list, states, userStopped, s.unrecovered)
 	return Snapshot{
-		Timestamp:  time.Now().Unix(),
-		Containers: NextSet(last, list, states, userStopped, s.unrecovered),
-		BootID:     s.identity.BootID,
-		Monotonic:  began,
+		Timestamp:   time.Now().Unix(),
+		Containers:  s.withoutStopped(ctx, next, states),
+		BootID:      s.identity.BootID,
+		SoftReboots: s.identity.SoftReboots,
+		Monotonic:   began,
 	}, nil
+}
+
+// askWhoStopped fills in StoppedByUser for the members that failed without a
+// unit. podman tells it of one container at a time, so nobody else is asked of.
+func (s *Service) askWhoStopped(ctx context.Context, last []Container, list []Sighting) ([]Sighting, error) {
+	for i, sighting := range list {
+		member := slices.ContainsFunc(last, func(c Container) bool { return c.Name == sighting.Name })
+		if !member || !sighting.failed() {
+			continue
+		}
+		var err error
+		if list[i].StoppedByUser, err = s.Podman.StoppedByUser(ctx, sighting.Name); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// withoutStopped drops from the set the members whose unit is failed since it
+// ended badly when it was told to stop. systemd's state does not tell that from
+// a unit that failed by itself; the journal does, and is asked once a failure.
+func (s *Service) withoutStopped(ctx context.Context, set []Container, states map[string]UnitState) []Container {
+	var doubtful []Container
+	for _, c := range set {
+		switch failed := states[c.Unit].Active == "failed"; {
+		case !failed:
+			delete(s.failures, c.Name)
+		case !s.failures[c.Name] && !s.unrecovered[c.Name]:
+			doubtful = append(doubtful, c)
+		}
+	}
+	if len(doubtful) == 0 {
+		return set
+	}
+	s.mu.Lock()
+	since := s.set
+	s.mu.Unlock()
+	if !since.Of(s.identity) {
+		since.Monotonic = 0
+	}
+	events, err := s.Journal.Events(ctx, s.identity.BootID, since.Monotonic)
+	if err != nil {
+		return set // not known: better one too many
+	}
+	kept := Replay(doubtful, events)
+	return slices.DeleteFunc(set, func(c Container) bool {
+		same := func(other Container) bool { return other.Name == c.Name }
+		if !slices.ContainsFunc(doubtful, same) {
+			return false
+		}
+		if slices.ContainsFunc(kept, same) {
+			s.failures[c.Name] = true
+			return false
+		}
+		return true
+	})
+}
+
+// allMissing: nobody knows any of the containers. They were hardly all removed
+// at once; rather the disk they lie on is not there, and may be later.
+func (r Report) allMissing() bool {
+	return len(r.Rows) > 0 && r.Counts()[RowMissing] == len(r.Rows)
 }
 
 // unrecovered names what should run and could not be brought up.
 func (r Report) unrecovered() map[string]bool {
 	names := map[string]bool{}
 	for _, row := range r.Rows {
-		if row.State == RowFailed || row.State == RowDeferred {
+		if row.State == RowFailed || row.State == RowDeferred || row.State == RowSkipped || r.allMissing() {
 			names[row.Name] = true
 		}
 	}
@@ -169,9 +251,14 @@ func (r Report) carriedOver(last []Container) []Container {
 	}
 	var set []Container
 	for _, row := range r.Rows {
-		if row.State != RowMissing && row.State != RowUserStopped {
-			set = append(set, Container{Name: row.Name, Image: row.Image, Unit: row.Unit, Tier: known[row.Name].Tier})
+		if row.State == RowUserStopped || row.State == RowMissing && !r.allMissing() {
+			continue
 		}
+		c := Container{Name: row.Name, Image: row.Image, Unit: row.Unit, Tier: known[row.Name].Tier}
+		if row.Generated {
+			c.Unit = "" // it only starts the container, and says nothing of it later
+		}
+		set = append(set, c)
 	}
 	return set
 }

@@ -10,7 +10,8 @@ import (
 // empty where it could not be found out yet.
 type Start struct {
 	Container
-	Tier int
+	Tier      int
+	Generated bool // by podman, for this recovery
 }
 
 // A Batch is what is started side by side: a tier.
@@ -79,7 +80,7 @@ func MakePlan(candidates []Container, userStopped []string, view View, resolved 
 		case view.Active(c.Name):
 			skip(RowActive, "already running")
 		case how.Err != nil: // its unit is looked for again when its turn comes
-			tiers[tier] = append(tiers[tier], Start{Container{c.Name, c.Image, "", c.Tier}, tier})
+			tiers[tier] = append(tiers[tier], Start{Container{c.Name, c.Image, "", c.Tier}, tier, false})
 		case how.Unit == "":
 			skip(RowMissing, "podman does not know it and no unit runs it")
 		case how.State.Active == "active":
@@ -87,7 +88,7 @@ func MakePlan(candidates []Container, userStopped []string, view View, resolved 
 			skip(RowActive, "its unit is already active")
 		default:
 			c.Unit = how.Unit
-			tiers[tier] = append(tiers[tier], Start{c, tier})
+			tiers[tier] = append(tiers[tier], Start{c, tier, how.Generated})
 		}
 	}
 	for _, tier := range slices.Sorted(maps.Keys(tiers)) {

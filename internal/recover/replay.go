@@ -113,6 +113,10 @@ func (r *replay) result() []Container {
 	return Snapshot{Containers: set}.sorted()
 }
 
+// stopCodes are the exit codes that `podman stop` leaves behind: 0, and those
+// of SIGINT, SIGKILL and SIGTERM. podman's events do not say what died of what.
+var stopCodes = []int{0, 130, 137, 143}
+
 // endsManager: the host's shutdown was asked for, or begins, or PID 1 stops
 // the manager of the user.
 func endsManager(e Entry) bool {

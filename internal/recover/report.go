@@ -33,12 +33,15 @@ func (s RowState) Pending() bool {
 
 // A Row is one container of a recovery.
 type Row struct {
-	Name     string   `json:"name"`
-	Image    string   `json:"image"`
-	Unit     string   `json:"unit,omitempty"`
-	Tier     int      `json:"tier"`
-	State    RowState `json:"state"`
-	Attempts int      `json:"attempts"`
+	Name  string `json:"name"`
+	Image string `json:"image"`
+	Unit  string `json:"unit,omitempty"`
+	// Generated: the container has no unit of its own, podman generated one to
+	// start it.
+	Generated bool     `json:"generated,omitempty"`
+	Tier      int      `json:"tier"`
+	State     RowState `json:"state"`
+	Attempts  int      `json:"attempts"`
 	// Started is when the first attempt began, Ended when the last one did.
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
@@ -87,7 +90,7 @@ func (p Plan) Rows() []Row {
 	rows := []Row{}
 	for _, batch := range p.Batches {
 		for _, s := range batch.Starts {
-			rows = append(rows, Row{Name: s.Name, Image: s.Image, Unit: s.Unit, Tier: s.Tier, State: RowQueued})
+			rows = append(rows, Row{Name: s.Name, Image: s.Image, Unit: s.Unit, Generated: s.Generated, Tier: s.Tier, State: RowQueued})
 		}
 	}
 	for _, s := range p.Skips {

@@ -11,9 +11,10 @@ import (
 // container that nobody knows, or an error for one whose unit could not be
 // found out.
 type Resolution struct {
-	Unit  string
-	State UnitState
-	Err   error
+	Unit      string
+	Generated bool // by podman, just now
+	State     UnitState
+	Err       error
 }
 
 // Resolve finds the unit for each container. In this order: the one that the
@@ -84,7 +85,7 @@ func Resolve(ctx context.Context, want []Container, view View, podman Podman, sy
 			found[name] = Resolution{Err: fmt.Errorf("cannot install %s: %w", unit, err)}
 			continue
 		}
-		found[name] = Resolution{Unit: unit}
+		found[name] = Resolution{Unit: unit, Generated: true}
 	}
 	return found
 }

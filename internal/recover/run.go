@@ -193,7 +193,7 @@ func (r *Run) step(ctx context.Context, a attempt) {
 	row := &r.rows[a.row]
 	row.Ended = time.Now()
 	if a.outcome.Unit != "" {
-		row.Unit = a.outcome.Unit
+		row.Unit, row.Generated = a.outcome.Unit, a.outcome.Generated
 	}
 	var kind EventKind
 	row.State, kind, row.Error = judgeAttempt(a.outcome, a.err)
@@ -241,6 +241,12 @@ func judgeAttempt(o Outcome, err error) (RowState, EventKind, string) {
 	switch {
 	case errors.Is(err, ErrOrderedAfterUs):
 		return RowDeferred, Deferred, err.Error()
+	case errors.Is(err, ErrUserStopped):
+		return RowUserStopped, Skipped, err.Error()
+	case err == nil && o.Job == "canceled" && (o.Active == "inactive" || o.Active == "deactivating"):
+		return RowUserStopped, Skipped, "someone stopped it while it was being started"
+	case errors.Is(err, ErrMasked):
+		return RowSkipped, Skipped, err.Error()
 	case err != nil:
 		return RowFailed, GaveUp, err.Error()
 	case o.Active == "active" || o.Active == "reloading":

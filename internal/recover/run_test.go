@@ -216,6 +216,9 @@ func TestJudgeAttempt(t *testing.T) {
 		"done with an unmet condition is skipped":        {outcome: unmet, want: RowSkipped},
 		"done and inactive is no success":                {outcome: outcome("done", "inactive", "success"), want: RowFailed},
 		"a failed dependency is a failure":               {outcome: outcome("dependency", "inactive", "success"), want: RowFailed},
+		"stopped while it was started is stopped":        {outcome: outcome("canceled", "inactive", "success"), want: RowUserStopped},
+		"put on the list meanwhile is stopped":           {err: ErrUserStopped, want: RowUserStopped},
+		"masked is left alone":                           {err: ErrMasked, want: RowSkipped},
 		"ordered after us is left to systemd":            {err: ErrOrderedAfterUs, want: RowDeferred},
 		"a bus that is gone is a failure, to be retried": {err: ErrNoBus, want: RowFailed},
 	} {

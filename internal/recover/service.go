@@ -39,11 +39,18 @@ type Service struct {
 	identity Identity
 	began    time.Time
 
+	// beside is what goes on beside recovery and does not hold it up.
+	beside sync.WaitGroup
 	// keeping is held by who reads and replaces files of the data directory.
 	keeping sync.Mutex
+	// unmarked: our marker could not be written yet. Guarded by keeping.
+	unmarked bool
 	// unrecovered are the names that recovery could not bring up and that have
 	// not run since. Guarded by keeping.
 	unrecovered map[string]bool
+	// failures are the members whose unit failed by itself, and not when it was
+	// told to stop. Guarded by keeping.
+	failures map[string]bool
 	// watch is on the manager from READY on. Guarded by keeping.
 	watch Watch
 
@@ -53,13 +60,16 @@ type Service struct {
 	progress progress
 	set      Snapshot // the last one saved, or loaded
 	changed  chan struct{}
+	// restarted: the last run ended in order in this very boot. Then nothing is
+	// recovered, and the set goes on as it is.
+	restarted bool
 }
 
 // NewService prepares a run. identity is who we are.
 func NewService(w World, p Policy, identity Identity) *Service {
 	return &Service{
 		World: w, policy: p, identity: identity, began: time.Now(),
-		phase: Assessing, changed: make(chan struct{}),
+		phase: Assessing, changed: make(chan struct{}), failures: map[string]bool{},
 	}
 }
 
@@ -74,6 +84,7 @@ func (s *Service) Run(ctx context.Context) error {
 	starting, started := context.WithCancel(ctx)
 	var extending sync.WaitGroup
 	extending.Go(func() { s.extend(starting) })
+	defer s.beside.Wait()
 	finished, err := s.bringBack(ctx)
 	started()
 	extending.Wait()
@@ -106,10 +117,24 @@ const (
 	extendBy    = 90 * time.Second
 	extendEvery = 30 * time.Second
 	stopTimeout = 10 * time.Second
+	// assessWithin bounds all that comes before the first start: from then on
+	// recovery goes on with what it knows.
+	assessWithin = 90 * time.Second
+	// stopWithin is how soon systemd stops us when the host goes down.
+	stopWithin = 30 * time.Second
 )
 
-// extend keeps the start-up from timing out while recovery makes progress.
+// over waits at most d for ctx to end, and reports whether it did.
+func over(ctx context.Context, d time.Duration) bool {
+	sleep(ctx, d)
+	return ctx.Err() != nil
+}
+
+// extend keeps the start-up from timing out for as long as recovery may take,
+// and no longer.
 func (s *Service) extend(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, assessWithin+s.policy.Deadline+stopWithin)
+	defer cancel()
 	tick := time.NewTicker(extendEvery)
 	defer tick.Stop()
 	for {
@@ -141,7 +166,9 @@ func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 	if err := run.Do(ctx); err != nil {
 		s.Log.Warn("recovery was cut short; the next start takes it up again",
 			"MESSAGE_ID", MsgStopping, "reason", err)
-		<-ctx.Done() // going down: systemd stops us in its own time
+		if !over(ctx, stopWithin) { // a user's manager went down, and not the host
+			return false, fmt.Errorf("the service manager went away: %w", ErrNoBus)
+		}
 		return false, nil
 	}
 	return true, nil
@@ -150,6 +177,14 @@ func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 // start starts a row's container. Where its unit could not be found before,
 // it is looked for again.
 func (s *Service) start(ctx context.Context, row Row) (Outcome, error) {
+	// Asked again: someone may have said so since the plan was made.
+	stopped, err := s.Store.UserStopped()
+	if err != nil {
+		return Outcome{}, fmt.Errorf("the user-stopped list cannot be read: %w", err)
+	}
+	if slices.Contains(stopped, row.Name) {
+		return Outcome{}, ErrUserStopped
+	}
 	if row.Unit == "" {
 		c := []Container{{Name: row.Name}}
 		found := Resolve(ctx, c, Look(ctx, s.Podman, s.Systemd), s.Podman, s.Systemd)[row.Name]
@@ -159,11 +194,22 @@ func (s *Service) start(ctx context.Context, row Row) (Outcome, error) {
 		if found.Unit == "" {
 			return Outcome{}, errors.New("podman does not know it and no unit runs it")
 		}
-		row.Unit = found.Unit
+		row.Unit, row.Generated = found.Unit, found.Generated
 	}
 	outcome, err := s.Systemd.Start(ctx, row.Unit)
-	outcome.Unit = row.Unit
+	outcome.Unit, outcome.Generated = row.Unit, row.Generated
+	if err == nil && outcome.Job == "done" && outcome.Active == "inactive" && !outcome.ConditionFailed && s.runs(ctx, row.Name) {
+		// A unit that only starts its container, and is done then: ours, and
+		// those of people who write Type=oneshot.
+		outcome.Active = "active"
+	}
 	return outcome, err
+}
+
+// runs asks podman whether a container runs.
+func (s *Service) runs(ctx context.Context, name string) bool {
+	list, err := s.Podman.List(ctx)
+	return err == nil && slices.ContainsFunc(list, func(c Sighting) bool { return c.Name == name && c.Running() })
 }
 
 // observe takes an event into the report, the journal and STATUS=.
@@ -182,13 +228,18 @@ func (s *Service) observe(e Event) {
 func (s *Service) ready() {
 	var summary string
 	var failed bool
+	s.mu.Lock()
+	unrecovered := s.report.unrecovered()
+	s.mu.Unlock()
 	s.keeping.Lock()
-	s.unrecovered = s.report.unrecovered()
+	s.unrecovered = unrecovered
 	s.keeping.Unlock()
 	s.enter(Ready, func() {
 		s.report.Finished = time.Now()
 		summary, failed = s.report.Summary(), s.report.Failed()
-		s.set.Containers = s.report.carriedOver(s.set.Containers)
+		if !s.restarted {
+			s.set.Containers = s.report.carriedOver(s.set.Containers)
+		}
 	})
 	s.Notifier.Ready(summary)
 	level := slog.LevelInfo

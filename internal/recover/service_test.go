@@ -350,6 +350,11 @@ func TestNextSet(t *testing.T) {
 	exited := func(code int) []Sighting {
 		return []Sighting{{Container: Container{Name: "p"}, State: "exited", ExitCode: code}}
 	}
+	job := func(active, job string) map[string]UnitState {
+		return map[string]UnitState{"q.service": {Loaded: true, Active: active, Job: job}}
+	}
+	stopped := exited(137)
+	stopped[0].StoppedByUser = true
 	for name, c := range map[string]struct {
 		sightings   []Sighting
 		units       map[string]UnitState
@@ -361,11 +366,16 @@ func TestNextSet(t *testing.T) {
 		"one whose unit failed stays":                        {nil, unit("failed"), nil, "q"},
 		"one that waits for its restart stays":               {nil, unit("activating"), nil, "q"},
 		"one whose unit was stopped leaves":                  {nil, unit("inactive"), nil, ""},
-		"one that is being stopped leaves":                   {nil, unit("deactivating"), nil, ""},
+		"one on its way down stays until it is down":         {nil, job("deactivating", "stop"), nil, "q"},
+		"one that is restarted stays":                        {nil, job("inactive", "restart"), nil, "q"},
+		"one that is being started stays":                    {nil, job("inactive", "start"), nil, "q"},
 		"a failed one that the user stopped leaves":          {nil, unit("failed"), []string{"q"}, ""},
 		"one without a unit that failed stays":               {exited(1), nil, nil, "p"},
-		"one without a unit that was stopped leaves":         {exited(0), nil, nil, ""},
-		"one without a unit that was killed by stop, leaves": {exited(137), nil, nil, ""},
+		"one without a unit that ended well leaves":          {exited(0), nil, nil, ""},
+		"one without a unit that was killed, stays":          {exited(137), nil, nil, "p"},
+		"one without a unit that was killed by stop, leaves": {stopped, nil, nil, ""},
+		"one without a unit that is being stopped stays":     {[]Sighting{{Container: Container{Name: "p"}, State: "stopping"}}, nil, nil, "p"},
+		"one that podman does not know any more leaves":      {nil, nil, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			next := NextSet(last, c.sightings, c.units, c.userStopped, nil)
@@ -373,6 +383,152 @@ func TestNextSet(t *testing.T) {
 				t.Errorf("the set is %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// systemd calls a unit failed also when it ended badly because it was stopped:
+// then it leaves the set like any other.
+func TestAFailedUnitThatWasStoppedLeavesTheSet(t *testing.T) {
+	for name, c := range map[string]struct{ story, want string }{
+		"it failed by itself": {"died a 1\n failed a.service", "a b"},
+		"it was stopped":      {"died a 137\n failed a.service\n stopped a.service", "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+			h.marker = crashed
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+				synctest.Wait()
+				for range 2 { // and it stays so
+					h.mu.Lock()
+					delete(h.sightings, "a")
+					h.states["a.service"] = UnitState{Loaded: true, Active: "failed"}
+					h.events = story(c.story)
+					h.changes <- struct{}{}
+					h.mu.Unlock()
+					time.Sleep(time.Second) // of the bubble's time
+					synctest.Wait()
+				}
+				stop()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+			})
+			if got := strings.Join(names(h.snapshot.Containers), " "); got != c.want {
+				t.Errorf("the snapshot holds %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A restart of the service, as by an upgrade, is no boot: it starts nothing
+// and forgets nothing.
+func TestARestartInTheSameBootStartsAndForgetsNothing(t *testing.T) {
+	for name, podmanErr := range map[string]error{"podman answers": nil, "podman is broken": errBroken} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("failed").quadlet("files")
+			h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "failed", Unit: "failed.service"}}}
+			h.states["failed.service"] = UnitState{Loaded: true, Active: "failed"}
+			h.podmanErr = podmanErr
+			p := DefaultPolicy()
+			p.CleanBootList = Patterns{"files"}
+			history, _, err := live(t, h, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := started(history); len(got) > 0 {
+				t.Errorf("started %q", got)
+			}
+			if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"failed"}) {
+				t.Errorf("the snapshot holds %q", got)
+			}
+		})
+	}
+}
+
+func TestAContainerThatIsPutOnTheListDuringRecoveryIsNotStarted(t *testing.T) {
+	h := newHost(t).quadlet("db").quadlet("app").ran("app", "db")
+	h.marker = crashed
+	p := DefaultPolicy()
+	p.Tiers = map[int]Patterns{0: {"db"}}
+	h.start["db.service"] = func(context.Context, int) (Outcome, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.userStopped = []string{"app"}
+		return up, nil
+	}
+	history, report, err := live(t, h, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := started(history); !slices.Equal(got, []string{"db"}) {
+		t.Errorf("started %q", got)
+	}
+	if report.Counts()[RowUserStopped] != 1 {
+		t.Errorf("rows are %+v", report.Rows)
+	}
+}
+
+// A user's manager that goes down in the middle of recovery, while the host
+// does not, must not leave us waiting for ever.
+func TestAUsersManagerThatGoesDownDuringRecovery(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	h.start["a.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrGoingDown }
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if err := h.service(DefaultPolicy()).Run(t.Context()); !errors.Is(err, ErrNoBus) {
+			t.Errorf("Run returns %v", err)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("after %s", took)
+		}
+	})
+	if h.marker == nil || h.marker.PID != here.PID {
+		t.Errorf("the marker is %+v, want ours", h.marker)
+	}
+}
+
+// The journal decides nothing, so nothing waits for it.
+func TestAJournalThatHangsHoldsNothingUp(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	synctest.Test(t, func(t *testing.T) {
+		s := h.service(DefaultPolicy())
+		s.Journal = hungJournal{h}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		if got := started(h.history); !slices.Equal(got, []string{"a"}) || s.Phase() != Ready {
+			t.Errorf("started %q, %s", got, s.Phase())
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+type hungJournal struct{ *host }
+
+func (hungJournal) BootEnd(ctx context.Context, _, _ string) (BootEnd, error) {
+	<-ctx.Done()
+	return BootEnd{}, ctx.Err()
+}
+
+// Podman's storage may lie on a disk that is not there yet: then it knows of
+// nothing, and nothing is forgotten for it.
+func TestASetThatNobodyKnowsIsKept(t *testing.T) {
+	h := newHost(t).ran("a", "b")
+	h.marker = crashed
+	if _, _, err := live(t, h, DefaultPolicy()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("the snapshot holds %q", got)
 	}
 }
 

@@ -21,7 +21,8 @@ func NextSet(last []Container, sightings []Sighting, units map[string]UnitState,
 		if known && s.Running() || slices.Contains(userStopped, c.Name) {
 			continue
 		}
-		exists := known || units[c.Unit].Loaded
+		// podman forgets all at once only when its storage is not there.
+		exists := known || units[c.Unit].Loaded || len(sightings) == 0
 		if unrecovered[c.Name] && exists || stays(c, s, known, units) {
 			next = append(next, c)
 		}
@@ -32,13 +33,23 @@ func NextSet(last []Container, sightings []Sighting, units map[string]UnitState,
 // stays decides for a member of the set that podman does not show running.
 func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool {
 	if u := units[c.Unit]; u.Loaded {
-		// inactive, deactivating: stopped, or stopping, on purpose.
-		return u.Active == "failed" || u.Active == "activating" || u.Active == "active" || u.Active == "reloading"
+		switch {
+		case u.Job == "start", u.Job == "restart":
+			return true // down for a moment
+		case u.Active == "inactive":
+			return false
+		}
+		// Also deactivating: on its way to inactive or failed, which are
+		// changes of their own. Whether a failed one was told to stop only
+		// the journal says (failedByThemselves).
+		return true
 	}
 	// Without a unit only podman can tell.
-	return known && s.State == "exited" && !slices.Contains(stopCodes, s.ExitCode)
+	return s.State == "stopping" || s.State == "removing" || s.failed() && !s.StoppedByUser
 }
 
-// stopCodes are the exit codes that `podman stop` leaves behind: 0, and those
-// of SIGINT, SIGKILL and SIGTERM.
-var stopCodes = []int{0, 130, 137, 143}
+// failed: it ended, and not well.
+// podman says stopped before it has cleaned up, and exited after.
+func (s Sighting) failed() bool {
+	return (s.State == "exited" || s.State == "stopped") && s.ExitCode != 0
+}

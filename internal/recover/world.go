@@ -13,6 +13,9 @@ type Podman interface {
 	// GenerateUnit returns the name and text of a unit that starts the existing
 	// container name (podman-generate-systemd(1), without --new).
 	GenerateUnit(ctx context.Context, name string) (unit, text string, err error)
+	// StoppedByUser reports whether podman was told to stop the container name
+	// since its last start.
+	StoppedByUser(ctx context.Context, name string) (bool, error)
 }
 
 // Systemd is what recovery asks of the service manager that runs the units.
@@ -54,6 +57,10 @@ var (
 	// ErrOrderedAfterUs: the unit's job waits for archy-recovery itself to be
 	// ready, so waiting for it would be a deadlock. It starts after READY.
 	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
+	// ErrUserStopped: the container came onto the user-stopped list meanwhile.
+	ErrUserStopped = errors.New("on the user-stopped list")
+	// ErrMasked: someone had systemd never start the unit.
+	ErrMasked = errors.New("the unit is masked")
 	// ErrNoBus: the connection to the manager is gone or cannot be made.
 	ErrNoBus = errors.New("no connection to the service manager")
 )
@@ -63,6 +70,7 @@ type UnitState struct {
 	Loaded bool
 	Active string // ActiveState: active, reloading, inactive, failed, activating, deactivating
 	Sub    string // SubState: running, auto-restart, …
+	Job    string // type of the job that is queued or runs for it: start, stop, restart, …
 }
 
 // A ContainerUnit is an installed unit that runs a container.
@@ -73,8 +81,10 @@ type ContainerUnit struct {
 
 // An Outcome is how a start job ended, and what the unit says after it.
 type Outcome struct {
-	// Unit is the unit that was started.
-	Unit string
+	// Unit is the unit that was started; Generated: podman generated it for
+	// this recovery.
+	Unit      string
+	Generated bool
 	// Job is the job's result: done, failed, timeout, dependency, canceled, …
 	Job string
 	UnitState

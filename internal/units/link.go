@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"archy-recovery/internal/recover"
 
@@ -105,8 +106,18 @@ func (l *link) expect(job dbus.ObjectPath) (end <-chan string, forget func()) {
 	}
 }
 
+// callWithin is how long a call may take, as in sd-bus
+// (SD_BUS_DEFAULT_TIMEOUT); godbus itself sets no bound.
+const callWithin = 25 * time.Second
+
 func (l *link) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
-	return l.conn.Object(systemd, path).CallWithContext(ctx, method, 0, args...)
+	bounded, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	c := l.conn.Object(systemd, path).CallWithContext(bounded, method, 0, args...)
+	if c.Err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		c.Err = fmt.Errorf("%w: systemd did not answer within %s", recover.ErrNoBus, callWithin)
+	}
+	return c
 }
 
 func (l *link) get(ctx context.Context, path dbus.ObjectPath, iface, name string) (dbus.Variant, error) {
@@ -139,6 +150,9 @@ func (l *link) explain(err error) error {
 	case errors.As(err, &answer):
 		if answer.Name == systemd+".TransactionIsDestructive" {
 			return fmt.Errorf("%w: %w", recover.ErrGoingDown, err)
+		}
+		if answer.Name == systemd+".UnitMasked" {
+			return fmt.Errorf("%w: %w", recover.ErrMasked, err)
 		}
 		return err
 	case !l.alive(), errors.As(err, &broken),

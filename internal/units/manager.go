@@ -92,7 +92,7 @@ func (m *Manager) States(ctx context.Context, units []string) (map[string]recove
 	}
 	states := make(map[string]recover.UnitState, len(listed))
 	for asked, u := range listed {
-		states[asked] = recover.UnitState{Loaded: u.Load == "loaded", Active: u.Active, Sub: u.Sub}
+		states[asked] = recover.UnitState{Loaded: u.Load == "loaded", Active: u.Active, Sub: u.Sub, Job: u.JobType}
 	}
 	return states, nil
 }

@@ -22,7 +22,9 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 		states:  map[dbus.ObjectPath]string{},
 		ours:    map[string]bool{},
 	}
-	conn, err := dial(ctx, m.address, w.listen, [][]dbus.MatchOption{
+	connecting, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	conn, err := dial(connecting, m.address, w.listen, [][]dbus.MatchOption{
 		{
 			dbus.WithMatchSender(systemd),
 			dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),

@@ -55,7 +55,11 @@ func wantTierOrder(n *node, st control.Status) {
 			continue
 		}
 		begin := n.micros(n.user, row.Unit, "InactiveExitTimestampMonotonic")
-		ready := n.micros(n.user, row.Unit, "ActiveEnterTimestampMonotonic")
+		readyAt := "ActiveEnterTimestampMonotonic"
+		if row.Generated { // a unit that starts its container and is done
+			readyAt = "InactiveEnterTimestampMonotonic"
+		}
+		ready := n.micros(n.user, row.Unit, readyAt)
 		s, ok := tiers[row.Tier]
 		if !ok {
 			s.first = begin

@@ -28,7 +28,13 @@ func (n *node) record(name string, match ...string) {
 // wantCause wants a verdict with that cause, and evidence for it.
 func (n *node) wantCause(ending recover.Ending, cause recover.Cause) {
 	n.t.Helper()
-	v := n.wait().Verdict
+	n.wait()
+	var v recover.Verdict
+	n.WaitFor(10*time.Second, "the verdict's cause", func() bool { // the journal is read beside recovery
+		st, err := n.status()
+		v = st.Verdict
+		return err == nil && strings.Contains(v.Reason, "; ")
+	})
 	if v.Ending != ending || v.Cause != cause {
 		n.t.Errorf("the verdict is %s, cause %s (%s), want %s, cause %s", v.Ending, v.Cause, v.Reason, ending, cause)
 	}
