@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
 	}
 	if set := <-replayed; snapshot != nil {
-		snapshot.Containers = set
+		snapshot.Containers = append(set, s.failedSince(ctx, *snapshot, set, view)...)
 	}
 	var candidates []Container
 	if !restarted {
@@ -120,6 +121,23 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) []C
 	s.Log.Info("snapshot brought up to date", "MESSAGE_ID", MsgReplayed,
 		"events", len(events), "before", len(snapshot.Containers), "after", len(set))
 	return set
+}
+
+// failedSince is those that a replay dropped for an exit code as a stop leaves
+// it, but that nobody stopped. podman still knows that in the same boot; a
+// reboot makes it forget.
+func (s *Service) failedSince(ctx context.Context, snapshot Snapshot, replayed []Container, view View) []Container {
+	var failed []Container
+	for _, c := range snapshot.Containers {
+		kept := slices.ContainsFunc(replayed, func(k Container) bool { return k.Name == c.Name })
+		if kept || c.Unit != "" || !snapshot.Of(s.identity) || !view.sightings[c.Name].failed() {
+			continue
+		}
+		if stopped, err := s.Podman.StoppedByUser(ctx, c.Name); err == nil && !stopped {
+			failed = append(failed, c)
+		}
+	}
+	return failed
 }
 
 // beginClean opens a run after a clean stop. What is going to run replaces the

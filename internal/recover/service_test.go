@@ -471,6 +471,28 @@ func TestAContainerThatIsPutOnTheListDuringRecoveryIsNotStarted(t *testing.T) {
 	}
 }
 
+// A container without a unit that was killed while the daemon was dead: exit
+// code 137 alone does not say by whom.
+func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
+	h := newHost(t).plain("oom", "exited").plain("stop", "exited")
+	for _, name := range []string{"oom", "stop"} {
+		s := h.sightings[name]
+		s.ExitCode = 137
+		h.sightings[name] = s
+	}
+	h.stoppedByUser = map[string]bool{"stop": true}
+	h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+	h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "oom"}, {Name: "stop"}}}
+	h.events = story("died oom 137\n died stop 137")
+	history, _, err := live(t, h, DefaultPolicy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := started(history); !slices.Equal(got, []string{"container-oom"}) {
+		t.Errorf("started %q", got)
+	}
+}
+
 // A user's manager that goes down in the middle of recovery, while the host
 // does not, must not leave us waiting for ever.
 func TestAUsersManagerThatGoesDownDuringRecovery(t *testing.T) {

@@ -206,3 +206,66 @@ func TestAManagerThatReexecutesDuringRecovery(t *testing.T) {
 		}
 	})
 }
+
+// After recovery a container without a unit is podman's and its user's alone:
+// it can be stopped, re-created and left to fail as before the crash.
+func TestAPlainContainerIsItsUsersAgainAfterRecovery(t *testing.T) {
+	both(t, "", func(n *node) {
+		podman := func(args ...string) string {
+			n.t.Helper()
+			return n.user.MustRun(append([]string{"podman"}, args...)...)
+		}
+		for _, name := range []string{"tostop", "torecreate", "tofail", "tokill"} {
+			podman("run", "--detach", "--stop-timeout=1", "--name", name, machine.Image, "-ignore-term")
+		}
+		n.quadlet("qstop", 3, "Exec=-ignore-term\nStopTimeout=1", "")
+		n.user.Systemctl("start", "qstop")
+		n.enable()
+		n.saved("qstop", "tofail", "tokill", "torecreate", "tostop")
+		n.crash()
+		st := n.wait()
+		n.wantRunning("qstop", "tofail", "tokill", "torecreate", "tostop")
+		for _, row := range st.Containers {
+			if row.Generated != (row.Name != "qstop") {
+				n.t.Errorf("%+v", row)
+			}
+		}
+
+		podman("stop", "tostop") // ends with 137
+		podman("kill", "tokill")
+		podman("rm", "--force", "--time=0", "torecreate")
+		podman("run", "--detach", "--name", "torecreate", machine.Image)
+		n.MustRun("kill", "-9", strings.TrimSpace(podman("inspect", "--format", "{{.State.Pid}}", "tofail")))
+		_, _ = n.user.Run(append(map[bool][]string{true: {"systemctl"}, false: {"systemctl", "--user"}}[n.uid == 0], "stop", "qstop")...)
+		// What was stopped leaves the set, what failed stays in it.
+		n.saved("tofail", "torecreate")
+		n.wantRunning("torecreate")
+		n.crash()
+		n.wait()
+		n.wantRunning("tofail", "torecreate")
+	})
+}
+
+// An upgrade, or a restart by hand, starts nothing and forgets nothing.
+func TestARestartInTheSameBoot(t *testing.T) {
+	both(t, "CleanBootList=stopped", func(n *node) {
+		for _, name := range []string{"lives", "fails", "stopped"} {
+			n.quadlet(name, 3, "", "")
+			n.user.Systemctl("start", name)
+		}
+		n.enable()
+		n.saved("fails", "lives", "stopped")
+		n.user.Systemctl("stop", "stopped")
+		n.MustRun("kill", "-9", strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "fails")))
+		n.saved("fails", "lives")
+		n.Install(deb(n.t))
+		n.wait()
+		n.MustRun("systemctl", "restart", n.unit())
+		n.wait()
+		n.wantRunning("lives")
+		n.saved("fails", "lives")
+		n.crash()
+		n.wait()
+		n.wantRunning("fails", "lives")
+	})
+}
