@@ -136,7 +136,7 @@ func (r *Run) fill(ctx context.Context) {
 		r.queue = r.queue[1:]
 		r.busy++
 		row := &r.rows[i]
-		row.State, row.Error = RowStarting, ""
+		row.State, row.Error, row.Ended = RowStarting, "", time.Time{}
 		row.Attempts++
 		limit := r.policy.SecondAttempt
 		if row.Attempts == 1 {
