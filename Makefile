@@ -97,6 +97,7 @@ install: bin/archy-recovery ## install below DESTDIR, PREFIX=/usr
 		chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; \
 	done
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d packaging/systemd/sysusers.d/archy-recovery.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog packaging/systemd/catalog/archy-recovery.catalog
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d packaging/systemd/tmpfiles.d/archy-recovery.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/archy-recovery.conf.d packaging/systemd/archy-recovery.conf.d/*.conf
 	@# The operator's, should it be there.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"archy-recovery/internal/recover"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/mod/modfile"
@@ -84,6 +86,33 @@ func TestDependencies(t *testing.T) {
 	slices.Sort(known)
 	if diff := cmp.Diff(known, direct); diff != "" {
 		t.Errorf("dependencies with a reason (-) and in go.mod (+):\n%s", diff)
+	}
+}
+
+// Each message that the catalog explains is one that we log.
+func TestCatalog(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/systemd/catalog/archy-recovery.catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := os.ReadFile("../../internal/recover/messages.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := 0
+	for line := range strings.Lines(string(text)) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "-- "); ok {
+			explained++
+			if !strings.Contains(string(messages), `"`+id+`"`) {
+				t.Errorf("the catalog explains %s, which is never logged", id)
+			}
+		}
+	}
+	if explained == 0 {
+		t.Error("the catalog explains nothing")
+	}
+	if !strings.Contains(string(text), "-- "+recover.MsgVerdict+"\n") {
+		t.Error("the verdict is not explained")
 	}
 }
 

@@ -175,3 +175,36 @@ func TestAJournalctlThatMisbehavesIsAnErrorAndBounded(t *testing.T) {
 		}
 	})
 }
+
+func TestBoots(t *testing.T) {
+	for name, c := range map[string]struct {
+		list string
+		want []Boot
+		bad  bool
+	}{
+		"two boots": {`[{"index":-1,"boot_id":"aa","first_entry":1000000,"last_entry":2000000},{"index":0,"boot_id":"bb","first_entry":3000000,"last_entry":4000000}]`,
+			[]Boot{{Index: -1, BootID: "aa", First: time.UnixMicro(1000000), Last: time.UnixMicro(2000000), Cause: recover.CausePowerLoss},
+				{Index: 0, BootID: "bb", First: time.UnixMicro(3000000), Last: time.UnixMicro(4000000)}}, false},
+		"a clock that jumped back": {`[{"index":-1,"boot_id":"aa","first_entry":9000000,"last_entry":8000000}]`,
+			[]Boot{{Index: -1, BootID: "aa", First: time.UnixMicro(9000000), Last: time.UnixMicro(8000000), Cause: recover.CausePowerLoss}}, false},
+		"none":         {`[]`, []Boot{}, false},
+		"no such list": {`-1 aa Mon 2026-11-22`, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := journalctl(t, `case "$*" in *list-boots*) echo '`+c.list+`';; *) echo '{"MESSAGE":"last words","__CURSOR":"c"}';; esac`)
+			got, err := r.Boots(t.Context(), 10)
+			if (err != nil) != c.bad {
+				t.Fatal(err)
+			}
+			for i := range got {
+				if got[i].Cause != "" && len(got[i].Evidence) == 0 {
+					t.Error("no evidence")
+				}
+				got[i].Evidence = nil
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("boots (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -62,6 +62,12 @@ func TestCauses(t *testing.T) {
 		n.crash()
 		n.wantCause(recover.HostCrashed, recover.CausePowerLoss)
 		n.record("power-loss", "_BOOT_ID="+boot)
+		if list := n.cli("boots", "-n", "2"); !strings.Contains(list, "-1   "+boot) || !strings.Contains(list, string(recover.CausePowerLoss)) {
+			n.t.Errorf("boots prints\n%s", list)
+		}
+		if log := n.Journal("-b", "-x", "MESSAGE_ID="+recover.MsgVerdict); !strings.Contains(log, "How the last run ended: host-crash") {
+			n.t.Errorf("journalctl -x does not explain the verdict:\n%s", log)
+		}
 
 		daemonEnds := func(signal string, ending recover.Ending, cause recover.Cause, name string) {
 			n.t.Helper()
@@ -105,6 +111,27 @@ func TestCauses(t *testing.T) {
 			n.t.Errorf("with a damaged journal the verdict is %+v", v)
 		}
 		n.wantRunning("app")
+	})
+}
+
+// A soft-reboot keeps the boot ID: its count tells it from a crash of the
+// service. (Of the test machine it takes podman's store away, so there is no
+// container to look at.)
+func TestASoftReboot(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+		n.enable()
+		boot := n.BootID()
+		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+		n.SoftReboot()
+		n.WaitFor(20*time.Second, "the verdict's cause", func() bool {
+			st, err := n.status()
+			v := st.Verdict
+			return err == nil && v.Ending == recover.HostCrashed && v.Cause == recover.CauseSoftBoot
+		})
+		if n.BootID() != boot {
+			n.t.Errorf("the boot ID changed: this was no soft-reboot")
+		}
 	})
 }
 
