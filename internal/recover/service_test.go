@@ -141,6 +141,20 @@ func TestWhatIsStarted(t *testing.T) {
 	}
 }
 
+// What is on the user-stopped list is not even in the plan.
+func TestThePlanLeavesAloneWhatWasStopped(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b")
+	view := Look(t.Context(), h, h)
+	resolved := Resolve(t.Context(), view.Existing(), view, h, h)
+	plan := MakePlan(view.Existing(), []string{"b"}, view, resolved, DefaultPolicy())
+	if len(plan.Batches) != 1 || len(plan.Batches[0].Starts) != 1 || plan.Batches[0].Starts[0].Name != "a" {
+		t.Errorf("the plan starts %+v", plan.Batches)
+	}
+	if len(plan.Skips) != 1 || plan.Skips[0].Name != "b" || plan.Skips[0].State != RowUserStopped {
+		t.Errorf("the plan skips %+v", plan.Skips)
+	}
+}
+
 func TestASecondInstanceChangesNothing(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
 	h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}, Alive: true}
