@@ -1,0 +1,324 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"archy-recovery/internal/recover"
+)
+
+// The power fails between any two system calls of a write, and of what was not
+// synced any part may be lost: then the state must be the old one or the new.
+//
+// Each operation runs once for real, in a child under strace. From its system
+// calls every directory is built that a crash can leave behind: cut after each
+// call; of the directory's changes since its last fsync any subset; of a file
+// that was not synced nothing, half or all. Each of them is opened again.
+func TestACrashAtAnyMomentLeavesTheOldStateOrTheNew(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Fatal("strace is missing: run `make deps`")
+	}
+	for name, op := range operations {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			before := prepare(t, dir)
+			trace := runTraced(t, name, dir)
+			after := contents(t, dir)
+			oldState, newState := op.read(t, before), op.read(t, after)
+			if oldState == newState {
+				t.Fatalf("the operation changes nothing: %s", oldState)
+			}
+			crashes := 0
+			for _, files := range crashStates(t, before, after, trace) {
+				crashes++
+				if got := op.read(t, files); got != oldState && got != newState {
+					t.Errorf("a crash leaves %q, read as %s: neither the old state %s nor the new %s",
+						slices.Sorted(maps.Keys(files)), got, oldState, newState)
+				}
+			}
+			// The last state of all is the whole trace with nothing lost: what is
+			// done when the call returns is durable.
+			for _, files := range lastStates(t, before, after, trace) {
+				if got := op.read(t, files); got != newState {
+					t.Errorf("a crash after the call had returned leaves %s, want %s", got, newState)
+				}
+			}
+			if crashes < 2 {
+				t.Errorf("only %d crashes were tried: was the trace understood?\n%s", crashes, trace)
+			}
+		})
+	}
+}
+
+type operation struct {
+	do func(*Dir) error
+	// read says what a directory with these files reads as.
+	read func(*testing.T, map[string]string) string
+}
+
+var operations = map[string]operation{
+	"WriteMarker": {
+		func(d *Dir) error { return d.WriteMarker(recover.Identity{BootID: "b2", PID: 9}) },
+		func(t *testing.T, files map[string]string) string {
+			return reading(t, files, func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) })
+		},
+	},
+	"RemoveMarker": {
+		(*Dir).RemoveMarker,
+		func(t *testing.T, files map[string]string) string {
+			return reading(t, files, func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) })
+		},
+	},
+	"SaveSnapshot": {
+		func(d *Dir) error {
+			return d.SaveSnapshot(recover.Snapshot{Timestamp: 2, Containers: []recover.Container{{Name: "two"}}})
+		},
+		func(t *testing.T, files map[string]string) string {
+			return reading(t, files, func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) })
+		},
+	},
+	"SaveUserStopped": {
+		func(d *Dir) error { return d.SaveUserStopped([]string{"x", "y"}) },
+		func(t *testing.T, files map[string]string) string {
+			return reading(t, files, func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) })
+		},
+	},
+}
+
+// prepare makes a directory with one generation of everything.
+func prepare(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	d, _ := open(t, dir)
+	err := errors.Join(
+		d.WriteMarker(recover.Identity{BootID: "b1", PID: 7}),
+		d.SaveSnapshot(recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "one"}}}),
+		d.SaveUserStopped([]string{"x"}),
+		d.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contents(t, dir)
+}
+
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(text)
+	}
+	return files
+}
+
+func reading(t *testing.T, files map[string]string, read func(*Dir) string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, _ := open(t, dir)
+	defer d.Close()
+	return read(d)
+}
+
+const childVariable = "ARCHY_STATE_OPERATION"
+
+// TestOperation is the child: it does one operation.
+func TestOperation(t *testing.T) {
+	name, dir, ok := strings.Cut(os.Getenv(childVariable), " ")
+	if !ok {
+		t.Skip("only as a child of the crash test")
+	}
+	d, _ := open(t, dir)
+	if err := operations[name].do(d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runTraced(t *testing.T, name, dir string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "trace")
+	cmd := exec.Command("strace", "-f", "-y", "-o", out,
+		"-e", "trace=openat,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,link,linkat,truncate,ftruncate",
+		os.Args[0], "-test.run=^TestOperation$")
+	cmd.Env = append(os.Environ(), childVariable+"="+name+" "+dir)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, dir) && !strings.Contains(line, " = -1 ") {
+			ours = append(ours, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(ours, ""), dir, "DIR")
+}
+
+// A disk is the directory as the kernel has it, and as a crash may leave it.
+type disk struct {
+	durable map[string]int // name -> file, as of the directory's last fsync
+	pending []change       // since then
+	names   map[string]int // as the kernel has it
+	files   []file
+}
+
+type file struct {
+	text   string // all of it
+	synced bool
+}
+
+// A change of the directory: name is this file from now on, -1 for none.
+type change struct {
+	name, gone string // gone: the name that a rename takes away
+	file       int
+}
+
+var (
+	created = regexp.MustCompile(`openat\(.*"DIR/([^"]+)", [A-Z_|]*O_CREAT`)
+	synced  = regexp.MustCompile(`f(?:data)?sync\(\d+<DIR(?:/([^>]+))?>`)
+	renamed = regexp.MustCompile(`rename.*"DIR/([^"]+)".*"DIR/([^"]+)"`)
+	removed = regexp.MustCompile(`unlink.*"DIR/([^"]+)"`)
+)
+
+// replay runs the trace and calls each after every system call that matters.
+func replayTrace(t *testing.T, before, after map[string]string, trace string, each func(*disk)) *disk {
+	t.Helper()
+	d := &disk{durable: map[string]int{}, names: map[string]int{}}
+	for name, text := range before {
+		d.files = append(d.files, file{text, true})
+		d.names[name], d.durable[name] = len(d.files)-1, len(d.files)-1
+	}
+	lines := strings.Split(trace, "\n")
+	for i, line := range lines {
+		switch {
+		case created.MatchString(line):
+			name := created.FindStringSubmatch(line)[1]
+			d.files = append(d.files, file{text: finalText(lines[i:], name, after)})
+			d.names[name] = len(d.files) - 1
+			d.pending = append(d.pending, change{name: name, file: d.names[name]})
+		case synced.MatchString(line):
+			if name := synced.FindStringSubmatch(line)[1]; name != "" {
+				d.files[d.names[name]].synced = true
+			} else {
+				d.durable, d.pending = maps.Clone(d.names), nil
+			}
+		case renamed.MatchString(line):
+			m := renamed.FindStringSubmatch(line)
+			d.names[m[2]] = d.names[m[1]]
+			delete(d.names, m[1])
+			d.pending = append(d.pending, change{name: m[2], gone: m[1], file: d.names[m[2]]})
+		case removed.MatchString(line):
+			name := removed.FindStringSubmatch(line)[1]
+			delete(d.names, name)
+			d.pending = append(d.pending, change{name: name, file: -1})
+		default:
+			continue
+		}
+		each(d)
+	}
+	return d
+}
+
+// finalText is what a new file will hold: what is found in the end under the
+// name that it is given.
+func finalText(trace []string, name string, after map[string]string) string {
+	for _, line := range trace {
+		if m := renamed.FindStringSubmatch(line); m != nil && m[1] == name {
+			name = m[2]
+		}
+	}
+	return after[name]
+}
+
+// left calls each with every directory that a crash now can leave.
+func (d *disk) left(each func(map[string]string)) {
+	for subset := range 1 << len(d.pending) {
+		names := maps.Clone(d.durable)
+		for i, c := range d.pending {
+			if subset&(1<<i) == 0 {
+				continue
+			}
+			delete(names, c.gone)
+			if names[c.name] = c.file; c.file < 0 {
+				delete(names, c.name)
+			}
+		}
+		var loose []string // names of files that were not synced
+		for name, f := range names {
+			if !d.files[f].synced {
+				loose = append(loose, name)
+			}
+		}
+		slices.Sort(loose)
+		for variant := range pow(3, len(loose)) {
+			files := map[string]string{}
+			for name, f := range names {
+				files[name] = d.files[f].text
+			}
+			for _, name := range loose {
+				text := files[name]
+				files[name] = []string{text, text[:len(text)/2], ""}[variant%3]
+				variant /= 3
+			}
+			each(files)
+		}
+	}
+}
+
+func pow(base, exponent int) int {
+	n := 1
+	for range exponent {
+		n *= base
+	}
+	return n
+}
+
+// crashStates lists each directory that a crash can leave, once.
+func crashStates(t *testing.T, before, after map[string]string, trace string) []map[string]string {
+	t.Helper()
+	seen := map[string]map[string]string{}
+	replayTrace(t, before, after, trace, func(d *disk) {
+		d.left(func(files map[string]string) { seen[key(files)] = files })
+	})
+	return slices.Collect(maps.Values(seen))
+}
+
+// lastStates lists those that a crash can leave when all calls are made.
+func lastStates(t *testing.T, before, after map[string]string, trace string) []map[string]string {
+	t.Helper()
+	var states []map[string]string
+	replayTrace(t, before, after, trace, func(*disk) {}).left(func(files map[string]string) {
+		states = append(states, files)
+	})
+	return states
+}
+
+func key(files map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		b.WriteString(strconv.Quote(name) + strconv.Quote(files[name]))
+	}
+	return b.String()
+}
