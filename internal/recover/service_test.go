@@ -47,6 +47,23 @@ func live(t *testing.T, h *host, p Policy) (history []string, report Report, err
 	return history, report, err
 }
 
+// during runs a service on h, under synctest, and stops it in order after do,
+// which begins when nothing moves any more.
+func during(t *testing.T, h *host, do func()) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		synctest.Wait()
+		do()
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // started is what was started, in order.
 func started(history []string) []string {
 	var units []string
@@ -205,18 +222,10 @@ func TestAStopInTheMiddleOfRecoveryKeepsTheMarkerAndTheSnapshot(t *testing.T) {
 func TestTheLastSnapshotIsTakenAtTheStop(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
 	h.marker = crashed
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
-		synctest.Wait()
+	during(t, h, func() {
 		h.mu.Lock()
 		h.plain("p", "running") // a moment before the stop
 		h.mu.Unlock()
-		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
 	})
 	if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a", "p"}) {
 		t.Errorf("the snapshot holds %q, want a and p", got)
@@ -226,20 +235,12 @@ func TestTheLastSnapshotIsTakenAtTheStop(t *testing.T) {
 func TestThatNothingLeavesTheSetWhileTheHostGoesDown(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
 	h.marker = crashed
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
-		synctest.Wait()
+	during(t, h, func() {
 		h.mu.Lock()
 		h.down = true
 		delete(h.sightings, "a")
 		h.states["a.service"] = UnitState{Loaded: true, Active: "inactive"}
 		h.mu.Unlock()
-		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
 	})
 	if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("the snapshot holds %q, want a", got)
@@ -254,20 +255,13 @@ func TestAContainerWhoseUnitCannotBeFoundIsLookedForAgain(t *testing.T) {
 	h.marker = crashed
 	h.podmanErr = errBroken
 	delete(h.sightings, "p")
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+	during(t, h, func() {
 		time.Sleep(time.Second) // of the bubble's time: podman comes up after the first attempt
 		h.mu.Lock()
 		h.podmanErr = nil
 		h.plain("p", "exited")
 		h.mu.Unlock()
 		time.Sleep(time.Minute)
-		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
 	})
 	if got := started(h.history); !slices.Equal(got, []string{"container-p"}) {
 		t.Errorf("started %q, want container-p", got)
@@ -294,11 +288,7 @@ func TestWhatRecoveryCouldNotBringUpStaysInTheSet(t *testing.T) {
 func TestTheSnapshotFollowsTheHostWithinASecond(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
 	h.marker = crashed
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
-		synctest.Wait()
+	during(t, h, func() {
 		for _, step := range []struct {
 			change func()
 			want   string
@@ -319,10 +309,6 @@ func TestTheSnapshotFollowsTheHostWithinASecond(t *testing.T) {
 			if got := strings.Join(names(s.Containers), " "); got != step.want {
 				t.Errorf("the snapshot holds %q, want %q", got, step.want)
 			}
-		}
-		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
 		}
 	})
 }
