@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -44,7 +45,11 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
 	}
 	if set := <-replayed; snapshot != nil {
-		snapshot.Containers = append(set, s.failedSince(ctx, *snapshot, set, view)...)
+		before := *snapshot
+		snapshot.Containers = set
+		if verdict.Unclean() {
+			snapshot.Containers = s.settleByPodman(ctx, before, set, view)
+		}
 	}
 	var candidates []Container
 	if !restarted {
@@ -123,21 +128,30 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) []C
 	return set
 }
 
-// failedSince is those that a replay dropped for an exit code as a stop leaves
-// it, but that nobody stopped. podman still knows that in the same boot; a
-// reboot makes it forget.
-func (s *Service) failedSince(ctx context.Context, snapshot Snapshot, replayed []Container, view View) []Container {
-	var failed []Container
-	for _, c := range snapshot.Containers {
-		kept := slices.ContainsFunc(replayed, func(k Container) bool { return k.Name == c.Name })
-		if kept || c.Unit != "" || !snapshot.Of(s.identity) || !view.sightings[c.Name].failed() {
+// settleByPodman settles for the members without a unit that ended badly
+// whether someone stopped them. A replay can only guess that by the exit code;
+// podman knows, but only in the same boot: a reboot makes it forget.
+func (s *Service) settleByPodman(ctx context.Context, snapshot Snapshot, replayed []Container, view View) []Container {
+	if !snapshot.Of(s.identity) {
+		return replayed
+	}
+	byName := map[string]Container{}
+	for _, c := range replayed {
+		byName[c.Name] = c
+	}
+	for _, c := range slices.Concat(snapshot.Containers, replayed) {
+		if c.Unit != "" || !view.sightings[c.Name].failed() {
 			continue
 		}
-		if stopped, err := s.Podman.StoppedByUser(ctx, c.Name); err == nil && !stopped {
-			failed = append(failed, c)
+		switch stopped, err := s.Podman.StoppedByUser(ctx, c.Name); {
+		case err != nil: // the guess stands
+		case stopped:
+			delete(byName, c.Name)
+		default:
+			byName[c.Name] = c
 		}
 	}
-	return failed
+	return Snapshot{Containers: slices.Collect(maps.Values(byName))}.sorted()
 }
 
 // beginClean opens a run after a clean stop. What is going to run replaces the

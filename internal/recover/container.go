@@ -20,6 +20,9 @@ type Container struct {
 	Unit string `json:"unit,omitempty"`
 	// Tier is the value of the label io.archy.tier, nil without one.
 	Tier *int `json:"tier,omitempty"`
+	// Unrecovered: recovery could not bring it up, and it has not run since. It
+	// is down, but nobody stopped it.
+	Unrecovered bool `json:"unrecovered,omitempty"`
 }
 
 // TierLabel is the container label that sets a start tier.
@@ -96,7 +99,7 @@ func (s Snapshot) Of(id Identity) bool {
 func (s Snapshot) SameSet(other Snapshot) bool {
 	return slices.EqualFunc(s.sorted(), other.sorted(), func(a, b Container) bool {
 		sameTier := (a.Tier == nil) == (b.Tier == nil) && (a.Tier == nil || *a.Tier == *b.Tier)
-		return a.Name == b.Name && a.Image == b.Image && a.Unit == b.Unit && sameTier
+		return a.Name == b.Name && a.Image == b.Image && a.Unit == b.Unit && a.Unrecovered == b.Unrecovered && sameTier
 	})
 }
 

@@ -153,12 +153,7 @@ func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, er
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
-	for _, sighting := range list {
-		if sighting.Running() {
-			delete(s.unrecovered, sighting.Name)
-		}
-	}
-	next := NextSet(last, list, states, userStopped, s.unrecovered)
+	next := NextSet(last, list, states, userStopped)
 	return Snapshot{
 		Timestamp:   time.Now().Unix(),
 		Containers:  s.withoutStopped(ctx, next, states),
@@ -193,7 +188,7 @@ func (s *Service) withoutStopped(ctx context.Context, set []Container, states ma
 		switch failed := states[c.Unit].Active == "failed"; {
 		case !failed:
 			delete(s.failures, c.Name)
-		case !s.failures[c.Name] && !s.unrecovered[c.Name]:
+		case !s.failures[c.Name] && !c.Unrecovered:
 			doubtful = append(doubtful, c)
 		}
 	}
@@ -230,31 +225,22 @@ func (r Report) allMissing() bool {
 	return len(r.Rows) > 0 && r.Counts()[RowMissing] == len(r.Rows)
 }
 
-// unrecovered names what should run and could not be brought up.
-func (r Report) unrecovered() map[string]bool {
-	names := map[string]bool{}
-	for _, row := range r.Rows {
-		if row.State == RowFailed || row.State == RowDeferred || row.State == RowSkipped || r.allMissing() {
-			names[row.Name] = true
-		}
-	}
-	return names
-}
-
 // carriedOver is what recovery hands on to the set that is kept from READY on:
 // all that should run, also what could not be brought up. last is the set that
 // it worked from, which knows more of a container than a row does.
 func (r Report) carriedOver(last []Container) []Container {
+	allMissing := r.allMissing()
 	known := map[string]Container{}
 	for _, c := range last {
 		known[c.Name] = c
 	}
 	var set []Container
 	for _, row := range r.Rows {
-		if row.State == RowUserStopped || row.State == RowMissing && !r.allMissing() {
+		if row.State == RowUserStopped || row.State == RowMissing && !allMissing {
 			continue
 		}
 		c := Container{Name: row.Name, Image: row.Image, Unit: row.Unit, Tier: known[row.Name].Tier}
+		c.Unrecovered = row.State != RowUp && row.State != RowActive
 		if row.Generated {
 			c.Unit = "" // it only starts the container, and says nothing of it later
 		}

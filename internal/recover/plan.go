@@ -80,7 +80,7 @@ func MakePlan(candidates []Container, userStopped []string, view View, resolved 
 		case view.Active(c.Name):
 			skip(RowActive, "already running")
 		case how.Err != nil: // its unit is looked for again when its turn comes
-			tiers[tier] = append(tiers[tier], Start{Container{c.Name, c.Image, "", c.Tier}, tier, false})
+			tiers[tier] = append(tiers[tier], Start{Container{Name: c.Name, Image: c.Image, Tier: c.Tier}, tier, false})
 		case how.Unit == "":
 			skip(RowMissing, "podman does not know it and no unit runs it")
 		case how.State.Active == "active":

@@ -45,9 +45,6 @@ type Service struct {
 	keeping sync.Mutex
 	// unmarked: our marker could not be written yet. Guarded by keeping.
 	unmarked bool
-	// unrecovered are the names that recovery could not bring up and that have
-	// not run since. Guarded by keeping.
-	unrecovered map[string]bool
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.
 	failures map[string]bool
@@ -228,12 +225,6 @@ func (s *Service) observe(e Event) {
 func (s *Service) ready() {
 	var summary string
 	var failed bool
-	s.mu.Lock()
-	unrecovered := s.report.unrecovered()
-	s.mu.Unlock()
-	s.keeping.Lock()
-	s.unrecovered = unrecovered
-	s.keeping.Unlock()
 	s.enter(Ready, func() {
 		s.report.Finished = time.Now()
 		summary, failed = s.report.Summary(), s.report.Failed()
@@ -260,7 +251,7 @@ func (s *Service) stop(ctx context.Context, finished bool) {
 			s.Log.Info("the running set stays as last saved", "MESSAGE_ID", MsgStopping, "reason", err)
 		}
 	}
-	if s.Verdict().Unclean() && !finished {
+	if !finished {
 		return
 	}
 	if err := s.Store.RemoveMarker(); err != nil {

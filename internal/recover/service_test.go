@@ -232,6 +232,26 @@ func TestTheLastSnapshotIsTakenAtTheStop(t *testing.T) {
 	}
 }
 
+func TestAStopInTheMiddleOfACleanBootKeepsTheMarkerToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t).quadlet("a").quadlet("b")
+		h.start["a.service"] = hangs
+		p := DefaultPolicy()
+		p.CleanBootList = Patterns{"a", "b"}
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		if err := h.service(p).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if h.marker == nil {
+			t.Error("the marker is gone: the next start would leave out a")
+		}
+		if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("the snapshot holds %q, want what this boot was to run", got)
+		}
+	})
+}
+
 func TestThatNothingLeavesTheSetWhileTheHostGoesDown(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
 	h.marker = crashed
@@ -378,7 +398,7 @@ func TestNextSet(t *testing.T) {
 		"one that podman does not know any more leaves":      {nil, nil, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			next := NextSet(last, c.sightings, c.units, c.userStopped, nil)
+			next := NextSet(last, c.sightings, c.units, c.userStopped)
 			if got := strings.Join(names(next), " "); got != c.want {
 				t.Errorf("the set is %q, want %q", got, c.want)
 			}
@@ -428,8 +448,9 @@ func TestAFailedUnitThatWasStoppedLeavesTheSet(t *testing.T) {
 func TestARestartInTheSameBootStartsAndForgetsNothing(t *testing.T) {
 	for name, podmanErr := range map[string]error{"podman answers": nil, "podman is broken": errBroken} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t).quadlet("failed").quadlet("files")
-			h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "failed", Unit: "failed.service"}}}
+			h := newHost(t).quadlet("failed").quadlet("files").quadlet("skipped")
+			h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "failed", Unit: "failed.service"},
+				{Name: "skipped", Unit: "skipped.service", Unrecovered: true}}}
 			h.states["failed.service"] = UnitState{Loaded: true, Active: "failed"}
 			h.podmanErr = podmanErr
 			p := DefaultPolicy()
@@ -441,7 +462,7 @@ func TestARestartInTheSameBootStartsAndForgetsNothing(t *testing.T) {
 			if got := started(history); len(got) > 0 {
 				t.Errorf("started %q", got)
 			}
-			if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"failed"}) {
+			if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"failed", "skipped"}) {
 				t.Errorf("the snapshot holds %q", got)
 			}
 		})
@@ -474,16 +495,17 @@ func TestAContainerThatIsPutOnTheListDuringRecoveryIsNotStarted(t *testing.T) {
 // A container without a unit that was killed while the daemon was dead: exit
 // code 137 alone does not say by whom.
 func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
-	h := newHost(t).plain("oom", "exited").plain("stop", "exited")
-	for _, name := range []string{"oom", "stop"} {
+	h := newHost(t)
+	for name, code := range map[string]int{"oom": 137, "stop": 137, "quit": 2} {
+		h.plain(name, "exited")
 		s := h.sightings[name]
-		s.ExitCode = 137
+		s.ExitCode = code
 		h.sightings[name] = s
 	}
-	h.stoppedByUser = map[string]bool{"stop": true}
+	h.stoppedByUser = map[string]bool{"stop": true, "quit": true}
 	h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
-	h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "oom"}, {Name: "stop"}}}
-	h.events = story("died oom 137\n died stop 137")
+	h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "oom"}, {Name: "stop"}, {Name: "quit"}}}
+	h.events = story("died oom 137\n died stop 137\n died quit 2")
 	history, _, err := live(t, h, DefaultPolicy())
 	if err != nil {
 		t.Fatal(err)

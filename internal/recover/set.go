@@ -5,9 +5,8 @@ import "slices"
 // NextSet is the running set now, from the last one and what podman and
 // systemd show. What runs is in it. What was in it and does not run stays if
 // it failed or is on its way (a failed app must not be forgotten) and leaves
-// if someone stopped it. unrecovered names those that this run could not bring
-// up: they are down, but nobody stopped them.
-func NextSet(last []Container, sightings []Sighting, units map[string]UnitState, userStopped []string, unrecovered map[string]bool) []Container {
+// if someone stopped it.
+func NextSet(last []Container, sightings []Sighting, units map[string]UnitState, userStopped []string) []Container {
 	var next []Container
 	byName := map[string]Sighting{}
 	for _, s := range sightings {
@@ -23,7 +22,7 @@ func NextSet(last []Container, sightings []Sighting, units map[string]UnitState,
 		}
 		// podman forgets all at once only when its storage is not there.
 		exists := known || units[c.Unit].Loaded || len(sightings) == 0
-		if unrecovered[c.Name] && exists || stays(c, s, known, units) {
+		if c.Unrecovered && exists || stays(c, s, known, units) {
 			next = append(next, c)
 		}
 	}
