@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -27,25 +26,12 @@ type Boot struct {
 // Boots lists the last n boots, oldest first (journalctl --list-boots -o json,
 // since systemd 251), each with how it ended.
 func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
-	args := []string{"--list-boots", "--output=json", "--quiet"}
-	if r.directory != "" {
-		args = append(args, "--directory="+r.directory)
-	}
-	listing, cancel := context.WithTimeout(ctx, 10*readTime) // it walks through the whole journal
-	defer cancel()
-	cmd := exec.CommandContext(listing, "journalctl", args...)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot run journalctl: %w", err)
-	}
-	boots, err := parseBoots(io.LimitReader(out, maxOutput))
-	if waitErr := cmd.Wait(); waitErr != nil {
-		return nil, fmt.Errorf("journalctl --list-boots: %w", waitErr)
-	}
+	var boots []Boot
+	listing := 10 * readTime // it walks through the whole journal
+	err := run(ctx, listing, []string{"--list-boots", "--output=json"}, func(out io.Reader) (whole bool, err error) {
+		boots, err = parseBoots(out)
+		return true, err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,6 @@ import (
 // likely, and what that does to a reader had better happen to another process.
 // It implements recover.Journal.
 type Reader struct {
-	// directory is where to read, "" for this machine's journal.
-	directory string
 	// unit is the service that we are.
 	unit string
 	// uid is whose podman and manager count.
@@ -52,40 +50,47 @@ func (r *Reader) read(ctx context.Context, args ...string) ([]recover.Entry, err
 }
 
 // readUntil is read, but ends before the first entry that is last.
-func (r *Reader) readUntil(ctx context.Context, last func(recover.Entry) bool, args ...string) ([]recover.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
+func (r *Reader) readUntil(ctx context.Context, last func(recover.Entry) bool, args ...string) (entries []recover.Entry, err error) {
+	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
+	err = run(ctx, readTime, args, func(out io.Reader) (whole bool, err error) {
+		entries, whole, err = parse(out, last)
+		return whole, err
+	})
+	return entries, err
+}
+
+// run runs journalctl for at most limit and gives its output to read, which
+// says whether it has read the whole of it; if not, journalctl is ended.
+func run(ctx context.Context, limit time.Duration, args []string, read func(io.Reader) (whole bool, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	args = append([]string{"--output=json", "--quiet", "--no-pager", "--output-fields=" + fields}, args...)
-	if r.directory != "" {
-		args = append([]string{"--directory=" + r.directory}, args...)
-	}
-	cmd := exec.CommandContext(ctx, "journalctl", args...)
+	cmd := exec.CommandContext(ctx, "journalctl", append([]string{"--quiet", "--no-pager"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &limited{w: &stderr, left: 4096}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot run journalctl: %w", err)
+		return fmt.Errorf("cannot run journalctl: %w", err)
 	}
 	// A journalctl that a failing disk holds in the kernel cannot be killed, and
 	// keeps the pipe open; nor may it hold us.
 	cmd.WaitDelay = time.Second
 	defer context.AfterFunc(ctx, func() { out.Close() })()
-	entries, whole, err := parse(io.LimitReader(out, maxOutput), last)
+	whole, err := read(io.LimitReader(out, maxOutput))
 	if !whole {
 		cancel()       // it may still be writing
 		_ = cmd.Wait() // we ended it: its status says nothing
-		return entries, err
+		return err
 	}
-	if waitErr := cmd.Wait(); err == nil && waitErr != nil {
+	if waitErr := cmd.Wait(); waitErr != nil { // says more than what read made of it
 		err = fmt.Errorf("journalctl: %w: %s", waitErr, strings.TrimSpace(stderr.String()))
 	}
 	if ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), err)
 	}
-	return entries, err
+	return err
 }
 
 // fields is what is asked for; __CURSOR and the timestamps come in any case.
@@ -217,7 +222,7 @@ func (r *Reader) ServiceEnd(ctx context.Context, boot string) ([]recover.Entry, 
 func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) ([]recover.Entry, error) {
 	match := []string{"_BOOT_ID=" + boot, "PODMAN_TYPE=container", "_UID=" + strconv.Itoa(r.uid)}
 	or := func(words ...string) { match = append(append(match, "+", "_BOOT_ID="+boot), words...) }
-	or("MESSAGE_ID=98268866d1d54a499c4e98921d93bc40") // logind: shutdown
+	or("MESSAGE_ID=" + recover.IDShutdown)
 	if r.uid == 0 {
 		or(append(unitEnds, "_PID=1")...)
 	} else {
@@ -234,11 +239,11 @@ func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) (
 }
 
 // unitEnds matches what a manager says when a unit was stopped, ended well, or
-// failed (sd-messages.h).
+// failed.
 var unitEnds = []string{
-	"MESSAGE_ID=9d1aaa27d60140bd96365438aad20286",
-	"MESSAGE_ID=7ad2d189f7e94e70a38c781354912448",
-	"MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c",
+	"MESSAGE_ID=" + recover.IDUnitStopped,
+	"MESSAGE_ID=" + recover.IDUnitSuccess,
+	"MESSAGE_ID=" + recover.IDUnitResult,
 }
 
 // Now is CLOCK_MONOTONIC, by which journald stamps entries.

@@ -52,8 +52,8 @@ func ExplainHost(end BootEnd) (Cause, []Entry) {
 	if cause, entry, ok := panicked(end.Tail); ok {
 		return cause, []Entry{entry}
 	}
-	ended := len(end.Tail) > 0 && end.Tail[len(end.Tail)-1].ID == msgJournalStop
-	if cause, evidence, ok := shutDown(end.Tail); ok && ended {
+	cause, evidence, inOrder := shutDown(end.Tail)
+	if inOrder && end.Tail[len(end.Tail)-1].ID == msgJournalStop {
 		return cause, evidence // whatever the kernel survived before that
 	}
 	if record, ok := find(end.Records, crashRecord); ok {
@@ -65,7 +65,7 @@ func ExplainHost(end BootEnd) (Cause, []Entry) {
 	if len(end.Tail) == 0 {
 		return CauseUnknown, nil
 	}
-	if cause, evidence, ok := shutDown(end.Tail); ok {
+	if inOrder {
 		return cause, evidence
 	}
 	last := end.Tail[len(end.Tail)-1]
@@ -126,7 +126,7 @@ func shutDown(tail []Entry) (Cause, []Entry, bool) {
 	}
 	last := tail[len(tail)-1]
 	flushed, letGo := find(tail, func(e Entry) bool {
-		return (e.ID == msgUnitStopping || e.ID == msgUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
+		return (e.ID == msgUnitStopping || e.ID == IDUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
 	})
 	switch {
 	case last.ID == msgJournalStop:
@@ -136,7 +136,7 @@ func shutDown(tail []Entry) (Cause, []Entry, bool) {
 		return "", nil, false
 	}
 	cause, evidence := CauseShutdown, []Entry{last}
-	asked, ok := find(tail, func(e Entry) bool { return e.ID == msgShutdown })
+	asked, ok := find(tail, func(e Entry) bool { return e.ID == IDShutdown })
 	if ok {
 		evidence = []Entry{asked, last}
 	}
@@ -187,7 +187,7 @@ func ExplainService(entries []Entry) (Cause, []Entry) {
 		return CauseOOM, []Entry{e}
 	}
 	exit, exited := find(entries, func(e Entry) bool { return e.ID == msgProcessExit })
-	result, failed := find(entries, func(e Entry) bool { return e.ID == msgUnitResult })
+	result, failed := find(entries, func(e Entry) bool { return e.ID == IDUnitResult })
 	var evidence []Entry
 	if exited {
 		evidence = append(evidence, exit)
@@ -227,7 +227,7 @@ func lastRun(entries []Entry) []Entry {
 	ended := false
 	for i := len(entries) - 1; i >= 0; i-- {
 		switch entries[i].ID {
-		case msgProcessExit, msgUnitResult, msgOutOfMemory, msgOomdKill:
+		case msgProcessExit, IDUnitResult, msgOutOfMemory, msgOomdKill:
 			ended = true
 		case msgUnitStarted:
 			if ended {

@@ -103,6 +103,11 @@ func (s Snapshot) SameSet(other Snapshot) bool {
 	})
 }
 
+// holds reports whether one of the containers has that name.
+func holds(containers []Container, name string) bool {
+	return slices.ContainsFunc(containers, func(c Container) bool { return c.Name == name })
+}
+
 func (s Snapshot) sorted() []Container {
 	return slices.SortedFunc(slices.Values(s.Containers), func(a, b Container) int {
 		return strings.Compare(a.Name, b.Name)

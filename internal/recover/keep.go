@@ -103,7 +103,7 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 			s.unmarked = false
 		}
 	}
-	next, err := s.lookAtSet(ctx, last.Containers)
+	next, err := s.lookAtSet(ctx, last)
 	if err != nil {
 		return last, err
 	}
@@ -129,19 +129,19 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 }
 
 // lookAtSet is the set now. Any failure to look changes nothing.
-func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, error) {
+func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error) {
 	began := s.Journal.Now() // what happens during the look is replayed: twice does no harm
 	list, err := s.Podman.List(ctx)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
 	}
 	var units []string
-	for _, c := range last {
+	for _, c := range last.Containers {
 		if c.Unit != "" {
 			units = append(units, c.Unit)
 		}
 	}
-	list, err = s.askWhoStopped(ctx, last, list)
+	list, err = s.askWhoStopped(ctx, last.Containers, list)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot ask podman who stopped what: %w", err)
 	}
@@ -153,10 +153,10 @@ func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, er
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
-	next := NextSet(last, list, states, userStopped)
+	next := NextSet(last.Containers, list, states, userStopped)
 	return Snapshot{
 		Timestamp:   time.Now().Unix(),
-		Containers:  s.withoutStopped(ctx, next, states),
+		Containers:  s.withoutStopped(ctx, next, last, states),
 		BootID:      s.identity.BootID,
 		SoftReboots: s.identity.SoftReboots,
 		Monotonic:   began,
@@ -167,8 +167,7 @@ func (s *Service) lookAtSet(ctx context.Context, last []Container) (Snapshot, er
 // unit. podman tells it of one container at a time, so nobody else is asked of.
 func (s *Service) askWhoStopped(ctx context.Context, last []Container, list []Sighting) ([]Sighting, error) {
 	for i, sighting := range list {
-		member := slices.ContainsFunc(last, func(c Container) bool { return c.Name == sighting.Name })
-		if !member || !sighting.failed() {
+		if !holds(last, sighting.Name) || !sighting.failed() {
 			continue
 		}
 		var err error
@@ -181,8 +180,9 @@ func (s *Service) askWhoStopped(ctx context.Context, last []Container, list []Si
 
 // withoutStopped drops from the set the members whose unit is failed since it
 // ended badly when it was told to stop. systemd's state does not tell that from
-// a unit that failed by itself; the journal does, and is asked once a failure.
-func (s *Service) withoutStopped(ctx context.Context, set []Container, states map[string]UnitState) []Container {
+// a unit that failed by itself; the journal does, of the time since the set was
+// last saved, and is asked once a failure.
+func (s *Service) withoutStopped(ctx context.Context, set []Container, last Snapshot, states map[string]UnitState) []Container {
 	var doubtful []Container
 	for _, c := range set {
 		switch failed := states[c.Unit].Active == "failed"; {
@@ -195,23 +195,20 @@ func (s *Service) withoutStopped(ctx context.Context, set []Container, states ma
 	if len(doubtful) == 0 {
 		return set
 	}
-	s.mu.Lock()
-	since := s.set
-	s.mu.Unlock()
-	if !since.Of(s.identity) {
-		since.Monotonic = 0
+	var since time.Duration
+	if last.Of(s.identity) {
+		since = last.Monotonic
 	}
-	events, err := s.Journal.Events(ctx, s.identity.BootID, since.Monotonic)
+	events, err := s.Journal.Events(ctx, s.identity.BootID, since)
 	if err != nil {
 		return set // not known: better one too many
 	}
 	kept := Replay(doubtful, events)
 	return slices.DeleteFunc(set, func(c Container) bool {
-		same := func(other Container) bool { return other.Name == c.Name }
-		if !slices.ContainsFunc(doubtful, same) {
+		if !holds(doubtful, c.Name) {
 			return false
 		}
-		if slices.ContainsFunc(kept, same) {
+		if holds(kept, c.Name) {
 			s.failures[c.Name] = true
 			return false
 		}

@@ -86,11 +86,11 @@ func (r *replay) podman(e Entry) {
 func (r *replay) unit(e Entry) {
 	unit := e.Fields["UNIT"] + e.Fields["USER_UNIT"] // one of them
 	switch e.ID {
-	case msgUnitResult:
+	case IDUnitResult:
 		r.down[unit] = false // failed: it stays
-	case msgUnitStopped:
+	case IDUnitStopped:
 		r.down[unit] = true
-	case msgUnitSuccess:
+	case IDUnitSuccess:
 		if _, known := r.down[unit]; !known {
 			r.down[unit] = true
 		}
@@ -121,8 +121,8 @@ var stopCodes = []int{0, 130, 137, 143}
 // the manager of the user.
 func endsManager(e Entry) bool {
 	unit := e.Fields["UNIT"]
-	return e.ID == msgShutdown ||
-		e.ID == msgUnitStopped && (unit == "multi-user.target" || unit == "graphical.target") ||
+	return e.ID == IDShutdown ||
+		e.ID == IDUnitStopped && (unit == "multi-user.target" || unit == "graphical.target") ||
 		e.ID == msgUnitStopping && strings.HasPrefix(unit, "user@")
 }
 

@@ -29,19 +29,19 @@ func story(lines string) []Entry {
 		case "remove":
 			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "remove", w[1]
 		case "stopped":
-			e.ID, e.Fields["UNIT"] = msgUnitStopped, w[1]
+			e.ID, e.Fields["UNIT"] = IDUnitStopped, w[1]
 		case "stopping":
 			e.ID, e.Fields["UNIT"] = msgUnitStopping, w[1]
 		case "started":
 			e.ID, e.Fields["UNIT"] = msgUnitStarted, w[1]
 		case "userstopped":
-			e.ID, e.Fields["USER_UNIT"] = msgUnitStopped, w[1]
+			e.ID, e.Fields["USER_UNIT"] = IDUnitStopped, w[1]
 		case "ended":
-			e.ID, e.Fields["UNIT"] = msgUnitSuccess, w[1]
+			e.ID, e.Fields["UNIT"] = IDUnitSuccess, w[1]
 		case "failed":
-			e.ID, e.Fields["UNIT"] = msgUnitResult, w[1]
+			e.ID, e.Fields["UNIT"] = IDUnitResult, w[1]
 		case "shutdown":
-			e.ID, e.Fields["SHUTDOWN"] = msgShutdown, "reboot"
+			e.ID, e.Fields["SHUTDOWN"] = IDShutdown, "reboot"
 		default:
 			panic(line)
 		}

@@ -246,13 +246,11 @@ func (s *Service) ready() {
 func (s *Service) stop(ctx context.Context, finished bool) {
 	s.enter(Stopping, nil)
 	s.Notifier.Stopping("saving the running set")
-	if finished {
-		if _, err := s.snapshot(ctx); err != nil {
-			s.Log.Info("the running set stays as last saved", "MESSAGE_ID", MsgStopping, "reason", err)
-		}
-	}
 	if !finished {
 		return
+	}
+	if _, err := s.snapshot(ctx); err != nil {
+		s.Log.Info("the running set stays as last saved", "MESSAGE_ID", MsgStopping, "reason", err)
 	}
 	if err := s.Store.RemoveMarker(); err != nil {
 		s.Log.Error("cannot remove the marker: the next start will take this run for a crash",
@@ -291,13 +289,6 @@ func (s *Service) Phase() Phase {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.phase
-}
-
-// Verdict is how the last run ended; empty until it is assessed.
-func (s *Service) Verdict() Verdict {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.report.Verdict
 }
 
 // Status is the service as it stands, and a channel that closes when that

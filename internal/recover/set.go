@@ -40,7 +40,7 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		}
 		// Also deactivating: on its way to inactive or failed, which are
 		// changes of their own. Whether a failed one was told to stop only
-		// the journal says (failedByThemselves).
+		// the journal says (withoutStopped).
 		return true
 	}
 	// Without a unit only podman can tell.

@@ -82,7 +82,7 @@ func (v View) Update(c Container) Container {
 func (v View) withRunning(given []Container) []Container {
 	all := slices.Clone(given)
 	for _, s := range v.sightings {
-		if s.Running() && !s.Infra && !slices.ContainsFunc(given, func(c Container) bool { return c.Name == s.Name }) {
+		if s.Running() && !s.Infra && !holds(given, s.Name) {
 			all = append(all, s.Container)
 		}
 	}
