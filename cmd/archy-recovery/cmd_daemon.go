@@ -44,6 +44,7 @@ func runDaemon(ctx context.Context, i instance) error {
 	for _, problem := range problems {
 		log.Warn("configuration: " + problem.Error())
 	}
+	conf.Policy.Mode = kernelMode(log)
 	if !i.system && os.Getuid() != i.uid {
 		return fmt.Errorf("the instance %s has to run as uid %s, not %d: start %s instead", i.title(), i.title(), os.Getuid(), i.unit())
 	}
@@ -107,6 +108,19 @@ func level(c config.Config) slog.Level {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
+}
+
+// kernelMode is what the kernel command line asks for.
+func kernelMode(log *slog.Logger) recover.Mode {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		log.Warn("the kernel command line cannot be read", "error", err)
+	}
+	mode, err := config.KernelMode(string(line))
+	if err != nil {
+		log.Warn(err.Error())
+	}
+	return mode
 }
 
 // dataDirectory is by configuration, then by StateDirectory= of the unit, then

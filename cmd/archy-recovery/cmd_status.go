@@ -78,6 +78,13 @@ func printStatus(w io.Writer, st control.Status) {
 	if len(st.UserStopped) > 0 {
 		fmt.Fprintf(w, "User-stopped: %s\n", strings.Join(st.UserStopped, " "))
 	}
+	for _, suspect := range st.Quarantine {
+		if suspect.Quarantined {
+			fmt.Fprintf(w, " Quarantined: %s: %s\n", suspect.Name, suspect.Why())
+		} else {
+			fmt.Fprintf(w, "   Suspected: %s: in flight when the host crashed, to be started alone\n", suspect.Name)
+		}
+	}
 	for _, note := range st.Notes {
 		fmt.Fprintf(w, "     Warning: %s\n", note)
 	}
@@ -107,10 +114,10 @@ func printRows(w io.Writer, rows []recover.Row) {
 	fmt.Fprintln(t, "TIER\tCONTAINER\tSTATE\tTRIES\tTOOK\tUNIT\tNOTE")
 	for _, r := range rows {
 		took := "-"
-		if !r.Ended.IsZero() && !r.Started.IsZero() {
-			took = r.Ended.Sub(r.Started).Round(time.Millisecond).String()
+		if d := r.Took(); d > 0 {
+			took = d.Round(time.Millisecond).String()
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Tier, r.Name, r.State, r.Attempts, took, cmp.Or(r.Unit, "-"), r.Error)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Tier, r.Name, r.State, len(r.Attempts), took, cmp.Or(r.Unit, "-"), r.Error)
 	}
 	t.Flush()
 }

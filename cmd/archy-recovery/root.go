@@ -79,7 +79,7 @@ wait also: 3 complete with failures, 4 time-out.`,
 	var at instanceFlags
 	at.register(root)
 	root.AddCommand(
-		newDaemon(&at), newStatus(&at), newWait(&at), newSnapshot(&at), newUserStopped(&at), newBoots(&at), newVersion(),
+		newDaemon(&at), newStatus(&at), newWait(&at), newSnapshot(&at), newUserStopped(&at), newQuarantine(&at), newBoots(&at), newVersion(),
 	)
 	return root
 }

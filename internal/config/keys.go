@@ -67,6 +67,19 @@ var recoveryKeys = map[string]func(*Config, string) error{
 		c.Policy.MaxParallel = n
 		return nil
 	},
+	"WaitFor": func(c *Config, v string) error {
+		switch what := recover.WaitFor(v); what {
+		case "":
+			c.Policy.WaitFor = Default().Policy.WaitFor
+		case recover.WaitForActive, recover.WaitForHealthy:
+			c.Policy.WaitFor = what
+		default:
+			return fmt.Errorf("%q is neither active nor healthy", v)
+		}
+		return nil
+	},
+	"SoakSec":          seconds(func(p *recover.Policy) *time.Duration { return &p.Soak }),
+	"ProbationSec":     seconds(func(p *recover.Policy) *time.Duration { return &p.Probation }),
 	"FirstAttemptSec":  seconds(func(p *recover.Policy) *time.Duration { return &p.FirstAttempt }),
 	"SecondAttemptSec": seconds(func(p *recover.Policy) *time.Duration { return &p.SecondAttempt }),
 	"RetryPauseSec":    seconds(func(p *recover.Policy) *time.Duration { return &p.RetryPause }),

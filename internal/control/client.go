@@ -62,6 +62,27 @@ func (c *Client) SetUserStopped(ctx context.Context, name string, stopped bool) 
 	return u, err
 }
 
+// Quarantine asks for the suspects.
+func (c *Client) Quarantine(ctx context.Context) (Quarantine, error) {
+	var q Quarantine
+	err := c.do(ctx, http.MethodGet, "quarantine", &q)
+	return q, err
+}
+
+// Release takes a name out of quarantine.
+func (c *Client) Release(ctx context.Context, name string) (Quarantine, error) {
+	var q Quarantine
+	err := c.do(ctx, http.MethodDelete, "quarantine/"+url.PathEscape(name), &q)
+	return q, err
+}
+
+// Recoveries asks for the history, oldest first.
+func (c *Client) Recoveries(ctx context.Context) (Recoveries, error) {
+	var r Recoveries
+	err := c.do(ctx, http.MethodGet, "recoveries", &r)
+	return r, err
+}
+
 // Follow calls each with the status, and again at each change, until each
 // returns false (nil), the daemon ends the stream (io.ErrUnexpectedEOF), or
 // ctx ends.

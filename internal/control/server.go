@@ -72,6 +72,10 @@ func (s *Server) handler() http.Handler {
 	read("GET /v1/user-stopped", s.getUserStopped)
 	change("PUT /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, true) })
 	change("DELETE /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, false) })
+	read("GET /v1/quarantine", s.getQuarantine)
+	change("DELETE /v1/quarantine/{name}", s.release)
+	read("GET /v1/recoveries", s.getRecoveries)
+	read("GET /v1/recoveries/{id}", s.getRecovery)
 	change("POST /v1/snapshot", s.postSnapshot)
 	return s.orProblem(mux)
 }
@@ -117,9 +121,6 @@ func (s *Server) status() (Status, <-chan struct{}) {
 	if err != nil {
 		notes = append(notes, fmt.Sprintf("the user-stopped list cannot be read: %v", err))
 	}
-	if stopped == nil {
-		stopped = []string{}
-	}
 	progress := st.Progress
 	if st.RecoveryComplete {
 		progress = st.Recovery.Summary()
@@ -138,9 +139,20 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		Finished:         st.Recovery.Finished,
 		Containers:       st.Recovery.Rows,
 		Notes:            notes,
-		UserStopped:      stopped,
+		UserStopped:      orEmpty(stopped),
+		Quarantine:       orEmpty(st.Quarantine),
+		RecoveryID:       st.Recovery.ID,
+		Mode:             st.Recovery.Mode,
 		Snapshot:         st.Set,
 	}, changed
+}
+
+// orEmpty has JSON say [] where there is nothing, and not null.
+func orEmpty[S ~[]E, E any](s S) S {
+	if s == nil {
+		return S{}
+	}
+	return s
 }
 
 func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
@@ -199,10 +211,53 @@ func (s *Server) answerUserStopped(w http.ResponseWriter, changed bool) {
 		s.problem(w, http.StatusInternalServerError, err)
 		return
 	}
-	if names == nil {
-		names = []string{}
+	s.answer(w, UserStopped{orEmpty(names), changed})
+}
+
+func (s *Server) getQuarantine(w http.ResponseWriter, _ *http.Request) {
+	st, _ := s.service.Status()
+	s.answer(w, Quarantine{orEmpty(st.Quarantine)})
+}
+
+func (s *Server) release(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if err := recover.CheckName(name); err != nil {
+		s.problem(w, http.StatusBadRequest, err)
+		return
 	}
-	s.answer(w, UserStopped{names, changed})
+	switch err := s.service.Release(name); {
+	case errors.Is(err, recover.ErrNotSuspected):
+		s.problem(w, http.StatusNotFound, err)
+	case err != nil:
+		s.problem(w, http.StatusInternalServerError, err)
+	default:
+		s.getQuarantine(w, r)
+	}
+}
+
+func (s *Server) getRecoveries(w http.ResponseWriter, _ *http.Request) {
+	reports, err := s.service.Reports()
+	if err != nil {
+		s.problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	s.answer(w, Recoveries{orEmpty(reports)})
+}
+
+// getRecovery answers with one of the history: by its ID; "last", or 0 and less
+// counted back from it.
+func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
+	reports, err := s.service.Reports()
+	if err != nil {
+		s.problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	report, err := recover.PickReport(reports, r.PathValue("id"))
+	if err != nil {
+		s.problem(w, http.StatusNotFound, err)
+		return
+	}
+	s.answer(w, report)
 }
 
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {

@@ -44,6 +44,8 @@ type world struct {
 	snapshot    *recover.Snapshot
 	userStopped []string
 	storeErr    error
+	quarantine  recover.Quarantine
+	reports     []recover.Report
 	sightings   []recover.Sighting
 	down        bool
 	list        func() error              // what podman does when it is asked
@@ -143,6 +145,40 @@ func (w *world) SaveUserStopped(names []string) error {
 	w.userStopped = slices.Clone(names)
 	return nil
 }
+
+func (w *world) InFlight() (recover.InFlight, error) { return recover.InFlight{}, nil }
+func (w *world) SaveInFlight(recover.InFlight) error { return nil }
+func (w *world) Reports() ([]recover.Report, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.reports), nil
+}
+func (w *world) Quarantine() (recover.Quarantine, error) { return w.quarantine, nil }
+func (w *world) SaveQuarantine(q recover.Quarantine) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.quarantine = q
+	return nil
+}
+func (w *world) SaveReport(r recover.Report) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.ID == 0 {
+		r.ID = len(w.reports) + 1
+		w.reports = append(w.reports, r)
+	}
+	return r.ID, nil
+}
+
+func (w *world) ResetFailed(context.Context, string) error                    { return nil }
+func (w *world) Pulls(context.Context, []string) (map[string][]string, error) { return nil, nil }
+func (w *world) Definition(context.Context, string) (string, error)           { return "", nil }
+func (w *world) NotMounted(context.Context) ([]string, error)                 { return nil, nil }
+func (w *world) MountsNeeded(context.Context, string) ([]string, error)       { return nil, nil }
+func (w *world) AwaitMounts(context.Context, []string) error                  { return nil }
+func (w *world) Binds(context.Context, string) ([]string, error)              { return nil, nil }
+func (w *world) ImageID(context.Context, string) (string, error)              { return "", nil }
+func (w *world) AwaitHealthy(context.Context, string) error                   { return nil }
 
 func (w *world) Ready(string)         {}
 func (w *world) Status(string)        {}

@@ -75,6 +75,7 @@ func (c *Client) List(ctx context.Context) ([]recover.Sighting, error) {
 
 // listed is what we read of podman's ListContainer.
 type listed struct {
+	ID       string `json:"Id"`
 	Names    []string
 	Image    string
 	State    string
@@ -84,7 +85,7 @@ type listed struct {
 }
 
 func (l listed) sighting() recover.Sighting {
-	s := recover.Sighting{State: l.State, ExitCode: l.ExitCode, Infra: l.IsInfra}
+	s := recover.Sighting{ID: l.ID, State: l.State, ExitCode: l.ExitCode, Infra: l.IsInfra}
 	s.Name, s.Image, s.Unit = l.Names[0], l.Image, l.Labels["PODMAN_SYSTEMD_UNIT"]
 	if text, ok := l.Labels[recover.TierLabel]; ok {
 		// A label that is no tier is the default tier.
@@ -144,44 +145,42 @@ func onlyStart(text string) (string, error) {
 	return string(whole), err
 }
 
-// StoppedByUser reports whether podman was told to stop the container name
-// since its last start. (GET /libpod/containers/{name}/json)
-func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
-	if err := recover.CheckName(name); err != nil {
-		return false, err
-	}
-	var container struct{ State struct{ StoppedByUser bool } }
-	err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &container)
-	return container.State.StoppedByUser, err
-}
-
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
+	body, err := c.open(ctx, path)
 	if err != nil {
 		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("podman's answer to %s cannot be read: %w", path, err)
+	}
+	return nil
+}
+
+// open asks and returns the body of a good answer.
+func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	res, err := c.http.Do(req)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		// Not while dialling: net/http lets that outlive ctx.
 		if wakeErr := c.wake(ctx); wakeErr != nil {
-			return fmt.Errorf("podman: %w; podman.socket cannot be started: %w", err, wakeErr)
+			return nil, fmt.Errorf("podman: %w; podman.socket cannot be started: %w", err, wakeErr)
 		}
 		res, err = c.http.Do(req)
 	}
 	if err != nil {
-		return fmt.Errorf("podman: %w", err)
+		return nil, fmt.Errorf("podman: %w", err)
 	}
-	defer res.Body.Close()
-	body := io.LimitReader(res.Body, maxAnswer)
 	if res.StatusCode != http.StatusOK {
 		var problem struct{ Cause, Message string }
-		_ = json.NewDecoder(body).Decode(&problem) // the status says enough
-		return fmt.Errorf("podman: %s: %s", res.Status, problem.Message)
+		_ = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&problem) // the status says enough
+		res.Body.Close()
+		return nil, fmt.Errorf("podman: %s: %s", res.Status, problem.Message)
 	}
-	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return fmt.Errorf("podman's answer to %s cannot be read: %w", path, err)
-	}
-	return nil
+	return res.Body, nil
 }

@@ -13,17 +13,21 @@ import (
 // moment the old marker is replaced until a clean stop there is a marker: a
 // crash in the middle of recovery is a crash, and the snapshot that recovery
 // works from is not touched before READY.
-func (s *Service) assess(ctx context.Context) (Plan, error) {
+func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	verdict, err := s.judge()
 	if err != nil {
-		return Plan{}, err
+		return nil, err
 	}
-	// Beside all that follows: the journal may be slow, and decides nothing.
+	// Beside all that follows: the journal may be slow, and decides nothing but
+	// whether there are suspects.
 	running := ctx
+	explained := make(chan Verdict, 1)
 	s.beside.Go(func() {
-		explained := verdict.explain(running, s.Journal, s.identity)
-		logVerdict(s.Log, explained)
-		s.change(func() { s.report.Verdict = explained })
+		v := verdict.explain(running, s.Journal, s.identity)
+		logVerdict(s.Log, v)
+		s.change(func() { s.report.Verdict = v })
+		explained <- v
+		s.remember()
 	})
 	ctx, cancel := context.WithTimeout(ctx, assessWithin)
 	defer cancel()
@@ -35,8 +39,6 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 	}
 	replayed := make(chan []Container, 1)
 	go func() { replayed <- s.replay(ctx, verdict, snapshot) }()
-	userStopped, stoppedErr := s.Store.UserStopped()
-
 	view := Look(ctx, s.Podman, s.Systemd)
 	if view.PodmanErr != nil {
 		s.note("podman does not answer; containers with units are recovered without it", view.PodmanErr)
@@ -59,16 +61,41 @@ func (s *Service) assess(ctx context.Context) (Plan, error) {
 		s.beginClean(snapshot, candidates, view)
 	}
 
-	var plan Plan
-	if stoppedErr != nil {
-		s.note("nothing is started: who stopped what is not known. Write the names, or [], to the user-stopped list and restart", stoppedErr)
-		plan = holdBack(candidates, view, s.policy)
-	} else {
-		resolved := Resolve(ctx, candidates, view, s.Podman, s.Systemd)
-		plan = MakePlan(candidates, userStopped, view, resolved, s.policy)
+	if s.policy.Mode != ModeNormal {
+		s.addNote(fmt.Sprintf("%s=%s is on the kernel command line", CommandLineKey, s.policy.Mode))
+		s.Log.Warn("the kernel command line asks for another mode", "MESSAGE_ID", MsgMode, "mode", string(s.policy.Mode))
 	}
-	s.change(func() { s.report.Rows = plan.Rows() })
-	return plan, nil
+	holds := Holds{Quarantine: s.judgeSuspects(ctx, verdict, explained, view)}
+	holds.UserStopped, err = s.Store.UserStopped()
+	if holds.UserStoppedLost = err != nil; holds.UserStoppedLost {
+		s.note("nothing is started: who stopped what is not known. Write the names, or [], to the user-stopped list and restart", err)
+	}
+	var resolved map[string]Resolution
+	if !holds.UserStoppedLost && s.policy.Mode != ModeOff {
+		resolved = Resolve(ctx, candidates, view, s.Podman, s.Systemd)
+		holds.Pulls = s.pulls(ctx, resolved, holds.Quarantine)
+	}
+	rows := MakePlan(candidates, holds, view, resolved, s.policy)
+	s.change(func() { s.report.Rows = rows })
+	return rows, nil
+}
+
+// pulls asks who would bring a suspect along, where there are any.
+func (s *Service) pulls(ctx context.Context, resolved map[string]Resolution, q Quarantine) map[string][]string {
+	if len(q) == 0 {
+		return nil
+	}
+	var units []string
+	for _, r := range resolved {
+		if r.Unit != "" {
+			units = append(units, r.Unit)
+		}
+	}
+	pulls, err := s.Systemd.Pulls(ctx, units)
+	if err != nil {
+		s.note("who would start a suspect along is not known", err)
+	}
+	return pulls
 }
 
 // judge reads the last run's marker and, when that ended badly, puts ours in
@@ -78,7 +105,9 @@ func (s *Service) judge() (Verdict, error) {
 	if v.Ending == StillRunning {
 		return v, fmt.Errorf("%w: %s", ErrAlreadyRunning, v.Reason)
 	}
-	s.change(func() { s.report = Report{Verdict: v, Started: time.Now(), Rows: []Row{}, Notes: s.report.Notes} })
+	s.change(func() {
+		s.report = Report{BootID: s.identity.BootID, Mode: s.policy.Mode, Verdict: v, Started: time.Now(), Rows: []Row{}, Notes: s.report.Notes}
+	})
 	if v.Unclean() {
 		s.mark()
 	}
@@ -168,16 +197,4 @@ func (s *Service) beginClean(snapshot *Snapshot, candidates []Container, view Vi
 		}
 	}
 	s.mark()
-}
-
-// holdBack is a plan that starts nothing of what should run.
-func holdBack(candidates []Container, view View, p Policy) Plan {
-	plan := MakePlan(candidates, nil, view, nil, p)
-	for i := range plan.Skips {
-		if plan.Skips[i].State == RowMissing {
-			plan.Skips[i].State = RowFailed
-			plan.Skips[i].Reason = "held back: the user-stopped list cannot be read"
-		}
-	}
-	return plan
 }

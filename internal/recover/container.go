@@ -59,6 +59,8 @@ func ParseTier(text string) (int, error) {
 // A Sighting is a container as podman lists it now.
 type Sighting struct {
 	Container
+	// ID is podman's; a container that is created anew has another one.
+	ID string
 	// State is podman's word: created, configured, running, paused, exited, …
 	State string
 	// ExitCode is meaningful when State is exited.

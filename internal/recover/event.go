@@ -1,7 +1,5 @@
 package recover
 
-import "time"
-
 // EventKind is what happened.
 type EventKind string
 
@@ -11,6 +9,7 @@ const (
 	Starting      EventKind = "starting"
 	Up            EventKind = "up"
 	AttemptFailed EventKind = "attempt-failed" // a retry follows
+	Waiting       EventKind = "waiting"        // for a mount, or for a container that it needs
 	GaveUp        EventKind = "gave-up"
 	Skipped       EventKind = "skipped"
 	Deferred      EventKind = "deferred"
@@ -26,6 +25,4 @@ type Event struct {
 	Index int
 	// Row is the container's row after the step, zero for a tier's event.
 	Row Row
-	// Took is how long the attempt lasted, where one ended.
-	Took time.Duration
 }

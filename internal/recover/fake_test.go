@@ -45,6 +45,20 @@ type host struct {
 	userStopped    []string
 	userStoppedErr error
 	writeErr       error
+	inFlight       InFlight
+	inFlightErr    error
+	quarantine     Quarantine
+	quarantineErr  error
+	reports        []Report
+
+	pulls      map[string][]string
+	definition map[string]string // of units
+	notMounted []string
+	mounted    chan struct{}       // closed when all is mounted
+	binds      map[string][]string // of containers
+	needed     map[string][]string // paths, of units
+	images     map[string]string
+	healthy    map[string]func(context.Context) error
 }
 
 func newHost(t *testing.T) *host {
@@ -147,6 +161,109 @@ func (h *host) Start(ctx context.Context, unit string) (Outcome, error) {
 		h.mu.Unlock()
 	}
 	return o, err
+}
+
+func (h *host) ResetFailed(_ context.Context, unit string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("reset %s", unit)
+	return h.busErr
+}
+
+func (h *host) Pulls(context.Context, []string) (map[string][]string, error) {
+	return h.pulls, h.busErr
+}
+
+func (h *host) Definition(_ context.Context, unit string) (string, error) {
+	return h.definition[unit], h.busErr
+}
+
+func (h *host) NotMounted(context.Context) ([]string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.notMounted), h.busErr
+}
+
+func (h *host) MountsNeeded(_ context.Context, unit string) ([]string, error) {
+	return h.needed[unit], h.busErr
+}
+
+func (h *host) AwaitMounts(ctx context.Context, points []string) error {
+	h.mu.Lock()
+	h.say("await %s", strings.Join(points, " "))
+	h.mu.Unlock()
+	select {
+	case <-h.mounted:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.notMounted = nil
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *host) Binds(_ context.Context, name string) ([]string, error) {
+	return h.binds[name], h.podmanErr
+}
+
+func (h *host) ImageID(_ context.Context, image string) (string, error) {
+	return h.images[image], h.podmanErr
+}
+
+func (h *host) AwaitHealthy(ctx context.Context, name string) error {
+	if wait := h.healthy[name]; wait != nil {
+		return wait(ctx)
+	}
+	return nil
+}
+
+func (h *host) InFlight() (InFlight, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.inFlight, h.inFlightErr
+}
+
+func (h *host) SaveInFlight(f InFlight) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.say("in flight %s", strings.Join(f.Names, " "))
+	if h.writeErr == nil {
+		h.inFlight = f
+	}
+	return h.writeErr
+}
+
+func (h *host) Quarantine() (Quarantine, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.quarantine, h.quarantineErr
+}
+
+func (h *host) SaveQuarantine(q Quarantine) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.writeErr == nil {
+		h.quarantine = q
+	}
+	return h.writeErr
+}
+
+func (h *host) Reports() ([]Report, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.reports), nil
+}
+
+func (h *host) SaveReport(r Report) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.ID == 0 {
+		r.ID = len(h.reports) + 1
+		h.reports = append(h.reports, r)
+	}
+	h.reports[r.ID-1] = r
+	return r.ID, h.writeErr
 }
 
 func (h *host) Watch(ctx context.Context) (Watch, error) {

@@ -153,7 +153,9 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
-	next := NextSet(last.Containers, list, states, userStopped)
+	s.pardonRunning(list)
+	status, _ := s.Status()
+	next := NextSet(last.Containers, list, states, s.byOthers(userStopped, status.Quarantine))
 	return Snapshot{
 		Timestamp:   time.Now().Unix(),
 		Containers:  s.withoutStopped(ctx, next, last, states),
@@ -257,12 +259,27 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 	}
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
-	names, err := s.Store.UserStopped()
-	if err != nil {
+	if changed, err = s.editUserStopped(name, stopped); err != nil {
 		return false, err
 	}
-	if slices.Contains(names, name) == stopped {
-		return false, nil
+	status, _ := s.Status()
+	if suspect, known := status.Quarantine.Find(name); known && suspect.Listed {
+		suspect.Listed = false // from now on it is the user's word
+		s.change(func() { s.suspects = s.suspects.With(suspect) })
+		s.saveQuarantine(status.Quarantine.With(suspect))
+	}
+	if changed {
+		s.Log.Info("user-stopped list changed", "MESSAGE_ID", MsgUserStoppedSet, "container", name, "stopped", stopped)
+		s.change(func() {})
+	}
+	return changed, nil
+}
+
+// editUserStopped puts a name on the list on disk or takes it off.
+func (s *Service) editUserStopped(name string, stopped bool) (changed bool, err error) {
+	names, err := s.Store.UserStopped()
+	if err != nil || slices.Contains(names, name) == stopped {
+		return false, err
 	}
 	if stopped {
 		names = append(names, name)
@@ -270,10 +287,5 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
 	}
 	slices.Sort(names)
-	if err := s.Store.SaveUserStopped(names); err != nil {
-		return false, err
-	}
-	s.Log.Info("user-stopped list changed", "MESSAGE_ID", MsgUserStoppedSet, "container", name, "stopped", stopped)
-	s.change(func() {})
-	return true, nil
+	return true, s.Store.SaveUserStopped(names)
 }

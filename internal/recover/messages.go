@@ -18,4 +18,10 @@ const (
 	MsgStopping       = "53e2e83b18cf4ccaabfdcf52bb45f5a3"
 	MsgUserStoppedSet = "e6c682ca1730437fae8842f0afd48725"
 	MsgReplayed       = "d24be95e46094c73bddc065109bce344"
+	MsgWaiting        = "ad590523888947aa9c0a840ac5383d65"
+	MsgProbation      = "9989e770b5534e998d8857a82ae209bd"
+	MsgSuspect        = "fb4e3cde19cc4a9ca7afe4bcb1c16a38"
+	MsgQuarantined    = "91fdb762afaa49b192e14965ec2900d0"
+	MsgReleased       = "283c0d90b38f49c2917da35c31934f92"
+	MsgMode           = "13b05b78b1984e2bb1c59322c9e545eb"
 )

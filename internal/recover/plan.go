@@ -2,46 +2,8 @@ package recover
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
-
-// A Start is one container in a plan, and the unit that starts it; the unit is
-// empty where it could not be found out yet.
-type Start struct {
-	Container
-	Tier      int
-	Generated bool // by podman, for this recovery
-}
-
-// A Batch is what is started side by side: a tier.
-type Batch struct {
-	Tier   int
-	Starts []Start
-}
-
-// A Skip is a candidate that the plan leaves alone, and why.
-type Skip struct {
-	Container
-	Tier   int
-	State  RowState
-	Reason string
-}
-
-// A Plan is what recovery is going to start, in order, and what it is not.
-type Plan struct {
-	Batches []Batch
-	Skips   []Skip
-}
-
-// Starts is the number of containers that the plan starts.
-func (p Plan) Starts() int {
-	n := 0
-	for _, b := range p.Batches {
-		n += len(b.Starts)
-	}
-	return n
-}
 
 // Candidates are the containers that the verdict says should run: after an
 // unclean end the snapshot, after a clean one what is on the clean-boot list
@@ -57,11 +19,23 @@ func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container 
 	})
 }
 
-// MakePlan sorts the candidates into batches by tier, in name order inside a
-// tier, and says of each one that is left out why. resolved comes from Resolve.
-func MakePlan(candidates []Container, userStopped []string, view View, resolved map[string]Resolution, p Policy) Plan {
-	var plan Plan
-	tiers := map[int][]Start{}
+// Holds is what keeps a plan from starting everything in tiers.
+type Holds struct {
+	// UserStopped are the names that are never started automatically.
+	UserStopped []string
+	// UserStoppedLost: there is such a list and it cannot be read.
+	UserStoppedLost bool
+	// Quarantine is who was in flight when the host crashed.
+	Quarantine Quarantine
+	// Pulls says for a unit which others its start brings along.
+	Pulls map[string][]string
+}
+
+// MakePlan lays out what is done about each candidate, as rows in the order of
+// their starts: by tier, and by name inside a tier; then, alone, the suspects,
+// and what would bring one of them along. resolved comes from Resolve.
+func MakePlan(candidates []Container, holds Holds, view View, resolved map[string]Resolution, p Policy) []Row {
+	rows := []Row{}
 	seen := map[string]bool{}
 	for _, c := range candidates {
 		if seen[c.Name] {
@@ -69,32 +43,78 @@ func MakePlan(candidates []Container, userStopped []string, view View, resolved 
 		}
 		seen[c.Name] = true
 		c = view.Update(c)
-		tier := p.TierOf(c)
-		skip := func(state RowState, reason string) {
-			plan.Skips = append(plan.Skips, Skip{c, tier, state, reason})
-		}
 		how := resolved[c.Name]
-		switch {
-		case slices.Contains(userStopped, c.Name):
-			skip(RowUserStopped, "on the user-stopped list")
-		case view.Active(c.Name):
-			skip(RowActive, "already running")
-		case how.Err != nil: // its unit is looked for again when its turn comes
-			tiers[tier] = append(tiers[tier], Start{Container{Name: c.Name, Image: c.Image, Tier: c.Tier}, tier, false})
-		case how.Unit == "":
-			skip(RowMissing, "podman does not know it and no unit runs it")
-		case how.State.Active == "active":
-			c.Unit = how.Unit
-			skip(RowActive, "its unit is already active")
-		default:
-			c.Unit = how.Unit
-			tiers[tier] = append(tiers[tier], Start{c, tier, how.Generated})
+		row := Row{Name: c.Name, Image: c.Image, Unit: c.Unit, Tier: p.TierOf(c), Attempts: []Attempt{}}
+		if how.Unit != "" {
+			row.Unit, row.Generated = how.Unit, how.Generated
+		}
+		if how.Err != nil {
+			row.Unit = "" // looked for again when its turn comes
+		}
+		row.State, row.Error = firstState(row, holds, view, how, p)
+		rows = append(rows, row)
+	}
+	rank := setApart(rows, holds, p)
+	slices.SortFunc(rows, func(a, b Row) int {
+		return cmp.Or(rank[a.Name]-rank[b.Name], cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
+	})
+	return rows
+}
+
+// firstState is where a container stands before anything is started, and why.
+func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowState, string) {
+	suspect, _ := holds.Quarantine.Find(row.Name)
+	switch {
+	case view.Active(row.Name):
+		return RowActive, "already running"
+	case suspect.Quarantined:
+		return RowQuarantined, suspect.Why()
+	case slices.Contains(holds.UserStopped, row.Name):
+		return RowUserStopped, "on the user-stopped list"
+	case how.State.Active == "active":
+		return RowActive, "its unit is already active"
+	case holds.UserStoppedLost:
+		return RowFailed, "held back: the user-stopped list cannot be read"
+	case p.Mode == ModeOff:
+		return RowHeld, "held back: " + CommandLineKey + "=off on the kernel command line"
+	case how.Err == nil && how.Unit == "":
+		return RowMissing, "podman does not know it and no unit runs it"
+	}
+	return RowQueued, ""
+}
+
+// setApart marks who is started alone, and leaves out what would bring a
+// quarantined container along. It returns who comes after whom: the suspects
+// after the rest, and what would bring a suspect along after them.
+func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
+	rank = map[string]int{}
+	named := map[string]string{} // unit -> container
+	for _, r := range rows {
+		named[r.Unit] = r.Name
+	}
+	for i := range rows {
+		row := &rows[i]
+		suspect, known := holds.Quarantine.Find(row.Name)
+		row.Strikes = suspect.Strikes
+		if row.State != RowQueued {
+			continue
+		}
+		row.Alone = known || p.Mode == ModeSafe
+		if known {
+			rank[row.Name] = 1
+		}
+		for _, unit := range holds.Pulls[row.Unit] {
+			brought, known := holds.Quarantine.Find(named[unit])
+			switch {
+			case !known || brought.Name == row.Name:
+			case brought.Quarantined:
+				row.State, row.Alone = RowQuarantined, false
+				row.Error = "needs " + brought.Name + ", which is quarantined"
+			default:
+				row.Alone = true
+				rank[row.Name] = 2
+			}
 		}
 	}
-	for _, tier := range slices.Sorted(maps.Keys(tiers)) {
-		starts := tiers[tier]
-		slices.SortFunc(starts, func(a, b Start) int { return cmp.Compare(a.Name, b.Name) })
-		plan.Batches = append(plan.Batches, Batch{tier, starts})
-	}
-	return plan
+	return rank
 }

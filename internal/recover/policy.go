@@ -16,9 +16,31 @@ const (
 	CleanBootRestore CleanBoot = "restore"
 )
 
+// Mode is what the kernel command line asks of recovery.
+type Mode string
+
+// The modes; CommandLineKey sets them.
+const (
+	ModeNormal Mode = ""
+	ModeOff    Mode = "off"  // nothing is started
+	ModeSafe   Mode = "safe" // everything is started alone, in tier order
+)
+
+// CommandLineKey is the kernel command line parameter that sets the Mode.
+const CommandLineKey = "archy.recovery"
+
+// WaitFor is what a container has to be for its start to count.
+type WaitFor string
+
+const (
+	WaitForActive  WaitFor = "active"  // its unit is active
+	WaitForHealthy WaitFor = "healthy" // and its health check, if it has one, says that it is well
+)
+
 // Policy is the configuration that recovery decides by; archy-recovery.conf(5)
 // documents each value. The zero value is not usable: see DefaultPolicy.
 type Policy struct {
+	Mode          Mode
 	CleanBoot     CleanBoot
 	CleanBootList Patterns
 	// Tiers maps a tier to the names in it; a name that several tiers match
@@ -34,6 +56,12 @@ type Policy struct {
 	Deadline time.Duration
 	// MaxParallel bounds the starts side by side.
 	MaxParallel int
+	WaitFor     WaitFor
+	// Soak is how long after its start a container counts as a possible cause
+	// of a crash of the host.
+	Soak time.Duration
+	// Probation is how long a container that is started alone stays alone.
+	Probation time.Duration
 }
 
 // DefaultPolicy is what holds where the configuration says nothing.
@@ -48,6 +76,9 @@ func DefaultPolicy() Policy {
 		TierDeadline:  60 * time.Second,
 		Deadline:      15 * time.Minute,
 		MaxParallel:   8,
+		WaitFor:       WaitForActive,
+		Soak:          20 * time.Second,
+		Probation:     10 * time.Second,
 	}
 }
 

@@ -2,45 +2,44 @@ package recover
 
 import "fmt"
 
+// aloneTier stands for all that are started alone.
+const aloneTier = MaxTier + 1
+
 // progress is the line that STATUS= shows while recovery goes on.
-type progress struct {
-	tier    int
-	total   map[int]int // rows to start, a tier
-	up      map[int]int
-	failing int // rows in a later attempt, or given up
-}
-
-func newProgress(rows []Row) progress {
-	p := progress{total: map[int]int{}, up: map[int]int{}}
+func progress(rows []Row) string {
+	total, up := map[int]int{}, map[int]int{}
+	tier, failing := -1, 0
 	for _, row := range rows {
-		if row.State.Pending() {
-			p.total[row.Tier]++
+		tried := len(row.Attempts) > 0 || row.State == RowWaiting
+		if !tried && !row.State.Pending() {
+			continue // it was never to be started
+		}
+		group := row.Tier
+		if row.Alone {
+			group = aloneTier
+		}
+		total[group]++
+		if tried {
+			tier = max(tier, group)
+		}
+		switch {
+		case row.State == RowUp:
+			up[group]++
+		case row.State == RowFailed, row.State == RowRetrying, row.State.Pending() && len(row.Attempts) > 1:
+			failing++
 		}
 	}
-	return p
-}
-
-func (p *progress) observe(e Event) {
-	switch e.Kind {
-	case TierStarted:
-		p.tier = e.Tier
-	case Up:
-		p.up[e.Tier]++
-		if e.Row.Attempts > 1 {
-			p.failing--
-		}
-	case AttemptFailed:
-		p.failing++
-	}
-}
-
-func (p progress) String() string {
-	if len(p.total) == 0 {
+	var line string
+	switch {
+	case tier < 0:
 		return ""
+	case tier == aloneTier:
+		line = fmt.Sprintf("one at a time: %d of %d started", up[tier], total[tier])
+	default:
+		line = fmt.Sprintf("tier %d: %d of %d started", tier, up[tier], total[tier])
 	}
-	line := fmt.Sprintf("tier %d: %d of %d started", p.tier, p.up[p.tier], p.total[p.tier])
-	if p.failing > 0 {
-		line += fmt.Sprintf(", %d failing", p.failing)
+	if failing > 0 {
+		line += fmt.Sprintf(", %d failing", failing)
 	}
 	return line
 }

@@ -13,15 +13,17 @@ func TestProgress(t *testing.T) {
 		h.start["a.service"] = upAfter(time.Second)
 		h.start["b.service"] = worksAt(2)
 		rs := rows("a:0 b:0 c:0 d:1")
-		p := newProgress(rs)
 		var lines []string
 		tell := func(e Event) {
-			p.observe(e)
-			if line := p.String(); len(lines) == 0 || lines[len(lines)-1] != line {
+			if e.Row.Name != "" {
+				rs[e.Index] = e.Row
+			}
+			if line := progress(rs); len(lines) == 0 || lines[len(lines)-1] != line {
 				lines = append(lines, line)
 			}
 		}
-		run := NewRun(rs, DefaultPolicy(), h.startRow, tell)
+		p := DefaultPolicy()
+		run := NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) {}, func(string) {}), tell)
 		if err := run.Do(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,35 +1,9 @@
 package recover
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 )
-
-// RowState is where a container stands in a recovery.
-type RowState string
-
-// The states of a row. The first group can still change; docs/architecture.md
-// draws the transitions.
-const (
-	RowQueued   RowState = "queued"   // waits for its tier, or for a free place in it
-	RowStarting RowState = "starting" // its start job runs
-	RowRetrying RowState = "retrying" // its first attempt failed; the second follows
-
-	RowUp          RowState = "up"           // started by us, and active
-	RowActive      RowState = "active"       // ran already
-	RowFailed      RowState = "failed"       // both attempts failed, or time ran out
-	RowDeferred    RowState = "deferred"     // ordered after us; starts after READY
-	RowSkipped     RowState = "skipped"      // systemd skipped it: a condition is not met
-	RowMissing     RowState = "missing"      // nobody knows it any more
-	RowUserStopped RowState = "user-stopped" // stopped on purpose
-)
-
-// Pending reports whether the state can still change.
-func (s RowState) Pending() bool {
-	return s == RowQueued || s == RowStarting || s == RowRetrying
-}
 
 // A Row is one container of a recovery.
 type Row struct {
@@ -38,19 +12,68 @@ type Row struct {
 	Unit  string `json:"unit,omitempty"`
 	// Generated: the container has no unit of its own, podman generated one to
 	// start it.
-	Generated bool     `json:"generated,omitempty"`
-	Tier      int      `json:"tier"`
-	State     RowState `json:"state"`
-	Attempts  int      `json:"attempts"`
-	// Started is when the first attempt began, Ended when the last one did.
-	Started time.Time `json:"started,omitzero"`
-	Ended   time.Time `json:"ended,omitzero"`
+	Generated bool `json:"generated,omitempty"`
+	Tier      int  `json:"tier"`
+	// Alone: it is started after all others and by itself, since it was in
+	// flight when the host crashed, or needs one that was, or since the kernel
+	// command line asks for it.
+	Alone bool `json:"alone,omitempty"`
+	// Strikes is how many crashes of the host it was in flight at.
+	Strikes int      `json:"strikes,omitempty"`
+	State   RowState `json:"state"`
+	// Queued is when its turn came, zero if it never did.
+	Queued time.Time `json:"queued,omitzero"`
+	// Attempts are the starts that were made, oldest first.
+	Attempts []Attempt `json:"attempts"`
 	// Error is why the last attempt failed, or why there was none.
 	Error string `json:"error,omitempty"`
 }
 
+// An Attempt is one start of a container.
+type Attempt struct {
+	Started time.Time `json:"started"`
+	// Ended is when the container was up, or the attempt had failed; zero
+	// while it goes on.
+	Ended time.Time `json:"ended,omitzero"`
+	// Result is the service's own Result after it, such as exit-code or
+	// start-limit-hit (org.freedesktop.systemd1(5)).
+	Result string `json:"result,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Started is when the first attempt began, zero without one.
+func (r Row) Started() time.Time {
+	if len(r.Attempts) == 0 {
+		return time.Time{}
+	}
+	return r.Attempts[0].Started
+}
+
+// Ended is when the last attempt ended, zero without one and while it goes on.
+func (r Row) Ended() time.Time {
+	if len(r.Attempts) == 0 {
+		return time.Time{}
+	}
+	return r.Attempts[len(r.Attempts)-1].Ended
+}
+
+// Took is the time from the first attempt's start to the last one's end, zero
+// while that is not over.
+func (r Row) Took() time.Duration {
+	if r.Ended().IsZero() {
+		return 0
+	}
+	return r.Ended().Sub(r.Started())
+}
+
 // A Report is a recovery as it stands, or as it went.
 type Report struct {
+	// ID numbers the recoveries of one data directory; 0 for one that is not in
+	// its history yet.
+	ID int `json:"id,omitempty"`
+	// BootID is the boot that it happened in.
+	BootID   string    `json:"bootId"`
+	Mode     Mode      `json:"mode,omitempty"`
 	Verdict  Verdict   `json:"verdict"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"`
@@ -75,29 +98,17 @@ func (r Report) Failed() bool { return r.Counts()[RowFailed] > 0 }
 func (r Report) Summary() string {
 	n := r.Counts()
 	up, failed := n[RowUp]+n[RowActive], n[RowFailed]
+	line := fmt.Sprintf("complete: %d containers run, %d of them started", up, n[RowUp])
 	switch {
 	case len(r.Rows) == 0:
 		return "complete: nothing to start"
+	case n[RowHeld] > 0:
+		line = fmt.Sprintf("complete: %d containers held back, %d run", n[RowHeld], up)
 	case failed > 0:
-		return fmt.Sprintf("complete with %d failed: %d of %d containers run", failed, up, up+failed)
-	default:
-		return fmt.Sprintf("complete: %d containers run, %d of them started", up, n[RowUp])
+		line = fmt.Sprintf("complete with %d failed: %d of %d containers run", failed, up, up+failed)
 	}
-}
-
-// Rows lays the plan out as a report's rows, in start order.
-func (p Plan) Rows() []Row {
-	rows := []Row{}
-	for _, batch := range p.Batches {
-		for _, s := range batch.Starts {
-			rows = append(rows, Row{Name: s.Name, Image: s.Image, Unit: s.Unit, Generated: s.Generated, Tier: s.Tier, State: RowQueued})
-		}
+	if n[RowQuarantined] > 0 {
+		line += fmt.Sprintf(", %d quarantined", n[RowQuarantined])
 	}
-	for _, s := range p.Skips {
-		rows = append(rows, Row{Name: s.Name, Image: s.Image, Unit: s.Unit, Tier: s.Tier, State: s.State, Error: s.Reason})
-	}
-	slices.SortStableFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
-	})
-	return rows
+	return line
 }

@@ -9,58 +9,53 @@ import (
 	"time"
 )
 
-// A Run carries out a plan: a batch a tier, at most MaxParallel starts side by
-// side. The next tier starts when each member of the last one is up, or has
+// A Run carries out a plan. First the tiers: at most MaxParallel starts side by
+// side, and the next tier begins when each member of the last one is up, or has
 // failed its first attempt, or when the tier's deadline has passed; retries
-// and stragglers go on beside later tiers. One goroutine (Do) owns all state;
-// attempts only report back to it.
+// and stragglers go on beside later tiers. Then, one at a time, those that
+// are to start alone. One goroutine (Do) owns all state; attempts only report
+// back to it.
 type Run struct {
-	policy Policy
-	start  StartFunc
-	notify func(Event)
+	policy  Policy
+	starter Starter
+	flight  *Flight
+	notify  func(Event)
 
 	rows      []Row
+	tries     []int // attempts that count, a row: not those that waited for something
 	queue     []int // rows that wait for a place, in order
 	busy      int   // places taken
-	pending   int   // rows whose state can still change
 	unsettled map[int]bool
+	needs     map[int][]int // a waiting row -> the rows that it waits for
 	attempts  chan attempt
-	retries   chan int
+	wakes     chan wake
+	deadline  *time.Timer
 	workers   sync.WaitGroup
 }
 
-// StartFunc starts a row's container, by Systemd.Start or with its errors.
-type StartFunc func(ctx context.Context, row Row) (Outcome, error)
-
-// An attempt is what a start reports back. One that lasts longer than a tier
-// may reports twice: first that it gives its place to others, since hung
-// containers must not use up all places, then its end.
-type attempt struct {
-	row        int
-	freesPlace bool
-	ended      bool
-	took       time.Duration
-	outcome    Outcome
-	err        error
+// A Starter starts containers.
+type Starter interface {
+	// Start starts a row's container: with Systemd.Start's outcome and errors,
+	// or a *NotMounted.
+	Start(ctx context.Context, row Row) (Outcome, error)
+	// AwaitMounts returns when all of the mount points are mounted.
+	AwaitMounts(ctx context.Context, points []string) error
 }
 
-// NewRun prepares a run over rows in start order (Plan.Rows). notify is told
-// each event, in order, from the goroutine that calls Do.
-func NewRun(rows []Row, p Policy, start StartFunc, notify func(Event)) *Run {
-	r := &Run{
+// NewRun prepares a run over the rows of a plan. notify is told each event, in
+// order, from the goroutine that calls Do.
+func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, notify func(Event)) *Run {
+	return &Run{
 		policy:   p,
-		start:    start,
+		starter:  starter,
+		flight:   flight,
 		notify:   notify,
 		rows:     slices.Clone(rows),
+		tries:    make([]int, len(rows)),
+		needs:    map[int][]int{},
 		attempts: make(chan attempt),
-		retries:  make(chan int),
+		wakes:    make(chan wake),
 	}
-	for _, row := range r.rows {
-		if row.State.Pending() {
-			r.pending++
-		}
-	}
-	return r
 }
 
 // Do runs to the end: nothing pending, or the policy's deadline, at which what
@@ -71,47 +66,124 @@ func (r *Run) Do(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.workers.Wait()
 	defer stop()
-	deadline := time.NewTimer(r.policy.Deadline)
-	defer deadline.Stop()
-	tierDeadline := time.NewTimer(r.policy.TierDeadline)
-	defer tierDeadline.Stop()
+	r.deadline = time.NewTimer(r.policy.Deadline)
+	defer r.deadline.Stop()
+	if err := r.tiers(ctx); err != nil {
+		return err
+	}
+	return r.probation(ctx)
+}
 
+// tiers starts all that need not be alone.
+func (r *Run) tiers(ctx context.Context) error {
+	late := time.NewTimer(r.policy.TierDeadline)
+	defer late.Stop()
 	tier, more := r.nextTier(-1)
-	for r.pending > 0 {
-		r.fill(ctx)
-		var advance EventKind
-		select {
-		case a := <-r.attempts:
-			if errors.Is(a.err, ErrGoingDown) {
-				return ErrGoingDown
-			}
-			r.step(ctx, a)
-			if len(r.unsettled) == 0 {
-				advance = TierSettled
-			}
-		case row := <-r.retries:
-			r.queue = append(r.queue, row)
-		case <-tierDeadline.C:
-			advance = TierLate
-		case <-deadline.C:
-			r.giveUp()
-		case <-ctx.Done():
-			return context.Cause(ctx)
+	for r.pending(func(row Row) bool { return !row.Alone }) {
+		over, err := r.step(ctx, late.C)
+		if err != nil {
+			return err
 		}
-		if more && advance != "" {
-			r.notify(Event{Kind: advance, Tier: tier})
-			tierDeadline.Reset(r.policy.TierDeadline)
-			tier, more = r.nextTier(tier)
+		if !more || !over && len(r.unsettled) > 0 {
+			continue
 		}
+		kind := TierSettled
+		if over {
+			kind = TierLate
+		}
+		r.notify(Event{Kind: kind, Tier: tier})
+		late.Reset(r.policy.TierDeadline)
+		tier, more = r.nextTier(tier)
 	}
 	return nil
+}
+
+// probation starts the others one at a time. Whoever is started while nothing
+// else is in flight is named by the next crash. For containers with one strike
+// Probation has to do for the time between two starts: then a crash names at
+// most two, which are two strikes for them, and with two strikes a container
+// is alone until it has lived its whole soak.
+func (r *Run) probation(ctx context.Context) error {
+	first, careful := true, false // careful: who was started before has to be done with its soak
+	for i := range r.rows {
+		row := &r.rows[i]
+		if !row.Alone || !row.State.Pending() {
+			continue
+		}
+		if first || careful || row.Strikes >= quarantineAt {
+			if err := r.pause(ctx, r.flight.Empty()); err != nil {
+				return err
+			}
+		}
+		if !row.State.Pending() {
+			continue // it is past the deadline
+		}
+		r.enqueue(i)
+		r.flight.Board(row.Name)
+		for row.State.Pending() {
+			if _, err := r.step(ctx, nil); err != nil {
+				return err
+			}
+		}
+		gap := make(chan struct{})
+		timer := time.AfterFunc(r.policy.Probation, func() { close(gap) })
+		err := r.pause(ctx, gap)
+		timer.Stop()
+		if err != nil {
+			return err
+		}
+		first, careful = false, row.Strikes >= quarantineAt
+	}
+	if careful {
+		return r.pause(ctx, r.flight.Empty())
+	}
+	return nil
+}
+
+// pause waits, for no longer than recovery may last.
+func (r *Run) pause(ctx context.Context, until <-chan struct{}) error {
+	select {
+	case <-until:
+	case <-r.deadline.C:
+		r.giveUp()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (r *Run) pending(which func(Row) bool) bool {
+	return slices.ContainsFunc(r.rows, func(row Row) bool { return row.State.Pending() && which(row) })
+}
+
+// step starts what can be started and takes in the next thing that happens. It
+// reports whether that was the end of late.
+func (r *Run) step(ctx context.Context, late <-chan time.Time) (over bool, err error) {
+	r.fill(ctx)
+	select {
+	case a := <-r.attempts:
+		if errors.Is(a.err, ErrGoingDown) {
+			return false, ErrGoingDown
+		}
+		r.take(ctx, a)
+	case w := <-r.wakes:
+		r.wake(w)
+	case <-late:
+		return true, nil
+	case <-r.deadline.C:
+		r.giveUp()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	return false, nil
 }
 
 // nextTier queues the lowest tier above last that has something to start.
 func (r *Run) nextTier(last int) (tier int, more bool) {
 	tier = MaxTier + 1
+	begins := func(row Row) bool { return row.State == RowQueued && !row.Alone }
 	for _, row := range r.rows {
-		if row.State == RowQueued && row.Tier > last {
+		if begins(row) && row.Tier > last {
 			tier = min(tier, row.Tier)
 		}
 	}
@@ -119,148 +191,71 @@ func (r *Run) nextTier(last int) (tier int, more bool) {
 		return last, false
 	}
 	r.unsettled = map[int]bool{}
+	var names []string
 	for i, row := range r.rows {
-		if row.State == RowQueued && row.Tier == tier {
-			r.queue = append(r.queue, i)
+		if begins(row) && row.Tier == tier {
+			r.enqueue(i)
 			r.unsettled[i] = true
+			names = append(names, row.Name)
 		}
 	}
 	r.notify(Event{Kind: TierStarted, Tier: tier})
+	r.flight.Board(names...)
 	return tier, true
 }
 
-// fill starts what waits, as far as there are places.
-func (r *Run) fill(ctx context.Context) {
-	for len(r.queue) > 0 && r.busy < r.policy.MaxParallel {
-		i := r.queue[0]
-		r.queue = r.queue[1:]
-		r.busy++
-		row := &r.rows[i]
-		row.State, row.Error, row.Ended = RowStarting, "", time.Time{}
-		row.Attempts++
-		limit := r.policy.SecondAttempt
-		if row.Attempts == 1 {
-			row.Started = time.Now()
-			limit = r.policy.FirstAttempt
-		}
-		r.notify(Event{Kind: Starting, Tier: row.Tier, Index: i, Row: *row})
-		this := *row
-		r.workers.Go(func() { r.attempt(ctx, i, this, limit) })
+// enqueue gives a row its turn, for the first time or again.
+func (r *Run) enqueue(i int) {
+	if r.rows[i].Queued.IsZero() {
+		r.rows[i].Queued = time.Now()
 	}
+	r.queue = append(r.queue, i)
 }
 
-// attempt makes one start and reports how it goes.
-func (r *Run) attempt(ctx context.Context, index int, row Row, limit time.Duration) {
-	began := time.Now()
-	end := make(chan attempt, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		outcome, err := r.start(ctx, row)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("not up within %s", limit)
-		}
-		end <- attempt{row: index, ended: true, took: time.Since(began), outcome: outcome, err: err}
-	}()
-	place := time.NewTimer(r.policy.TierDeadline)
-	defer place.Stop()
-	select {
-	case a := <-end:
-		a.freesPlace = true
-		r.tell(ctx, a)
-	case <-place.C:
-		r.tell(ctx, attempt{row: index, freesPlace: true})
-		r.tell(ctx, <-end)
+// set moves a row to a state and says so. A row that ends lands, and settles
+// those that wait for it.
+func (r *Run) set(i int, state RowState, kind EventKind, why string) {
+	row := &r.rows[i]
+	row.move(state)
+	row.Error = why
+	if state != RowWaiting || len(row.Attempts) > 0 { // what was not even tried has not settled
+		delete(r.unsettled, i)
 	}
-}
-
-func (r *Run) tell(ctx context.Context, a attempt) {
-	select {
-	case r.attempts <- a:
-	case <-ctx.Done():
-	}
-}
-
-// step takes what an attempt reports into the books.
-func (r *Run) step(ctx context.Context, a attempt) {
-	if a.freesPlace {
-		r.busy--
-	}
-	if !a.ended {
+	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
+	if state.Pending() {
 		return
 	}
-	delete(r.unsettled, a.row)
-	row := &r.rows[a.row]
-	row.Ended = time.Now()
-	if a.outcome.Unit != "" {
-		row.Unit, row.Generated = a.outcome.Unit, a.outcome.Generated
-	}
-	var kind EventKind
-	row.State, kind, row.Error = judgeAttempt(a.outcome, a.err)
-	if row.State == RowFailed && row.Attempts == 1 {
-		row.State, kind = RowRetrying, AttemptFailed
-		r.workers.Go(func() { r.retryLater(ctx, a.row) })
-	}
-	if !row.State.Pending() {
-		r.pending--
-	}
-	r.notify(Event{Kind: kind, Tier: row.Tier, Index: a.row, Row: *row, Took: a.took})
-}
-
-func (r *Run) retryLater(ctx context.Context, row int) {
-	pause := time.NewTimer(r.policy.RetryPause)
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-	case <-ctx.Done():
-		return
-	}
-	select {
-	case r.retries <- row:
-	case <-ctx.Done():
+	r.flight.Land(row.Name, r.policy.Soak)
+	for waiting, on := range r.needs {
+		if !slices.Contains(on, i) {
+			continue
+		}
+		if state != RowUp {
+			delete(r.needs, waiting)
+			r.set(waiting, RowFailed, GaveUp, fmt.Sprintf("needs %s, which is %s", row.Name, state))
+			continue
+		}
+		if r.needs[waiting] = slices.DeleteFunc(slices.Clone(on), func(n int) bool { return n == i }); len(r.needs[waiting]) == 0 {
+			delete(r.needs, waiting)
+			r.requeue(waiting)
+		}
 	}
 }
 
 // giveUp closes what is pending at the deadline. Its start jobs go on without
 // us: a container that is slow to become ready is not killed for it.
 func (r *Run) giveUp() {
-	for i := range r.rows {
-		row := &r.rows[i]
+	clear(r.needs)
+	r.queue = nil
+	for i, row := range r.rows {
 		if !row.State.Pending() {
 			continue
 		}
 		why := fmt.Sprintf("not up when recovery ended at its deadline of %s", r.policy.Deadline)
-		row.State, row.Error, row.Ended = RowFailed, why, time.Now()
-		r.notify(Event{Kind: GaveUp, Tier: row.Tier, Index: i, Row: *row})
+		if row.Error != "" {
+			why += ": " + row.Error
+		}
+		r.rows[i].endAttempt("", why)
+		r.set(i, RowFailed, GaveUp, why)
 	}
-	r.pending = 0
-}
-
-// judgeAttempt says what a start job's end means for the container.
-func judgeAttempt(o Outcome, err error) (RowState, EventKind, string) {
-	switch {
-	case errors.Is(err, ErrOrderedAfterUs):
-		return RowDeferred, Deferred, err.Error()
-	case errors.Is(err, ErrUserStopped):
-		return RowUserStopped, Skipped, err.Error()
-	case err == nil && o.Job == "canceled" && (o.Active == "inactive" || o.Active == "deactivating"):
-		return RowUserStopped, Skipped, "someone stopped it while it was being started"
-	case errors.Is(err, ErrMasked):
-		return RowSkipped, Skipped, err.Error()
-	case err != nil:
-		return RowFailed, GaveUp, err.Error()
-	case o.Active == "active" || o.Active == "reloading":
-		return RowUp, Up, ""
-	case o.Job == "done" && o.ConditionFailed:
-		return RowSkipped, Skipped, "a condition of the unit is not met"
-	case o.Job == "done" && o.Active == "inactive":
-		return RowFailed, GaveUp, "it started and ended at once"
-	}
-	switch o.Result {
-	case "", "success":
-		return RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s", o.Job, o.Active)
-	case "exit-code", "signal":
-		return RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s (%s %d)", o.Job, o.Active, o.Result, o.ExitStatus)
-	}
-	return RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s (%s)", o.Job, o.Active, o.Result)
 }

@@ -36,15 +36,13 @@ func play(t *testing.T, ctx context.Context, h *host, p Policy, rs []Row) (histo
 		if e.Row.Name == "" {
 			line += fmt.Sprintf(" %d", e.Tier)
 		} else {
-			line += fmt.Sprintf(" %s %d", e.Row.Name, e.Row.Attempts)
+			line += fmt.Sprintf(" %s %d", e.Row.Name, len(e.Row.Attempts))
 		}
 		history = append(history, line)
 	}
-	err = NewRun(rs, p, h.startRow, tell).Do(ctx)
+	err = NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) {}, func(string) {}), tell).Do(ctx)
 	return history, err
 }
-
-func (h *host) startRow(ctx context.Context, row Row) (Outcome, error) { return h.Start(ctx, row.Unit) }
 
 func TestRun(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -48,14 +48,19 @@ type Service struct {
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.
 	failures map[string]bool
+	// seenRunning is since when suspects that others started are seen to run.
+	// Guarded by keeping.
+	seenRunning map[string]time.Time
 	// watch is on the manager from READY on. Guarded by keeping.
 	watch Watch
+	// flight is who is in flight.
+	flight *Flight
 
 	mu       sync.Mutex // guards what follows
 	phase    Phase
 	report   Report
-	progress progress
 	set      Snapshot // the last one saved, or loaded
+	suspects Quarantine
 	changed  chan struct{}
 	// restarted: the last run ended in order in this very boot. Then nothing is
 	// recovered, and the set goes on as it is.
@@ -64,10 +69,13 @@ type Service struct {
 
 // NewService prepares a run. identity is who we are.
 func NewService(w World, p Policy, identity Identity) *Service {
-	return &Service{
+	s := &Service{
 		World: w, policy: p, identity: identity, began: time.Now(),
 		phase: Assessing, changed: make(chan struct{}), failures: map[string]bool{},
+		seenRunning: map[string]time.Time{},
 	}
+	s.flight = newFlight(s.writeInFlight, s.forgive)
+	return s
 }
 
 // ErrAlreadyRunning: another live instance holds the data directory.
@@ -149,17 +157,13 @@ func (s *Service) extend(ctx context.Context) {
 // end.
 func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 	s.Notifier.Status("assessing how the last run ended")
-	plan, err := s.assess(ctx)
+	rows, err := s.assess(ctx)
 	if err != nil {
 		return false, err
 	}
-	s.enter(Recovering, func() { s.progress = newProgress(s.report.Rows) })
-	s.Log.Info("plan made", "MESSAGE_ID", MsgPlan, "starts", plan.Starts(), "tiers", len(plan.Batches), "left_alone", len(plan.Skips))
-	for _, skip := range plan.Skips {
-		s.Log.Info("left alone: "+skip.Reason, "MESSAGE_ID", MsgLeftAlone,
-			"container", skip.Name, "tier", skip.Tier, "state", string(skip.State))
-	}
-	run := NewRun(plan.Rows(), s.policy, s.start, s.observe)
+	s.enter(Recovering, nil)
+	logPlan(s.Log, rows)
+	run := NewRun(rows, s.policy, starter{s}, s.flight, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.Log.Warn("recovery was cut short; the next start takes it up again",
 			"MESSAGE_ID", MsgStopping, "reason", err)
@@ -171,53 +175,15 @@ func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 	return true, nil
 }
 
-// start starts a row's container. Where its unit could not be found before,
-// it is looked for again.
-func (s *Service) start(ctx context.Context, row Row) (Outcome, error) {
-	// Asked again: someone may have said so since the plan was made.
-	stopped, err := s.Store.UserStopped()
-	if err != nil {
-		return Outcome{}, fmt.Errorf("the user-stopped list cannot be read: %w", err)
-	}
-	if slices.Contains(stopped, row.Name) {
-		return Outcome{}, ErrUserStopped
-	}
-	if row.Unit == "" {
-		c := []Container{{Name: row.Name}}
-		found := Resolve(ctx, c, Look(ctx, s.Podman, s.Systemd), s.Podman, s.Systemd)[row.Name]
-		if found.Err != nil {
-			return Outcome{}, found.Err
-		}
-		if found.Unit == "" {
-			return Outcome{}, errors.New("podman does not know it and no unit runs it")
-		}
-		row.Unit, row.Generated = found.Unit, found.Generated
-	}
-	outcome, err := s.Systemd.Start(ctx, row.Unit)
-	outcome.Unit, outcome.Generated = row.Unit, row.Generated
-	if err == nil && outcome.Job == "done" && outcome.Active == "inactive" && !outcome.ConditionFailed && s.runs(ctx, row.Name) {
-		// A unit that only starts its container, and is done then: ours, and
-		// those of people who write Type=oneshot.
-		outcome.Active = "active"
-	}
-	return outcome, err
-}
-
-// runs asks podman whether a container runs.
-func (s *Service) runs(ctx context.Context, name string) bool {
-	list, err := s.Podman.List(ctx)
-	return err == nil && slices.ContainsFunc(list, func(c Sighting) bool { return c.Name == name && c.Running() })
-}
-
 // observe takes an event into the report, the journal and STATUS=.
 func (s *Service) observe(e Event) {
 	s.change(func() {
 		if e.Row.Name != "" {
 			s.report.Rows[e.Index] = e.Row
 		}
-		s.progress.observe(e)
 	})
-	s.Notifier.Status(s.progress.String())
+	status, _ := s.Status()
+	s.Notifier.Status(status.Progress)
 	log(s.Log, e)
 }
 
@@ -233,6 +199,7 @@ func (s *Service) ready() {
 		}
 	})
 	s.Notifier.Ready(summary)
+	s.remember()
 	level := slog.LevelInfo
 	if failed {
 		level = slog.LevelWarn
@@ -246,6 +213,7 @@ func (s *Service) ready() {
 func (s *Service) stop(ctx context.Context, finished bool) {
 	s.enter(Stopping, nil)
 	s.Notifier.Stopping("saving the running set")
+	s.flight.Close()
 	if !finished {
 		return
 	}
@@ -277,11 +245,31 @@ func (s *Service) change(update func()) {
 	s.changed = make(chan struct{})
 }
 
+// remember keeps the recovery in the history.
+func (s *Service) remember() {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	status, _ := s.Status()
+	if !status.RecoveryComplete || status.Restarted {
+		return // not yet, or no recovery at all
+	}
+	id, err := s.Store.SaveReport(status.Recovery)
+	if err != nil {
+		s.Log.Warn("the recovery cannot be kept in the history", "MESSAGE_ID", MsgStateDamaged, "error", err)
+		return
+	}
+	s.change(func() { s.report.ID = id })
+}
+
 // note puts something that the operator should know into the report and the
 // journal.
 func (s *Service) note(text string, err error) {
 	s.Log.Warn(text, "MESSAGE_ID", MsgStateDamaged, "error", err)
-	s.change(func() { s.report.Notes = append(s.report.Notes, fmt.Sprintf("%s: %v", text, err)) })
+	s.addNote(fmt.Sprintf("%s: %v", text, err))
+}
+
+func (s *Service) addNote(text string) {
+	s.change(func() { s.report.Notes = append(s.report.Notes, text) })
 }
 
 // Phase is where the service stands.
@@ -302,11 +290,13 @@ func (s *Service) Status() (Status, <-chan struct{}) {
 	return Status{
 		State:            s.phase,
 		RecoveryComplete: !s.report.Finished.IsZero(),
-		Progress:         s.progress.String(),
+		Progress:         progress(report.Rows),
 		Identity:         s.identity,
 		Uptime:           time.Since(s.began),
 		Recovery:         report,
 		Set:              s.set,
+		Quarantine:       slices.Clone(s.suspects),
+		Restarted:        s.restarted,
 	}, s.changed
 }
 
@@ -319,4 +309,8 @@ type Status struct {
 	Uptime           time.Duration
 	Recovery         Report
 	Set              Snapshot
+	Quarantine       Quarantine
+	// Restarted: the last run ended in order in this very boot, so that there
+	// was nothing to recover.
+	Restarted bool
 }

@@ -16,6 +16,13 @@ type Podman interface {
 	// StoppedByUser reports whether podman was told to stop the container name
 	// since its last start.
 	StoppedByUser(ctx context.Context, name string) (bool, error)
+	// Binds returns the sources of the bind mounts of the container name.
+	Binds(ctx context.Context, name string) ([]string, error)
+	// ImageID returns what the image reference means now.
+	ImageID(ctx context.Context, image string) (string, error)
+	// AwaitHealthy returns when the container name is healthy, at once if it
+	// has no health check.
+	AwaitHealthy(ctx context.Context, name string) error
 }
 
 // Systemd is what recovery asks of the service manager that runs the units.
@@ -33,6 +40,22 @@ type Systemd interface {
 	// is the Outcome; the error says why there is none: ErrGoingDown,
 	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
 	Start(ctx context.Context, unit string) (Outcome, error)
+	// ResetFailed takes a unit's failure, and its count of starts, from it.
+	ResetFailed(ctx context.Context, unit string) error
+	// Pulls says for each of the units which of the others its start brings
+	// along: those that it needs or wants, directly or through others.
+	Pulls(ctx context.Context, units []string) (map[string][]string, error)
+	// Definition is a digest of how a unit is defined: another one says that
+	// the unit was changed.
+	Definition(ctx context.Context, unit string) (string, error)
+	// NotMounted lists the host's mount points that are configured by the
+	// operator, and where nothing is mounted nor would be at the first access.
+	NotMounted(ctx context.Context) ([]string, error)
+	// MountsNeeded lists the paths on the host that a unit needs to be mounted,
+	// where the manager does not see to that itself.
+	MountsNeeded(ctx context.Context, unit string) ([]string, error)
+	// AwaitMounts returns when none of the mount points is not mounted.
+	AwaitMounts(ctx context.Context, points []string) error
 	// Watch begins to watch the containers' units, until ctx ends.
 	Watch(ctx context.Context) (Watch, error)
 }
@@ -94,6 +117,11 @@ type Outcome struct {
 	ExitStatus int
 	// ConditionFailed says that systemd skipped the start for a Condition…=.
 	ConditionFailed bool
+	// Blockers are the units that it requires and that are not active, and
+	// NotMounted where the mounts among them belong, after the job result
+	// "dependency".
+	Blockers   []string
+	NotMounted []string
 }
 
 // Journal is what recovery asks of the journal. It may answer with an error
@@ -126,6 +154,20 @@ type Store interface {
 	// ErrLost: there is a list and no generation of it can be read.
 	UserStopped() ([]string, error)
 	SaveUserStopped([]string) error
+	// InFlight returns what was in flight when the last run ended, nobody
+	// where it ended in order. ErrLost: that cannot be read.
+	InFlight() (InFlight, error)
+	// SaveInFlight replaces it; without names nothing is in flight.
+	SaveInFlight(InFlight) error
+	// Quarantine returns the suspects. ErrLost: there are some, and no
+	// generation of the list can be read.
+	Quarantine() (Quarantine, error)
+	SaveQuarantine(Quarantine) error
+	// Reports are the recoveries that are remembered, oldest first.
+	Reports() ([]Report, error)
+	// SaveReport keeps a recovery, as a new one where its ID is 0, and returns
+	// its ID.
+	SaveReport(Report) (int, error)
 }
 
 // Errors of Store.

@@ -1,5 +1,5 @@
-// Package state keeps the data directory: marker, snapshot and user-stopped
-// list. It is the one place that writes there, and every write survives a power
+// Package state keeps the data directory: marker, snapshot, user-stopped list,
+// who is in flight, who is quarantined, and the history. It is the one place that writes there, and every write survives a power
 // failure at any moment: either the old content is there afterwards or the new.
 package state
 
@@ -19,6 +19,8 @@ const (
 	markerFile      = "archipelago.pid"
 	snapshotFile    = "running-containers.json"
 	userStoppedFile = "user-stopped.json"
+	inFlightFile    = "in-flight.json"
+	quarantineFile  = "quarantine.json"
 )
 
 // Dir is a data directory that this process holds alone. It implements
@@ -88,7 +90,7 @@ func (d *Dir) sweep() {
 	if d.held {
 		return
 	}
-	for _, name := range []string{markerFile, snapshotFile, userStoppedFile} {
+	for _, name := range []string{markerFile, snapshotFile, userStoppedFile, inFlightFile, quarantineFile} {
 		left, _ := filepath.Glob(d.file("." + name + "*")) // the pattern is constant: no error
 		for _, path := range left {
 			_ = os.Remove(path) // tried again at the next start

@@ -60,6 +60,25 @@ func (m *Manager) Close() {
 	}
 }
 
+// host is the system manager: this one, or for a user's another, which is
+// connected only while it is needed.
+func (m *Manager) host() hostManager {
+	if m.address == m.hostBus {
+		return hostManager{m, func() {}}
+	}
+	host := New(m.hostBus, "", "")
+	return hostManager{host, host.Close}
+}
+
+type hostManager struct {
+	*Manager
+	done func()
+}
+
+func noBus(address string, err error) error {
+	return fmt.Errorf("%w at %s: %w", recover.ErrNoBus, address, err)
+}
+
 // connect returns the live connection, making one if need be. Errors wrap
 // recover.ErrNoBus.
 func (m *Manager) connect(ctx context.Context) (*link, error) {
@@ -71,7 +90,7 @@ func (m *Manager) connect(ctx context.Context) (*link, error) {
 	}
 	fresh, err := newLink(ctx, m.address)
 	if err != nil {
-		return nil, fmt.Errorf("%w at %s: %w", recover.ErrNoBus, m.address, err)
+		return nil, noBus(m.address, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -89,6 +89,9 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string) (re
 		status, _ := v.Value().(int32)
 		o.ExitStatus = int(status)
 	}
+	if result == "dependency" {
+		o.Blockers, o.NotMounted = m.blockers(ctx, l, u.Path)
+	}
 	if result == "done" && o.Active == "inactive" {
 		// ConditionTimestamp is set whenever conditions were checked.
 		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {

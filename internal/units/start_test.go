@@ -13,6 +13,7 @@ import (
 	"archy-recovery/internal/recover"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -74,8 +75,8 @@ func TestStartTellsWhatBecameOfTheJobAndTheUnit(t *testing.T) {
 				f.end(job, call.unit, c.job)
 			})
 			got, err := m.Start(soon(t), "app.service")
-			if err != nil || got != c.want {
-				t.Errorf("got %+v, %v\nwant %+v", got, err, c.want)
+			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})
 	}

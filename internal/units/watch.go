@@ -25,13 +25,7 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	connecting, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	conn, err := dial(connecting, m.address, w.listen, [][]dbus.MatchOption{
-		{
-			dbus.WithMatchSender(systemd),
-			dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
-			dbus.WithMatchMember("PropertiesChanged"),
-			dbus.WithMatchPathNamespace(managerPath + "/unit"),
-			dbus.WithMatchArg(0, unitIfc),
-		},
+		unitChanges,
 		{
 			dbus.WithMatchSender(systemd),
 			dbus.WithMatchInterface(managerIfc),
@@ -39,11 +33,20 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w at %s: %w", recover.ErrNoBus, m.address, err)
+		return nil, noBus(m.address, err)
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
 	w.link = &link{conn: conn}
 	return w, nil
+}
+
+// unitChanges matches the signals of units whose state changes.
+var unitChanges = []dbus.MatchOption{
+	dbus.WithMatchSender(systemd),
+	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+	dbus.WithMatchMember("PropertiesChanged"),
+	dbus.WithMatchPathNamespace(managerPath + "/unit"),
+	dbus.WithMatchArg(0, unitIfc),
 }
 
 // A watcher sorts the signals of one connection. It implements recover.Watch.
@@ -67,8 +70,8 @@ func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 	if err != nil || down || w.manager.address == w.manager.hostBus {
 		return down, err
 	}
-	host := New(w.manager.hostBus, "", "")
-	defer host.Close()
+	host := w.manager.host()
+	defer host.done()
 	l, err := host.connect(ctx)
 	if err != nil {
 		return false, err

@@ -141,9 +141,9 @@ func follow(t machine.TB, m *machine.Machine) {
 				continue
 			}
 			known[row.Name] = row.State
-			at := row.Ended
-			if row.State == recover.RowStarting && row.Attempts == 1 {
-				at = row.Started
+			at := row.Ended()
+			if row.State == recover.RowStarting && len(row.Attempts) == 1 {
+				at = row.Started()
 			}
 			since := "      "
 			if !at.IsZero() {

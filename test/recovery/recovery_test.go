@@ -367,12 +367,12 @@ func TestAContainerThatNeverBecomesReady(t *testing.T) {
 		for _, row := range st.Containers {
 			// The tier deadline of 3 s, and room for a busy machine; its two
 			// attempts last 13 s.
-			if late := row.Ended.Sub(st.Started); row.Name != "hung" && late > 8*time.Second {
+			if late := row.Ended().Sub(st.Started); row.Name != "hung" && late > 8*time.Second {
 				n.t.Errorf("%s was up only after %s", row.Name, late)
 			}
 		}
 		failed := st.Failed()
-		if len(failed) != 1 || failed[0].Attempts != 2 || !strings.Contains(failed[0].Error, "not up within 6s") {
+		if len(failed) != 1 || len(failed[0].Attempts) != 2 || !strings.Contains(failed[0].Error, "not up within 6s") {
 			n.t.Errorf("failed are %+v", failed)
 		}
 		n.wantLog("not recovered")

@@ -1,0 +1,29 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"archy-recovery/internal/recover"
+)
+
+// KernelMode reads what the kernel command line (proc_cmdline(5)) asks of
+// recovery: archy.recovery=off or =safe; the last one counts. A value that is
+// neither is an error, and the mode normal.
+func KernelMode(commandLine string) (recover.Mode, error) {
+	mode := recover.ModeNormal
+	var problem error
+	for _, word := range strings.Fields(commandLine) {
+		value, ok := strings.CutPrefix(word, recover.CommandLineKey+"=")
+		if !ok {
+			continue
+		}
+		switch mode, problem = recover.Mode(strings.Trim(value, `"`)), nil; mode {
+		case recover.ModeOff, recover.ModeSafe:
+		default:
+			mode = recover.ModeNormal
+			problem = fmt.Errorf("kernel command line: %s is neither %s=off nor %[2]s=safe; ignored", word, recover.CommandLineKey)
+		}
+	}
+	return mode, problem
+}

@@ -1,0 +1,90 @@
+package podman
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"archy-recovery/internal/recover"
+)
+
+// inspected is what we read of a container (GET /libpod/containers/{name}/json).
+type inspected struct {
+	State struct {
+		StoppedByUser bool
+		Health        struct{ Status string }
+	}
+	Mounts []struct{ Type, Source string }
+}
+
+func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
+	var i inspected
+	if err := recover.CheckName(name); err != nil {
+		return i, err
+	}
+	err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i)
+	return i, err
+}
+
+// StoppedByUser reports whether podman was told to stop the container name
+// since its last start.
+func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
+	i, err := c.inspect(ctx, name)
+	return i.State.StoppedByUser, err
+}
+
+// Binds returns the sources of the bind mounts of the container name.
+func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
+	i, err := c.inspect(ctx, name)
+	var sources []string
+	for _, m := range i.Mounts {
+		if m.Type == "bind" {
+			sources = append(sources, m.Source)
+		}
+	}
+	return sources, err
+}
+
+// ImageID returns what the image reference means now.
+// (GET /libpod/images/{name}/json)
+func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
+	var i struct {
+		ID string `json:"Id"`
+	}
+	err := c.get(ctx, "images/"+url.PathEscape(image)+"/json", &i)
+	return i.ID, err
+}
+
+// AwaitHealthy returns when the health check of the container name says that
+// it is well, or at once where it has none (podman-healthcheck(1)). podman
+// tells of each check as an event; they are listened to before the state is
+// asked for, so that none is missed in between.
+// (GET /libpod/events)
+func (c *Client) AwaitHealthy(ctx context.Context, name string) error {
+	filters, err := json.Marshal(map[string][]string{"container": {name}, "event": {"health_status"}})
+	if err != nil {
+		return err
+	}
+	body, err := c.open(ctx, "events?stream=true&filters="+url.QueryEscape(string(filters)))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for events := json.NewDecoder(body); ; {
+		i, err := c.inspect(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case i.State.Health.Status == "" || i.State.Health.Status == "healthy":
+			return nil
+		}
+		var event json.RawMessage
+		switch err := events.Decode(&event); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("podman's events have ended: %w", err)
+		}
+	}
+}

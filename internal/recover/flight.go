@@ -1,0 +1,135 @@
+package recover
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Flight knows which containers are in flight: from before their start until
+// they have lived their soak. Their names are on disk before they are started,
+// so that after a crash of the host the next boot knows whom to suspect.
+type Flight struct {
+	save func(names []string) // durably; reports for itself what goes wrong
+	// soaked is told of each container that has lived its soak.
+	soaked func(name string)
+
+	mu     sync.Mutex
+	aboard map[string]*time.Timer // nil until landed
+	flush  *time.Timer            // set while names on disk are out of date
+	empty  chan struct{}          // closed while nobody is aboard
+}
+
+// flushWithin is how much later than its soak a name may leave the disk: those
+// that have started side by side leave in one write.
+const flushWithin = time.Second
+
+func newFlight(save func([]string), soaked func(string)) *Flight {
+	f := &Flight{save: save, soaked: soaked, aboard: map[string]*time.Timer{}, empty: make(chan struct{})}
+	close(f.empty)
+	return f
+}
+
+// Board writes down durably that names are about to be started, beside those
+// that are in flight.
+func (f *Flight) Board(names ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.enter(names)
+	f.write()
+}
+
+// Resume takes up those that a daemon before us, in the same boot, had in
+// flight. They are on disk already, and their soak begins anew.
+func (f *Flight) Resume(names []string, soak time.Duration) {
+	f.mu.Lock()
+	f.enter(names)
+	f.mu.Unlock()
+	for _, name := range names {
+		f.Land(name, soak)
+	}
+}
+
+func (f *Flight) enter(names []string) {
+	for _, name := range names {
+		if len(f.aboard) == 0 {
+			f.empty = make(chan struct{})
+		}
+		if timer := f.aboard[name]; timer != nil {
+			timer.Stop()
+		}
+		f.aboard[name] = nil
+	}
+}
+
+// Land says that the start of a container is over, well or not. It leaves the
+// flight when it has lived soak from now.
+func (f *Flight) Land(name string, soak time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if timer, aboard := f.aboard[name]; !aboard || timer != nil {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(soak, func() {
+		f.mu.Lock()
+		left := f.aboard[name] == timer // not boarded again meanwhile
+		if left {
+			f.leave(name)
+		}
+		f.mu.Unlock()
+		if left {
+			f.soaked(name)
+		}
+	})
+	f.aboard[name] = timer
+}
+
+func (f *Flight) leave(name string) {
+	delete(f.aboard, name)
+	if len(f.aboard) == 0 {
+		close(f.empty)
+	}
+	if f.flush == nil {
+		f.flush = time.AfterFunc(flushWithin, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.flush != nil {
+				f.write()
+			}
+		})
+	}
+}
+
+// write brings the disk up to date.
+func (f *Flight) write() {
+	if f.flush != nil {
+		f.flush.Stop()
+		f.flush = nil
+	}
+	f.save(slices.Sorted(maps.Keys(f.aboard)))
+}
+
+// Empty is closed while nothing is in flight.
+func (f *Flight) Empty() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.empty
+}
+
+// Close ends the flight in order: what happens from now on is nobody's fault.
+func (f *Flight) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.aboard) == 0 && f.flush == nil {
+		return
+	}
+	for name, timer := range f.aboard {
+		if timer != nil {
+			timer.Stop()
+		}
+		delete(f.aboard, name)
+	}
+	f.write()
+}

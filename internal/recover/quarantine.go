@@ -1,0 +1,85 @@
+package recover
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// InFlight names the containers that were being started, or had not lived
+// their soak yet, at the last moment that was written down.
+type InFlight struct {
+	BootID string   `json:"bootId"`
+	Names  []string `json:"containers"`
+}
+
+// A Suspect was in flight when the host crashed.
+type Suspect struct {
+	Name string `json:"name"`
+	// Strikes counts the crashes that it was in flight at, since it last lived
+	// through its soak.
+	Strikes int `json:"strikes"`
+	// BootID is the boot that ended with the last of them.
+	BootID string `json:"bootId"`
+	// Since is when that was noticed, for people.
+	Since time.Time `json:"since"`
+	// Quarantined: it is not started before someone releases it, or it changes.
+	Quarantined bool `json:"quarantined"`
+	// Listed: we put its name on the user-stopped list, so that others leave it
+	// alone too.
+	Listed bool `json:"listed,omitempty"`
+	// Fingerprint tells what it was made of when it was quarantined: its image
+	// and its unit. Empty where that is not known.
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Why says why it is not started, and what to do.
+func (s Suspect) Why() string {
+	return fmt.Sprintf("the host crashed %d times while it was being started, the last time while nothing else was; "+
+		"to give it another chance: archy-recovery quarantine release %s", s.Strikes, s.Name)
+}
+
+// Quarantine is the suspects, by name.
+type Quarantine []Suspect
+
+// Find returns the suspect with a name.
+func (q Quarantine) Find(name string) (Suspect, bool) {
+	i := slices.IndexFunc(q, func(s Suspect) bool { return s.Name == name })
+	if i < 0 {
+		return Suspect{}, false
+	}
+	return q[i], true
+}
+
+// With is q with s in place of the suspect of that name, or beside the others.
+func (q Quarantine) With(s Suspect) Quarantine {
+	q = append(q.Without(s.Name), s)
+	slices.SortFunc(q, func(a, b Suspect) int { return strings.Compare(a.Name, b.Name) })
+	return q
+}
+
+// Without is q without the suspect of that name.
+func (q Quarantine) Without(name string) Quarantine {
+	return slices.DeleteFunc(slices.Clone(q), func(s Suspect) bool { return s.Name == name })
+}
+
+// quarantineAt is the number of strikes that quarantine whoever was alone.
+const quarantineAt = 2
+
+// Strike takes a crash of the host into the books: a strike for each container
+// that was in flight. From its second one on a container that was the only one
+// is quarantined. A crash counts once, however often it is told.
+func (q Quarantine) Strike(crash InFlight, now time.Time) Quarantine {
+	for _, name := range crash.Names {
+		s, _ := q.Find(name)
+		if s.BootID == crash.BootID {
+			continue
+		}
+		s.Name, s.BootID, s.Since = name, crash.BootID, now
+		s.Strikes++
+		s.Quarantined = s.Quarantined || s.Strikes >= quarantineAt && len(crash.Names) == 1
+		q = q.With(s)
+	}
+	return q
+}

@@ -1,0 +1,104 @@
+package recover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A starter starts containers for a Run.
+type starter struct{ *Service }
+
+// Start starts a row's container. Where its unit could not be found before, it
+// is looked for again.
+func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
+	// Asked again: someone may have said so since the plan was made.
+	stopped, err := s.Store.UserStopped()
+	if err != nil {
+		return Outcome{}, fmt.Errorf("the user-stopped list cannot be read: %w", err)
+	}
+	if slices.Contains(stopped, row.Name) {
+		return Outcome{}, ErrUserStopped
+	}
+	if row.Unit == "" {
+		c := []Container{{Name: row.Name}}
+		found := Resolve(ctx, c, Look(ctx, s.Podman, s.Systemd), s.Podman, s.Systemd)[row.Name]
+		if found.Err != nil {
+			return Outcome{}, found.Err
+		}
+		if found.Unit == "" {
+			return Outcome{}, errors.New("podman does not know it and no unit runs it")
+		}
+		row.Unit, row.Generated = found.Unit, found.Generated
+	}
+	if points := s.notMounted(ctx, row); len(points) > 0 {
+		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
+	}
+	if row.hitStartLimit() {
+		if err := s.Systemd.ResetFailed(ctx, row.Unit); err != nil {
+			s.Log.Warn("the unit hit its start limit and cannot be reset", "unit", row.Unit, "error", err)
+		}
+	}
+	outcome, err := s.Systemd.Start(ctx, row.Unit)
+	outcome.Unit, outcome.Generated = row.Unit, row.Generated
+	if err == nil && outcome.Job == "done" && outcome.Active == "inactive" && !outcome.ConditionFailed && s.runs(ctx, row.Name) {
+		// A unit that only starts its container, and is done then: ours, and
+		// those of people who write Type=oneshot.
+		outcome.Active = "active"
+	}
+	if err == nil && outcome.Active == "active" && s.policy.WaitFor == WaitForHealthy {
+		err = s.awaitHealthy(ctx, row.Name)
+	}
+	return outcome, err
+}
+
+// AwaitMounts returns when all of the mount points are mounted.
+func (s starter) AwaitMounts(ctx context.Context, points []string) error {
+	return s.Systemd.AwaitMounts(ctx, points)
+}
+
+func (s starter) awaitHealthy(ctx context.Context, name string) error {
+	err := s.Podman.AwaitHealthy(ctx, name)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("it runs, but it did not become healthy in time")
+	}
+	return err
+}
+
+// hitStartLimit reports whether the unit was started too often in a row when
+// it was last tried (StartLimitBurst= of systemd.unit(5)).
+func (r Row) hitStartLimit() bool {
+	return slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Result == "start-limit-hit" })
+}
+
+// notMounted lists the mount points that are configured, not mounted, and
+// above what the container needs: it would be started into an empty directory.
+func (s starter) notMounted(ctx context.Context, row Row) []string {
+	points, err := s.Systemd.NotMounted(ctx)
+	if err != nil || len(points) == 0 {
+		return nil
+	}
+	// A Quadlet container is gone, and its unit knows; a plain one has no unit
+	// that does. What cannot be asked holds up nothing.
+	binds, _ := s.Podman.Binds(ctx, row.Name)
+	needed, _ := s.Systemd.MountsNeeded(ctx, row.Unit)
+	paths := append(binds, needed...)
+	return slices.DeleteFunc(points, func(point string) bool {
+		return !slices.ContainsFunc(paths, func(p string) bool { return below(p, point) })
+	})
+}
+
+// below reports whether a path is point or lies under it.
+func below(p, point string) bool {
+	p, point = path.Clean(p), path.Clean(point)
+	return p == point || strings.HasPrefix(p, strings.TrimSuffix(point, "/")+"/")
+}
+
+// runs asks podman whether a container runs.
+func (s *Service) runs(ctx context.Context, name string) bool {
+	list, err := s.Podman.List(ctx)
+	return err == nil && slices.ContainsFunc(list, func(c Sighting) bool { return c.Name == name && c.Running() })
+}

@@ -1,0 +1,240 @@
+package recover
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// causeWithin is how long the journal may take to say that a host which left
+// containers in flight was shut down in order, and did not crash.
+const causeWithin = 10 * time.Second
+
+// judgeSuspects takes into the books who was in flight when the host crashed,
+// before anything is started. A crash of the service alone is no crash of the
+// host: then the soak of those in flight begins anew.
+func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan Verdict, view View) Quarantine {
+	before, err := s.Store.Quarantine()
+	if err != nil {
+		s.note("the list of suspects cannot be read; the quarantined ones among them are on the user-stopped list", err)
+	}
+	crash, err := s.Store.InFlight()
+	if err != nil {
+		s.note("what was in flight cannot be read: nobody is suspected", err)
+	}
+	now := before
+	switch {
+	case !v.Unclean() || len(crash.Names) == 0:
+	case crash.BootID == s.identity.BootID:
+		s.flight.Resume(crash.Names, s.policy.Soak)
+	case v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != crash.BootID:
+		// of a boot before the one that crashed
+	case inOrder(explained):
+		s.Log.Info("nobody is suspected: the host was shut down in order", "MESSAGE_ID", MsgSuspect)
+	default:
+		now = before.Strike(crash, time.Now())
+	}
+	now = s.secondChances(ctx, now, view)
+	now = s.list(now, crash)
+	if !slices.Equal(now, before) {
+		s.saveQuarantine(now)
+	}
+	s.listOnDisk(now, crash)
+	s.change(func() { s.suspects = now })
+	for _, suspect := range now {
+		if suspect.BootID == crash.BootID {
+			logSuspect(s.Log, suspect)
+		}
+	}
+	return now
+}
+
+// inOrder waits a moment for the journal to say that the host was shut down in
+// order, and only the service cut short.
+func inOrder(explained <-chan Verdict) bool {
+	timeout := time.NewTimer(causeWithin)
+	defer timeout.Stop()
+	select {
+	case v := <-explained:
+		return v.Cause == CauseShutdown || v.Cause == CauseSoftBoot || v.Cause == CauseKexec
+	case <-timeout.C:
+		return false
+	}
+}
+
+// secondChances lets go of the quarantined whose image or unit is another one
+// now. They are still started alone, and a crash then quarantines them again.
+func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Quarantine {
+	for _, suspect := range q {
+		if !suspect.Quarantined {
+			continue
+		}
+		print := s.fingerprint(ctx, suspect.Name, view)
+		switch {
+		case print == "" || print == suspect.Fingerprint:
+			continue
+		case suspect.Fingerprint != "":
+			s.Log.Warn("released from quarantine: its image or unit was changed", "MESSAGE_ID", MsgReleased, "container", suspect.Name)
+			s.unlist(suspect)
+			suspect.Strikes, suspect.Quarantined, suspect.Listed, print = 1, false, false, ""
+		}
+		suspect.Fingerprint = print
+		q = q.With(suspect)
+	}
+	return q
+}
+
+// fingerprint tells what a container is made of, "" where that cannot be found
+// out as a whole.
+func (s *Service) fingerprint(ctx context.Context, name string, view View) string {
+	var parts []string
+	c := view.Update(Container{Name: name})
+	if c.Unit != "" {
+		definition, err := s.Systemd.Definition(ctx, c.Unit)
+		if err != nil {
+			return ""
+		}
+		parts = append(parts, definition)
+	} else {
+		parts = append(parts, view.sightings[name].ID)
+	}
+	if c.Image != "" {
+		image, err := s.Podman.ImageID(ctx, c.Image)
+		if err != nil {
+			return ""
+		}
+		parts = append(parts, image)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(parts, "\n"))))[:16]
+}
+
+// list marks the ones that this crash has quarantined as ours to put on the
+// user-stopped list, unless the user did so before. Others that keep an eye on
+// containers, such as a health monitor, know only that list.
+func (s *Service) list(q Quarantine, crash InFlight) Quarantine {
+	stopped, err := s.Store.UserStopped()
+	if err != nil {
+		return q
+	}
+	for _, suspect := range q {
+		if suspect.Quarantined && suspect.BootID == crash.BootID && !slices.Contains(stopped, suspect.Name) {
+			suspect.Listed = true
+			q = q.With(suspect)
+		}
+	}
+	return q
+}
+
+// listOnDisk puts them there, after the quarantine says whose they are. Should
+// the power fail in between, the same crash is judged again.
+func (s *Service) listOnDisk(q Quarantine, crash InFlight) {
+	for _, suspect := range q {
+		if suspect.Quarantined && suspect.Listed && suspect.BootID == crash.BootID {
+			if _, err := s.editUserStopped(suspect.Name, true); err != nil {
+				s.note("a quarantined container cannot be put on the user-stopped list; others may start it", err)
+			}
+		}
+	}
+}
+
+// unlist takes a name that we listed off the user-stopped list.
+func (s *Service) unlist(suspect Suspect) {
+	if !suspect.Listed {
+		return
+	}
+	if _, err := s.editUserStopped(suspect.Name, false); err != nil {
+		s.note("a name that was quarantined stays on the user-stopped list", err)
+	}
+}
+
+func (s *Service) saveQuarantine(q Quarantine) {
+	if err := s.Store.SaveQuarantine(q); err != nil {
+		s.note("who is suspected of having taken the host down cannot be written", err)
+	}
+}
+
+// writeInFlight writes down who is in flight. Where that fails the start goes
+// on: a host without its containers is worse than one that may crash again.
+func (s *Service) writeInFlight(names []string) {
+	if err := s.Store.SaveInFlight(InFlight{BootID: s.identity.BootID, Names: names}); err != nil {
+		s.note("what is being started cannot be written: should the host crash now, nobody is suspected", err)
+	}
+}
+
+// forgive takes the strikes from a container that has lived its soak.
+func (s *Service) forgive(name string) {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	status, _ := s.Status()
+	suspect, known := status.Quarantine.Find(name)
+	lives := slices.ContainsFunc(status.Recovery.Rows, func(r Row) bool {
+		return r.Name == name && (r.State == RowUp || r.State == RowActive)
+	})
+	if !known || suspect.Quarantined || !lives {
+		return
+	}
+	s.letGo(suspect, "no longer suspected: it was started and the host lived")
+}
+
+// letGo takes a suspect off the books. Called with keeping held.
+func (s *Service) letGo(suspect Suspect, why string) {
+	var q Quarantine
+	s.change(func() {
+		q = s.suspects.Without(suspect.Name)
+		s.suspects = q
+	})
+	s.saveQuarantine(q)
+	s.unlist(suspect)
+	s.Log.Info(why, "MESSAGE_ID", MsgReleased, "container", suspect.Name, "strikes", suspect.Strikes)
+}
+
+// ErrNotSuspected: there is no suspect of that name.
+var ErrNotSuspected = errors.New("not in quarantine, nor suspected")
+
+// Release takes a container out of quarantine: it is started again from the
+// next recovery on, and no longer on the user-stopped list, unless the user had
+// put it there. It is not started now.
+func (s *Service) Release(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	status, _ := s.Status()
+	suspect, known := status.Quarantine.Find(name)
+	if !known {
+		return fmt.Errorf("%s: %w", name, ErrNotSuspected)
+	}
+	s.letGo(suspect, "released from quarantine by hand")
+	return nil
+}
+
+// pardonRunning lets go of suspects that someone else has started and that have
+// run for longer than a soak, as it sees at each look. Called with keeping held.
+func (s *Service) pardonRunning(list []Sighting) {
+	status, _ := s.Status()
+	for _, suspect := range status.Quarantine {
+		runs := slices.ContainsFunc(list, func(c Sighting) bool { return c.Name == suspect.Name && c.Running() })
+		since, seen := s.seenRunning[suspect.Name]
+		switch {
+		case !runs:
+			delete(s.seenRunning, suspect.Name)
+		case !seen:
+			s.seenRunning[suspect.Name] = time.Now()
+		case time.Since(since) >= s.policy.Soak:
+			s.letGo(suspect, "no longer suspected: it runs, and the host lives")
+		}
+	}
+}
+
+// byOthers is the user-stopped list without the names that we put there.
+func (s *Service) byOthers(stopped []string, q Quarantine) []string {
+	return slices.DeleteFunc(slices.Clone(stopped), func(name string) bool {
+		suspect, _ := q.Find(name)
+		return suspect.Listed
+	})
+}

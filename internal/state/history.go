@@ -1,0 +1,99 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"archy-recovery/internal/recover"
+)
+
+const (
+	historyDir = "history"
+	// keepReports is how many recoveries are remembered.
+	keepReports = 100
+)
+
+// Reports returns the recoveries that are remembered, oldest first. One that
+// cannot be read is left out, and reported.
+func (d *Dir) Reports() ([]recover.Report, error) {
+	ids, err := d.reportIDs()
+	if err != nil {
+		return nil, err
+	}
+	var reports []recover.Report
+	for _, id := range ids {
+		var r recover.Report
+		content, err := d.read(reportFile(id))
+		if err == nil {
+			err = json.Unmarshal(content, &r)
+		}
+		if err != nil {
+			d.log("cannot be used", reportFile(id), err)
+			continue
+		}
+		r.ID = id
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+// SaveReport keeps a recovery: in place of the one with its ID, or, where that
+// is 0, as a new one after the last. The oldest ones go. A report lost with the
+// power is a pity and no more, so it is replaced atomically, but not synced.
+func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
+	if err := os.MkdirAll(d.file(historyDir), 0o755); err != nil {
+		return 0, fmt.Errorf("cannot make the history: %w", err)
+	}
+	ids, err := d.reportIDs()
+	if err != nil {
+		return 0, err
+	}
+	if r.ID == 0 {
+		r.ID = 1
+		if len(ids) > 0 {
+			r.ID = ids[len(ids)-1] + 1
+		}
+		for len(ids) >= keepReports {
+			_ = os.Remove(d.file(reportFile(ids[0]))) // it goes the next time
+			ids = ids[1:]
+		}
+	}
+	content, err := json.Marshal(r)
+	if err != nil {
+		return 0, err
+	}
+	path := d.file(reportFile(r.ID))
+	if err := os.WriteFile(path+"~", content, 0o644); err != nil {
+		return 0, fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if err := os.Rename(path+"~", path); err != nil {
+		return 0, fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return r.ID, nil
+}
+
+func reportFile(id int) string { return filepath.Join(historyDir, strconv.Itoa(id)+".json") }
+
+// reportIDs lists the reports there are, oldest first.
+func (d *Dir) reportIDs() ([]int, error) {
+	entries, err := os.ReadDir(d.file(historyDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var ids []int
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if id, err := strconv.Atoi(name); ok && err == nil && id > 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

@@ -1,0 +1,167 @@
+package units
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const mountIfc = systemd + ".Mount"
+
+func isMount(unit string) bool  { return strings.HasSuffix(unit, ".mount") }
+func isTarget(unit string) bool { return strings.HasSuffix(unit, ".target") }
+
+// NotMounted lists the mount points of the host's mount units that an operator
+// configured, in fstab(5) or as units, and that are not active. One with an
+// active automount unit is mounted when it is first looked at. The host's
+// manager is asked also for a user's containers, whose manager knows of a
+// mount only while it is there.
+// (Manager.ListUnitsByPatterns)
+func (m *Manager) NotMounted(ctx context.Context) ([]string, error) {
+	host := m.host()
+	defer host.done()
+	l, err := host.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.notMounted(ctx)
+}
+
+func (l *link) notMounted(ctx context.Context) ([]string, error) {
+	var listed []listedUnit
+	err := l.call(ctx, managerPath, managerIfc+".ListUnitsByPatterns", []string{}, []string{"*.mount", "*.automount"}).Store(&listed)
+	if err != nil {
+		return nil, l.explain(err)
+	}
+	var points []string
+	for _, u := range listed {
+		if !isMount(u.Name) || u.Load != "loaded" || u.Active == "active" || u.Active == "reloading" {
+			continue
+		}
+		automount := strings.TrimSuffix(u.Name, ".mount") + ".automount"
+		if slices.ContainsFunc(listed, func(a listedUnit) bool { return a.Name == automount && a.Active == "active" }) {
+			continue
+		}
+		file, err := l.getString(ctx, u.Path, unitIfc, "FragmentPath")
+		if err != nil || !byOperator(file) {
+			continue
+		}
+		if where, err := l.getString(ctx, u.Path, mountIfc, "Where"); err == nil {
+			points = append(points, where)
+		}
+	}
+	return points, nil
+}
+
+// byOperator: not a unit that a vendor ships.
+func byOperator(file string) bool {
+	return strings.HasPrefix(file, "/etc/") || strings.HasPrefix(file, "/run/") || strings.HasPrefix(file, "/usr/local/")
+}
+
+// MountsNeeded lists the host's paths that a unit's container needs, and that
+// systemd does not see to itself: the sources of its bind mounts, and for a user,
+// whose manager cannot mount, those of RequiresMountsFor= too.
+func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, error) {
+	if err := checkUnit(unit); err != nil {
+		return nil, err
+	}
+	l, err := m.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var at dbus.ObjectPath
+	if err := l.call(ctx, managerPath, managerIfc+".LoadUnit", unit).Store(&at); err != nil {
+		return nil, l.explain(err)
+	}
+	var commands []execCommand
+	v, err := l.get(ctx, at, serviceIfc, "ExecStart")
+	if err == nil {
+		err = v.Store(&commands)
+	}
+	if err != nil {
+		return nil, l.explain(err)
+	}
+	var paths []string
+	for _, c := range commands {
+		paths = append(paths, bindsOf(c.Argv)...)
+	}
+	v, err = l.get(ctx, at, unitIfc, "RequiresMountsFor")
+	if err != nil {
+		return nil, l.explain(err)
+	}
+	required, _ := v.Value().([]string)
+	if m.address != m.hostBus {
+		return append(paths, required...), nil
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(required, p) }), nil
+}
+
+// bindsOf lists the host's paths that a podman run mounts into its container
+// (podman-run(1), --volume, --mount).
+func bindsOf(argv []string) []string {
+	var paths []string
+	for i, arg := range argv {
+		flag, value, joined := strings.Cut(arg, "=")
+		if !joined && i+1 < len(argv) {
+			value = argv[i+1]
+		}
+		switch flag {
+		case "--volume", "-v":
+			paths = append(paths, strings.Split(value, ":")[0])
+		case "--mount":
+			for _, option := range strings.Split(value, ",") {
+				if key, v, _ := strings.Cut(option, "="); key == "source" || key == "src" {
+					paths = append(paths, v)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return !path.IsAbs(p) }) // named volumes are podman's
+}
+
+// AwaitMounts returns when none of the mount points is without its mount. It
+// listens to the host's units and looks again when a mount has changed.
+// (PropertiesChanged of org.freedesktop.systemd1.Unit)
+func (m *Manager) AwaitMounts(ctx context.Context, points []string) error {
+	changes := make(chan struct{}, 1)
+	listen := func(signals <-chan *dbus.Signal) {
+		defer close(changes)
+		for sig := range signals {
+			if !isMount(unitOf(sig.Path)) {
+				continue
+			}
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
+		}
+	}
+	conn, err := dial(ctx, m.hostBus, listen, [][]dbus.MatchOption{unitChanges})
+	if err != nil {
+		return noBus(m.hostBus, err)
+	}
+	defer conn.Close()
+	l := &link{conn: conn}
+	for {
+		missing, err := l.notMounted(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(points, func(p string) bool { return slices.Contains(missing, p) }) {
+			return nil
+		}
+		select {
+		case _, alive := <-changes:
+			if !alive {
+				return recover.ErrNoBus
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
