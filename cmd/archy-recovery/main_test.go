@@ -53,6 +53,7 @@ func TestExitCodes(t *testing.T) {
 // Each direct dependency has its reason; a new one needs one too.
 func TestDependencies(t *testing.T) {
 	reasons := map[string]string{
+		"pgregory.net/rapid":               "properties: random fleets, histories and crash points, and the smallest that fails",
 		"github.com/coreos/go-systemd/v22": "socket activation, sd_notify, journal fields",
 		"github.com/godbus/dbus/v5":        "D-Bus to systemd",
 		"github.com/google/renameio/v2":    "atomic, durable replacement of files",

@@ -50,6 +50,8 @@ type host struct {
 	quarantine     Quarantine
 	quarantineErr  error
 	reports        []Report
+	dead           bool   // the power is gone: nothing is written any more
+	died           func() // what to do then
 
 	pulls      map[string][]string
 	definition map[string]string // of units
@@ -228,7 +230,7 @@ func (h *host) SaveInFlight(f InFlight) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.say("in flight %s", strings.Join(f.Names, " "))
-	if h.writeErr == nil {
+	if h.writeErr == nil && !h.dead {
 		h.inFlight = f
 	}
 	return h.writeErr
@@ -243,7 +245,7 @@ func (h *host) Quarantine() (Quarantine, error) {
 func (h *host) SaveQuarantine(q Quarantine) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.writeErr == nil {
+	if h.writeErr == nil && !h.dead {
 		h.quarantine = q
 	}
 	return h.writeErr
@@ -306,7 +308,7 @@ func (h *host) WriteMarker(id Identity) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.say("mark")
-	if h.writeErr == nil {
+	if h.writeErr == nil && !h.dead {
 		h.marker = &Marker{Identity: id}
 	}
 	return h.writeErr
@@ -316,7 +318,9 @@ func (h *host) RemoveMarker() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.say("unmark")
-	h.marker = nil
+	if !h.dead {
+		h.marker = nil
+	}
 	return nil
 }
 
@@ -336,16 +340,24 @@ func (h *host) SaveSnapshot(s Snapshot) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.say("save %s", strings.Join(names(s.Containers), " "))
-	if h.writeErr == nil {
+	if h.writeErr == nil && !h.dead {
 		h.snapshot, h.snapshotErr = &s, nil
 	}
 	return h.writeErr
 }
 
-func (h *host) UserStopped() ([]string, error) { return h.userStopped, h.userStoppedErr }
+func (h *host) UserStopped() ([]string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.userStopped), h.userStoppedErr
+}
 
 func (h *host) SaveUserStopped(names []string) error {
-	h.userStopped = names
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.dead {
+		h.userStopped = names
+	}
 	return h.writeErr
 }
 

@@ -91,16 +91,14 @@ func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Qu
 // fingerprint tells what a container is made of, "" where that cannot be found
 // out as a whole.
 func (s *Service) fingerprint(ctx context.Context, name string, view View) string {
-	var parts []string
 	c := view.Update(Container{Name: name})
-	if c.Unit != "" {
-		definition, err := s.Systemd.Definition(ctx, c.Unit)
+	parts := []string{view.sightings[name].ID}
+	if unit := view.unitOf(name); unit != "" {
+		definition, err := s.Systemd.Definition(ctx, unit)
 		if err != nil {
 			return ""
 		}
-		parts = append(parts, definition)
-	} else {
-		parts = append(parts, view.sightings[name].ID)
+		parts[0] = definition // each start of the unit makes another container
 	}
 	if c.Image != "" {
 		image, err := s.Podman.ImageID(ctx, c.Image)
@@ -108,6 +106,9 @@ func (s *Service) fingerprint(ctx context.Context, name string, view View) strin
 			return ""
 		}
 		parts = append(parts, image)
+	}
+	if parts[0] == "" {
+		return ""
 	}
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(parts, "\n"))))[:16]
 }

@@ -67,6 +67,7 @@ func (v View) Update(c Container) Container {
 			return c
 		}
 		now.Container = v.units[i].Container
+		now.Unit = v.units[i].Unit
 	}
 	if now.Image != "" {
 		c.Image = now.Image
@@ -76,6 +77,19 @@ func (v View) Update(c Container) Container {
 	}
 	c.Tier = now.Tier
 	return c
+}
+
+// unitOf is the unit that runs a container, as far as podman or a unit says.
+func (v View) unitOf(name string) string {
+	if unit := v.sightings[name].Unit; unit != "" {
+		return unit
+	}
+	for _, u := range v.units {
+		if u.Container.Name == name {
+			return u.Unit
+		}
+	}
+	return ""
 }
 
 // withRunning is the given containers and those that run, each once.
