@@ -218,7 +218,7 @@ func (r *Run) set(i int, state RowState, kind EventKind, why string) {
 	row := &r.rows[i]
 	row.move(state)
 	row.Error = why
-	if state != RowWaiting || len(row.Attempts) > 0 { // what was not even tried has not settled
+	if state != RowWaiting || r.needs[i] != nil { // who waits for a mount has not settled
 		delete(r.unsettled, i)
 	}
 	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})

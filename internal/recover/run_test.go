@@ -30,8 +30,14 @@ func rows(words string) []Row {
 // seconds since the start.
 func play(t *testing.T, ctx context.Context, h *host, p Policy, rs []Row) (history []string, err error) {
 	t.Helper()
+	return playTo(ctx, h, p, rs, func(Event) {})
+}
+
+// playTo does so, and tells also each of the events.
+func playTo(ctx context.Context, h *host, p Policy, rs []Row, each func(Event)) (history []string, err error) {
 	began := time.Now()
 	tell := func(e Event) {
+		each(e)
 		line := fmt.Sprintf("%5.1f %s", time.Since(began).Seconds(), e.Kind)
 		if e.Row.Name == "" {
 			line += fmt.Sprintf(" %d", e.Tier)
@@ -230,4 +236,36 @@ func TestJudgeAttempt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestEveryKindOfEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		unmet := Outcome{Job: "done", UnitState: UnitState{Loaded: true, Active: "inactive"}, ConditionFailed: true}
+		h.start["later.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrOrderedAfterUs }
+		h.start["unmet.service"] = func(context.Context, int) (Outcome, error) { return unmet, nil }
+		h.start["masked.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrMasked }
+		h.start["listed.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrUserStopped }
+		h.start["hung.service"] = hangs
+		h.start["broken.service"] = fails
+		p := DefaultPolicy()
+		p.Deadline, p.RetryPause, p.TierDeadline = 50*time.Second, time.Minute, time.Minute
+		got := map[string]RowState{}
+		tell := func(e Event) {
+			if e.Row.Name != "" {
+				got[e.Row.Name] = e.Row.State
+			}
+		}
+		rs := rows("later:0 unmet:0 masked:0 listed:0 hung:0 broken:0 never:1")
+		_, err := playTo(t.Context(), h, p, rs, tell)
+		want := map[string]RowState{
+			"later": RowDeferred, "unmet": RowSkipped, "masked": RowSkipped, "listed": RowUserStopped,
+			"hung":   RowFailed, // while it was starting
+			"broken": RowFailed, // between its attempts
+			"never":  RowFailed, // before its tier began
+		}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	})
 }

@@ -1,0 +1,73 @@
+package recover
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The whole of this package's tests has to pass through every transition.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	observeMove = func(from, to RowState) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[arrow(from, to)] = true
+	}
+	code := m.Run()
+	if all := flag.Lookup("test.run").Value.String() == ""; all && code == 0 {
+		for _, a := range arrows() {
+			if !seen[a] {
+				fmt.Println("no test goes from", a)
+				code = 1
+			}
+		}
+	}
+	os.Exit(code)
+}
+
+func arrow(from, to RowState) string { return fmt.Sprintf("%s --> %s", from, to) }
+
+// arrows lists the transitions of the code.
+func arrows() []string {
+	var all []string
+	for from, tos := range transitions {
+		for _, to := range tos {
+			all = append(all, arrow(from, to))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestTheDiagramIsTheCode(t *testing.T) {
+	text, err := os.ReadFile("../../docs/recovery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var drawn []string
+	for _, m := range regexp.MustCompile(`(?m)^\s+([a-z-]+) --> ([a-z-]+)`).FindAllStringSubmatch(string(text), -1) {
+		drawn = append(drawn, arrow(RowState(m[1]), RowState(m[2])))
+	}
+	slices.Sort(drawn)
+	if diff := cmp.Diff(arrows(), drawn); diff != "" {
+		t.Errorf("docs/recovery.md draws other transitions than rowstate.go has (-code +drawn):\n%s", diff)
+	}
+}
+
+func TestAnImpossibleTransitionIsAMistake(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("failed became up")
+		}
+	}()
+	(&Row{State: RowFailed}).move(RowUp)
+}
