@@ -549,7 +549,8 @@ func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
 		} {
 			time.Sleep(step.at - time.Since(began))
 			synctest.Wait()
-			if got := strings.Join(h.inFlight.Names, " "); got != step.want {
+			f, _ := h.InFlight()
+			if got := strings.Join(f.Names, " "); got != step.want {
 				t.Errorf("after %s %q are in flight, want %q", step.at, got, step.want)
 			}
 		}
