@@ -13,6 +13,7 @@ import (
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/podman"
+	"archy-recovery/internal/pressure"
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/sdnotify"
 	"archy-recovery/internal/state"
@@ -70,6 +71,7 @@ func runDaemon(ctx context.Context, i instance) error {
 		Systemd:  manager,
 		Journal:  journal.NewReader(i.unit(), os.Getuid()),
 		Notifier: notifier,
+		Gauge:    pressure.Host,
 		Log:      log,
 	}, conf.Policy, identity)
 

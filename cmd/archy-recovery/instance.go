@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/units"
@@ -69,6 +72,10 @@ func (i instance) unit() string {
 	return "archy-recovery@" + i.name() + ".service"
 }
 
+func (i instance) socketUnit() string {
+	return strings.TrimSuffix(i.unit(), ".service") + ".socket"
+}
+
 func (i instance) socket() string {
 	if i.system {
 		return "/run/archy-recovery/control.sock"
@@ -106,9 +113,27 @@ func (i instance) explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return exitCode{exitNoDaemon, fmt.Errorf("no daemon for the %s instance: %w; enable it with: systemctl enable --now %s", i.title(), err, i.unit())}
+		return exitCode{exitNoDaemon, fmt.Errorf("no daemon for the %s instance: %w; %s", i.title(), err, i.advice())}
 	case errors.Is(err, fs.ErrPermission):
 		return exitCode{exitNoDaemon, fmt.Errorf("no access to the %s instance: %w; be root, uid %s, or in the group archy-recovery", i.title(), err, i.name())}
 	}
 	return err
+}
+
+// advice says how to get a daemon that does not answer: what systemd says of it
+// decides.
+func (i instance) advice() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	host := instance{system: true}.manager()
+	defer host.Close()
+	switch why, err := host.Failure(ctx, i.unit()); {
+	case err != nil || why == "":
+		return "enable it with: systemctl enable --now " + i.unit()
+	case why == "start-limit-hit":
+		return fmt.Sprintf("it was started too often in a row. What was to be recovered is remembered. See why with journalctl -u %[1]s, then: "+
+			"systemctl reset-failed %[1]s %[2]s; systemctl start %[1]s", i.unit(), i.socketUnit())
+	default:
+		return fmt.Sprintf("it failed (%[1]s): see journalctl -u %[2]s, then: systemctl restart %[2]s", why, i.unit())
+	}
 }

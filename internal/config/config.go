@@ -37,7 +37,10 @@ type Config struct {
 // Default is what holds without any file.
 func Default() Config {
 	p := recover.DefaultPolicy()
-	p.MaxParallel = max(p.MaxParallel, 2*runtime.NumCPU())
+	cpus := runtime.NumCPU()
+	p.MinParallel = max(p.MinParallel, cpus)
+	p.BlindParallel = max(p.BlindParallel, 2*cpus)
+	p.MaxParallel = max(p.MaxParallel, 4*cpus)
 	return Config{Policy: p}
 }
 

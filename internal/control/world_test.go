@@ -180,6 +180,8 @@ func (w *world) Binds(context.Context, string) ([]string, error)              { 
 func (w *world) ImageID(context.Context, string) (string, error)              { return "", nil }
 func (w *world) AwaitHealthy(context.Context, string) error                   { return nil }
 
+func (w *world) Stalls() (recover.Stalls, error) { return recover.Stalls{}, nil }
+
 func (w *world) Ready(string)         {}
 func (w *world) Status(string)        {}
 func (w *world) Extend(time.Duration) {}
@@ -219,7 +221,7 @@ func newDaemon(t *testing.T, w *world, uid int) *daemon {
 			t.Fatal(err)
 		}
 	}
-	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Log: silent},
+	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	w.watched = make(chan struct{})
 	ctx, stop := context.WithCancel(context.Background())

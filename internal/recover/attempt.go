@@ -22,7 +22,7 @@ type attempt struct {
 
 // fill starts what waits, as far as there are places.
 func (r *Run) fill(ctx context.Context) {
-	for len(r.queue) > 0 && r.busy < r.policy.MaxParallel {
+	for len(r.queue) > 0 && r.busy < r.pace.places {
 		i := r.queue[0]
 		r.queue = r.queue[1:]
 		r.busy++

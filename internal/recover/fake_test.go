@@ -61,6 +61,7 @@ type host struct {
 	needed     map[string][]string // paths, of units
 	images     map[string]string
 	healthy    map[string]func(context.Context) error
+	stalls     func() (Stalls, error)
 }
 
 func newHost(t *testing.T) *host {
@@ -268,6 +269,14 @@ func (h *host) SaveReport(r Report) (int, error) {
 	return r.ID, h.writeErr
 }
 
+// Stalls is an idle host's, unless stalls says otherwise.
+func (h *host) Stalls() (Stalls, error) {
+	if h.stalls != nil {
+		return h.stalls()
+	}
+	return Stalls{}, nil
+}
+
 func (h *host) Watch(ctx context.Context) (Watch, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -367,7 +376,7 @@ func (h *host) Extend(time.Duration)   {}
 func (h *host) Stopping(status string) { h.mu.Lock(); defer h.mu.Unlock(); h.say("STOPPING") }
 
 func (h *host) service(p Policy) *Service {
-	return NewService(World{h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p, here)
+	return NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p, here)
 }
 
 var here = Identity{BootID: "b2", PID: 50, StartTime: 900}

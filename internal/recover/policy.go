@@ -54,9 +54,11 @@ type Policy struct {
 	TierDeadline time.Duration
 	// Deadline ends recovery whatever is still pending.
 	Deadline time.Duration
-	// MaxParallel bounds the starts side by side.
-	MaxParallel int
-	WaitFor     WaitFor
+	// MaxParallel bounds the starts side by side. They begin with MinParallel and
+	// grow as long as the host does not suffer; where the kernel does not tell,
+	// there are BlindParallel from the beginning.
+	MinParallel, MaxParallel, BlindParallel int
+	WaitFor                                 WaitFor
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
@@ -75,7 +77,9 @@ func DefaultPolicy() Policy {
 		SecondAttempt: 180 * time.Second,
 		TierDeadline:  60 * time.Second,
 		Deadline:      15 * time.Minute,
-		MaxParallel:   8,
+		MinParallel:   4,
+		MaxParallel:   32,
+		BlindParallel: 8,
 		WaitFor:       WaitForActive,
 		Soak:          20 * time.Second,
 		Probation:     10 * time.Second,

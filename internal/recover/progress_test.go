@@ -23,7 +23,7 @@ func TestProgress(t *testing.T) {
 			}
 		}
 		p := DefaultPolicy()
-		run := NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) {}, func(string) {}), tell)
+		run := NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) {}, func(string) {}), h, tell)
 		if err := run.Do(t.Context()); err != nil {
 			t.Fatal(err)
 		}

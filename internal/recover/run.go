@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Run carries out a plan. First the tiers: at most MaxParallel starts side by
-// side, and the next tier begins when each member of the last one is up, or has
+// A Run carries out a plan. First the tiers: as many starts side by side as the
+// host bears, and the next tier begins when each member of the last one is up, or has
 // failed its first attempt, or when the tier's deadline has passed; retries
 // and stragglers go on beside later tiers. Then, one at a time, those that
 // are to start alone. One goroutine (Do) owns all state; attempts only report
@@ -25,6 +25,7 @@ type Run struct {
 	tries     []int // attempts that count, a row: not those that waited for something
 	queue     []int // rows that wait for a place, in order
 	busy      int   // places taken
+	pace      *pace // how many there are
 	unsettled map[int]bool
 	needs     map[int][]int // a waiting row -> the rows that it waits for
 	attempts  chan attempt
@@ -44,8 +45,9 @@ type Starter interface {
 
 // NewRun prepares a run over the rows of a plan. notify is told each event, in
 // order, from the goroutine that calls Do.
-func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, notify func(Event)) *Run {
+func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, gauge Gauge, notify func(Event)) *Run {
 	return &Run{
+		pace:     newPace(p, gauge),
 		policy:   p,
 		starter:  starter,
 		flight:   flight,
@@ -160,6 +162,12 @@ func (r *Run) pending(which func(Row) bool) bool {
 // reports whether that was the end of late.
 func (r *Run) step(ctx context.Context, late <-chan time.Time) (over bool, err error) {
 	r.fill(ctx)
+	var more <-chan time.Time
+	if len(r.queue) > 0 && !r.pace.full() {
+		timer := time.NewTimer(paceEvery)
+		defer timer.Stop()
+		more = timer.C
+	}
 	select {
 	case a := <-r.attempts:
 		if errors.Is(a.err, ErrGoingDown) {
@@ -168,6 +176,8 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time) (over bool, err e
 		r.take(ctx, a)
 	case w := <-r.wakes:
 		r.wake(w)
+	case <-more:
+		r.pace.grow()
 	case <-late:
 		return true, nil
 	case <-r.deadline.C:

@@ -17,6 +17,7 @@ type World struct {
 	Systemd  Systemd
 	Journal  Journal
 	Notifier Notifier
+	Gauge    Gauge
 	Log      *slog.Logger
 }
 
@@ -163,7 +164,7 @@ func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 	}
 	s.enter(Recovering, nil)
 	logPlan(s.Log, rows)
-	run := NewRun(rows, s.policy, starter{s}, s.flight, s.observe)
+	run := NewRun(rows, s.policy, starter{s}, s.flight, s.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.Log.Warn("recovery was cut short; the next start takes it up again",
 			"MESSAGE_ID", MsgStopping, "reason", err)

@@ -155,6 +155,20 @@ func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]l
 	return byName, nil
 }
 
+// Failure says why a service has failed, such as start-limit-hit, and "" of one
+// that has not. (Service.Result)
+func (m *Manager) Failure(ctx context.Context, unit string) (string, error) {
+	listed, err := m.listByNames(ctx, []string{unit})
+	if err != nil || listed[unit].Active != "failed" {
+		return "", err
+	}
+	l, err := m.connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	return l.getString(ctx, listed[unit].Path, serviceIfc, "Result")
+}
+
 // reload has the manager read its unit files again. (Manager.Reload)
 func (m *Manager) reload(ctx context.Context) error {
 	l, err := m.connect(ctx)

@@ -31,7 +31,18 @@ func main() {
 	stateDir := flag.String("state", "", "count the starts in the file starts of `dir`")
 	exitAfter := flag.Duration("exit-after", 0, "exit 1 `delay` after becoming ready")
 	ignoreTerm := flag.Bool("ignore-term", false, "ignore SIGTERM")
+	checkAge := flag.Duration("check-age", 0, "be a health check: exit 0 if PID 1 has run for `age`, else 1")
 	flag.Parse()
+	if *checkAge > 0 {
+		age, err := ageOfInit()
+		if err != nil {
+			fatal(err)
+		}
+		if age < *checkAge {
+			os.Exit(1)
+		}
+		return
+	}
 
 	// The handler comes first: a SIGTERM that arrives while we are still
 	// counting starts must not be lost.
@@ -106,6 +117,15 @@ func countStart(file string) (int, error) {
 		return 0, err
 	}
 	return n, f.Sync()
+}
+
+// ageOfInit is how long the container's main process has run.
+func ageOfInit() (time.Duration, error) {
+	info, err := os.Stat("/proc/1")
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(info.ModTime()), nil
 }
 
 // notify sends one message to $NOTIFY_SOCKET, and does nothing where there is

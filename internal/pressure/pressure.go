@@ -1,0 +1,55 @@
+// Package pressure reads how much the host suffers from want of CPU, memory and
+// I/O: the kernel's pressure stall information
+// (https://docs.kernel.org/accounting/psi.html).
+package pressure
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// A Gauge reads the files of one directory. It implements recover.Gauge.
+type Gauge struct{ dir string }
+
+// Host is the gauge of the whole host. A kernel may have none (CONFIG_PSI=n, or
+// psi=0): then reading it is an error.
+var Host = Gauge{"/proc/pressure"}
+
+// Stalls returns how long some task has been stalled since the boot, for want
+// of each of the three.
+func (g Gauge) Stalls() (s recover.Stalls, err error) {
+	for file, total := range map[string]*time.Duration{"cpu": &s.CPU, "memory": &s.Memory, "io": &s.IO} {
+		text, err := os.ReadFile(filepath.Join(g.dir, file))
+		if err != nil {
+			return recover.Stalls{}, err
+		}
+		if *total, err = someTotal(string(text)); err != nil {
+			return recover.Stalls{}, fmt.Errorf("%s: %w", filepath.Join(g.dir, file), err)
+		}
+	}
+	return s, nil
+}
+
+// someTotal reads the total of the line
+// "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345", in microseconds.
+func someTotal(text string) (time.Duration, error) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] != "some" {
+			continue
+		}
+		for _, f := range fields[1:] {
+			if total, ok := strings.CutPrefix(f, "total="); ok {
+				us, err := strconv.ParseInt(total, 10, 64)
+				return time.Duration(us) * time.Microsecond, err
+			}
+		}
+	}
+	return 0, fmt.Errorf("no total in %q", text)
+}
