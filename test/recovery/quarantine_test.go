@@ -190,11 +190,15 @@ func TestAMountThatComesLate(t *testing.T) {
 		n.MustRun("systemctl", "enable", "dummy")
 		n.enable()
 		n.saved("node", "web")
-		n.crash()
-		n.WaitFor(30*time.Second, "web, beside what waits", func() bool { return slices.Equal(n.running(), []string{"web"}) })
-		st, err := n.status()
-		if err != nil || states(st)["node"] != recover.RowWaiting || st.RecoveryComplete {
-			n.t.Fatalf("the states are %v, %v", states(st), err)
+		n.PullPlug()
+		n.BootNoWait() // the boot is not over before recovery is
+		var st control.Status
+		n.WaitFor(60*time.Second, "web, beside what waits", func() bool {
+			st, _ = n.status()
+			return states(st)["web"] == recover.RowUp
+		})
+		if states(st)["node"] != recover.RowWaiting || st.RecoveryComplete {
+			n.t.Fatalf("the states are %v", states(st))
 		}
 		for _, row := range st.Containers {
 			if row.Name == "node" && !strings.Contains(row.Error, "/mnt/data is not mounted") {
