@@ -127,13 +127,16 @@ func (i instance) advice() string {
 	defer cancel()
 	host := instance{system: true}.manager()
 	defer host.Close()
-	switch why, err := host.Failure(ctx, i.unit()); {
-	case err != nil || why == "":
-		return "enable it with: systemctl enable --now " + i.unit()
-	case why == "start-limit-hit":
+	// systemd says in the socket's result that the service was started too
+	// often; the service's own still tells how it ended before.
+	socket, err := host.Failure(ctx, i.socketUnit())
+	why, serviceErr := host.Failure(ctx, i.unit())
+	switch {
+	case err == nil && socket == "service-start-limit-hit", serviceErr == nil && why == "start-limit-hit":
 		return fmt.Sprintf("it was started too often in a row. What was to be recovered is remembered. See why with journalctl -u %[1]s, then: "+
 			"systemctl reset-failed %[1]s %[2]s; systemctl start %[1]s", i.unit(), i.socketUnit())
-	default:
+	case serviceErr == nil && why != "":
 		return fmt.Sprintf("it failed (%[1]s): see journalctl -u %[2]s, then: systemctl restart %[2]s", why, i.unit())
 	}
+	return "enable it with: systemctl enable --now " + i.unit()
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"archy-recovery/internal/recover"
@@ -155,8 +156,8 @@ func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]l
 	return byName, nil
 }
 
-// Failure says why a service has failed, such as start-limit-hit, and "" of one
-// that has not. (Service.Result)
+// Failure says why a service or socket has failed, such as start-limit-hit, and
+// "" of one that has not. (Service.Result, Socket.Result)
 func (m *Manager) Failure(ctx context.Context, unit string) (string, error) {
 	listed, err := m.listByNames(ctx, []string{unit})
 	if err != nil || listed[unit].Active != "failed" {
@@ -166,7 +167,11 @@ func (m *Manager) Failure(ctx context.Context, unit string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return l.getString(ctx, listed[unit].Path, serviceIfc, "Result")
+	iface := serviceIfc
+	if strings.HasSuffix(unit, ".socket") {
+		iface = systemd + ".Socket"
+	}
+	return l.getString(ctx, listed[unit].Path, iface, "Result")
 }
 
 // reload has the manager read its unit files again. (Manager.Reload)

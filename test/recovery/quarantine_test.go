@@ -151,7 +151,7 @@ func TestARecoveryThatKillsTheDaemon(t *testing.T) {
 		n.saved("killer")
 		n.arm()
 		n.crash()
-		n.WaitFor(60*time.Second, "the start limit", func() bool { return n.Show(n.unit(), "Result")["Result"] == "start-limit-hit" })
+		n.WaitFor(60*time.Second, "the start limit", func() bool { return n.Show("archy-recovery.socket", "Result")["Result"] == "service-start-limit-hit" })
 		if state := n.Show("multi-user.target", "ActiveState")["ActiveState"]; state != "active" {
 			n.t.Errorf("the host did not boot on: multi-user.target is %s", state)
 		}
