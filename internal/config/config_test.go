@@ -103,6 +103,15 @@ Tier4=web
 				c.Policy.Deadline = time.Hour
 			},
 		},
+		"what recovery waits for and suspects": {
+			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nWaitFor=healthy\nSoakSec=1min\nProbationSec=5\nMinParallel=2\nMaxParallel=\n"},
+			want: func(c *Config) {
+				c.Policy.WaitFor = recover.WaitForHealthy
+				c.Policy.Soak = time.Minute
+				c.Policy.Probation = 5 * time.Second
+				c.Policy.MinParallel = 2
+			},
+		},
 		"what is wrong is named with file and line, and the rest counts": {
 			files: map[string]string{"etc/archy-recovery.conf": `[Recovery]
 MaxParallel=none
@@ -113,6 +122,7 @@ FirstAttemptSec=infinity
 RetryPauseSec=-1
 just words
 DefaultTier=2
+WaitFor=luck
 [Tiers]
 Tier100=a
 Row1=b
@@ -123,7 +133,7 @@ a=b
 			want: func(c *Config) { c.Policy.DefaultTier = 2 },
 			problems: []string{
 				"conf:2: MaxParallel", "conf:3: unknown key Colour", "conf:4: CleanBoot", "conf:5: DataDirectory", "conf:6: FirstAttemptSec",
-				"conf:7: RetryPauseSec", "conf:8:", "conf:11: Tier100", "conf:12: unknown key Row1", "conf:13: Tier1", "conf:14: unknown section [Other]",
+				"conf:7: RetryPauseSec", "conf:8:", "conf:10: WaitFor", "conf:12: Tier100", "conf:13: unknown key Row1", "conf:14: Tier1", "conf:15: unknown section [Other]",
 			},
 		},
 		"an assignment before any section is a problem": {

@@ -56,17 +56,8 @@ var recoveryKeys = map[string]func(*Config, string) error{
 		}
 		return err
 	},
-	"MaxParallel": func(c *Config, v string) error {
-		n, err := strconv.Atoi(v)
-		if v == "" {
-			n, err = Default().Policy.MaxParallel, nil
-		}
-		if err != nil || n < 1 {
-			return fmt.Errorf("%q is not a number of at least 1", v)
-		}
-		c.Policy.MaxParallel = n
-		return nil
-	},
+	"MinParallel": count(func(p *recover.Policy) *int { return &p.MinParallel }),
+	"MaxParallel": count(func(p *recover.Policy) *int { return &p.MaxParallel }),
 	"WaitFor": func(c *Config, v string) error {
 		switch what := recover.WaitFor(v); what {
 		case "":
@@ -133,6 +124,21 @@ func seconds(field func(*recover.Policy) *time.Duration) func(*Config, string) e
 			*field(&c.Policy) = d
 		}
 		return err
+	}
+}
+
+func count(field func(*recover.Policy) *int) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		standard := Default().Policy
+		n, err := strconv.Atoi(v)
+		if v == "" {
+			n, err = *field(&standard), nil
+		}
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is not a number of at least 1", v)
+		}
+		*field(&c.Policy) = n
+		return nil
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,6 +32,8 @@ func main() {
 	stateDir := flag.String("state", "", "count the starts in the file starts of `dir`")
 	exitAfter := flag.Duration("exit-after", 0, "exit 1 `delay` after becoming ready")
 	ignoreTerm := flag.Bool("ignore-term", false, "ignore SIGTERM")
+	burn := flag.Duration("burn", 0, "first be busy until this much CPU `time` is used")
+	hog := flag.Int("hog", 0, "and hold `MB` of memory meanwhile")
 	checkAge := flag.Duration("check-age", 0, "be a health check: exit 0 if PID 1 has run for `age`, else 1")
 	flag.Parse()
 	if *checkAge > 0 {
@@ -66,6 +69,8 @@ func main() {
 		fmt.Printf("testapp: told to fail %d times\n", *failTimes)
 		os.Exit(1)
 	}
+
+	beBusy(*burn, *hog)
 
 	// A nil channel is never ready: what was not asked for does not happen.
 	var ready, exit <-chan time.Time
@@ -118,6 +123,28 @@ func countStart(file string) (int, error) {
 	}
 	return n, f.Sync()
 }
+
+// beBusy is what a database does when it starts: it uses the CPU, and goes
+// through memory again and again.
+func beBusy(cpu time.Duration, mb int) {
+	memory := make([]byte, mb<<20)
+	for used := time.Duration(0); used < cpu; {
+		for i := 0; i < len(memory); i += 4096 {
+			memory[i]++
+		}
+		for i := range 1_000_000 {
+			busy += i * i
+		}
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			fatal(err)
+		}
+		used = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	debug.FreeOSMemory()
+}
+
+var busy int // keeps the compiler from leaving the work out
 
 // ageOfInit is how long the container's main process has run.
 func ageOfInit() (time.Duration, error) {
