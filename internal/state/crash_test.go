@@ -61,36 +61,34 @@ func TestACrashAtAnyMomentLeavesTheOldStateOrTheNew(t *testing.T) {
 
 type operation struct {
 	do func(*Dir) error
-	// read says what a directory with these files reads as.
-	read func(*testing.T, map[string]string) string
+	// readIn says what the state reads as.
+	readIn func(*Dir) string
+}
+
+// read says what a directory with these files reads as.
+func (op operation) read(t *testing.T, files map[string]string) string {
+	t.Helper()
+	return reading(t, files, op.readIn)
 }
 
 var operations = map[string]operation{
 	"WriteMarker": {
 		func(d *Dir) error { return d.WriteMarker(recover.Identity{BootID: "b2", PID: 9}) },
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) })
-		},
+		func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) },
 	},
 	"RemoveMarker": {
 		(*Dir).RemoveMarker,
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) })
-		},
+		func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) },
 	},
 	"SaveSnapshot": {
 		func(d *Dir) error {
 			return d.SaveSnapshot(recover.Snapshot{Timestamp: 2, Containers: []recover.Container{{Name: "two"}}})
 		},
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) })
-		},
+		func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) },
 	},
 	"SaveUserStopped": {
 		func(d *Dir) error { return d.SaveUserStopped([]string{"x", "y"}) },
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) })
-		},
+		func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) },
 	},
 }
 
