@@ -67,6 +67,7 @@ check-units: ## systemd's own opinion of the units: they verify, and stay well s
 .PHONY: bench
 bench: deps deb all-arch ## measure recovery on a test machine (root)
 	$(GO) run $(AS_ROOT) ./test/bench
+	$(GO) run $(AS_ROOT) ./test/bench/journal
 
 .PHONY: power-test
 power-test: ## true power loss, in a virtual machine (not there yet)
