@@ -59,6 +59,7 @@ func TestReplay(t *testing.T) {
 		"a unit's container was stopped":             {"died quad 0\n remove quad\n stopped quad.service", "plain"},
 		"also in a user's manager":                   {"died quad 0\n remove quad\n userstopped quad.service", "plain"},
 		"a unit's container failed":                  {"died quad 1\n remove quad\n failed quad.service", "plain quad"},
+		"a unit's container was killed":              {"died quad 137\n remove quad\n failed quad.service", "plain quad"},
 		"it failed, was restarted, and then stopped": {"died quad 1\n failed quad.service\n start quad quad.service\n died quad 0\n stopped quad.service", "plain"},
 		"it was stopped and started again":           {"died quad 0\n stopped quad.service\n start quad quad.service", "plain quad"},
 		"podman stopped it, and its unit ended well": {"died quad 0\n remove quad\n ended quad.service", "plain"},
