@@ -65,7 +65,6 @@ func TestDependencies(t *testing.T) {
 		"github.com/rogpeppe/go-internal": "scripts of the command line",
 		"go.uber.org/goleak":              "goroutine leaks in tests",
 		"golang.org/x/mod":                "reads go.mod, for this test",
-		"pgregory.net/rapid":              "random histories, for what holds of all of them",
 	}
 	text, err := os.ReadFile("../../go.mod")
 	if err != nil {
