@@ -246,7 +246,7 @@ func TestDisturbedOperation(t *testing.T) {
 	var err error
 	var slowest time.Duration
 	if reading {
-		err, slowest = readUntil(done, func() string { return op.readIn(d) })
+		slowest, err = readUntil(done, func() string { return op.readIn(d) })
 	} else {
 		err = <-done
 	}
@@ -267,7 +267,7 @@ func TestDisturbedOperation(t *testing.T) {
 
 // readUntil reads the state over and over until done says how the operation
 // went, and returns how long it took at most to read the old one.
-func readUntil(done <-chan error, read func() string) (err error, slowest time.Duration) {
+func readUntil(done <-chan error, read func() string) (slowest time.Duration, err error) {
 	old := read() // and if that keeps a generation, it does so now
 	for {
 		began := time.Now()
@@ -276,7 +276,7 @@ func readUntil(done <-chan error, read func() string) (err error, slowest time.D
 		}
 		select {
 		case err := <-done:
-			return err, slowest
+			return slowest, err
 		default:
 		}
 	}
