@@ -25,7 +25,8 @@ TEST_FLAGS   ?= -v
 TEST_TIMEOUT ?= 60m
 
 # mmdebstrap makes the trees of the test machines (checked against the archive keyring), systemd-container boots them;
-# dbus is the private bus of the bus tests; strace shows what a crash can cut; gcc and libc6-dev are for the race detector; the last three build the package.
+# dbus is the private bus of the bus tests; strace shows what a crash can cut; gcc and libc6-dev are for the race detector
+# and for a wrong clock; the last three build the package.
 DEPS := mmdebstrap debian-archive-keyring systemd-container systemd dbus strace gcc libc6-dev \
 	build-essential debhelper dpkg-dev
 
