@@ -25,7 +25,8 @@ TEST_FLAGS   ?= -v
 TEST_TIMEOUT ?= 60m
 
 # mmdebstrap makes the trees of the test machines (checked against the archive keyring), systemd-container boots them;
-# dbus is the private bus of the bus tests; strace shows what a crash can cut; gcc and libc6-dev are for the race detector; the last three build the package.
+# dbus is the private bus of the bus tests; strace shows what a crash can cut; gcc and libc6-dev are for the race detector
+# and for a wrong clock; the last three build the package.
 DEPS := mmdebstrap debian-archive-keyring systemd-container systemd dbus strace gcc libc6-dev \
 	build-essential debhelper dpkg-dev
 
@@ -67,6 +68,7 @@ check-units: ## systemd's own opinion of the units: they verify, and stay well s
 .PHONY: bench
 bench: deps deb all-arch ## measure recovery on a test machine (root)
 	$(GO) run $(AS_ROOT) ./test/bench
+	$(GO) run $(AS_ROOT) ./test/bench/journal
 
 .PHONY: power-test
 power-test: ## true power loss, in a virtual machine (not there yet)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -28,11 +29,15 @@ type Reader struct {
 	unit string
 	// uid is whose podman and manager count.
 	uid int
+	// invocation is our own run of the unit (systemd.exec(5)), "" by hand.
+	invocation string
 }
 
 // NewReader returns a Reader for the journal of this machine, for the instance
 // whose service is unit and whose containers are uid's.
-func NewReader(unit string, uid int) *Reader { return &Reader{unit: unit, uid: uid} }
+func NewReader(unit string, uid int) *Reader {
+	return &Reader{unit: unit, uid: uid, invocation: os.Getenv("INVOCATION_ID")}
+}
 
 // Bounds of one reading: of its time, and of what is read of its output.
 const (
@@ -40,20 +45,30 @@ const (
 	maxOutput = 16 << 20
 	maxEntry  = 1 << 20
 	tailLines = 400
+	headLines = 2000 // of a boot that may have lasted for months: what its kernel says at the start
 )
 
 // read runs journalctl with args and returns what it prints, oldest first. A
 // damaged journal gives what journalctl can make of it, which may be nothing;
 // one that cannot be read in time is an error.
 func (r *Reader) read(ctx context.Context, args ...string) ([]recover.Entry, error) {
-	return r.readUntil(ctx, nil, args...)
+	return r.readSome(ctx, func(recover.Entry) taking { return take }, args...)
 }
 
-// readUntil is read, but ends before the first entry that is last.
-func (r *Reader) readUntil(ctx context.Context, last func(recover.Entry) bool, args ...string) (entries []recover.Entry, err error) {
+// taking is what is to become of an entry that is read.
+type taking int
+
+const (
+	take taking = iota
+	drop
+	stop // before it
+)
+
+// readSome is read, but of each entry says what to do with it.
+func (r *Reader) readSome(ctx context.Context, some func(recover.Entry) taking, args ...string) (entries []recover.Entry, err error) {
 	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
 	err = run(ctx, readTime, args, func(out io.Reader) (whole bool, err error) {
-		entries, whole, err = parse(out, last)
+		entries, whole, err = parse(out, some)
 		return whole, err
 	})
 	return entries, err
@@ -95,13 +110,13 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 
 // fields is what is asked for; __CURSOR and the timestamps come in any case.
 const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID," +
-	"UNIT,USER_UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,SHUTDOWN,JOB_TYPE,JOB_RESULT," +
+	"UNIT,USER_UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN,JOB_TYPE,JOB_RESULT," +
 	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS"
 
-// parse reads a line an entry, to the end (whole) or to the first that is last.
-// A line that cannot be read is an entry lost, and no more: what comes after a
-// damaged one may be well.
-func parse(in io.Reader, last func(recover.Entry) bool) (entries []recover.Entry, whole bool, err error) {
+// parse reads a line an entry, to the end (whole) or until some says so. A line
+// that cannot be read is an entry lost, and no more: what comes after a damaged
+// one may be well.
+func parse(in io.Reader, some func(recover.Entry) taking) (entries []recover.Entry, whole bool, err error) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxEntry)
 	for lines.Scan() {
@@ -110,10 +125,12 @@ func parse(in io.Reader, last func(recover.Entry) bool) (entries []recover.Entry
 			continue
 		}
 		e := entryOf(raw)
-		if last != nil && last(e) {
+		switch some(e) {
+		case take:
+			entries = append(entries, e)
+		case stop:
 			return entries, false, nil
 		}
-		entries = append(entries, e)
 	}
 	return entries, lines.Err() == nil, lines.Err()
 }
@@ -197,7 +214,14 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 	}
 	// The kernel tells of a watchdog's reset, systemd-pstore of records of a
 	// panic that the firmware kept.
-	later, err := r.read(ctx, "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
+	lines := 0
+	head := func(recover.Entry) taking {
+		if lines++; lines > headLines {
+			return stop
+		}
+		return take
+	}
+	later, err := r.readSome(ctx, head, "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
 	if err != nil {
 		return end, err
 	}
@@ -212,15 +236,24 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 }
 
 // ServiceEnd returns what systemd said, in the given boot, of our unit's
-// processes and their ends, the last 50 times.
+// processes and their ends, the last 50 times, but not what it says of us.
 func (r *Reader) ServiceEnd(ctx context.Context, boot string) ([]recover.Entry, error) {
-	return r.read(ctx, "--lines=50", "_BOOT_ID="+boot, "_PID=1", "UNIT="+r.unit)
+	others := func(e recover.Entry) taking {
+		if r.invocation != "" && e.Fields["INVOCATION_ID"] == r.invocation {
+			return drop
+		}
+		return take
+	}
+	return r.readSome(ctx, others, "--lines=50", "_BOOT_ID="+boot, "_PID=1", "UNIT="+r.unit)
 }
 
 // Events returns podman's events, and what the manager of the containers' units
-// says of them, in a boot and later than since, oldest first.
+// says of them, in a boot and later than since, oldest first. Of a unit that
+// ended well, or failed, over and over, the last end stands for all.
 func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) ([]recover.Entry, error) {
-	match := []string{"_BOOT_ID=" + boot, "PODMAN_TYPE=container", "_UID=" + strconv.Itoa(r.uid)}
+	// Not the others: a health check is an event too, twice a minute and container.
+	match := []string{"_BOOT_ID=" + boot, "PODMAN_TYPE=container", "_UID=" + strconv.Itoa(r.uid),
+		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=remove"}
 	or := func(words ...string) { match = append(append(match, "+", "_BOOT_ID="+boot), words...) }
 	or("MESSAGE_ID=" + recover.IDShutdown)
 	if r.uid == 0 {
@@ -232,10 +265,33 @@ func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) (
 		or("_PID=1", fmt.Sprintf("UNIT=user@%d.service", r.uid))
 		or("_PID=1", "UNIT=multi-user.target")
 	}
-	entries, err := r.readUntil(ctx, func(e recover.Entry) bool { return e.Monotonic <= since },
-		append([]string{"--reverse"}, match...)...)
+	entries, err := r.readSome(ctx, eventsSince(since), append([]string{"--reverse"}, match...)...)
 	slices.Reverse(entries)
 	return entries, err
+}
+
+// eventsSince reads backwards to the time since. In a set that has not changed
+// for weeks the services of timers have ended ten thousands of times: of ends
+// between two events of another kind, a unit's last one of a kind tells as much
+// as all (see recover.Replay).
+func eventsSince(since time.Duration) func(recover.Entry) taking {
+	type ended struct{ unit, how string }
+	later := map[ended]bool{}
+	return func(e recover.Entry) taking {
+		if e.Monotonic <= since {
+			return stop
+		}
+		if e.ID != recover.IDUnitSuccess && e.ID != recover.IDUnitResult {
+			clear(later)
+			return take
+		}
+		this := ended{e.Fields["UNIT"] + e.Fields["USER_UNIT"], e.ID}
+		if later[this] {
+			return drop
+		}
+		later[this] = true
+		return take
+	}
 }
 
 // unitEnds matches what a manager says when a unit was stopped, ended well, or

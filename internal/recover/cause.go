@@ -85,6 +85,16 @@ func find(entries []Entry, is func(Entry) bool) (Entry, bool) {
 	return Entry{}, false
 }
 
+// after is the entries after the last in which PID 1 says id of the unit.
+func after(entries []Entry, id, unit string) []Entry {
+	for i := len(entries) - 1; i >= 0; i-- {
+		if e := entries[i]; e.ID == id && e.Fields["UNIT"] == unit {
+			return entries[i+1:]
+		}
+	}
+	return nil
+}
+
 // panicked finds a panic whose lines reached the journal.
 func panicked(tail []Entry) (Cause, Entry, bool) {
 	entry, ok := find(tail, func(e Entry) bool {
@@ -119,13 +129,14 @@ func oomKill(e Entry) bool {
 
 // shutDown finds the signs of an end in order: the journal's own last entry,
 // or, with the journal on a file system that is unmounted early, that journald
-// had begun to let go of it after the shutdown was under way.
+// had begun to let go of it when the shutdown had stopped all services.
 func shutDown(tail []Entry) (Cause, []Entry, bool) {
 	if len(tail) == 0 {
 		return "", nil, false
 	}
 	last := tail[len(tail)-1]
-	flushed, letGo := find(tail, func(e Entry) bool {
+	// Only after: the flush service also stops when someone restarts it.
+	flushed, letGo := find(after(tail, IDUnitStopped, "basic.target"), func(e Entry) bool {
 		return (e.ID == msgUnitStopping || e.ID == IDUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
 	})
 	switch {
@@ -165,8 +176,10 @@ func (v Verdict) explain(ctx context.Context, journal Journal, here Identity) Ve
 		var entries []Entry
 		entries, err = journal.ServiceEnd(ctx, here.BootID)
 		v.Cause, v.Evidence = ExplainService(entries)
-	case v.Previous.BootID == here.BootID:
+	case v.Previous.SoftReboots != here.SoftReboots && v.Previous.BootID == here.BootID:
 		v.Cause = CauseSoftBoot // the count says so
+	case v.Previous.BootID == here.BootID:
+		// Another boot with the same ID: the journal does not tell them apart.
 	default:
 		var end BootEnd
 		end, err = journal.BootEnd(ctx, v.Previous.BootID, here.BootID)
@@ -222,7 +235,9 @@ func ExplainService(entries []Entry) (Cause, []Entry) {
 	return CauseUnknown, evidence
 }
 
-// lastRun is what was said of the last run that ended, from when it was up.
+// lastRun is what was said of the last run that ended, from when it was up. It
+// is nothing where the last that is said is that a run was up: so the end of
+// that one was not told, and what was told before is of another.
 func lastRun(entries []Entry) []Entry {
 	ended := false
 	for i := len(entries) - 1; i >= 0; i-- {
@@ -233,6 +248,7 @@ func lastRun(entries []Entry) []Entry {
 			if ended {
 				return entries[i:]
 			}
+			return nil
 		}
 	}
 	return entries

@@ -105,6 +105,21 @@ func (s Snapshot) SameSet(other Snapshot) bool {
 	})
 }
 
+// changes are the names that only next has, and those that it has no more.
+func (s Snapshot) changes(next Snapshot) (joined, left []string) {
+	for _, c := range next.sorted() {
+		if !holds(s.Containers, c.Name) {
+			joined = append(joined, c.Name)
+		}
+	}
+	for _, c := range s.sorted() {
+		if !holds(next.Containers, c.Name) {
+			left = append(left, c.Name)
+		}
+	}
+	return joined, left
+}
+
 // holds reports whether one of the containers has that name.
 func holds(containers []Container, name string) bool {
 	return slices.ContainsFunc(containers, func(c Container) bool { return c.Name == name })

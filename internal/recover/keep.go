@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -54,7 +55,7 @@ func (s *Service) follow(ctx context.Context) error {
 func (s *Service) followChanges(ctx context.Context, changes <-chan struct{}) {
 	for open := true; open; {
 		// Also before the first change: what changed before we listened.
-		if _, err := s.TakeSnapshot(ctx); err != nil && ctx.Err() == nil {
+		if _, err := s.snapshot(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("the snapshot stays as last saved", "reason", err)
 		}
 		select {
@@ -77,13 +78,18 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // TakeSnapshot brings the set on disk up to date with the host: a full check,
-// asked for by the snapshot timer or an operator. An unchanged set is not
-// written again.
+// asked for by the snapshot timer or an operator. It says what the watch had
+// not seen. An unchanged set is not written again.
 func (s *Service) TakeSnapshot(ctx context.Context) (Snapshot, error) {
 	if s.Phase() != Ready {
 		return Snapshot{}, ErrFrozen
 	}
-	return s.snapshot(ctx)
+	status, _ := s.Status()
+	next, err := s.snapshot(ctx)
+	if joined, left := status.Set.changes(next); err == nil && len(joined)+len(left) > 0 {
+		s.Log.Info("the full check found a difference", "MESSAGE_ID", MsgSetDiffered, "joined", strings.Join(joined, " "), "left", strings.Join(left, " "))
+	}
+	return next, err
 }
 
 func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {

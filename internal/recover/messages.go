@@ -15,6 +15,7 @@ const (
 	MsgComplete       = "cb5385ad635e433193f9d7a9fb195954"
 	MsgStateDamaged   = "b442b2b7f88549f38737826756265227"
 	MsgSnapshotSaved  = "529c1393ab3344ca8ffc5eb486ba7b16"
+	MsgSetDiffered    = "2fb88af08a214e13a685ffd72f3f3196"
 	MsgStopping       = "53e2e83b18cf4ccaabfdcf52bb45f5a3"
 	MsgUserStoppedSet = "e6c682ca1730437fae8842f0afd48725"
 	MsgReplayed       = "d24be95e46094c73bddc065109bce344"

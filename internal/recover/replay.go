@@ -2,6 +2,7 @@ package recover
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,12 +11,13 @@ import (
 // Replay brings a set up to date with what the journal says happened after it
 // was saved, oldest first: podman's events, and what the manager says of the
 // units. So what was started and stopped while the daemon itself was dead is
-// known too. It follows the same rules as NextSet. When the host, or a user's
+// known too. From the journal it makes up what podman and systemd would show
+// now; who belongs to the set then, NextSet says. When the host, or a user's
 // manager, goes down, nothing leaves the set.
 func Replay(set []Container, events []Entry) []Container {
-	r := replay{set: map[string]Container{}, exit: map[string]int{}, down: map[string]bool{}}
+	r := replay{ran: map[string]Container{}, sightings: map[string]Sighting{}, units: map[string]UnitState{}}
 	for _, c := range set {
-		r.set[c.Name] = c
+		r.runs(c)
 	}
 	goingDown := false
 	for _, e := range events {
@@ -24,7 +26,7 @@ func Replay(set []Container, events []Entry) []Container {
 			goingDown = true
 		case beginsManager(e):
 			goingDown = false
-			clear(r.exit) // what went with the manager was not stopped
+			r.unstop()
 		case e.Fields["PODMAN_EVENT"] == "start":
 			r.started(e)
 		case goingDown:
@@ -34,19 +36,24 @@ func Replay(set []Container, events []Entry) []Container {
 			r.unit(e)
 		}
 	}
-	return r.result()
+	return NextSet(slices.Collect(maps.Values(r.ran)), slices.Collect(maps.Values(r.sightings)), r.units, nil)
 }
 
+// A replay is the host as the journal tells of it.
 type replay struct {
-	set  map[string]Container
-	exit map[string]int  // containers that died since their last start, and how
-	down map[string]bool // units that were stopped or ended well since their last start
+	ran       map[string]Container // at some time
+	sightings map[string]Sighting
+	units     map[string]UnitState // those of which it tells
 }
 
 func (r *replay) started(e Entry) {
 	name := e.Fields["PODMAN_NAME"]
 	if CheckName(name) != nil {
 		return
+	}
+	before, known := r.sightings[name]
+	if strings.HasSuffix(name, "-infra") && !known {
+		return // a pod's: it comes with its members
 	}
 	c := Container{Name: name, Image: e.Fields["PODMAN_IMAGE"]}
 	var labels map[string]string
@@ -57,60 +64,68 @@ func (r *replay) started(e Entry) {
 		}
 	}
 	if c.Unit == "" {
-		c.Unit = r.set[name].Unit
+		c.Unit = before.Unit
 	}
-	if strings.HasSuffix(name, "-infra") && r.set[name].Name == "" {
-		return // a pod's: it comes with its members
+	r.runs(c)
+}
+
+func (r *replay) runs(c Container) {
+	r.ran[c.Name] = c
+	r.sightings[c.Name] = Sighting{Container: c, State: "running"}
+	delete(r.units, c.Unit)
+}
+
+// unstop takes back that containers without a word of their units ended: a
+// manager that died did not announce that they would go with it.
+func (r *replay) unstop() {
+	for name, s := range r.sightings {
+		if !r.units[s.Unit].Loaded {
+			s.State = "running"
+			r.sightings[name] = s
+		}
 	}
-	r.set[name] = c
-	delete(r.exit, name)
-	delete(r.down, c.Unit)
 }
 
 func (r *replay) podman(e Entry) {
-	name := e.Fields["PODMAN_NAME"]
-	switch e.Fields["PODMAN_EVENT"] {
-	case "died":
+	s, known := r.sightings[e.Fields["PODMAN_NAME"]]
+	switch {
+	case !known:
+	case e.Fields["PODMAN_EVENT"] == "died":
 		code, err := strconv.Atoi(e.Fields["PODMAN_EXIT_CODE"])
 		if err != nil {
 			code = -1 // not known: not taken for a stop
 		}
-		r.exit[name] = code
-	case "remove":
-		if r.set[name].Unit == "" { // else the unit says what that meant
-			delete(r.set, name)
-		}
+		s.State, s.ExitCode, s.StoppedByUser = "exited", code, slices.Contains(stopCodes, code)
+		r.sightings[s.Name] = s
+	case e.Fields["PODMAN_EVENT"] == "remove" && s.Unit == "": // else the unit says what that meant
+		delete(r.sightings, s.Name)
 	}
 }
 
 func (r *replay) unit(e Entry) {
 	unit := e.Fields["UNIT"] + e.Fields["USER_UNIT"] // one of them
 	switch e.ID {
-	case IDUnitResult:
-		r.down[unit] = false // failed: it stays
-	case IDUnitStopped:
-		r.down[unit] = true
-	case IDUnitSuccess:
-		if _, known := r.down[unit]; !known {
-			r.down[unit] = true
+	case IDUnitSuccess: // of one that only starts its container, too: that runs on
+		if !r.units[unit].Loaded {
+			r.units[unit] = UnitState{Loaded: true, Active: "inactive"}
 		}
+	case IDUnitStopped:
+		r.ended(unit, "inactive")
+	case IDUnitResult:
+		r.ended(unit, "failed")
 	}
 }
 
-// result drops what was stopped.
-func (r *replay) result() []Container {
-	var set []Container
-	for name, c := range r.set {
-		stopped, known := r.down[c.Unit]
-		if !known || c.Unit == "" {
-			code, died := r.exit[name]
-			stopped = died && slices.Contains(stopCodes, code)
-		}
-		if !stopped {
-			set = append(set, c)
+// ended: and with the unit its container, also should podman not have come to
+// say so.
+func (r *replay) ended(unit, state string) {
+	r.units[unit] = UnitState{Loaded: true, Active: state}
+	for name, s := range r.sightings {
+		if s.Unit == unit {
+			s.State = "exited"
+			r.sightings[name] = s
 		}
 	}
-	return Snapshot{Containers: set}.sorted()
 }
 
 // stopCodes are the exit codes that `podman stop` leaves behind: 0, and those

@@ -59,9 +59,12 @@ func TestReplay(t *testing.T) {
 		"a unit's container was stopped":             {"died quad 0\n remove quad\n stopped quad.service", "plain"},
 		"also in a user's manager":                   {"died quad 0\n remove quad\n userstopped quad.service", "plain"},
 		"a unit's container failed":                  {"died quad 1\n remove quad\n failed quad.service", "plain quad"},
+		"a unit's container was killed":              {"died quad 137\n remove quad\n failed quad.service", "plain quad"},
 		"it failed, was restarted, and then stopped": {"died quad 1\n failed quad.service\n start quad quad.service\n died quad 0\n stopped quad.service", "plain"},
 		"it was stopped and started again":           {"died quad 0\n stopped quad.service\n start quad quad.service", "plain quad"},
 		"podman stopped it, and its unit ended well": {"died quad 0\n remove quad\n ended quad.service", "plain"},
+		"a unit failed, and its own word is lost":    {"died quad 1\n remove quad", "plain quad"},
+		"a unit was stopped, and podman's is lost":   {"stopped quad.service", "plain"},
 		"one without a unit was stopped":             {"died plain 143", "quad"},
 		"one without a unit failed":                  {"died plain 2", "plain quad"},
 		"one without a unit ended, no one knows how": {"died plain", "plain quad"},
@@ -70,6 +73,8 @@ func TestReplay(t *testing.T) {
 		"all went with a host that did not say so":   {"stopped multi-user.target\n died quad 0\n stopped quad.service", "plain quad"},
 		"what was stopped before that, was stopped":  {"died plain 0\n shutdown\n died quad 0\n stopped quad.service", "quad"},
 		"all went with the user's manager":           {"stopping user@1000.service\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
+		"also when that dies unannounced":            {"died plain 143\n started user@1000.service", "plain quad"},
+		"a unit that only starts its container":      {"start new new.service\n ended new.service", "new plain quad"},
 		"a name that is none is passed over":         {"start ../x x.service", "plain quad"},
 		"a pod's infra container does not join":      {"start 4f2a-infra", "plain quad"},
 	} {
@@ -79,6 +84,9 @@ func TestReplay(t *testing.T) {
 				t.Errorf("the set is %q, want %q", names, c.want)
 			}
 		})
+	}
+	if got := Replay([]Container{{Name: "late", Unrecovered: true}}, story("died late 0")); len(got) != 1 || !got[0].Unrecovered {
+		t.Errorf("what could not be brought up yet has become %+v", got)
 	}
 	got := Replay(nil, story("start new new.service"))
 	if len(got) != 1 || got[0].Unit != "new.service" || got[0].Tier == nil || *got[0].Tier != 1 || got[0].Image != "image" {

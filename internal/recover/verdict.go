@@ -77,6 +77,9 @@ func Judge(last *Marker, here Identity) Verdict {
 	case last.SoftReboots != here.SoftReboots:
 		return Verdict{Ending: HostCrashed, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) was under way before a soft-reboot", last.PID)}
+	case last.StartTime > here.StartTime:
+		return Verdict{Ending: HostCrashed, Cause: CauseUnknown, Previous: &last.Identity,
+			Reason: fmt.Sprintf("the last run (PID %d) began later in its boot than this run in this one: the boot ID comes again", last.PID)}
 	default:
 		return Verdict{Ending: ServiceCrashed, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) of this boot is gone and left its marker", last.PID)}

@@ -61,36 +61,55 @@ func TestACrashAtAnyMomentLeavesTheOldStateOrTheNew(t *testing.T) {
 
 type operation struct {
 	do func(*Dir) error
-	// read says what a directory with these files reads as.
-	read func(*testing.T, map[string]string) string
+	// readIn says what the state reads as.
+	readIn func(*Dir) string
+	// removes: it writes nothing.
+	removes bool
+}
+
+// read says what a directory with these files reads as.
+func (op operation) read(t *testing.T, files map[string]string) string {
+	t.Helper()
+	return reading(t, files, op.readIn)
 }
 
 var operations = map[string]operation{
 	"WriteMarker": {
 		func(d *Dir) error { return d.WriteMarker(recover.Identity{BootID: "b2", PID: 9}) },
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) })
-		},
+		func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) },
+		false,
 	},
 	"RemoveMarker": {
 		(*Dir).RemoveMarker,
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) })
-		},
+		func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) },
+		true,
 	},
 	"SaveSnapshot": {
 		func(d *Dir) error {
 			return d.SaveSnapshot(recover.Snapshot{Timestamp: 2, Containers: []recover.Container{{Name: "two"}}})
 		},
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) })
-		},
+		func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) },
+		false,
 	},
 	"SaveUserStopped": {
 		func(d *Dir) error { return d.SaveUserStopped([]string{"x", "y"}) },
-		func(t *testing.T, files map[string]string) string {
-			return reading(t, files, func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) })
-		},
+		func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) },
+		false,
+	},
+	"SaveInFlight": {
+		func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2", Names: []string{"two"}}) },
+		func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
+		false,
+	},
+	"SaveInFlight of nothing": {
+		func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2"}) },
+		func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
+		true,
+	},
+	"SaveQuarantine": {
+		func(d *Dir) error { return d.SaveQuarantine(recover.Quarantine{{Name: "two"}}) },
+		func(d *Dir) string { q, err := d.Quarantine(); return fmt.Sprint(q, err) },
+		false,
 	},
 }
 
@@ -102,6 +121,8 @@ func prepare(t *testing.T, dir string) map[string]string {
 		d.WriteMarker(recover.Identity{BootID: "b1", PID: 7}),
 		d.SaveSnapshot(recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "one"}}}),
 		d.SaveUserStopped([]string{"x"}),
+		d.SaveInFlight(recover.InFlight{BootID: "b1", Names: []string{"one"}}),
+		d.SaveQuarantine(recover.Quarantine{{Name: "one"}}),
 		d.Close())
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +164,7 @@ const childVariable = "ARCHY_STATE_OPERATION"
 
 // TestOperation is the child: it does one operation.
 func TestOperation(t *testing.T) {
-	name, dir, ok := strings.Cut(os.Getenv(childVariable), " ")
+	name, dir, ok := strings.Cut(os.Getenv(childVariable), "\t")
 	if !ok {
 		t.Skip("only as a child of the crash test")
 	}
@@ -159,7 +180,7 @@ func runTraced(t *testing.T, name, dir string) string {
 	cmd := exec.Command("strace", "-f", "-y", "-o", out,
 		"-e", "trace=openat,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,link,linkat,truncate,ftruncate",
 		os.Args[0], "-test.run=^TestOperation$")
-	cmd.Env = append(os.Environ(), childVariable+"="+name+" "+dir)
+	cmd.Env = append(os.Environ(), childVariable+"="+name+"\t"+dir)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

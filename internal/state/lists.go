@@ -87,8 +87,10 @@ func (d *Dir) remember(name string, content []byte) {
 		return
 	}
 	if err := d.replace(previous(name), content); err != nil {
-		d.log("no copy of it can be kept", name, err)
+		d.log("the last good generation cannot be kept", previous(name), err)
+		return
 	}
+	d.well(previous(name))
 }
 
 // save replaces a file; what is there becomes the previous generation if it is

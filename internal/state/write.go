@@ -1,7 +1,10 @@
 package state
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/google/renameio/v2"
 )
@@ -12,16 +15,27 @@ import (
 func (d *Dir) replace(name string, content []byte) error {
 	f, err := renameio.NewPendingFile(d.file(name), renameio.WithPermissions(0o644), renameio.WithTempDir(d.path))
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", d.file(name), err)
+		return d.cannotWrite(name, err)
 	}
 	defer f.Cleanup()
 	if _, err := f.Write(content); err != nil {
-		return fmt.Errorf("cannot write %s: %w", d.file(name), err)
+		return d.cannotWrite(name, err)
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
-		return fmt.Errorf("cannot write %s: %w", d.file(name), err)
+		return d.cannotWrite(name, err)
 	}
 	return d.sync()
+}
+
+// cannotWrite says which file could not be written. The temporary file's name,
+// another one each time, would make every failure look like a new one.
+func (d *Dir) cannotWrite(name string, err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = fmt.Errorf("%s: %w", path.Op, path.Err)
+	} else if link := (*os.LinkError)(nil); errors.As(err, &link) {
+		err = fmt.Errorf("%s: %w", link.Op, link.Err)
+	}
+	return fmt.Errorf("cannot write %s: %w", d.file(name), err)
 }
 
 // sync makes renames in the directory durable.

@@ -19,7 +19,7 @@ func (n *node) record(name string, match ...string) {
 		return
 	}
 	text := n.Journal(append([]string{"-o", "json", "-n", "120", "--output-fields=" +
-		"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,SHUTDOWN"}, match...)...)
+		"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN"}, match...)...)
 	if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
 		n.t.Fatal(err)
 	}
