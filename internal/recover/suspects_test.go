@@ -478,6 +478,8 @@ func TestSuspectsComeLastAndAlone(t *testing.T) {
 		if took := time.Since(began).Round(time.Second); took != 50*time.Second {
 			t.Errorf("READY after %s, want the soak of c and three probations", took)
 		}
+		time.Sleep(p.Soak)
+		synctest.Wait()
 		stop()
 		<-done
 	})
