@@ -394,3 +394,93 @@ func TestGenerateUnitFails(t *testing.T) {
 func neverAsked(t *testing.T) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) { t.Errorf("podman was asked for %s", r.URL) }
 }
+
+func TestInspecting(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.EscapedPath() {
+		case "/v4.0.0/libpod/containers/db/json":
+			fmt.Fprint(w, `{"State":{"StoppedByUser":true},"Mounts":[{"Type":"bind","Source":"/mnt/db"},{"Type":"volume","Source":"/var/lib/v"},{"Type":"bind","Source":"/etc/x"}]}`)
+		case "/v4.0.0/libpod/images/localhost%2Fapp:1/json":
+			fmt.Fprint(w, `{"Id":"abc"}`)
+		default:
+			http.Error(w, `{"message":"no such thing"}`, http.StatusNotFound)
+		}
+	})
+	if stopped, err := c.StoppedByUser(t.Context(), "db"); err != nil || !stopped {
+		t.Errorf("stopped: %v, %v", stopped, err)
+	}
+	binds, err := c.Binds(t.Context(), "db")
+	if diff := cmp.Diff([]string{"/mnt/db", "/etc/x"}, binds); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if id, err := c.ImageID(t.Context(), "localhost/app:1"); err != nil || id != "abc" {
+		t.Errorf("image: %q, %v", id, err)
+	}
+	if _, err := c.Binds(t.Context(), "none"); err == nil || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("of no container: %v", err)
+	}
+	if _, err := c.Binds(t.Context(), "../images"); err == nil || !strings.Contains(err.Error(), "not a container name") {
+		t.Errorf("of a name that is none: %v", err)
+	}
+	if _, err := c.ImageID(t.Context(), "../containers/db"); err == nil {
+		t.Error("a path was taken for an image")
+	}
+}
+
+func TestAwaitHealthy(t *testing.T) {
+	t.Parallel()
+	for sentence, c := range map[string]struct {
+		states []string // at each look
+		events int      // that podman sends before it ends the stream; -1: it never ends
+		wrong  string
+	}{
+		"at once without a health check":       {[]string{""}, 0, ""},
+		"at once when it is healthy":           {[]string{"healthy"}, 0, ""},
+		"at the event that makes it healthy":   {[]string{"starting", "unhealthy", "healthy"}, -1, ""},
+		"an error when podman ends the events": {[]string{"starting"}, 0, "events have ended"},
+		"in vain until the context ends":       {[]string{"starting", "starting"}, 1, "context"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			var looks atomic.Int64
+			looked := make(chan struct{}, 16)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/events") {
+					if !strings.Contains(r.URL.Query().Get("filters"), `"container":["db"]`) {
+						t.Errorf("it listens to %q", r.URL.RawQuery)
+					}
+					_ = http.NewResponseController(w).Flush()
+					for n := 0; n != c.events; n++ {
+						select {
+						case <-looked:
+						case <-r.Context().Done():
+							return
+						}
+						fmt.Fprintln(w, `{"Type":"container","Action":"health_status"}`)
+						_ = http.NewResponseController(w).Flush()
+					}
+					if c.wrong == "context" {
+						<-looked
+						cancel()
+						<-r.Context().Done()
+					}
+					return
+				}
+				n := int(looks.Add(1))
+				fmt.Fprintf(w, `{"State":{"Health":{"Status":%q}}}`, c.states[min(n, len(c.states))-1])
+				_ = http.NewResponseController(w).Flush()
+				looked <- struct{}{}
+			})
+			err := client.AwaitHealthy(ctx, "db")
+			if (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("%v, want %q", err, c.wrong)
+			}
+			if n := int(looks.Load()); n != len(c.states) {
+				t.Errorf("it looked %d times, want %d", n, len(c.states))
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package units
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +32,8 @@ type fakeSystemd struct {
 	onStart   func(*startCall)
 	onReload  func()
 	calls     map[string]int
-	lastQuery []string // of ListUnitsByNames
+	called    chan string // each method's name, for tests that wait for calls
+	lastQuery []string    // of ListUnitsByNames
 }
 
 type fakeUnit struct {
@@ -65,6 +67,7 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 		manager: map[string]any{"SystemState": "running"},
 		before:  map[dbus.ObjectPath][]fakeJob{},
 		calls:   map[string]int{},
+		called:  make(chan string, 4096),
 	}
 	f.onStart = works
 	conn, err := dbus.Connect(b.address())
@@ -103,6 +106,10 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	member := msg.Headers[dbus.FieldMember].Value().(string)
 	f.mu.Lock()
 	f.calls[member]++
+	select {
+	case f.called <- member:
+	default:
+	}
 	onStart, onReload, files, waitsFor := f.onStart, f.onReload, f.files, f.before[path]
 	f.mu.Unlock()
 	switch member {
@@ -117,6 +124,18 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 		onStart(&startCall{f, msg, msg.Body[0].(string)})
 	case "ListUnitsByNames":
 		f.listUnitsByNames(msg)
+	case "LoadUnit":
+		f.reply(msg, unitPath(msg.Body[0].(string)))
+	case "GetUnit":
+		if name := msg.Body[0].(string); f.has(name) {
+			f.reply(msg, unitPath(name))
+		} else {
+			f.fail(msg, systemd+".NoSuchUnit", "Unit "+name+" not loaded.")
+		}
+	case "ResetFailedUnit":
+		f.reset(msg)
+	case "ListUnitsByPatterns":
+		f.listMounts(msg)
 	case "ListUnitFilesByPatterns":
 		f.reply(msg, files)
 	case "GetBefore":
@@ -126,6 +145,45 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	default:
 		f.fail(msg, "org.freedesktop.DBus.Error.UnknownMethod", "Unknown method "+member)
 	}
+}
+
+func (f *fakeSystemd) has(unit string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.units[unit] != nil
+}
+
+func (f *fakeSystemd) reset(msg *dbus.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if u := f.units[msg.Body[0].(string)]; u != nil {
+		u.active = "inactive"
+		f.reply(msg)
+		return
+	}
+	f.fail(msg, systemd+".NoSuchUnit", "Unit not loaded.")
+}
+
+// listMounts answers ListUnitsByPatterns, whatever the patterns.
+func (f *fakeSystemd) listMounts(msg *dbus.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	listed := []listedUnit{}
+	for name, u := range f.units {
+		if strings.HasSuffix(name, "mount") {
+			listed = append(listed, listedUnit{Name: name, Load: u.load, Active: u.active, Sub: u.sub, Path: unitPath(name), JobPath: "/"})
+		}
+	}
+	f.reply(msg, listed)
+}
+
+// changed says that a unit's state has changed.
+func (f *fakeSystemd) changed(unit string) {
+	f.mu.Lock()
+	active := f.units[unit].active
+	f.mu.Unlock()
+	_ = f.conn.Emit(unitPath(unit), "org.freedesktop.DBus.Properties.PropertiesChanged", unitIfc,
+		map[string]dbus.Variant{"ActiveState": dbus.MakeVariant(active)}, []string{})
 }
 
 func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
@@ -166,7 +224,11 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 		props, key = nil, strings.TrimPrefix(iface, systemd+".")+"."+name
 		for unit, u := range f.units {
 			if unitPath(unit) == path {
-				props = u.props
+				props = maps.Clone(u.props)
+				if props == nil {
+					props = map[string]any{}
+				}
+				props["Unit.ActiveState"] = u.active
 			}
 		}
 	}
@@ -289,6 +351,13 @@ func await[T any](t *testing.T, c <-chan T, what string) T {
 	case <-time.After(20 * time.Second):
 		t.Fatal("in vain awaited: ", what)
 		panic("unreachable")
+	}
+}
+
+// awaitCall waits until a method is called, once more than before.
+func (f *fakeSystemd) awaitCall(member string) {
+	f.t.Helper()
+	for await(f.t, f.called, member) != member {
 	}
 }
 

@@ -4,7 +4,9 @@ package recovery
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -110,6 +112,17 @@ func (n *node) wait() control.Status {
 		n.t.Fatalf("wait: %v", err)
 	}
 	return st
+}
+
+// soaked waits until recovery is complete and nothing is in flight any more, so
+// that a crash makes nobody a suspect.
+func (n *node) soaked() {
+	n.t.Helper()
+	n.wait()
+	n.WaitFor(60*time.Second, "the end of the flight", func() bool {
+		_, err := n.ReadFile(n.data("in-flight.json"))
+		return errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // status asks for it, if anyone answers.

@@ -51,7 +51,7 @@ func (n *node) wantCause(ending recover.Ending, cause recover.Cause) {
 
 // Each cause that a container machine can show, named right.
 func TestCauses(t *testing.T) {
-	both(t, "", func(n *node) {
+	both(t, "SoakSec=1\n", func(n *node) {
 		n.quadlet("app", 3, "", "")
 		n.user.Systemctl("start", "app")
 		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nWatchdogSec=3\n[Unit]\nStartLimitBurst=50\n", 0o644, 0)
@@ -94,16 +94,18 @@ func TestCauses(t *testing.T) {
 		n.record("clean-shutdown", "_BOOT_ID="+boot)
 
 		// The journal is lost with the power.
+		n.soaked()
 		n.WriteFile("/etc/systemd/journald.conf.d/volatile.conf", "[Journal]\nStorage=volatile\n", 0o644, 0)
 		n.crash()
-		n.wait()
+		n.soaked()
 		n.crash()
 		n.wantCause(recover.HostCrashed, recover.CauseUnknown)
 
 		// The journal is damaged.
 		n.Remove("/etc/systemd/journald.conf.d/volatile.conf")
+		n.soaked()
 		n.crash()
-		n.wait()
+		n.soaked()
 		n.PullPlug()
 		n.damageJournal()
 		n.Boot()

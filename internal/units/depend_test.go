@@ -1,0 +1,205 @@
+package units
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// needing is a unit that requires, and wants, others.
+func (f *fakeSystemd) needing(unit, active string, requires, wants []string) {
+	f.set(unit, active, "", map[string]any{"Unit.Requires": requires, "Unit.Wants": wants, "Unit.BindsTo": []string{}})
+}
+
+func TestPullsFollowsWhatAStartBringsAlong(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.needing("db.service", "inactive", []string{"-.slice"}, nil)
+	f.needing("app.service", "inactive", []string{"db.service"}, []string{"net.target"})
+	f.needing("web.service", "inactive", nil, []string{"app.service"})
+	f.needing("ring1.service", "inactive", []string{"ring2.service"}, nil)
+	f.needing("ring2.service", "inactive", []string{"ring1.service"}, nil)
+	f.needing("net.target", "inactive", []string{"vpn.service"}, nil)
+	f.needing("vpn.service", "inactive", nil, nil)
+	f.needing("late.service", "inactive", []string{"on.service"}, nil)
+	f.needing("on.service", "active", []string{"db.service"}, nil) // it runs: nothing is brought along
+	got, err := m.Pulls(soon(t), []string{"db.service", "app.service", "web.service", "ring1.service", "ring2.service", "vpn.service", "late.service"})
+	want := map[string][]string{
+		"app.service":   {"db.service", "vpn.service"},
+		"web.service":   {"app.service", "db.service", "vpn.service"},
+		"ring1.service": {"ring2.service"},
+		"ring2.service": {"ring1.service"},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestAFailedDependencyIsNamed(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.starts(func(c *startCall) {
+		job := f.newJob()
+		c.reply(job)
+		f.set("app.service", "inactive", "dead", map[string]any{
+			"Unit.Requires": []string{"db.service", "mnt-data.mount", "up.service", "gone.service"}})
+		f.set("db.service", "failed", "failed", nil)
+		f.set("up.service", "active", "running", nil)
+		f.set("mnt-data.mount", "failed", "failed", map[string]any{"Mount.Where": "/mnt/data"})
+		f.end(job, c.unit, "dependency")
+	})
+	got, err := m.Start(soon(t), "app.service")
+	want := recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive", Sub: "dead"},
+		Blockers: []string{"db.service", "mnt-data.mount"}, NotMounted: []string{"/mnt/data"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestResetFailed(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.set("app.service", "failed", "failed", nil)
+	if err := m.ResetFailed(soon(t), "app.service"); err != nil {
+		t.Error(err)
+	}
+	states, err := m.States(soon(t), []string{"app.service"})
+	if err != nil || states["app.service"].Active != "inactive" {
+		t.Errorf("%+v, %v", states, err)
+	}
+	if m.ResetFailed(soon(t), "none.service") == nil || m.ResetFailed(soon(t), "../none") == nil {
+		t.Error("a unit that is none was reset")
+	}
+}
+
+func TestDefinitionChangesWithTheUnit(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	m, f := managerOn(t, b), newSystemd(t, b)
+	fragment, dropIn := b.path("app.service"), b.path("limit.conf")
+	define := func(text, limit, exec string, dropIns ...string) string {
+		t.Helper()
+		for file, content := range map[string]string{fragment: text, dropIn: limit} {
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		props := execStart(exec)
+		props["Unit.FragmentPath"], props["Unit.DropInPaths"] = fragment, dropIns
+		f.set("app.service", "inactive", "dead", props)
+		d, err := m.Definition(soon(t), "app.service")
+		if err != nil || d == "" {
+			t.Fatalf("%q, %v", d, err)
+		}
+		return d
+	}
+	first := define("one", "", "podman run one")
+	if again := define("one", "", "podman run one"); again != first {
+		t.Error("it changes by itself")
+	}
+	seen := map[string]bool{first: true}
+	for _, d := range []string{
+		define("two", "", "podman run one"), define("one", "", "podman run two"),
+		define("one", "a", "podman run one", dropIn), define("one", "b", "podman run one", dropIn),
+	} {
+		if seen[d] {
+			t.Error("a change is not seen")
+		}
+		seen[d] = true
+	}
+	f.set("app.service", "inactive", "dead", nil)
+	if d, err := m.Definition(soon(t), "app.service"); err == nil {
+		t.Errorf("a unit that tells nothing is %q", d)
+	}
+}
+
+func TestFailure(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.set("a.service", "failed", "failed", map[string]any{"Service.Result": "signal"})
+	f.set("a.socket", "failed", "failed", map[string]any{"Socket.Result": "service-start-limit-hit"})
+	f.set("b.service", "active", "running", map[string]any{"Service.Result": "success"})
+	for unit, want := range map[string]string{"a.service": "signal", "a.socket": "service-start-limit-hit", "b.service": "", "none.service": ""} {
+		if got, err := m.Failure(soon(t), unit); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", unit, got, err, want)
+		}
+	}
+}
+
+func TestMounts(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	mount := func(name, active, where, file string) {
+		f.set(name, active, "", map[string]any{"Mount.Where": where, "Unit.FragmentPath": file})
+	}
+	mount("mnt-data.mount", "inactive", "/mnt/data", "/run/systemd/generator/mnt-data.mount")
+	mount("mnt-two.mount", "failed", "/mnt/two", "/etc/systemd/system/mnt-two.mount")
+	mount("mnt-on.mount", "active", "/mnt/on", "/run/systemd/generator/mnt-on.mount")
+	mount("tmp.mount", "inactive", "/tmp", "/usr/lib/systemd/system/tmp.mount")
+	mount("mnt-auto.mount", "inactive", "/mnt/auto", "/run/systemd/generator/mnt-auto.mount")
+	f.set("mnt-auto.automount", "active", "waiting", nil)
+	mount("mnt-lazy.mount", "inactive", "/mnt/lazy", "/run/systemd/generator/mnt-lazy.mount")
+	f.set("mnt-lazy.automount", "inactive", "dead", nil)
+	got, err := m.NotMounted(soon(t))
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"/mnt/data", "/mnt/lazy", "/mnt/two"}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+
+	done := make(chan error, 1)
+	f.awaitCall("ListUnitsByPatterns") // NotMounted's
+	go func() { done <- m.AwaitMounts(soon(t), []string{"/mnt/data", "/mnt/on"}) }()
+	// It has looked once, and then again for each change, also of another mount.
+	f.awaitCall("ListUnitsByPatterns")
+	mount("mnt-two.mount", "active", "/mnt/two", "/etc/systemd/system/mnt-two.mount")
+	f.changed("mnt-two.mount")
+	f.awaitCall("ListUnitsByPatterns")
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	mount("mnt-data.mount", "active", "/mnt/data", "/run/systemd/generator/mnt-data.mount")
+	f.changed("mnt-data.mount")
+	if err := await(t, done, "the mount"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAwaitingAMountEndsWithTheBus(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	m, f := managerOn(t, b), newSystemd(t, b)
+	f.set("mnt-data.mount", "inactive", "", map[string]any{"Mount.Where": "/mnt/data", "Unit.FragmentPath": "/etc/systemd/system/mnt-data.mount"})
+	done := make(chan error, 1)
+	go func() { done <- m.AwaitMounts(soon(t), []string{"/mnt/data"}) }()
+	f.awaitCall("ListUnitsByPatterns")
+	b.kill()
+	if err := await(t, done, "the end"); !errors.Is(err, recover.ErrNoBus) {
+		t.Errorf("%v, want ErrNoBus", err)
+	}
+}
+
+func TestMountsNeeded(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	m, f := managerOn(t, b), newSystemd(t, b)
+	props := execStart("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c --mount type=bind,src=/mnt/d,dst=/d img")
+	props["Unit.RequiresMountsFor"] = []string{"/mnt/a", "/run/user/1000"}
+	f.set("a.service", "inactive", "dead", props)
+	got, err := m.MountsNeeded(soon(t), "a.service")
+	// systemd sees to what it was told of.
+	if diff := cmp.Diff([]string{"/mnt/b", "/mnt/d"}, got); err != nil || diff != "" {
+		t.Errorf("of the host (-want +got): %v\n%s", err, diff)
+	}
+	m.hostBus = "unix:path=/elsewhere" // the manager of a user cannot
+	got, err = m.MountsNeeded(soon(t), "a.service")
+	if diff := cmp.Diff([]string{"/mnt/a", "/mnt/b", "/mnt/d", "/mnt/a", "/run/user/1000"}, got); err != nil || diff != "" {
+		t.Errorf("of a user (-want +got): %v\n%s", err, diff)
+	}
+}
