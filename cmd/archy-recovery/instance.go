@@ -75,12 +75,14 @@ func (i instance) unit() string {
 func (i instance) socketUnit() string {
 	return strings.TrimSuffix(i.unit(), ".service") + ".socket"
 }
+// socketDir is where the sockets are; tests have their own.
+var socketDir = "/run/archy-recovery/"
 
 func (i instance) socket() string {
 	if i.system {
-		return "/run/archy-recovery/control.sock"
+		return socketDir + "control.sock"
 	}
-	return "/run/archy-recovery/" + i.name() + ".sock"
+	return socketDir + i.name() + ".sock"
 }
 
 func (i instance) podmanSocket() string {
