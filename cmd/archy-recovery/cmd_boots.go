@@ -112,8 +112,8 @@ func inBrief(r recover.Report) *followedBy {
 }
 
 func printBoots(w io.Writer, boots []endedBoot, width int) {
-	t := table{columns: []column{{head: "IDX", right: true}, {head: "BOOT ID", least: 9}, {head: "FIRST ENTRY"}, {head: "LAST ENTRY"}, {head: "ENDED"},
-		{head: "RECOVERY", least: 10}, {head: "EVIDENCE", least: 10}}}
+	t := table{columns: []column{{head: "IDX", right: true}, {head: "BOOT ID", least: 9}, {head: "FIRST ENTRY", drop: 2}, {head: "LAST ENTRY"}, {head: "ENDED"},
+		{head: "RECOVERY", least: 10}, {head: "EVIDENCE", least: 10, drop: 1}}}
 	for _, b := range boots {
 		ended, recovery, evidence := string(b.Cause), "-", ""
 		if b.Index == 0 {

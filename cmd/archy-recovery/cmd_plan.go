@@ -102,7 +102,7 @@ func (i instance) planFromFiles(ctx context.Context, asked error) (recover.Previ
 // printPlan is for people: a heading a batch, and one table for all.
 func printPlan(w io.Writer, p recover.Preview, width int) {
 	total := 0
-	t := table{columns: []column{{head: "  CONTAINER", least: 14}, {head: "EXPECTED", right: true}, {head: "UNIT", least: 8}, {head: "NOTE", least: 10}}}
+	t := table{columns: []column{{head: "  CONTAINER", least: 14}, {head: "EXPECTED", right: true}, {head: "UNIT", least: 8, drop: 1}, {head: "NOTE", least: 10}}}
 	for _, b := range p.Batches {
 		for _, c := range b.Containers {
 			total++
@@ -113,9 +113,9 @@ func printPlan(w io.Writer, p recover.Preview, width int) {
 			if c.Generated {
 				unit += " (generated)"
 			}
-			note := c.Why
+			note, _, _ := strings.Cut(c.Why, ":") // the rest stands in the notes
 			if c.Name == b.Slowest && len(b.Containers) > 1 && !b.Alone {
-				note = "slowest"
+				note = strings.TrimSuffix("slowest, "+note, ", ")
 			}
 			t.add("  "+c.Name, expected, unit, note)
 		}
@@ -141,7 +141,7 @@ func printPlan(w io.Writer, p recover.Preview, width int) {
 				steps = append(steps, s.Name+" "+timeline.Span(seconds(s.Seconds)))
 			}
 			fmt.Fprintln(w)
-			fmt.Fprint(w, fold(fmt.Sprintf("Critical path: %s: %s", strings.Join(steps, ", then "), timeline.Span(seconds(p.ExpectedSeconds))), "", width))
+			fmt.Fprint(w, fold(fmt.Sprintf("Critical path (%s): %s", timeline.Span(seconds(p.ExpectedSeconds)), strings.Join(steps, ", then ")), "", width))
 		}
 	}
 	if len(p.NotStarted) > 0 {
@@ -168,8 +168,10 @@ func planInBrief(p recover.Preview, total int) string {
 	switch {
 	case p.Unknown == total:
 		return brief + "; how long that takes is not known, since none of them was recovered before"
+	case p.Unknown == 1:
+		return fmt.Sprintf("%s, in about %s, without one that was never recovered before", brief, timeline.Span(seconds(p.ExpectedSeconds)))
 	case p.Unknown > 0:
-		return fmt.Sprintf("%s, in %s and what the %d that were never recovered before take", brief, timeline.Span(seconds(p.ExpectedSeconds)), p.Unknown)
+		return fmt.Sprintf("%s, in about %s, without %d that were never recovered before", brief, timeline.Span(seconds(p.ExpectedSeconds)), p.Unknown)
 	}
 	return fmt.Sprintf("%s, in about %s", brief, timeline.Span(seconds(p.ExpectedSeconds)))
 }

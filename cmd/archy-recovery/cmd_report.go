@@ -87,8 +87,8 @@ func printHistory(w io.Writer, reports []recover.Report, width int) {
 		fmt.Fprintln(w, "There is no recovery in the history yet.")
 		return
 	}
-	t := table{columns: []column{{head: "ID", right: true}, {head: "TIME"}, {head: "BOOT"}, {head: "VERDICT"}, {head: "CAUSE", least: 8},
-		{head: "TOOK", right: true}, {head: "RESULT", least: 12}}}
+	t := table{columns: []column{{head: "ID", right: true}, {head: "TIME"}, {head: "BOOT", drop: 3}, {head: "VERDICT"}, {head: "CAUSE", drop: 2},
+		{head: "TOOK", right: true, drop: 1}, {head: "RESULT", least: 12}}}
 	for _, r := range reports {
 		took := "-"
 		if !r.Finished.IsZero() {
@@ -136,13 +136,7 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	fmt.Fprint(w, fold(fmt.Sprintf("%s at %s in boot %s: %s", name, r.Started.Format(time.DateTime), r.BootID, result), "", width))
 	if len(r.Rows) > 0 {
 		fmt.Fprintln(w)
-		t := table{columns: []column{{head: "CONTAINER", least: 12}, {head: "TIER"}, {head: "UNIT", least: 8}, {head: "TRIES", right: true},
-			{head: "QUEUED", right: true}, {head: "STARTED", right: true}, {head: "UP", right: true}, {head: "TOOK", right: true},
-			{head: "RESULT"}, {head: "ERROR", least: 10}}}
-		for _, row := range r.Rows {
-			t.add(reportCells(r, row)...)
-		}
-		t.print(w, width)
+		printReportRows(w, r, width)
 	}
 	fmt.Fprintln(w)
 	fmt.Fprint(w, fold("The last run ended: "+verdictLine(r.Verdict), "", width))
@@ -154,6 +148,31 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	}
 	for _, note := range r.Notes {
 		fmt.Fprint(w, fold("Note: "+note, "", width))
+	}
+}
+
+// printReportRows is the table. Where it is too wide, the errors, which one
+// wants to read to the end, stand below it instead.
+func printReportRows(w io.Writer, r recover.Report, width int) {
+	t := table{columns: []column{{head: "CONTAINER", least: 12}, {head: "TIER", drop: 1}, {head: "UNIT", least: 16, drop: 5}, {head: "TRIES", right: true, drop: 2},
+		{head: "QUEUED", right: true, drop: 4}, {head: "STARTED", right: true, drop: 3}, {head: "UP", right: true, drop: 2}, {head: "TOOK", right: true},
+		{head: "RESULT", least: 10}, {head: "ERROR"}}}
+	for _, row := range r.Rows {
+		t.add(reportCells(r, row)...)
+	}
+	if t.fits(width) {
+		t.print(w, width)
+		return
+	}
+	for _, cells := range t.rows {
+		cells[len(cells)-1] = ""
+	}
+	t.print(w, width)
+	fmt.Fprintln(w)
+	for _, row := range r.Rows {
+		if row.Error != "" {
+			fmt.Fprint(w, fold(row.Name+": "+row.Error, "  ", width))
+		}
 	}
 }
 

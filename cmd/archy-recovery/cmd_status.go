@@ -122,8 +122,8 @@ func savedAt(s recover.Snapshot) string {
 
 // printRows is the recovery as a table, tier by tier.
 func printRows(w io.Writer, rows []recover.Row, width int) {
-	t := table{columns: []column{{head: "TIER"}, {head: "CONTAINER", least: 12}, {head: "STATE"}, {head: "TRIES", right: true},
-		{head: "TOOK", right: true}, {head: "UNIT", least: 8}, {head: "NOTE", least: 10}}}
+	t := table{columns: []column{{head: "TIER", drop: 1}, {head: "CONTAINER", least: 12}, {head: "STATE"}, {head: "TRIES", right: true, drop: 2},
+		{head: "TOOK", right: true}, {head: "UNIT", least: 8, drop: 3}, {head: "NOTE", least: 10}}}
 	for _, r := range rows {
 		took := "-"
 		if d := r.Took(); d > 0 {

@@ -7,18 +7,20 @@ import (
 )
 
 // A table is text in columns that fits the terminal: where it is too wide,
-// columns that may be cut are, the widest first. Columns in which nothing
-// stands are left out.
+// columns that may be cut are, the widest first, and where that does not do,
+// those that matter least are left out. So are columns in which nothing stands.
 type table struct {
 	columns []column
 	rows    [][]string
 }
 
-// A column may be cut to least letters, or, with 0, not at all.
+// A column may be cut to least letters, or, with 0, not at all. Where there is
+// no room the one with the highest drop goes first; with 0 it never goes.
 type column struct {
 	head  string
 	right bool
 	least int
+	drop  int
 }
 
 func (t *table) add(cells ...string) {
@@ -35,11 +37,14 @@ func (t *table) print(w io.Writer, width int) {
 	}
 }
 
-// lines lays the table out, the head first; width 0 is no limit.
-func (t *table) lines(width int) []string {
-	const gap = 2
-	widths := make([]int, len(t.columns))
-	total := -gap
+// gap is between two columns.
+const gap = 2
+
+// widths are the columns' as they would like to be, 0 where nothing stands, and
+// the total is the table's.
+func (t *table) widths() (widths []int, total int) {
+	widths = make([]int, len(t.columns))
+	total = -gap
 	for i, c := range t.columns {
 		for _, row := range t.rows {
 			widths[i] = max(widths[i], len([]rune(row[i])))
@@ -48,6 +53,38 @@ func (t *table) lines(width int) []string {
 			widths[i] = max(widths[i], len(c.head))
 			total += widths[i] + gap
 		}
+	}
+	return widths, total
+}
+
+// fits reports whether the table needs no cut.
+func (t *table) fits(width int) bool {
+	_, total := t.widths()
+	return width <= 0 || total <= width
+}
+
+// lines lays the table out, the head first; width 0 is no limit.
+func (t *table) lines(width int) []string {
+	widths, total := t.widths()
+	for width > 0 {
+		least := -gap
+		last := -1
+		for i, c := range t.columns {
+			if widths[i] == 0 {
+				continue
+			}
+			if least += widths[i] + gap; c.least > 0 {
+				least -= widths[i] - min(widths[i], max(c.least, len(c.head)))
+			}
+			if c.drop > 0 && (last < 0 || c.drop > t.columns[last].drop) {
+				last = i
+			}
+		}
+		if least <= width || last < 0 {
+			break
+		}
+		total -= widths[last] + gap
+		widths[last] = 0
 	}
 	for width > 0 && total > width {
 		widest := -1

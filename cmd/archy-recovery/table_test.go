@@ -29,6 +29,13 @@ func TestTableFits(t *testing.T) {
 			t.Errorf("width %d (-want +got):\n%s", width, diff)
 		}
 	}
+	if sample.fits(29) || !sample.fits(40) || !sample.fits(0) {
+		t.Error("whether it fits is not known")
+	}
+	sample.columns[1].drop = 1
+	if diff := cmp.Diff([]string{"NAME    WHY", "a-ver…  it d…", "b"}, sample.lines(13)); diff != "" {
+		t.Errorf("without the column that matters least (-want +got):\n%s", diff)
+	}
 	if got := fold("one two three four", "  ", 11); got != "  one two\n  three\n  four\n" {
 		t.Errorf("folded: %q", got)
 	}
