@@ -19,7 +19,8 @@ import (
 // compact takes out what only lines things up.
 func compact(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// pretend is a daemon for uid 4242 that gives the same answers to everyone.
+// pretend is a daemon for uid 4242 that gives the same answers to everyone. It goes on
+// with its events unless it "ends".
 func pretend(t *testing.T, answers map[string]any) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "verbs") // a socket's path has to be short
@@ -40,7 +41,9 @@ func pretend(t *testing.T, answers map[string]any) {
 				fmt.Fprintf(w, "event: status\ndata: %s\n\n", data)
 				http.NewResponseController(w).Flush()
 			}
-			<-r.Context().Done()
+			if answers["ends"] == nil {
+				<-r.Context().Done()
+			}
 			return
 		}
 		if !ok {

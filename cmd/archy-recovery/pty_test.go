@@ -118,16 +118,24 @@ func TestWaitRespectsTheTerminal(t *testing.T) {
 	})
 }
 
-func TestFollowedStatusOnATerminal(t *testing.T) {
+func TestFollowedStatus(t *testing.T) {
+	row := recover.Row{Name: "db", State: recover.RowStarting}
+	going := control.Status{State: recover.Recovering, Containers: []recover.Row{row}}
+	done := going
+	done.State = recover.Ready
+	pretend(t, map[string]any{"events": []control.Status{going, done}, "ends": true})
+
 	t.Setenv("TERM", "xterm")
 	tty, shown := newTerminal(t, 60)
-	s := newScreen(tty)
-	if s == nil {
-		t.Fatal("a terminal is no screen")
+	var stderr bytes.Buffer
+	code := run([]string{"--uid", "4242", "status", "--follow"}, tty, &stderr)
+	if text := shown(); strings.Count(text, "A\rarchy-recovery (") != 1 || !strings.Contains(text, "ready") {
+		t.Errorf("on a terminal: shown %q", text)
 	}
-	s.draw(linesOf("one\ntwo\n"))
-	s.draw(linesOf("three\n"))
-	if text := shown(); !strings.Contains(text, "\x1b[2A\rthree") {
-		t.Errorf("shown %q", text)
+	if code != exitError || !strings.Contains(stderr.String(), "has ended meanwhile: see systemctl status archy-recovery@4242.service") {
+		t.Errorf("exit code %d, %q", code, stderr.String())
+	}
+	if _, stdout, _ := cli(t, "status", "--follow"); strings.Contains(stdout, "\x1b") || strings.Count(stdout, "archy-recovery (") != 2 {
+		t.Errorf("elsewhere: %q", stdout)
 	}
 }
