@@ -77,8 +77,8 @@ main{padding:0 24px}
 .picture svg{display:block;min-width:760px;width:100%;height:auto}
 h2{font-size:16px;margin:32px 0 8px}
 .scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:left;vertical-align:top;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
+th,td{text-align:left;vertical-align:top;padding:5px 12px 5px 0;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--dim);font-weight:600}
 td.n,th.n{text-align:right}
 td.w,td.c{white-space:normal;min-width:16em;overflow-wrap:anywhere}
@@ -115,14 +115,14 @@ dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
 <div class="scroll"><table>
 <tr><th>time</th><th>message</th><th>cursor</th></tr>
 {{- range .}}
-<tr><td>{{stamp .Time}}</td><td class="w">{{.Message}}</td><td class="w"><code>{{.Cursor}}</code></td></tr>{{end}}
+<tr><td>{{stamp .Time}}</td><td class="w">{{.Message}}</td><td class="c"><code>{{.Cursor}}</code></td></tr>{{end}}
 </table></div>{{end}}
 {{- with $r.Rows}}
 <h2>Containers</h2>
 <div class="scroll"><table>
-<tr><th>container</th><th>tier</th><th>state</th><th class="n">tries</th><th class="n">queued</th><th class="n">started</th><th class="n">up</th><th class="n">took</th><th>result</th><th>unit</th><th>error</th></tr>
+<tr><th>container</th><th>tier</th><th>result</th><th class="n">tries</th><th class="n">queued</th><th class="n">started</th><th class="n">up</th><th class="n">took</th><th>unit</th><th>error</th></tr>
 {{- range .}}
-<tr{{if bad .}} class="bad"{{end}}><td class="c">{{.Name}}</td><td>{{tier .}}</td><td class="s">{{.State}}</td><td class="n">{{len .Attempts}}</td><td class="n">{{since $r .Queued}}</td><td class="n">{{since $r .Started}}</td><td class="n">{{since $r (up .)}}</td><td class="n">{{span .Took}}</td><td>{{result .}}</td><td class="c">{{.Unit}}</td><td class="w">{{.Error}}</td></tr>{{end}}
+<tr{{if bad .}} class="bad"{{end}}><td class="c">{{.Name}}</td><td>{{tier .}}</td><td class="s">{{.State}}{{if eq .State "failed"}}{{with result .}} ({{.}}){{end}}{{end}}</td><td class="n">{{len .Attempts}}</td><td class="n">{{since $r .Queued}}</td><td class="n">{{since $r .Started}}</td><td class="n">{{since $r (up .)}}</td><td class="n">{{span .Took}}</td><td class="c">{{.Unit}}</td><td class="w">{{.Error}}</td></tr>{{end}}
 </table></div>{{end}}
 </main>
 </body>
