@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/timeline"
 
 	"github.com/spf13/cobra"
 )
@@ -20,18 +21,29 @@ func newStatus(at *instanceFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the last run ended and how recovery goes or went",
-		Args:  exactly(0, ""),
+		Long: `Show how the last run ended, how recovery goes or went, and what needs attention,
+in the manner of systemctl status. With --follow it is shown again whenever
+something changes: in place on a terminal, one after the other elsewhere.`,
+		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i, err := at.pick()
 			if err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
+			shown := newScreen(out)
 			show := func(st control.Status) error {
 				if asJSON {
 					return printJSON(out, st, !follow)
 				}
-				printStatus(out, st)
+				if follow && shown != nil {
+					var text strings.Builder
+					width, _ := shown.size()
+					printStatus(&text, st, width)
+					shown.draw(linesOf(text.String()))
+					return nil
+				}
+				printStatus(out, st, widthOf(out))
 				return nil
 			}
 			if !follow {
@@ -51,7 +63,7 @@ func newStatus(at *instanceFlags) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --follow one object a line")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print again whenever something changes, until interrupted")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show again whenever something changes, until interrupted")
 	return cmd
 }
 
@@ -64,7 +76,7 @@ func printJSON(w io.Writer, value any, indent bool) error {
 }
 
 // printStatus is for people, in the manner of systemctl status.
-func printStatus(w io.Writer, st control.Status) {
+func printStatus(w io.Writer, st control.Status, width int) {
 	instance := "system"
 	if st.Instance != "system" {
 		instance = "uid " + st.Instance
@@ -90,7 +102,7 @@ func printStatus(w io.Writer, st control.Status) {
 	}
 	if len(st.Containers) > 0 {
 		fmt.Fprintln(w)
-		printRows(w, st.Containers)
+		printRows(w, st.Containers, width)
 	}
 }
 
@@ -109,15 +121,23 @@ func savedAt(s recover.Snapshot) string {
 }
 
 // printRows is the recovery as a table, tier by tier.
-func printRows(w io.Writer, rows []recover.Row) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TIER\tCONTAINER\tSTATE\tTRIES\tTOOK\tUNIT\tNOTE")
+func printRows(w io.Writer, rows []recover.Row, width int) {
+	t := table{columns: []column{{head: "TIER", drop: 1}, {head: "CONTAINER", least: 12}, {head: "STATE"}, {head: "TRIES", right: true, drop: 2},
+		{head: "TOOK", right: true}, {head: "UNIT", least: 8, drop: 3}, {head: "NOTE", least: 10}}}
 	for _, r := range rows {
 		took := "-"
 		if d := r.Took(); d > 0 {
-			took = d.Round(time.Millisecond).String()
+			took = timeline.Span(d)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Tier, r.Name, r.State, len(r.Attempts), took, cmp.Or(r.Unit, "-"), r.Error)
+		t.add(tierOf(r), r.Name, string(r.State), strconv.Itoa(len(r.Attempts)), took, cmp.Or(r.Unit, "-"), r.Error)
 	}
-	t.Flush()
+	t.print(w, width)
+}
+
+// linesOf are the lines of a text, for a screen.
+func linesOf(text string) (lines []line) {
+	for l := range strings.Lines(text) {
+		lines = append(lines, line{{strings.TrimSuffix(l, "\n"), plain}})
+	}
+	return lines
 }

@@ -76,6 +76,7 @@ func (s *Server) handler() http.Handler {
 	change("DELETE /v1/quarantine/{name}", s.release)
 	read("GET /v1/recoveries", s.getRecoveries)
 	read("GET /v1/recoveries/{id}", s.getRecovery)
+	read("GET /v1/plan", s.getPlan)
 	change("POST /v1/snapshot", s.postSnapshot)
 	return s.orProblem(mux)
 }
@@ -258,6 +259,10 @@ func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, report)
+}
+
+func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, s.service.Preview(r.Context()))
 }
 
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
