@@ -78,11 +78,7 @@ func printConfig(w io.Writer, e effectiveConfig) {
 				defaults = append(defaults, s)
 				continue
 			}
-			var from []string
-			for _, o := range s.From {
-				from = append(from, o.String())
-			}
-			fmt.Fprintf(w, "# %s\n%s=%s\n", strings.Join(from, ", "), s.Key, s.Value)
+			fmt.Fprintf(w, "# %s\n%s=%s\n", origins(s.From), s.Key, s.Value)
 		}
 		if len(defaults) > 0 {
 			fmt.Fprintln(w, "# defaults")
@@ -94,4 +90,20 @@ func printConfig(w io.Writer, e effectiveConfig) {
 			fmt.Fprintln(w)
 		}
 	}
+}
+
+// origins names each file once, with all its lines.
+func origins(from []config.Origin) string {
+	var b strings.Builder
+	for n, o := range from {
+		switch {
+		case n > 0 && from[n-1].File == o.File:
+			fmt.Fprintf(&b, ",%d", o.Line)
+		case n > 0:
+			b.WriteString(" " + o.String())
+		default:
+			b.WriteString(o.String())
+		}
+	}
+	return b.String()
 }

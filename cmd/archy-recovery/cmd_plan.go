@@ -91,6 +91,9 @@ func (i instance) planFromFiles(ctx context.Context, asked error) (recover.Previ
 	if known.History, err = dir.Reports(); err != nil {
 		known.Notes = append(known.Notes, err.Error())
 	}
+	if err := i.becomeOwner(); err != nil {
+		known.Notes = append(known.Notes, err.Error())
+	}
 	manager := i.manager()
 	defer manager.Close()
 	asleep := func(context.Context) error {

@@ -141,7 +141,7 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	fmt.Fprintln(w)
 	fmt.Fprint(w, fold("The last run ended: "+verdictLine(r.Verdict), "", width))
 	for _, e := range r.Verdict.Evidence {
-		fmt.Fprint(w, fold(e.Time.Format("2006-01-02 15:04:05.000")+"  "+e.Message, "  ", width))
+		fmt.Fprint(w, fold(e.Time.Format("2006-01-02 15:04:05.000")+" "+e.Message, "  ", width))
 		if e.Cursor != "" {
 			fmt.Fprintf(w, "    cursor %s\n", printable(e.Cursor))
 		}

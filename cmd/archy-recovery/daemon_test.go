@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"archy-recovery/internal/config"
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
@@ -165,6 +166,13 @@ func TestRecoveriesOfBoots(t *testing.T) {
 	printBoots(&out, ended, 0)
 	if !strings.Contains(out.String(), "RECOVERY") || !strings.Contains(out.String(), "1: nothing to start in 1s") {
 		t.Errorf("printed:\n%s", out.String())
+	}
+}
+
+func TestOriginsNameEachFileOnce(t *testing.T) {
+	got := origins([]config.Origin{{File: "/a", Line: 1}, {File: "/a", Line: 3}, {File: "/b", Line: 2}})
+	if want := "/a:1,3 /b:2"; got != want {
+		t.Errorf("origins %q, want %q", got, want)
 	}
 }
 

@@ -40,6 +40,9 @@ func follow(ctx context.Context, client *control.Client, each func(control.Statu
 		case <-ticker.C:
 			tick()
 		case err := <-ended:
+			if err == nil { // not because each had enough
+				err = ctx.Err()
+			}
 			return err
 		}
 	}
