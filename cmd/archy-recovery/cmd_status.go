@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/timeline"
 
@@ -18,6 +20,7 @@ import (
 
 func newStatus(at *instanceFlags) *cobra.Command {
 	var asJSON, follow bool
+	var lines int
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the last run ended and how recovery goes or went",
@@ -44,7 +47,13 @@ something changes: in place on a terminal, one after the other elsewhere.`,
 					return nil
 				}
 				printStatus(out, st, widthOf(out))
+				if !follow {
+					printAround(cmd.Context(), out, i, lines)
+				}
 				return nil
+			}
+			if lines < 0 {
+				return usageError(cmd, fmt.Errorf("--lines=%d is negative", lines))
 			}
 			if !follow {
 				st, err := i.client().Status(cmd.Context())
@@ -63,6 +72,7 @@ something changes: in place on a terminal, one after the other elsewhere.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --follow one object a line")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "how many of the service's last journal entries, without --follow and --json")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show again whenever something changes, until interrupted")
 	return cmd
 }
@@ -103,6 +113,29 @@ func printStatus(w io.Writer, st control.Status, width int) {
 	if len(st.Containers) > 0 {
 		fmt.Fprintln(w)
 		printRows(w, st.Containers, width)
+	}
+}
+
+// printAround is what systemd and the journal say beside the daemon. What they
+// cannot be asked is left out.
+func printAround(ctx context.Context, w io.Writer, i instance, lines int) {
+	host := instance{system: true}.manager()
+	defer host.Close()
+	asking, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if at, runs, err := host.NextElapse(asking, i.timerUnit()); err == nil && runs {
+		fmt.Fprintf(w, "\nNext check of the snapshot: %s\n", at.Format(time.DateTime))
+	}
+	if lines == 0 {
+		return
+	}
+	last, err := journal.NewReader(i.unit(), i.uid).Last(asking, lines)
+	if err != nil || len(last) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, e := range last {
+		fmt.Fprintf(w, "%s %s\n", e.Time.Local().Format(time.Stamp), printable(e.Message))
 	}
 }
 

@@ -80,6 +80,10 @@ func (i instance) socketUnit() string {
 // socketDir is where the sockets are; tests have their own.
 var socketDir = "/run/archy-recovery/"
 
+func (i instance) timerUnit() string {
+	return strings.Replace(strings.TrimSuffix(i.unit(), ".service"), "archy-recovery", "archy-recovery-snapshot", 1) + ".timer"
+}
+
 func (i instance) socket() string {
 	if i.system {
 		return socketDir + "control.sock"

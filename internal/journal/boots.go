@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -70,4 +71,9 @@ func parseBoots(in io.Reader) ([]Boot, error) {
 		boots = append(boots, Boot{Index: b.Index, BootID: b.BootID, First: time.UnixMicro(b.First), Last: time.UnixMicro(b.Last)})
 	}
 	return boots, nil
+}
+
+// Last returns the last n entries of our service in this boot.
+func (r *Reader) Last(ctx context.Context, n int) ([]recover.Entry, error) {
+	return r.read(ctx, "--boot", "--unit="+r.unit, "--lines="+strconv.Itoa(n))
 }

@@ -22,6 +22,15 @@ func TestTheVerbsThatTellOfARecovery(t *testing.T) {
 		n.wait()
 		n.wantRunning("db", "web")
 
+		status := n.cli("status")
+		for _, want := range []string{"Next check of the snapshot: 2", "recovery complete: 2 containers run", "cause power-loss"} {
+			if !strings.Contains(status, want) {
+				n.t.Errorf("status does not say %q:\n%s", want, status)
+			}
+		}
+		if n.uid == 0 { // for who tries it by hand
+			n.t.Log(status, n.cli("report"), n.cli("report", "--list"), n.cli("blame"), n.cli("plan"), n.cli("boots"), n.cli("quarantine", "list"))
+		}
 		if report := n.cli("report"); !strings.Contains(report, "host-crash") || !strings.Contains(report, "db.service") {
 			n.t.Errorf("report:\n%s", report)
 		}
