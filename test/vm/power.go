@@ -1,9 +1,6 @@
 package vm
 
-import (
-	"context"
-	"errors"
-)
+import "errors"
 
 // Boot switches the machine on, with more parameters on the kernel's command
 // line, and waits until its systemd has finished its start-up, whatever units
@@ -18,14 +15,14 @@ func (m *VM) Boot(params ...string) {
 // early in the boot.
 func (m *VM) BootNoWait(params ...string) {
 	m.t.Helper()
-	if m.q != nil {
+	if m.q.Load() != nil {
 		m.t.Fatalf("vm: boot: the machine is on")
 	}
 	ctx, cancel := m.timeout("the boot")
 	defer cancel()
 	q, err := startQemu(ctx, m.dir, m.opts, params)
 	m.must("boot", err)
-	m.q = q
+	m.q.Store(q)
 	m.must("boot", q.awaitBoot(ctx, ""))
 }
 
@@ -42,81 +39,82 @@ func (m *VM) WaitBooted() {
 // lost.
 func (m *VM) PullPlug() {
 	m.t.Helper()
-	m.on()
-	m.q.kill()
-	m.q = nil
+	m.on().kill()
+	m.q.Store(nil)
 }
 
 // Reset presses the reset button and waits for the next boot to begin.
 func (m *VM) Reset() {
 	m.t.Helper()
 	boot := m.BootID()
-	m.must("reset", m.q.tell(`{"execute":"system_reset"}`))
+	m.must("reset", m.on().tell(`{"execute":"system_reset"}`))
 	m.WaitReboot(boot)
 }
 
 // NMI sends the machine a non-maskable interrupt, as its front panel might.
 func (m *VM) NMI() {
 	m.t.Helper()
-	m.on()
-	m.must("NMI", m.q.tell(`{"execute":"inject-nmi"}`))
+	m.must("NMI", m.on().tell(`{"execute":"inject-nmi"}`))
 }
 
 // WaitReboot waits until another boot than this one has begun, without anybody
 // having switched the machine off: its firmware and its memory are the same.
 func (m *VM) WaitReboot(boot string) {
 	m.t.Helper()
-	m.on()
+	q := m.on()
 	ctx, cancel := m.timeout("the reboot")
 	defer cancel()
-	m.must("reboot", m.q.awaitBoot(ctx, boot))
+	m.must("reboot", q.awaitBoot(ctx, boot))
 }
 
 // WaitEvent waits until QEMU has told of an event, such as WATCHDOG.
 func (m *VM) WaitEvent(event string) {
 	m.t.Helper()
-	m.on()
+	q := m.on()
 	ctx, cancel := m.timeout(event)
 	defer cancel()
-	m.must("event", m.q.awaitEvent(ctx, event))
+	m.must("event", q.awaitEvent(ctx, event))
 }
 
 // PowerOff shuts the machine down in order and waits until it is off.
 func (m *VM) PowerOff() {
 	m.t.Helper()
-	m.on()
+	q := m.on()
 	ctx, cancel := m.timeout("the power-off")
 	defer cancel()
 	_, err := m.RunContext(ctx, "systemctl", "poweroff")
 	// The command may be cut by the very shutdown that it asked for.
-	if offErr := m.q.awaitOff(ctx); offErr != nil {
+	if offErr := q.awaitOff(ctx); offErr != nil {
 		m.must("power off", errors.Join(err, offErr))
 	}
-	m.q.kill()
-	m.q = nil
+	q.kill()
+	m.q.Store(nil)
 }
 
 // BootID returns the ID of the boot that runs, in the journal's form.
 func (m *VM) BootID() string {
 	m.t.Helper()
-	m.on()
-	return m.q.bootID()
+	return m.on().bootID()
 }
 
 // IsOn reports whether the machine was switched on and has not switched itself
 // off.
 func (m *VM) IsOn() bool {
-	if m.q == nil {
+	q := m.q.Load()
+	if q == nil {
 		return false
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return m.q.awaitOff(ctx) != nil
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.gone
 }
 
-func (m *VM) on() {
+// on is the machine, which must be on.
+func (m *VM) on() *qemu {
 	m.t.Helper()
-	if m.q == nil {
+	q := m.q.Load()
+	if q == nil {
 		m.t.Fatalf("vm: the machine is off")
 	}
+	return q
 }

@@ -48,7 +48,8 @@ func (s *Shell) RunContext(ctx context.Context, args ...string) (string, error) 
 }
 
 func (s *Shell) run(ctx context.Context, stdin []byte, args ...string) (string, error) {
-	if s.m.q == nil {
+	q := s.m.q.Load()
+	if q == nil {
 		return "", errors.New("the machine is off")
 	}
 	limit := s.m.opts.Limit
@@ -61,7 +62,7 @@ func (s *Shell) run(ctx context.Context, stdin []byte, args ...string) (string, 
 			"XDG_RUNTIME_DIR=" + runtime, "DBUS_SESSION_BUS_ADDRESS=unix:path=" + runtime + "/bus",
 			"setpriv", "--reuid=" + id, "--regid=" + id, "--init-groups"}, args...)
 	}
-	reply, err := s.m.q.run(ctx, wire.Request{Args: args, Stdin: stdin, Limit: limit})
+	reply, err := q.run(ctx, wire.Request{Args: args, Stdin: stdin, Limit: limit})
 	if err == nil && reply.Error != "" {
 		err = errors.New(reply.Error)
 	}

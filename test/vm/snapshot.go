@@ -18,7 +18,7 @@ import (
 // The host's kernel does the replay, not the guest's.
 func (m *VM) Examine(directory string) (copied string, damage error) {
 	m.t.Helper()
-	if m.q != nil {
+	if m.q.Load() != nil {
 		m.t.Fatalf("vm: examine: the machine is on")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ type VM struct {
 	t    machine.TB
 	opts Options
 	dir  string
-	q    *qemu // nil when off
+	q    atomic.Pointer[qemu] // nil when off
 }
 
 // Start makes a machine with a fresh disk, off. When the test ends, however it
@@ -94,8 +95,8 @@ func (m *VM) end(lock *os.File) {
 	if m.t.Failed() {
 		m.t.Logf("the machine's console ends with:\n%s", tail(m.Console(), 6000))
 	}
-	if m.q != nil {
-		m.q.kill()
+	if q := m.q.Load(); q != nil {
+		q.kill()
 	}
 	if err := errors.Join(os.RemoveAll(m.dir), lock.Close()); err != nil {
 		m.t.Errorf("vm: %v", err)
