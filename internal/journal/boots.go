@@ -40,11 +40,14 @@ func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 		if boots[i].Index == 0 {
 			continue
 		}
-		next := ""
+		next, look := "", r.journalEnd
 		if i+1 < len(boots) {
 			next = boots[i+1].BootID
+			if boots[i+1].Index == 0 {
+				look = r.BootEnd
+			}
 		}
-		end, err := r.BootEnd(ctx, boots[i].BootID, next)
+		end, err := look(ctx, boots[i].BootID, next)
 		boots[i].Cause, boots[i].Evidence = recover.ExplainHost(end)
 		if err != nil && boots[i].Cause == "" {
 			boots[i].Cause = recover.CauseUnknown

@@ -28,11 +28,15 @@ type Reader struct {
 	unit string
 	// uid is whose podman and manager count.
 	uid int
+	// watchdogs is sysWatchdogs, but in tests.
+	watchdogs string
 }
 
 // NewReader returns a Reader for the journal of this machine, for the instance
 // whose service is unit and whose containers are uid's.
-func NewReader(unit string, uid int) *Reader { return &Reader{unit: unit, uid: uid} }
+func NewReader(unit string, uid int) *Reader {
+	return &Reader{unit: unit, uid: uid, watchdogs: sysWatchdogs}
+}
 
 // Bounds of one reading: of its time, and of what is read of its output.
 const (
@@ -96,7 +100,7 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 // fields is what is asked for; __CURSOR and the timestamps come in any case.
 const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID," +
 	"UNIT,USER_UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,SHUTDOWN,JOB_TYPE,JOB_RESULT," +
-	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS"
+	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS,FILE"
 
 // parse reads a line an entry, to the end (whole) or to the first that is last.
 // A line that cannot be read is an entry lost, and no more: what comes after a
@@ -187,8 +191,15 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 // BootEnd returns how the boot with the given ID ended, and what the boot
-// thisBoot found of it.
+// thisBoot, which is the one that runs, found of it.
 func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.BootEnd, error) {
+	end, err := r.journalEnd(ctx, boot, thisBoot)
+	end.Next = append(end.Next, watchdogResets(r.watchdogs)...)
+	return end, err
+}
+
+// journalEnd is BootEnd by the journal alone, for any two boots.
+func (r *Reader) journalEnd(ctx context.Context, boot, thisBoot string) (recover.BootEnd, error) {
 	var end recover.BootEnd
 	var err error
 	end.Tail, err = r.read(ctx, "--lines="+strconv.Itoa(tailLines), "_BOOT_ID="+boot)
@@ -196,8 +207,8 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 		return end, err
 	}
 	// The kernel tells of a watchdog's reset, systemd-pstore of records of a
-	// panic that the firmware kept.
-	later, err := r.read(ctx, "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
+	// panic that the firmware kept: what is in them is its FILE=, which is long.
+	later, err := r.read(ctx, "--all", "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
 	if err != nil {
 		return end, err
 	}

@@ -47,10 +47,10 @@ func (a *act) String() string {
 
 func newFleet() *fleet {
 	f := &fleet{quadlet: map[string]bool{}, expect: map[string]expectation{}, banned: map[string]bool{}}
-	for i := range 5 {
+	for i := range 3 {
 		f.add(fmt.Sprintf("quadlet%d", i), true)
 	}
-	for i := range 3 {
+	for i := range 2 {
 		f.add(fmt.Sprintf("plain%d", i), false)
 	}
 	return f
