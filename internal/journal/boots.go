@@ -27,7 +27,7 @@ type Boot struct {
 // since systemd 251), each with how it ended.
 func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 	var boots []Boot
-	listing := 10 * readTime // it walks through the whole journal
+	listing := 2 * r.limit // it walks through the whole journal
 	err := run(ctx, listing, []string{"--list-boots", "--output=json"}, func(out io.Reader) (whole bool, err error) {
 		boots, err = parseBoots(out)
 		return true, err

@@ -28,19 +28,22 @@ type Reader struct {
 	unit string
 	// uid is whose podman and manager count.
 	uid int
-	// watchdogs is sysWatchdogs, but in tests.
+	// watchdogs is sysWatchdogs and limit is readTime, but in tests.
 	watchdogs string
+	limit     time.Duration
 }
 
 // NewReader returns a Reader for the journal of this machine, for the instance
 // whose service is unit and whose containers are uid's.
 func NewReader(unit string, uid int) *Reader {
-	return &Reader{unit: unit, uid: uid, watchdogs: sysWatchdogs}
+	return &Reader{unit: unit, uid: uid, watchdogs: sysWatchdogs, limit: readTime}
 }
 
-// Bounds of one reading: of its time, and of what is read of its output.
+// Bounds of one reading: of its time, and of what is read of its output. A slow
+// machine that is booting, with all its services starting at once, takes several
+// seconds to read what takes an idle one a few milliseconds.
 const (
-	readTime  = 2 * time.Second
+	readTime  = 10 * time.Second
 	maxOutput = 16 << 20
 	maxEntry  = 1 << 20
 	tailLines = 400
@@ -56,7 +59,7 @@ func (r *Reader) read(ctx context.Context, args ...string) ([]recover.Entry, err
 // readUntil is read, but ends before the first entry that is last.
 func (r *Reader) readUntil(ctx context.Context, last func(recover.Entry) bool, args ...string) (entries []recover.Entry, err error) {
 	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
-	err = run(ctx, readTime, args, func(out io.Reader) (whole bool, err error) {
+	err = run(ctx, r.limit, args, func(out io.Reader) (whole bool, err error) {
 		entries, whole, err = parse(out, last)
 		return whole, err
 	})
@@ -84,8 +87,11 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 	defer context.AfterFunc(ctx, func() { out.Close() })()
 	whole, err := read(io.LimitReader(out, maxOutput))
 	if !whole {
+		if late := ctx.Err(); err != nil && late != nil {
+			err = fmt.Errorf("journalctl: %w", late) // what became of the pipe says nothing
+		}
 		cancel()       // it may still be writing
-		_ = cmd.Wait() // we ended it: its status says nothing
+		_ = cmd.Wait() // we ended it: nor does its status
 		return err
 	}
 	if waitErr := cmd.Wait(); waitErr != nil { // says more than what read made of it
