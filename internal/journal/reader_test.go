@@ -57,6 +57,12 @@ func TestRecordedBoots(t *testing.T) {
 			recover.BootEnd{Tail: append(cut[:len(cut):len(cut)], recover.Entry{Message: "Kernel panic - not syncing: a joke"})}, recover.CausePowerLoss},
 		"a record that the firmware kept is a panic": {
 			recover.BootEnd{Tail: cut, Records: []recover.Entry{{Message: "PStore dmesg-efi-1 moved to /var/lib/systemd/pstore/1/dmesg.txt"}}}, recover.CausePanic},
+		"so is one that the machine kept; its record says so": {
+			recover.BootEnd{Tail: cut, Records: recorded(t, "panic")}, recover.CausePanic},
+		"one for want of memory is that": {
+			recover.BootEnd{Tail: cut, Records: recorded(t, "panic-oom")}, recover.CauseOOM},
+		"one of the software watchdog is that, though nothing of the journal is left": {
+			recover.BootEnd{Records: recorded(t, "softdog")}, recover.CauseWatchdog},
 		"the console that it kept is not": {
 			recover.BootEnd{Tail: cut, Records: []recover.Entry{{Message: "PStore console-ramoops-0 moved to /var/lib/systemd/pstore/1"}}}, recover.CausePowerLoss},
 		"a watchdog that says it reset the host did": {
@@ -99,6 +105,7 @@ func TestRecordedServices(t *testing.T) {
 		"service-signal":   recover.CauseSignal,
 		"service-exit":     recover.CauseExit,
 		"service-watchdog": recover.CauseWatchdog,
+		"service-oom":      recover.CauseOOM,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, evidence := recover.ExplainService(recorded(t, name))

@@ -45,7 +45,7 @@ func TestCauses(t *testing.T) {
 		{"a kernel panic", recover.CausePanic, shell("echo c >/proc/sysrq-trigger"), "panic"},
 		{"a panic for want of memory", recover.CauseOOM, shell("sysctl vm.panic_on_oom=1; tail /dev/zero"), "panic-oom"},
 		// Opened and closed without the letter V, and then left alone.
-		{"the hardware watchdog", recover.CauseWatchdog, shell("modprobe i6300esb; for w in /sys/class/watchdog/*; do cat $w/identity; done; : >/dev/watchdog; sleep 300"), "watchdog"},
+		{"the hardware watchdog", recover.CauseWatchdog, shell("modprobe i6300esb; for w in /sys/class/watchdog/*; do cat $w/identity; done; : >/dev/watchdog; sleep 300"), ""},
 		{"the software watchdog", recover.CauseWatchdog, shell("modprobe -r i6300esb; modprobe softdog soft_margin=2 soft_panic=1; : >/dev/watchdog; sleep 300"), "softdog"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -55,7 +55,10 @@ func TestCauses(t *testing.T) {
 			n.WaitReboot(boot)
 			n.WaitBooted()
 			n.want(recover.HostCrashed, c.cause)
-			n.record(c.record, "-b", "SYSLOG_IDENTIFIER=systemd-pstore")
+			if c.record == "" {
+				return // the journal says nothing of it
+			}
+			n.record(c.record, "-b", "-n", "1", "SYSLOG_IDENTIFIER=systemd-pstore") // the part with the end
 		})
 	}
 }
