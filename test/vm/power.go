@@ -51,12 +51,6 @@ func (m *VM) Reset() {
 	m.WaitReboot(boot)
 }
 
-// NMI sends the machine a non-maskable interrupt, as its front panel might.
-func (m *VM) NMI() {
-	m.t.Helper()
-	m.must("NMI", m.on().tell(`{"execute":"inject-nmi"}`))
-}
-
 // WaitReboot waits until another boot than this one has begun, without anybody
 // having switched the machine off: its firmware and its memory are the same.
 func (m *VM) WaitReboot(boot string) {
@@ -65,15 +59,6 @@ func (m *VM) WaitReboot(boot string) {
 	ctx, cancel := m.timeout("the reboot")
 	defer cancel()
 	m.must("reboot", q.awaitBoot(ctx, boot))
-}
-
-// WaitEvent waits until QEMU has told of an event, such as WATCHDOG.
-func (m *VM) WaitEvent(event string) {
-	m.t.Helper()
-	q := m.on()
-	ctx, cancel := m.timeout(event)
-	defer cancel()
-	m.must("event", q.awaitEvent(ctx, event))
 }
 
 // PowerOff shuts the machine down in order and waits until it is off.

@@ -37,7 +37,6 @@ type qemu struct {
 	waiting map[int]*pending // requests without an answer
 	agent   net.Conn
 	monitor net.Conn
-	events  map[string]int // what the monitor told, and how often
 }
 
 // A pending request was sent in a boot, and ends with it.
@@ -48,7 +47,7 @@ type pending struct {
 
 // startQemu switches a machine on and returns when QEMU answers.
 func startQemu(ctx context.Context, dir string, opts Options, params []string) (*qemu, error) {
-	q := &qemu{news: newNews(), waiting: map[int]*pending{}, events: map[string]int{}}
+	q := &qemu{news: newNews(), waiting: map[int]*pending{}}
 	agent, err := listen(dir, agentName)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +68,9 @@ func Start(t machine.TB, opts Options) *VM {
 }
 
 func (m *VM) make() error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("the disk's programs are this host's (%s), and the virtual machine is an amd64", runtime.GOARCH)
+	}
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
 		return fmt.Errorf("%w; \"make power-test\" installs what virtual machines need", err)
 	}

@@ -21,8 +21,6 @@ func TestMachine(t *testing.T) {
 	guard(t)
 	m := Start(t, Options{FS: Ext4})
 	m.Boot()
-	t.Logf("%s", m.MustRun("systemd-analyze"))
-	t.Logf("%s", m.MustRun("systemd-analyze", "blame"))
 	first := m.BootID()
 	if got := strings.TrimSpace(m.As(User).MustRun("id", "--user", "--name")); got != "archy" {
 		t.Errorf("the user is %q", got)
@@ -51,5 +49,14 @@ func TestMachine(t *testing.T) {
 	if exit, ok := err.(*ExitError); !ok || exit.Status != 3 || !strings.Contains(exit.Error(), "out\nerr") {
 		t.Errorf("the failed command's error is %v", err)
 	}
+	second := m.BootID()
+	m.Reset()
+	if m.BootID() == second {
+		t.Error("no other boot after a reset")
+	}
+	m.WaitBooted()
 	m.PowerOff()
+	if m.IsOn() {
+		t.Error("the machine is on after a power-off")
+	}
 }
