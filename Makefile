@@ -8,7 +8,7 @@ DESTDIR ?=
 GO      ?= go
 
 # The version stands in the changelog and nowhere else.
-DEB_VERSION := $(shell sed -n '1s/^[^(]*(\([^)]*\)).*/\1/p' packaging/debian/changelog)
+DEB_VERSION := $(shell sed -n '1s/^[^(]*(\([^)]*\)).*/\1/p' debian/changelog)
 VERSION     := $(shell echo '$(DEB_VERSION)' | sed 's/-[^-]*$$//')
 DEB_ARCH    ?= $(shell dpkg --print-architecture)
 DEB          = dist/archy-recovery_$(DEB_VERSION)_$(DEB_ARCH).deb
@@ -16,18 +16,25 @@ DEB          = dist/archy-recovery_$(DEB_VERSION)_$(DEB_ARCH).deb
 # One static binary, the same from the same sources wherever they lie.
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
+# What runs while something is built for another architecture.
+HOST_GO := env -u GOOS -u GOARCH $(GO)
+
+MAN := $(patsubst docs/man/%.md,bin/man/%,$(wildcard docs/man/*.md))
+# Debian's zsh looks in vendor-completions, others in site-functions.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+
 # Empty for root. For others, `go test` and `go run` compile as the user and run the result as root; sudo drops the
 # environment, so it gets what it needs. Root keeps a build cache of its own, or the user's would get root's files.
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
-AS_ROOT  = -exec '$(SUDO) env "PATH='"$$PATH"'" "GOMODCACHE='"$$($(GO) env GOMODCACHE)"'" "ARCHY_DEB=$(abspath $(DEB))"'
+AS_ROOT  = -exec '$(SUDO) env "PATH='"$$PATH"'" "GOMODCACHE='"$$($(GO) env GOMODCACHE)"'" "ARCHY_DEB=$(abspath $(DEB))" $(TEST_ENV)'
 
 TEST_FLAGS   ?= -v
 TEST_TIMEOUT ?= 60m
 
 # mmdebstrap makes the trees of the test machines (checked against the archive keyring), systemd-container boots them;
 # dbus is the private bus of the bus tests; strace shows what a crash can cut; gcc and libc6-dev are for the race detector
-# and for a wrong clock; the last three build the package.
-DEPS := mmdebstrap debian-archive-keyring systemd-container systemd dbus strace gcc libc6-dev \
+# and for a wrong clock; man-db reads the man pages as a user does; the last three build the package.
+DEPS := mmdebstrap debian-archive-keyring systemd-container systemd dbus strace gcc libc6-dev man-db \
 	build-essential debhelper dpkg-dev
 
 UNITS    := $(wildcard packaging/systemd/archy-recovery*.service packaging/systemd/archy-recovery*.socket \
@@ -37,6 +44,17 @@ SANDBOXED := archy-recovery.service archy-recovery@.service archy-recovery-snaps
 .PHONY: build
 build: ## build bin/archy-recovery
 	$(GO_BUILD) -o bin/archy-recovery ./cmd/archy-recovery
+
+.PHONY: docs
+docs: $(MAN) ## build man pages and shell completions into bin/
+	mkdir -p bin/completions
+	for shell in bash zsh fish; do \
+		$(HOST_GO) run ./cmd/archy-recovery completion $$shell >bin/completions/$$shell || exit 1; \
+	done
+
+bin/man/%: docs/man/%.md debian/changelog
+	mkdir -p bin/man
+	sed 's/@VERSION@/$(VERSION)/' $< | $(HOST_GO) tool go-md2man -out $@
 
 .PHONY: build-arm64
 build-arm64: ## build bin/archy-recovery-arm64
@@ -54,7 +72,7 @@ test: check deb ## everything: check, then the machine tests (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...
 
 .PHONY: check
-check: deps check-units ## format, vet, staticcheck, units, unit and bus tests; no root
+check: deps check-units check-man ## format, vet, staticcheck, units, unit and bus tests; no root
 	@unformatted=$$(gofmt -l cmd internal test) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -65,32 +83,44 @@ check: deps check-units ## format, vet, staticcheck, units, unit and bus tests; 
 check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed
 	packaging/check-units $(SANDBOXED)
 
+.PHONY: check-man
+check-man: $(MAN) ## the man pages are formatted without a warning
+	@for page in $^; do \
+		said=$$(MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 $$page 2>&1 >/dev/null) || exit 1; \
+		if [ -n "$$said" ]; then echo "$$page: $$said"; exit 1; fi; \
+	done
+
 .PHONY: bench
 bench: deps deb all-arch ## measure recovery on a test machine (root)
 	$(GO) run $(AS_ROOT) ./test/bench
 	$(GO) run $(AS_ROOT) ./test/bench/journal
 
+# Virtual machines, and the disks of them. Only these tests need that, so only they install it.
+power-test: DEPS += qemu-system-x86 e2fsprogs xfsprogs btrfs-progs
+power-test: TEST_ENV = ARCHY_VM=1 POWER_N=$(N) POWER_OTHERS=$(OTHERS) POWER_SEED=$(SEED)
 .PHONY: power-test
-power-test: ## true power loss, in a virtual machine (not there yet)
-	@echo "power-test: comes with a later issue; nothing was tested" >&2; exit 2
+power-test: deps deb ## power loss, panics and watchdogs on a virtual machine; N=30 OTHERS=5 SEED=… (root)
+	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout 24h -v ./test/vm ./test/power
 
-# In a copy, so that the tree stays clean. -d: the Go toolchain need not be a package, nor is a cross compiler needed.
 .PHONY: deb
-deb: ## build the Debian package into dist/ (DEB_ARCH=arm64 for the other one)
-	@set -e; top=$$PWD; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
-	mkdir -p dist "$$tmp/src"; \
-	tar -c --exclude=./.git --exclude=./.cache --exclude=./bin --exclude=./dist . | tar -x -C "$$tmp/src"; \
-	cd "$$tmp/src"; \
-	GOCACHE=$$($(GO) env GOCACHE) GOMODCACHE=$$($(GO) env GOMODCACHE) MAKEFLAGS= \
-		dpkg-buildpackage -b -us -uc -d -a$(DEB_ARCH); \
-	mv "$$tmp"/*.deb "$$top/dist/"; \
-	echo "$(DEB)"
+deb: ## build the Debian source and binary packages into dist/ (DEB_ARCH=arm64 for the other one)
+	@packaging/build-deb dist $(DEB_ARCH)
+	@echo "$(DEB)"
+
+.PHONY: lintian
+lintian: deb ## have the packages checked by lintian: no error, no warning
+	@$(MAKE) --no-print-directory deps DEPS=lintian
+	lintian --allow-root --fail-on error,warning $(DEB:.deb=.changes)
+
+.PHONY: reproducible
+reproducible: ## build the packages twice, differently, and compare every byte
+	@packaging/check-reproducible
 
 bin/archy-recovery:
 	$(MAKE) build
 
 .PHONY: install
-install: bin/archy-recovery ## install below DESTDIR, PREFIX=/usr
+install: bin/archy-recovery docs ## install below DESTDIR, PREFIX=/usr
 	install -D -m 0755 bin/archy-recovery $(DESTDIR)$(PREFIX)/bin/archy-recovery
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in $(UNITS); do \
@@ -105,9 +135,14 @@ install: bin/archy-recovery ## install below DESTDIR, PREFIX=/usr
 	@# The operator's, should it be there.
 	test -e $(DESTDIR)/etc/archy-recovery.conf || \
 		install -D -m 0644 packaging/systemd/archy-recovery.conf $(DESTDIR)/etc/archy-recovery.conf
-	for doc in $(wildcard README.md); do \
-		install -D -m 0644 $$doc $(DESTDIR)$(PREFIX)/share/doc/archy-recovery/$$doc || exit 1; \
+	for page in $(MAN); do \
+		install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
 	done
+	install -D -m 0644 bin/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/archy-recovery
+	install -D -m 0644 bin/completions/zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_archy-recovery
+	install -D -m 0644 bin/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/archy-recovery.fish
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery README.md
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery/docs $(wildcard docs/*.md)
 
 .PHONY: deps
 deps: ## install what is missing of the Debian packages that build and tests need

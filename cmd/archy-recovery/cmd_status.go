@@ -2,37 +2,58 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/timeline"
 
 	"github.com/spf13/cobra"
 )
 
 func newStatus(at *instanceFlags) *cobra.Command {
 	var asJSON, follow bool
+	var lines int
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the last run ended and how recovery goes or went",
-		Args:  exactly(0, ""),
+		Long: `Show how the last run ended, how recovery goes or went, and what needs attention,
+in the manner of systemctl status. With --follow it is shown again whenever
+something changes: in place on a terminal, one after the other elsewhere.`,
+		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i, err := at.pick()
 			if err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
+			shown := newScreen(out)
 			show := func(st control.Status) error {
 				if asJSON {
 					return printJSON(out, st, !follow)
 				}
-				printStatus(out, st)
+				if follow && shown != nil {
+					var text strings.Builder
+					width, _ := shown.size()
+					printStatus(&text, st, width)
+					shown.draw(linesOf(text.String()))
+					return nil
+				}
+				printStatus(out, st, widthOf(out))
+				if !follow {
+					printAround(cmd.Context(), out, i, lines)
+				}
 				return nil
+			}
+			if lines < 0 {
+				return usageError(cmd, fmt.Errorf("--lines=%d is negative", lines))
 			}
 			if !follow {
 				st, err := i.client().Status(cmd.Context())
@@ -51,7 +72,8 @@ func newStatus(at *instanceFlags) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --follow one object a line")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print again whenever something changes, until interrupted")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "how many of the service's last journal entries, without --follow and --json")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show again whenever something changes, until interrupted")
 	return cmd
 }
 
@@ -64,7 +86,7 @@ func printJSON(w io.Writer, value any, indent bool) error {
 }
 
 // printStatus is for people, in the manner of systemctl status.
-func printStatus(w io.Writer, st control.Status) {
+func printStatus(w io.Writer, st control.Status, width int) {
 	instance := "system"
 	if st.Instance != "system" {
 		instance = "uid " + st.Instance
@@ -90,7 +112,30 @@ func printStatus(w io.Writer, st control.Status) {
 	}
 	if len(st.Containers) > 0 {
 		fmt.Fprintln(w)
-		printRows(w, st.Containers)
+		printRows(w, st.Containers, width)
+	}
+}
+
+// printAround is what systemd and the journal say beside the daemon. What they
+// cannot be asked is left out.
+func printAround(ctx context.Context, w io.Writer, i instance, lines int) {
+	host := instance{system: true}.manager()
+	defer host.Close()
+	asking, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if at, runs, err := host.NextElapse(asking, i.timerUnit()); err == nil && runs {
+		fmt.Fprintf(w, "\nNext check of the snapshot: %s\n", at.Format(time.DateTime))
+	}
+	if lines == 0 {
+		return
+	}
+	last, err := journal.NewReader(i.unit(), i.uid).Last(asking, lines)
+	if err != nil || len(last) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, e := range last {
+		fmt.Fprintf(w, "%s %s\n", e.Time.Local().Format(time.Stamp), printable(e.Message))
 	}
 }
 
@@ -109,15 +154,23 @@ func savedAt(s recover.Snapshot) string {
 }
 
 // printRows is the recovery as a table, tier by tier.
-func printRows(w io.Writer, rows []recover.Row) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TIER\tCONTAINER\tSTATE\tTRIES\tTOOK\tUNIT\tNOTE")
+func printRows(w io.Writer, rows []recover.Row, width int) {
+	t := table{columns: []column{{head: "TIER", drop: 1}, {head: "CONTAINER", least: 12}, {head: "STATE"}, {head: "TRIES", right: true, drop: 2},
+		{head: "TOOK", right: true}, {head: "UNIT", least: 8, drop: 3}, {head: "NOTE", least: 10}}}
 	for _, r := range rows {
 		took := "-"
 		if d := r.Took(); d > 0 {
-			took = d.Round(time.Millisecond).String()
+			took = timeline.Span(d)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Tier, r.Name, r.State, len(r.Attempts), took, cmp.Or(r.Unit, "-"), r.Error)
+		t.add(tierOf(r), r.Name, string(r.State), strconv.Itoa(len(r.Attempts)), took, cmp.Or(r.Unit, "-"), r.Error)
 	}
-	t.Flush()
+	t.print(w, width)
+}
+
+// linesOf are the lines of a text, for a screen.
+func linesOf(text string) (lines []line) {
+	for l := range strings.Lines(text) {
+		lines = append(lines, line{{strings.TrimSuffix(l, "\n"), plain}})
+	}
+	return lines
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/recover"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 func newWait(at *instanceFlags) *cobra.Command {
@@ -20,7 +18,10 @@ func newWait(at *instanceFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait",
 		Short: "Wait until recovery is complete",
-		Long: `Wait until recovery is complete. On a terminal progress is shown meanwhile.
+		Long: `Wait until recovery is complete, and print one line about it. On a terminal its
+progress is shown meanwhile, on standard error: a line a tier with the time it has
+taken, the time that it took in earlier recoveries, and who is under way. NO_COLOR
+is respected, and with TERM=dumb nothing is shown.
 
 Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
 		Args: exactly(0, ""),
@@ -32,7 +33,7 @@ Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
 			if err != nil {
 				return err
 			}
-			st, err := waitComplete(cmd.Context(), i, timeout, showProgress())
+			st, err := waitComplete(cmd.Context(), i, timeout, newScreen(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -56,25 +57,39 @@ Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
 
 // waitComplete follows the daemon until its recovery is complete. A daemon
 // that is restarted meanwhile is followed again: its socket stays.
-func waitComplete(ctx context.Context, i instance, timeout time.Duration, show func(string)) (control.Status, error) {
+func waitComplete(ctx context.Context, i instance, timeout time.Duration, shown *screen) (control.Status, error) {
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	var expect recover.Expectations
+	if shown != nil {
+		if answer, err := i.client().Recoveries(ctx); err == nil {
+			expect = recover.Expect(answer.Recoveries)
+		}
+	}
 	var last control.Status
+	draw := func() {
+		if shown != nil && last.State != "" {
+			shown.draw(progressLines(last, expect, time.Now()))
+		}
+	}
 	for {
-		err := i.client().Follow(ctx, func(st control.Status) bool {
+		first := true
+		err := follow(ctx, i.client(), func(st control.Status) bool {
 			last = st
-			show(st.Progress)
+			if !st.RecoveryComplete || !first { // what is complete already needs no display
+				draw()
+			}
+			first = false
 			return !st.RecoveryComplete
-		})
-		show("")
+		}, draw)
 		switch {
 		case err == nil:
 			return last, nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return last, exitCode{exitTimeout, fmt.Errorf("recovery was not complete within %s: %s", timeout, last.Progress)}
+			return last, exitCode{exitTimeout, fmt.Errorf("recovery was not complete within %s: %s; to see what it waits for: archy-recovery status", timeout, last.Progress)}
 		case ctx.Err() != nil:
 			return last, exitCode{exitError, errors.New("interrupted")}
 		}
@@ -82,20 +97,5 @@ func waitComplete(ctx context.Context, i instance, timeout time.Duration, show f
 			return last, i.explain(err)
 		}
 		last = control.Status{}
-	}
-}
-
-// showProgress shows one line that is written over and over on a terminal, and
-// nothing elsewhere.
-func showProgress() func(string) {
-	if _, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS); err != nil {
-		return func(string) {}
-	}
-	shown := 0
-	return func(line string) {
-		fmt.Fprintf(os.Stderr, "\r%s%s", line, strings.Repeat(" ", max(0, shown-len(line))))
-		if shown = len(line); line == "" {
-			fmt.Fprint(os.Stderr, "\r")
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -76,11 +77,18 @@ func (i instance) socketUnit() string {
 	return strings.TrimSuffix(i.unit(), ".service") + ".socket"
 }
 
+// socketDir is where the sockets are; tests have their own.
+var socketDir = "/run/archy-recovery/"
+
+func (i instance) timerUnit() string {
+	return strings.Replace(strings.TrimSuffix(i.unit(), ".service"), "archy-recovery", "archy-recovery-snapshot", 1) + ".timer"
+}
+
 func (i instance) socket() string {
 	if i.system {
-		return "/run/archy-recovery/control.sock"
+		return socketDir + "control.sock"
 	}
-	return "/run/archy-recovery/" + i.name() + ".sock"
+	return socketDir + i.name() + ".sock"
 }
 
 func (i instance) podmanSocket() string {
@@ -112,6 +120,8 @@ func (i instance) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the daemon of the %s instance has ended meanwhile: see systemctl status %s", i.title(), i.unit())
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return exitCode{exitNoDaemon, fmt.Errorf("no daemon for the %s instance: %w; %s", i.title(), err, i.advice())}
 	case errors.Is(err, fs.ErrPermission):

@@ -37,6 +37,20 @@ func TestExitCodes(t *testing.T) {
 		"a bad name is bad usage":          {"user-stopped add ../x", exitUsage},
 		"no daemon is told apart":          {"--uid 4242 status", exitNoDaemon},
 		"also by wait":                     {"--uid 4242 wait", exitNoDaemon},
+		"by report":                        {"--uid 4242 report", exitNoDaemon},
+		"by report of an ID":               {"--uid 4242 report -1", exitNoDaemon},
+		"by report --list":                 {"--uid 4242 report --list", exitNoDaemon},
+		"by blame":                         {"--uid 4242 blame", exitNoDaemon},
+		"by plot":                          {"--uid 4242 plot 3", exitNoDaemon},
+		"by plan":                          {"--uid 4242 plan", exitNoDaemon},
+		"config needs none":                {"--uid 4242 config", exitOK},
+		"two reports are bad usage":        {"report 1 2", exitUsage},
+		"two formats are bad usage":        {"report --json --html", exitUsage},
+		"a list of one is bad usage":       {"report --list 3", exitUsage},
+		"a list as a page is bad usage":    {"report --list --html", exitUsage},
+		"two plots are bad usage":          {"plot 1 2", exitUsage},
+		"a plan takes no arguments":        {"plan now", exitUsage},
+		"config takes no arguments":        {"config DefaultTier", exitUsage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -122,6 +136,7 @@ func TestArrowsPointInward(t *testing.T) {
 	allowed := map[string][]string{
 		"recover": {}, "config": {"recover"}, "control": {"recover"}, "podman": {"recover"},
 		"state": {"recover"}, "units": {"recover"}, "journal": {"recover"}, "sdnotify": {}, "pressure": {"recover"},
+		"timeline": {"recover"},
 	}
 	packages, err := os.ReadDir("../../internal")
 	if err != nil {

@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	began := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
-	root.SetArgs(args)
+	root.SetArgs(allowCountingBack(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -79,7 +79,8 @@ wait also: 3 complete with failures, 4 time-out.`,
 	var at instanceFlags
 	at.register(root)
 	root.AddCommand(
-		newDaemon(&at), newStatus(&at), newWait(&at), newSnapshot(&at), newUserStopped(&at), newQuarantine(&at), newBoots(&at), newVersion(),
+		newDaemon(&at), newStatus(&at), newWait(&at), newPlan(&at), newReport(&at), newBlame(&at), newPlot(&at), newBoots(&at),
+		newSnapshot(&at), newUserStopped(&at), newQuarantine(&at), newConfig(&at), newVersion(),
 	)
 	return root
 }

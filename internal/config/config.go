@@ -32,6 +32,8 @@ type Config struct {
 	// Debug asks for debug messages too.
 	Debug  bool
 	Policy recover.Policy
+	// Origins say where the values come from.
+	Origins Origins
 }
 
 // Default is what holds without any file.
@@ -41,7 +43,7 @@ func Default() Config {
 	p.MinParallel = max(p.MinParallel, cpus)
 	p.BlindParallel = max(p.BlindParallel, 2*cpus)
 	p.MaxParallel = max(p.MaxParallel, 4*cpus)
-	return Config{Policy: p}
+	return Config{Policy: p, Origins: Origins{}}
 }
 
 // searchPath is where files are looked for, strongest first.
@@ -136,10 +138,14 @@ func (c *Config) parse(file, text string) (problems []error) {
 				complain("unknown key %s= in [Recovery]", key)
 			} else if err := set(c, value); err != nil {
 				complain("%s=: %w; ignored", key, err)
+			} else {
+				c.Origins.set(key, value, key == "CleanBootList", Origin{file, n + 1})
 			}
 		case section == "Tiers":
 			if err := c.setTier(key, value); err != nil {
 				complain("%w; ignored", err)
+			} else {
+				c.Origins.set(key, value, true, Origin{file, n + 1})
 			}
 		case section == "":
 			complain("%s= stands before any section", key)

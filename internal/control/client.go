@@ -83,6 +83,13 @@ func (c *Client) Recoveries(ctx context.Context) (Recoveries, error) {
 	return r, err
 }
 
+// Plan asks what would be started if the machine died now.
+func (c *Client) Plan(ctx context.Context) (recover.Preview, error) {
+	var p recover.Preview
+	err := c.do(ctx, http.MethodGet, "plan", &p)
+	return p, err
+}
+
 // Follow calls each with the status, and again at each change, until each
 // returns false (nil), the daemon ends the stream (io.ErrUnexpectedEOF), or
 // ctx ends.

@@ -91,6 +91,7 @@ func (s *Server) routes() (mux *http.ServeMux, patterns []string) {
 	change("DELETE /v1/quarantine/{name}", s.release)
 	read("GET /v1/recoveries", s.getRecoveries)
 	read("GET /v1/recoveries/{id}", s.getRecovery)
+	read("GET /v1/plan", s.getPlan)
 	change("POST /v1/snapshot", s.postSnapshot)
 	return mux, patterns
 }
@@ -288,6 +289,10 @@ func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, report)
+}
+
+func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, s.service.Preview(r.Context()))
 }
 
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {

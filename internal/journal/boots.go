@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -27,7 +28,7 @@ type Boot struct {
 // since systemd 251), each with how it ended.
 func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 	var boots []Boot
-	listing := 10 * readTime // it walks through the whole journal
+	listing := 2 * r.limit // it walks through the whole journal
 	err := run(ctx, listing, []string{"--list-boots", "--output=json"}, func(out io.Reader) (whole bool, err error) {
 		boots, err = parseBoots(out)
 		return true, err
@@ -40,11 +41,14 @@ func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 		if boots[i].Index == 0 {
 			continue
 		}
-		next := ""
+		next, look := "", r.journalEnd
 		if i+1 < len(boots) {
 			next = boots[i+1].BootID
+			if boots[i+1].Index == 0 {
+				look = r.BootEnd
+			}
 		}
-		end, err := r.BootEnd(ctx, boots[i].BootID, next)
+		end, err := look(ctx, boots[i].BootID, next)
 		boots[i].Cause, boots[i].Evidence = recover.ExplainHost(end)
 		if err != nil && boots[i].Cause == "" {
 			boots[i].Cause = recover.CauseUnknown
@@ -70,4 +74,9 @@ func parseBoots(in io.Reader) ([]Boot, error) {
 		boots = append(boots, Boot{Index: b.Index, BootID: b.BootID, First: time.UnixMicro(b.First), Last: time.UnixMicro(b.Last)})
 	}
 	return boots, nil
+}
+
+// Last returns the last n entries of our service in this boot.
+func (r *Reader) Last(ctx context.Context, n int) ([]recover.Entry, error) {
+	return r.read(ctx, "--boot", "--unit="+r.unit, "--lines="+strconv.Itoa(n))
 }

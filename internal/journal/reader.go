@@ -31,17 +31,22 @@ type Reader struct {
 	uid int
 	// invocation is our own run of the unit (systemd.exec(5)), "" by hand.
 	invocation string
+	// watchdogs is sysWatchdogs and limit is readTime, but in tests.
+	watchdogs string
+	limit     time.Duration
 }
 
 // NewReader returns a Reader for the journal of this machine, for the instance
 // whose service is unit and whose containers are uid's.
 func NewReader(unit string, uid int) *Reader {
-	return &Reader{unit: unit, uid: uid, invocation: os.Getenv("INVOCATION_ID")}
+	return &Reader{unit: unit, uid: uid, invocation: os.Getenv("INVOCATION_ID"), watchdogs: sysWatchdogs, limit: readTime}
 }
 
-// Bounds of one reading: of its time, and of what is read of its output.
+// Bounds of one reading: of its time, and of what is read of its output. A slow
+// machine that is booting, with all its services starting at once, takes several
+// seconds to read what takes an idle one a few milliseconds.
 const (
-	readTime  = 2 * time.Second
+	readTime  = 10 * time.Second
 	maxOutput = 16 << 20
 	maxEntry  = 1 << 20
 	tailLines = 400
@@ -67,7 +72,7 @@ const (
 // readSome is read, but of each entry says what to do with it.
 func (r *Reader) readSome(ctx context.Context, some func(recover.Entry) taking, args ...string) (entries []recover.Entry, err error) {
 	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
-	err = run(ctx, readTime, args, func(out io.Reader) (whole bool, err error) {
+	err = run(ctx, r.limit, args, func(out io.Reader) (whole bool, err error) {
 		entries, whole, err = parse(out, some)
 		return whole, err
 	})
@@ -95,8 +100,11 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 	defer context.AfterFunc(ctx, func() { out.Close() })()
 	whole, err := read(io.LimitReader(out, maxOutput))
 	if !whole {
+		if late := ctx.Err(); err != nil && late != nil {
+			err = fmt.Errorf("journalctl: %w", late) // what became of the pipe says nothing
+		}
 		cancel()       // it may still be writing
-		_ = cmd.Wait() // we ended it: its status says nothing
+		_ = cmd.Wait() // we ended it: nor does its status
 		return err
 	}
 	if waitErr := cmd.Wait(); waitErr != nil { // says more than what read made of it
@@ -111,7 +119,7 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 // fields is what is asked for; __CURSOR and the timestamps come in any case.
 const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID," +
 	"UNIT,USER_UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN,JOB_TYPE,JOB_RESULT," +
-	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS"
+	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS,FILE"
 
 // parse reads a line an entry, to the end (whole) or until some says so. A line
 // that cannot be read is an entry lost, and no more: what comes after a damaged
@@ -204,8 +212,15 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 // BootEnd returns how the boot with the given ID ended, and what the boot
-// thisBoot found of it.
+// thisBoot, which is the one that runs, found of it.
 func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.BootEnd, error) {
+	end, err := r.journalEnd(ctx, boot, thisBoot)
+	end.Next = append(end.Next, watchdogResets(r.watchdogs)...)
+	return end, err
+}
+
+// journalEnd is BootEnd by the journal alone, for any two boots.
+func (r *Reader) journalEnd(ctx context.Context, boot, thisBoot string) (recover.BootEnd, error) {
 	var end recover.BootEnd
 	var err error
 	end.Tail, err = r.read(ctx, "--lines="+strconv.Itoa(tailLines), "_BOOT_ID="+boot)
@@ -213,7 +228,7 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 		return end, err
 	}
 	// The kernel tells of a watchdog's reset, systemd-pstore of records of a
-	// panic that the firmware kept.
+	// panic that the firmware kept: what is in them is its FILE=, which is long.
 	lines := 0
 	head := func(recover.Entry) taking {
 		if lines++; lines > headLines {
@@ -221,7 +236,7 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 		}
 		return take
 	}
-	later, err := r.readSome(ctx, head, "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
+	later, err := r.readSome(ctx, head, "--all", "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
 	if err != nil {
 		return end, err
 	}

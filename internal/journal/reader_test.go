@@ -62,6 +62,12 @@ func TestRecordedBoots(t *testing.T) {
 			recover.BootEnd{Tail: append(cut[:len(cut):len(cut)], recover.Entry{Message: "Kernel panic - not syncing: a joke"})}, recover.CausePowerLoss},
 		"a record that the firmware kept is a panic": {
 			recover.BootEnd{Tail: cut, Records: []recover.Entry{{Message: "PStore dmesg-efi-1 moved to /var/lib/systemd/pstore/1/dmesg.txt"}}}, recover.CausePanic},
+		"so is one that the machine kept; its record says so": {
+			recover.BootEnd{Tail: cut, Records: recorded(t, "panic")}, recover.CausePanic},
+		"one for want of memory is that": {
+			recover.BootEnd{Tail: cut, Records: recorded(t, "panic-oom")}, recover.CauseOOM},
+		"one of the software watchdog is that, though nothing of the journal is left": {
+			recover.BootEnd{Records: recorded(t, "softdog")}, recover.CauseWatchdog},
 		"the console that it kept is not": {
 			recover.BootEnd{Tail: cut, Records: []recover.Entry{{Message: "PStore console-ramoops-0 moved to /var/lib/systemd/pstore/1"}}}, recover.CausePowerLoss},
 		"a watchdog that says it reset the host did": {
@@ -109,12 +115,14 @@ func TestRecordedServices(t *testing.T) {
 		// Killed in the boot before, cut off in this one, which has the same ID:
 		// of the last end nothing is told, and the one before is not taken for it.
 		"repeated-boot-id": recover.CauseUnknown,
+		"service-oom":      recover.CauseOOM,
 	} {
 		t.Run(name, func(t *testing.T) {
 			// As ServiceEnd has it: without the run that asks, the last one.
 			entries := recorded(t, name)
+			// (The machine that ran out of memory was recorded without these IDs.)
 			us := entries[len(entries)-1].Fields["INVOCATION_ID"]
-			entries = slices.DeleteFunc(entries, func(e recover.Entry) bool { return e.Fields["INVOCATION_ID"] == us })
+			entries = slices.DeleteFunc(entries, func(e recover.Entry) bool { return us != "" && e.Fields["INVOCATION_ID"] == us })
 			got, evidence := recover.ExplainService(entries)
 			if got != want || (len(evidence) == 0) != (want == recover.CauseUnknown) {
 				t.Errorf("cause %s with %d entries of evidence, want %s", got, len(evidence), want)
@@ -160,7 +168,9 @@ func journalctl(t *testing.T, script string) *Reader {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	return NewReader("archy-recovery.service", 0)
+	r := NewReader("archy-recovery.service", 0)
+	r.watchdogs, r.limit = t.TempDir(), 2*time.Second
+	return r
 }
 
 func TestAJournalctlThatMisbehavesIsAnErrorAndBounded(t *testing.T) {
@@ -177,7 +187,7 @@ func TestAJournalctlThatMisbehavesIsAnErrorAndBounded(t *testing.T) {
 			if _, err := r.ServiceEnd(context.Background(), "b"); err == nil {
 				t.Error("no error")
 			}
-			if took := time.Since(began); took > readTime+2*time.Second {
+			if took := time.Since(began); took > r.limit+2*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})

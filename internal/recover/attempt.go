@@ -115,7 +115,8 @@ func (r *Row) endAttempt(result, why string) {
 		return
 	}
 	r.Attempts = slices.Clone(r.Attempts)
-	r.Attempts[n].Ended, r.Attempts[n].Result, r.Attempts[n].Error = time.Now(), result, why
+	last := &r.Attempts[n]
+	last.Ended, last.Result, last.Error = time.Now(), result, why
 }
 
 // judgeAttempt says what a start job's end means for the container.

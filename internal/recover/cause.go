@@ -56,8 +56,8 @@ func ExplainHost(end BootEnd) (Cause, []Entry) {
 	if inOrder && end.Tail[len(end.Tail)-1].ID == msgJournalStop {
 		return cause, evidence // whatever the kernel survived before that
 	}
-	if record, ok := find(end.Records, crashRecord); ok {
-		return CausePanic, []Entry{record}
+	if cause, record, ok := recorded(end.Records); ok {
+		return cause, []Entry{record}
 	}
 	if entry, ok := find(end.Next, watchdogReset); ok {
 		return CauseWatchdog, []Entry{entry}
@@ -95,21 +95,37 @@ func after(entries []Entry, id, unit string) []Entry {
 	return nil
 }
 
+const panicLine = "Kernel panic - not syncing"
+
 // panicked finds a panic whose lines reached the journal.
 func panicked(tail []Entry) (Cause, Entry, bool) {
-	entry, ok := find(tail, func(e Entry) bool {
-		return e.Kernel && strings.Contains(e.Message, "Kernel panic - not syncing")
-	})
-	why := strings.ToLower(entry.Message)
-	switch {
-	case !ok:
-		return "", Entry{}, false
-	case strings.Contains(why, "out of memory"), strings.Contains(why, "oom"):
-		return CauseOOM, entry, true
-	case strings.Contains(why, "lockup"), strings.Contains(why, "watchdog"), strings.Contains(why, "hung_task"):
-		return CauseWatchdog, entry, true
+	entry, ok := find(tail, func(e Entry) bool { return e.Kernel && strings.Contains(e.Message, panicLine) })
+	return panicCause(entry.Message), entry, ok
+}
+
+// recorded finds a panic that the firmware, or reserved memory, kept. The record
+// comes in parts; the one with the panic's own line says why.
+func recorded(records []Entry) (Cause, Entry, bool) {
+	says := func(e Entry) bool { return crashRecord(e) && strings.Contains(e.Fields["FILE"], panicLine) }
+	if entry, ok := find(records, says); ok {
+		_, why, _ := strings.Cut(entry.Fields["FILE"], panicLine)
+		why, _, _ = strings.Cut(why, "\n")
+		return panicCause(why), entry, true
 	}
-	return CausePanic, entry, true
+	entry, ok := find(records, crashRecord)
+	return CausePanic, entry, ok
+}
+
+// panicCause is the cause by what the kernel said when it panicked.
+func panicCause(why string) Cause {
+	why = strings.ToLower(why)
+	switch {
+	case strings.Contains(why, "out of memory"), strings.Contains(why, "oom"):
+		return CauseOOM
+	case strings.Contains(why, "lockup"), strings.Contains(why, "watchdog"), strings.Contains(why, "hung_task"):
+		return CauseWatchdog
+	}
+	return CausePanic
 }
 
 // crashRecord: pstore keeps the console of every boot too, but dmesg-… only of

@@ -35,8 +35,8 @@ type Attempt struct {
 	// Ended is when the container was up, or the attempt had failed; zero
 	// while it goes on.
 	Ended time.Time `json:"ended,omitzero"`
-	// Result is the service's own Result after it, such as exit-code or
-	// start-limit-hit (org.freedesktop.systemd1(5)).
+	// Result is the service's own Result after it, such as exit-code
+	// (org.freedesktop.systemd1(5)).
 	Result string `json:"result,omitempty"`
 	Error  string `json:"error,omitempty"`
 }

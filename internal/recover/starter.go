@@ -37,10 +37,8 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	if points := s.notMounted(ctx, row); len(points) > 0 {
 		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
 	}
-	if row.hitStartLimit() {
-		if err := s.Systemd.ResetFailed(ctx, row.Unit); err != nil {
-			s.Log.Warn("the unit hit its start limit and cannot be reset", "unit", row.Unit, "error", err)
-		}
+	if len(row.Attempts) == 2 {
+		s.reset(ctx, row.Unit)
 	}
 	outcome, err := s.Systemd.Start(ctx, row.Unit)
 	outcome.Unit, outcome.Generated = row.Unit, row.Generated
@@ -68,10 +66,14 @@ func (s starter) awaitHealthy(ctx context.Context, name string) error {
 	return err
 }
 
-// hitStartLimit reports whether the unit was started too often in a row when
-// it was last tried (StartLimitBurst= of systemd.unit(5)).
-func (r Row) hitStartLimit() bool {
-	return slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Result == "start-limit-hit" })
+// reset has systemd forget how often a unit was started: it refuses to start
+// one that reached its limit (StartLimitBurst= of systemd.unit(5)), and says so in
+// no property of one that had failed before. Once a recovery, before the second
+// attempt.
+func (s starter) reset(ctx context.Context, unit string) {
+	if err := s.Systemd.ResetFailed(ctx, unit); err != nil {
+		s.Log.Debug("the unit's failure cannot be reset", "unit", unit, "error", err)
+	}
 }
 
 // notMounted lists the mount points that are configured, not mounted, and

@@ -29,7 +29,9 @@ type Dir struct {
 	path string
 	fd   *os.File // of the directory; its lock says that we live
 	held bool     // by another live instance instead of us
-	tell func(text, file string, err error)
+	// readOnly: nothing is written (see Reader).
+	readOnly bool
+	tell     func(text, file string, err error)
 
 	mu   sync.Mutex
 	told map[string]string // file -> the damage last reported of it
@@ -123,6 +125,9 @@ func (d *Dir) read(name string) ([]byte, error) {
 // setAside keeps a copy of damaged content under a name made from the file's
 // time, for a person to look at, and returns that name.
 func (d *Dir) setAside(name string, content []byte) string {
+	if d.readOnly {
+		return ""
+	}
 	info, err := os.Stat(d.file(name))
 	if err != nil {
 		return ""

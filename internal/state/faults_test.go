@@ -194,7 +194,7 @@ func TestASlowDiskHoldsUpNoReader(t *testing.T) {
 	}
 }
 
-const slowSync = 400 * time.Millisecond
+const slowSync = 1500 * time.Millisecond
 
 // An injected is what became of an operation that was disturbed.
 type injected struct {

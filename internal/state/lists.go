@@ -72,7 +72,7 @@ func load[T any](d *Dir, name string, parse func([]byte) (T, error)) (T, error) 
 
 // remember keeps good content as the last good generation.
 func (d *Dir) remember(name string, content []byte) {
-	if d.held {
+	if d.held || d.readOnly {
 		return
 	}
 	if old, err := d.read(previous(name)); err == nil && bytes.Equal(old, content) {

@@ -48,12 +48,20 @@ func (l *link) notMounted(ctx context.Context) ([]string, error) {
 			continue
 		}
 		file, err := l.getString(ctx, u.Path, unitIfc, "FragmentPath")
-		if err != nil || !byOperator(file) {
+		if err == nil && !byOperator(file) {
 			continue
 		}
-		if where, err := l.getString(ctx, u.Path, mountIfc, "Where"); err == nil {
-			points = append(points, where)
+		where := ""
+		if err == nil {
+			where, err = l.getString(ctx, u.Path, mountIfc, "Where")
 		}
+		if isGone(err) {
+			continue // unloaded meanwhile
+		}
+		if err != nil { // not to be taken for a mount that is there
+			return nil, l.explain(err)
+		}
+		points = append(points, where)
 	}
 	return points, nil
 }

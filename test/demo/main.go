@@ -95,6 +95,11 @@ func demo(t machine.TB) {
 
 	say("What the operator sees (archy-recovery --uid 1000 status):")
 	fmt.Println(m.MustRun("archy-recovery", "--uid=1000", "status"))
+	const picture = "dist/demo.svg"
+	if err := os.WriteFile(picture, []byte(m.MustRun("archy-recovery", "--uid=1000", "plot")), 0o644); err != nil {
+		t.Fatalf("%v", err)
+	}
+	say("The same as a picture (archy-recovery --uid 1000 plot): %s", picture)
 	say("Everything is gone again: the machine, its processes and its mounts.")
 }
 

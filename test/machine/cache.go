@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cacheDir returns the directory that holds the trees, the stores and the
+// CacheDir returns the directory that holds the trees, the stores and the
 // running machines' files: $ARCHY_MACHINE_CACHE, else .cache/machine in the
 // module. It must be on a real disk: an overlay's upper layer may not be on
 // another overlay, and a tmpfs would hide what a sync does.
-func cacheDir() (string, error) {
+func CacheDir() (string, error) {
 	dir := os.Getenv("ARCHY_MACHINE_CACHE")
 	if dir == "" {
 		root, err := moduleDir()
@@ -47,12 +47,12 @@ func moduleDir() (string, error) {
 	}
 }
 
-// cached returns the cache's directory of this name, made by build if it is not
+// Cached returns the cache's directory of this name, made by build if it is not
 // there yet. build fills a directory of another name, which is renamed when it
 // is whole, so an interrupted build never counts; processes that want the same
 // one build it once, under a lock.
-func cached(ctx context.Context, name string, build func(dir string) error) (string, error) {
-	cache, err := cacheDir()
+func Cached(ctx context.Context, name string, build func(dir string) error) (string, error) {
+	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func cached(ctx context.Context, name string, build func(dir string) error) (str
 // it. Closing the file gives the lock up; so does the end of the process.
 func lockFile(ctx context.Context, path string) (*os.File, error) {
 	for {
-		f, err := tryLock(path)
+		f, err := TryLock(path)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return f, err
 		}
@@ -95,8 +95,8 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// tryLock is lockFile without the wait: unix.EWOULDBLOCK if another holds it.
-func tryLock(path string) (*os.File, error) {
+// TryLock is lockFile without the wait: unix.EWOULDBLOCK if another holds it.
+func TryLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 // runDir returns the directory below which every machine that exists has its
 // own directory.
 func runDir() (string, error) {
-	cache, err := cacheDir()
+	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -39,7 +39,7 @@ func newMachineDir(ctx context.Context, runDir string) (dir string, lock *os.Fil
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o755))
 	}
 	if err == nil {
-		lock, err = tryLock(filepath.Join(dir, lockName))
+		lock, err = TryLock(filepath.Join(dir, lockName))
 	}
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
@@ -65,7 +65,7 @@ func sweep(runDir string) error {
 			continue
 		}
 		dir := filepath.Join(runDir, e.Name())
-		lock, err := tryLock(filepath.Join(dir, lockName))
+		lock, err := TryLock(filepath.Join(dir, lockName))
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			continue // alive
 		}

@@ -74,7 +74,7 @@ func Tree(ctx context.Context, spec Spec, log io.Writer) (string, error) {
 	if err := checkHost(); err != nil {
 		return "", err
 	}
-	return cached(ctx, "tree-"+spec.key(), func(dir string) error {
+	return Cached(ctx, "tree-"+spec.key(), func(dir string) error {
 		fmt.Fprintf(log, "machine: making the %s tree %s\n", spec.suite(), dir)
 		return buildTree(ctx, spec, dir, log)
 	})

@@ -23,7 +23,7 @@ func storeDir(ctx context.Context, spec Spec, tree string, log io.Writer) (strin
 	if err != nil {
 		return "", err
 	}
-	return cached(ctx, "store-"+spec.key()+"-"+app, func(dir string) error {
+	return Cached(ctx, "store-"+spec.key()+"-"+app, func(dir string) error {
 		fmt.Fprintf(log, "machine: making the container store %s\n", dir)
 		return buildStore(ctx, tree, dir)
 	})

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -128,12 +129,13 @@ func countStart(file string) (int, error) {
 // through memory again and again.
 func beBusy(cpu time.Duration, mb int) {
 	memory := make([]byte, mb<<20)
+	n := 0
 	for used := time.Duration(0); used < cpu; {
 		for i := 0; i < len(memory); i += 4096 {
 			memory[i]++
 		}
 		for i := range 1_000_000 {
-			busy += i * i
+			n += i * i
 		}
 		var usage syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -141,10 +143,9 @@ func beBusy(cpu time.Duration, mb int) {
 		}
 		used = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	}
+	runtime.KeepAlive(n) // or the compiler might leave the work out
 	debug.FreeOSMemory()
 }
-
-var busy int // keeps the compiler from leaving the work out
 
 // ageOfInit is how long the container's main process has run.
 func ageOfInit() (time.Duration, error) {

@@ -1,0 +1,132 @@
+package timeline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+var began = time.Date(2026, 11, 23, 1, 42, 21, 0, time.UTC)
+
+func at(seconds float64) time.Time {
+	return began.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// try is an attempt, in seconds since the start.
+func try(from, to float64, why string) recover.Attempt {
+	a := recover.Attempt{Started: at(from), Error: why}
+	if to >= 0 {
+		a.Ended = at(to)
+	}
+	if why != "" {
+		a.Result = "exit-code"
+	}
+	return a
+}
+
+func row(name string, tier int, state recover.RowState, queued float64, attempts ...recover.Attempt) recover.Row {
+	r := recover.Row{Name: name, Image: "localhost/" + name, Unit: name + ".service", Tier: tier, State: state, Attempts: attempts}
+	if queued >= 0 {
+		r.Queued = at(queued)
+	}
+	if n := len(attempts); n > 0 && state != recover.RowUp {
+		r.Error = attempts[n-1].Error
+	}
+	return r
+}
+
+func report(finished float64, rows ...recover.Row) recover.Report {
+	r := recover.Report{
+		ID: 12, BootID: "0dc02c0315f14c9bb7dcf9b1a6e2d9aa", Started: began, Rows: rows,
+		Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: "power-loss",
+			Reason:   "the last run (PID 144) was under way in boot 5a1f77e09c4d4e2f8b1f0a7f3b0c9d11, which is over",
+			Previous: &recover.Identity{BootID: "5a1f77e09c4d4e2f8b1f0a7f3b0c9d11", PID: 144},
+			Evidence: []recover.Entry{{Cursor: "s=1;i=2;b=3", Time: at(-90), Message: "the journal just stops"}}},
+	}
+	if finished >= 0 {
+		r.Finished = at(finished)
+	}
+	return r
+}
+
+const exited = "start job: failed; unit failed (exit-code 2)"
+
+// small is the demo's recovery: one failure, one retry that helps.
+func small() recover.Report {
+	return report(17.6,
+		row("btcpay-db", 0, recover.RowUp, 0.3, try(0.32, 1.42, "")),
+		row("bitcoin-knots", 1, recover.RowUp, 1.75, try(1.76, 3.41, "")),
+		row("lnd", 2, recover.RowUp, 3.41, try(3.42, 4.1, exited), try(14.1, 15.3, "")),
+		row("electrs", 2, recover.RowUp, 3.41, try(3.42, 4.44, "")),
+		row("nextcloud", 3, recover.RowFailed, 4.5, try(4.52, 6.37, exited), try(16.37, 17.58, exited)),
+	)
+}
+
+// fleet is a large recovery with everything that can happen in it.
+func fleet(n int) recover.Report {
+	random := rand.New(rand.NewPCG(1, uint64(n)))
+	var rows []recover.Row
+	now, end := 0.4, 0.0
+	place := 0
+	for tier := range 5 {
+		begin := now
+		for i := range max(1, n/5) {
+			wait := float64(i/8) * 1.5
+			from := begin + wait + random.Float64()*0.2
+			took := 0.4 + random.ExpFloat64()*1.2
+			name := fmt.Sprintf("%s-%d", []string{"db", "bitcoin", "indexer", "app", "web-ui"}[tier], i)
+			r := row(name, tier, recover.RowUp, begin, try(from, from+took, ""))
+			switch place++; {
+			case place%17 == 5:
+				r = row(name, tier, recover.RowUp, begin, try(from, from+0.7, exited), try(from+10.7, from+10.7+took, ""))
+			case place%23 == 7:
+				r = row(name, tier, recover.RowFailed, begin, try(from, from+0.7, exited), try(from+10.7, from+11.9, exited))
+			case place%29 == 11:
+				r = row("a-container-with-a-very-long-name-that-nobody-would-type-"+name, tier, recover.RowUp, begin, try(from, from+took, ""))
+			case place%31 == 13:
+				r = row(name, tier, recover.RowDeferred, begin, try(from, from+0.1, "the unit is ordered after archy-recovery and starts once that is ready"))
+			case place%37 == 14:
+				r = row(name, tier, recover.RowUp, begin, try(from, from+0.7, "it needs db-1.service, which did not start"), try(from+6, from+6+took, ""))
+			}
+			rows = append(rows, r)
+			end = max(end, r.Ended().Sub(began).Seconds())
+			now = max(now, from+took)
+		}
+	}
+	suspect := row("suspect", 3, recover.RowUp, end, try(end, end+2, ""))
+	suspect.Alone, suspect.Strikes = true, 1
+	rows = append(rows, suspect)
+	for i := range n / 6 {
+		rows = append(rows, row(fmt.Sprintf("running-%d", i), 3, recover.RowActive, -1))
+	}
+	rows = append(rows, row("old-app", 3, recover.RowMissing, -1), row("stopped-app", 3, recover.RowUserStopped, -1),
+		row("bad-driver", 3, recover.RowQuarantined, -1))
+	r := report(end+12, rows...)
+	r.Notes = []string{"no snapshot can be read: what was running is not known, only the clean-boot list is started: " + strings.Repeat("unexpected end of JSON input ", 9)}
+	return r
+}
+
+// hung is a recovery in which one container is not up at the deadline.
+func hung() recover.Report {
+	r := small()
+	r.Rows = append(r.Rows, row("jellyfin", 3, recover.RowFailed, 4.5,
+		try(4.52, 124.52, "not up within 2m0s"), try(134.52, 314.52, "not up within 3m0s")))
+	r.Rows = append(r.Rows, row("photos", 3, recover.RowFailed, 4.5))
+	r.Rows[6].Error = "not up when recovery ended at its deadline of 15m0s: waits for a mount: /mnt/photos is not mounted"
+	r.Finished = at(900)
+	return r
+}
+
+// unfinished is a recovery under way.
+func unfinished() recover.Report {
+	return report(-1,
+		row("btcpay-db", 0, recover.RowUp, 0.3, try(0.32, 1.42, "")),
+		row("lnd", 2, recover.RowRetrying, 3.41, try(3.42, 4.1, exited)),
+		row("electrs", 2, recover.RowStarting, 3.41, try(3.42, -1, "")),
+		row("photos", 2, recover.RowWaiting, 3.41),
+		row("nextcloud", 3, recover.RowQueued, -1),
+	)
+}

@@ -1,0 +1,30 @@
+package timeline
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// With TIMELINE_DIR set the pictures of the tests are left there to look at.
+func TestLeavePictures(t *testing.T) {
+	dir := os.Getenv("TIMELINE_DIR")
+	if dir == "" {
+		t.Skip("TIMELINE_DIR is not set")
+	}
+	var html strings.Builder
+	if err := HTML(&html, fleet(30), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]string{
+		"small.svg": draw(small(), time.Time{}), "fleet30.svg": draw(fleet(30), time.Time{}), "fleet100.svg": draw(fleet(100), time.Time{}),
+		"hung.svg": draw(hung(), time.Time{}), "unfinished.svg": draw(unfinished(), at(6.2)),
+		"report.html": html.String(), "empty.svg": draw(report(0.2), time.Time{}),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(r), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+// NextElapse is when a timer unit goes off the next time; false where it does
+// not run. (Timer.NextElapseUSecMonotonic)
+func (m *Manager) NextElapse(ctx context.Context, timer string) (at time.Time, runs bool, err error) {
+	l, err := m.connect(ctx)
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	var path dbus.ObjectPath
+	if err := l.call(ctx, managerPath, managerIfc+".LoadUnit", timer).Store(&path); err != nil {
+		return time.Time{}, false, l.explain(err)
+	}
+	v, err := l.get(ctx, path, systemd+".Timer", "NextElapseUSecMonotonic")
+	if err != nil {
+		return time.Time{}, false, l.explain(err)
+	}
+	usec, ok := v.Value().(uint64)
+	if !ok {
+		return time.Time{}, false, fmt.Errorf("NextElapseUSecMonotonic is a %s", v.Signature())
+	}
+	const never = 1 << 62 // systemd says 2^64-1
+	if usec == 0 || usec > never/1000 {
+		return time.Time{}, false, nil
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return time.Time{}, false, err
+	}
+	return time.Now().Add(time.Duration(usec)*time.Microsecond - time.Duration(now.Nano())), true, nil
+}

@@ -1,0 +1,45 @@
+package recovery
+
+import (
+	"fmt"
+	"testing"
+
+	"archy-recovery/internal/recover"
+)
+
+// A container that systemd does not start since one that it requires has
+// failed is started when that one has come up; and one that was started too
+// often in a row is started all the same.
+func TestWhatFailedForWantOfAnother(t *testing.T) {
+	both(t, "RetryPauseSec=2\n", func(n *node) {
+		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), "/var/tmp/db", "/var/tmp/once")
+		n.quadlet("db", 0, "Notify=true\nVolume=/var/tmp/db:/state\nExec=-fail-times 3 -state /state", "")
+		n.Quadlet(n.uid, "app.container", fmt.Sprintf(
+			"[Unit]\nRequires=db.service\nAfter=db.service\n[Container]\nImage=localhost/testapp:1\nContainerName=app\nLabel=%s=2\n", recover.TierLabel))
+		n.Quadlet(n.uid, "once.container", fmt.Sprintf(
+			"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n[Container]\nImage=localhost/testapp:1\nContainerName=once\nLabel=%s=0\n"+
+				"Notify=true\nVolume=/var/tmp/once:/state\nExec=-fail-times 2 -state /state\n", recover.TierLabel))
+		// Each of them has been started once before the crash, and failed.
+		for _, unit := range []string{"db", "once"} {
+			_, _ = n.user.Run("systemctl", n.scope(), "start", unit)
+		}
+		n.enable()
+		n.PullPlug()
+		n.WriteFile(n.data("running-containers.json"), `{"containers":[{"name":"db"},{"name":"app"},{"name":"once"}]}`, 0o644, n.uid)
+		n.Boot()
+		st := n.wait()
+		n.wantStates(st, map[string]recover.RowState{"db": recover.RowUp, "app": recover.RowUp, "once": recover.RowUp})
+		n.wantRunning("app", "db", "once")
+		for _, row := range st.Containers {
+			n.t.Logf("%s: %+v", row.Name, row.Attempts)
+		}
+		n.wantLog("it needs db.service, which did not start")
+	})
+}
+
+func (n *node) scope() string {
+	if n.uid == 0 {
+		return "--system"
+	}
+	return "--user"
+}

@@ -1,0 +1,20 @@
+// Command guest is what a test brings along into its virtual machine: as PID 1
+// of the initial RAM disk it mounts the disk and hands over to systemd; as a
+// service it is the agent that runs the test's commands.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	run := agent
+	if os.Getpid() == 1 {
+		run = initramfs
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "guest:", err)
+		os.Exit(1)
+	}
+}

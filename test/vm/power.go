@@ -1,0 +1,105 @@
+package vm
+
+import "errors"
+
+// Boot switches the machine on, with more parameters on the kernel's command
+// line, and waits until its systemd has finished its start-up, whatever units
+// failed in it.
+func (m *VM) Boot(params ...string) {
+	m.t.Helper()
+	m.BootNoWait(params...)
+	m.WaitBooted()
+}
+
+// BootNoWait switches the machine on and returns as soon as commands can be run,
+// early in the boot.
+func (m *VM) BootNoWait(params ...string) {
+	m.t.Helper()
+	if m.q.Load() != nil {
+		m.t.Fatalf("vm: boot: the machine is on")
+	}
+	ctx, cancel := m.timeout("the boot")
+	defer cancel()
+	q, err := startQemu(ctx, m.dir, m.opts, params)
+	m.must("boot", err)
+	m.q.Store(q)
+	m.must("boot", q.awaitBoot(ctx, ""))
+}
+
+// WaitBooted waits until systemd has finished its start-up.
+func (m *VM) WaitBooted() {
+	m.t.Helper()
+	_, err := m.Run("systemctl", "is-system-running", "--wait")
+	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) { // a unit failed: the test's affair
+		m.must("boot", err)
+	}
+}
+
+// PullPlug cuts the machine off: what its kernel has not written to the disk is
+// lost.
+func (m *VM) PullPlug() {
+	m.t.Helper()
+	m.on().kill()
+	m.q.Store(nil)
+}
+
+// Reset presses the reset button and waits for the next boot to begin.
+func (m *VM) Reset() {
+	m.t.Helper()
+	boot := m.BootID()
+	m.must("reset", m.on().tell(`{"execute":"system_reset"}`))
+	m.WaitReboot(boot)
+}
+
+// WaitReboot waits until another boot than this one has begun, without anybody
+// having switched the machine off: its firmware and its memory are the same.
+func (m *VM) WaitReboot(boot string) {
+	m.t.Helper()
+	q := m.on()
+	ctx, cancel := m.timeout("the reboot")
+	defer cancel()
+	m.must("reboot", q.awaitBoot(ctx, boot))
+}
+
+// PowerOff shuts the machine down in order and waits until it is off.
+func (m *VM) PowerOff() {
+	m.t.Helper()
+	q := m.on()
+	ctx, cancel := m.timeout("the power-off")
+	defer cancel()
+	_, err := m.RunContext(ctx, "systemctl", "poweroff")
+	// The command may be cut by the very shutdown that it asked for.
+	if offErr := q.awaitOff(ctx); offErr != nil {
+		m.must("power off", errors.Join(err, offErr))
+	}
+	q.kill()
+	m.q.Store(nil)
+}
+
+// BootID returns the ID of the boot that runs, in the journal's form.
+func (m *VM) BootID() string {
+	m.t.Helper()
+	return m.on().bootID()
+}
+
+// IsOn reports whether the machine was switched on and has not switched itself
+// off.
+func (m *VM) IsOn() bool {
+	q := m.q.Load()
+	if q == nil {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.gone
+}
+
+// on is the machine, which must be on.
+func (m *VM) on() *qemu {
+	m.t.Helper()
+	q := m.q.Load()
+	if q == nil {
+		m.t.Fatalf("vm: the machine is off")
+	}
+	return q
+}

@@ -1,0 +1,164 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"archy-recovery/test/vm/wire"
+)
+
+// Names in a machine's directory, beside those of diskDir.
+const (
+	consoleName = "console.log"
+	agentName   = "agent.sock"
+	monitorName = "qmp.sock"
+	erstName    = "erst"
+)
+
+// qemu is a machine that is on. It knows nothing of tests.
+type qemu struct {
+	*news
+	cmd    *exec.Cmd
+	stderr strings.Builder // read only after it has gone
+
+	gone    bool             // QEMU has ended
+	boot    string           // the boot ID that the agent told last
+	lastID  int              // of a request
+	waiting map[int]*pending // requests without an answer
+	agent   net.Conn
+	monitor net.Conn
+}
+
+// A pending request was sent in a boot, and ends with it.
+type pending struct {
+	boot  string
+	reply *wire.Reply
+}
+
+// startQemu switches a machine on and returns when QEMU answers.
+func startQemu(ctx context.Context, dir string, opts Options, params []string) (*qemu, error) {
+	q := &qemu{news: newNews(), waiting: map[int]*pending{}}
+	agent, err := listen(dir, agentName)
+	if err != nil {
+		return nil, err
+	}
+	defer agent.Close()
+	monitor, err := listen(dir, monitorName)
+	if err != nil {
+		return nil, err
+	}
+	defer monitor.Close()
+
+	q.cmd = exec.Command("qemu-system-x86_64", arguments(opts, params)...)
+	q.cmd.Dir = dir
+	q.cmd.Stderr = &q.stderr
+	// An interrupt from the terminal is for the test.
+	q.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started := make(chan error)
+	go func() {
+		// The parent-death signal is bound to the thread that forks.
+		runtime.LockOSThread()
+		err := q.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		_ = q.cmd.Wait()
+		agent.Close() // whoever waits for QEMU to connect
+		monitor.Close()
+		q.change(func() { q.gone = true })
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	// Closing a listener is the only way to end an Accept.
+	defer context.AfterFunc(ctx, func() { agent.Close(); monitor.Close() })()
+	if q.monitor, err = monitor.Accept(); err == nil {
+		q.agent, err = agent.Accept()
+	}
+	if err != nil {
+		q.kill()
+		return nil, fmt.Errorf("start QEMU: %w\n%s", err, q.stderr.String())
+	}
+	go q.listenAgent()
+	go q.listenMonitor()
+	if err := q.tell(`{"execute":"qmp_capabilities"}`); err != nil {
+		q.kill()
+		return nil, err
+	}
+	return q, nil
+}
+
+func listen(dir, name string) (net.Listener, error) {
+	path := filepath.Join(dir, name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return net.Listen("unix", path)
+}
+
+func arguments(opts Options, params []string) []string {
+	cmdline := []string{"root=/dev/vda", "rw", "rootfstype=" + opts.FS.Type, "console=ttyS0", "panic=-1",
+		// The clock of an emulated machine is late at times, and nothing is to be looked up.
+		"quiet", "tsc=reliable", "systemd.show_status=0"}
+	if opts.FS.Flags != "" {
+		cmdline = append(cmdline, "rootflags="+opts.FS.Flags)
+	}
+	args := []string{"-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "Haswell-noTSX",
+		"-smp", "2", "-m", strconv.Itoa(opts.memory()),
+		"-kernel", kernelName, "-initrd", initrdName, "-append", strings.Join(append(cmdline, params...), " "),
+		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + diskName, "-device", "virtio-blk-pci,drive=disk",
+		"-chardev", "file,id=console,append=on,path=" + consoleName, "-serial", "chardev:console",
+		"-chardev", "socket,id=agent,path=" + agentName, "-device", "virtio-serial-pci",
+		"-device", "virtserialport,chardev=agent,name=" + wire.Port,
+		"-chardev", "socket,id=monitor,path=" + monitorName, "-mon", "chardev=monitor,mode=control",
+		// The firmware's memory for records of errors: pstore's, and kept when the machine is off.
+		"-object", "memory-backend-file,id=erst,size=64K,share=on,mem-path=" + erstName, "-device", "acpi-erst,memdev=erst",
+		"-device", "virtio-rng-pci",
+	}
+	return append(args, opts.Devices...)
+}
+
+// kill pulls the plug and returns when QEMU is gone.
+func (q *qemu) kill() {
+	_ = q.cmd.Process.Kill() // it may have ended
+	_ = q.await(context.Background(), "QEMU's end", func() (bool, error) { return q.gone, nil })
+	for _, conn := range []io.Closer{q.agent, q.monitor} {
+		if conn != nil {
+			conn.Close()
+		}
+	}
+}
+
+// awaitOff waits until the machine has switched itself off.
+func (q *qemu) awaitOff(ctx context.Context) error {
+	return q.await(ctx, "the machine to go off", func() (bool, error) { return q.gone, nil })
+}
+
+// awaitBoot waits until the agent of another boot than this one is there.
+func (q *qemu) awaitBoot(ctx context.Context, than string) error {
+	return q.await(ctx, "the boot", func() (bool, error) {
+		if q.gone {
+			return false, fmt.Errorf("QEMU has ended\n%s", q.stderr.String())
+		}
+		return q.boot != "" && q.boot != than, nil
+	})
+}
+
+// bootID is the boot that the agent told last.
+func (q *qemu) bootID() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.boot
+}
