@@ -104,7 +104,8 @@ func (s *Server) limit(h http.Handler) http.Handler {
 		defer cancel()
 		c := http.NewResponseController(w)
 		_ = c.SetReadDeadline(time.Now().Add(s.limits.request))
-		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request))
+		// Later, so that whoever ran out of time is still told.
+		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request + s.limits.event))
 		var large *http.MaxBytesError
 		switch _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); {
 		case errors.As(err, &large):

@@ -208,6 +208,12 @@ var silent = slog.New(slog.DiscardHandler)
 // run.
 func newDaemon(t *testing.T, w *world, uid int) *daemon {
 	t.Helper()
+	return newLimitedDaemon(t, w, uid, silent, defaultLimits)
+}
+
+// newLimitedDaemon is one with limits and a log of its own.
+func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limits) *daemon {
+	t.Helper()
 	// Not t.TempDir(): a socket's path must stay below 108 bytes, and other
 	// users are to reach it.
 	dir, err := os.MkdirTemp("", "control")
@@ -231,7 +237,7 @@ func newDaemon(t *testing.T, w *world, uid int) *daemon {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- NewServer(service, "system", "1.2.3", uid, silent).Serve(ctx, listener)
+		served <- newServer(service, "system", "1.2.3", uid, log, l).Serve(ctx, listener)
 		close(served)
 	}()
 	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served}
