@@ -178,17 +178,18 @@ func TestAFullServerStops(t *testing.T) {
 	w.set(func() {
 		w.list = func() error { asked <- struct{}{}; <-release; return nil }
 	})
-	hung, follower := d.dial(), d.dial()
-	hung.send("POST /v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
-	await(t, asked, "the request")
-	follower.get("/v1/events")
-	d.dial()
+	hung := []*client{d.dial(), d.dial()}
+	for _, c := range hung {
+		c.send("POST /v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	await(t, asked, "the first request")
 	d.stop()
 	if err := await(t, d.served, "the end of Serve"); err != nil {
 		t.Error(err)
 	}
-	hung.ended()
-	follower.ended()
+	for _, c := range hung {
+		c.ended()
+	}
 }
 
 func TestASlowHeaderIsNotWaitedFor(t *testing.T) {
