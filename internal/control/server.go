@@ -158,13 +158,13 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		Verdict:          st.Recovery.Verdict,
 		Started:          st.Recovery.Started,
 		Finished:         st.Recovery.Finished,
-		Containers:       st.Recovery.Rows,
+		Containers:       orEmpty(st.Recovery.Rows),
 		Notes:            notes,
 		UserStopped:      orEmpty(stopped),
 		Quarantine:       orEmpty(st.Quarantine),
 		RecoveryID:       st.Recovery.ID,
 		Mode:             st.Recovery.Mode,
-		Snapshot:         st.Set,
+		Snapshot:         whole(st.Set),
 	}, changed
 }
 
@@ -173,6 +173,12 @@ func orEmpty[S ~[]E, E any](s S) S {
 	if s == nil {
 		return S{}
 	}
+	return s
+}
+
+// whole has a snapshot's containers said also where there are none.
+func whole(s recover.Snapshot) recover.Snapshot {
+	s.Containers = orEmpty(s.Containers)
 	return s
 }
 
@@ -304,7 +310,7 @@ func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.problem(w, http.StatusInternalServerError, err)
 	default:
-		s.answer(w, snapshot)
+		s.answer(w, whole(snapshot))
 	}
 }
 

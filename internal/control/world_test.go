@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		method, rest, _ := strings.Cut(request, " ")
 		path, socket, _ := strings.Cut(rest, " ")
 		a, err := ask(socket, method+" "+path, "")
-		fmt.Println(a.StatusCode, a.body, err)
+		fmt.Println(a.StatusCode, a.Header.Get("Content-Type"), a.body, err)
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
@@ -46,6 +46,7 @@ type world struct {
 	storeErr    error
 	quarantine  recover.Quarantine
 	reports     []recover.Report
+	reportsErr  error
 	sightings   []recover.Sighting
 	down        bool
 	list        func() error              // what podman does when it is asked
@@ -155,7 +156,7 @@ func (w *world) SaveInFlight(recover.InFlight) error { return nil }
 func (w *world) Reports() ([]recover.Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.reports), nil
+	return slices.Clone(w.reports), w.reportsErr
 }
 func (w *world) Quarantine() (recover.Quarantine, error) { return w.quarantine, nil }
 func (w *world) SaveQuarantine(q recover.Quarantine) error {
