@@ -203,7 +203,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		st, changed := s.status()
 		data, err := json.Marshal(st)
 		if err != nil {
-			s.log.Error("cannot encode the status", "error", err)
+			s.log.Error("cannot encode the status", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 			return
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(s.limits.event))
