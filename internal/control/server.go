@@ -21,41 +21,44 @@ type Server struct {
 	version  string
 	uid      int // besides root, who may change things
 	log      *slog.Logger
+	limits   limits
+	streams  chan struct{} // a place each event stream
+	counts   counts
+	history  history
 }
 
 // NewServer returns a server for the instance that runs as uid.
 func NewServer(service *recover.Service, instance, version string, uid int, log *slog.Logger) *Server {
-	return &Server{service, instance, version, uid, log}
+	return newServer(service, instance, version, uid, log, defaultLimits)
 }
 
-const (
-	maxHeader   = 16 << 10
-	maxBody     = 64 << 10
-	headerTime  = 5 * time.Second
-	requestTime = 30 * time.Second
-	idleTime    = 60 * time.Second
-	graceTime   = 2 * time.Second
-)
+func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
+	return &Server{service: service, instance: instance, version: version, uid: uid, log: log,
+		limits: l, streams: make(chan struct{}, l.streams)}
+}
 
 // Serve answers on listener until ctx ends; then it lets requests that are
 // under way end, for a moment.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
+		ReadHeaderTimeout: s.limits.header,
+		IdleTimeout:       s.limits.idle,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext:       withPeer,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
+	gate := newGate(listener, s.limits.connections, server.SetKeepAlivesEnabled)
+	server.ConnState = gate.left
+	s.counts.connections = func() int { return len(gate.places) }
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.grace)
 		defer cancel()
 		stopped <- errors.Join(server.Shutdown(grace), server.Close())
 	})
-	err := server.Serve(listener)
+	err := server.Serve(gate)
 	if !stop() {
 		<-stopped
 		return nil
@@ -64,11 +67,23 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.limit(h)) }
-	change := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.limit(s.mayChange(h))) }
+	mux, _ := s.routes()
+	return s.orProblem(mux)
+}
+
+// routes are all that is answered, and their patterns. docs/openapi.yaml
+// describes each; a test holds the two together.
+func (s *Server) routes() (mux *http.ServeMux, patterns []string) {
+	mux = http.NewServeMux()
+	register := func(pattern string, h http.Handler) {
+		mux.Handle(pattern, h)
+		patterns = append(patterns, pattern)
+	}
+	read := func(pattern string, h http.HandlerFunc) { register(pattern, s.limit(h)) }
+	change := func(pattern string, h http.HandlerFunc) { register(pattern, s.limit(s.mayChange(h))) }
+	register("GET /v1/events", http.HandlerFunc(s.getEvents)) // as long as the client listens
+	read("GET /metrics", s.getMetrics)
 	read("GET /v1/status", s.getStatus)
-	mux.HandleFunc("GET /v1/events", s.getEvents) // as long as the client listens
 	read("GET /v1/user-stopped", s.getUserStopped)
 	change("PUT /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, true) })
 	change("DELETE /v1/user-stopped/{name}", func(w http.ResponseWriter, r *http.Request) { s.setUserStopped(w, r, false) })
@@ -78,22 +93,24 @@ func (s *Server) handler() http.Handler {
 	read("GET /v1/recoveries/{id}", s.getRecovery)
 	read("GET /v1/plan", s.getPlan)
 	change("POST /v1/snapshot", s.postSnapshot)
-	return s.orProblem(mux)
+	return mux, patterns
 }
 
 // limit bounds a request's body and its time. No request here has a body that
 // means anything; a small one is taken and dropped.
 func (s *Server) limit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+		ctx, cancel := context.WithTimeout(r.Context(), s.limits.request)
 		defer cancel()
 		c := http.NewResponseController(w)
-		_ = c.SetReadDeadline(time.Now().Add(requestTime))
-		_ = c.SetWriteDeadline(time.Now().Add(requestTime))
+		_ = c.SetReadDeadline(time.Now().Add(s.limits.request))
+		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request))
 		var large *http.MaxBytesError
 		switch _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); {
 		case errors.As(err, &large):
 			s.problem(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes", large.Limit))
+		case tooSlow(err):
+			s.problem(w, http.StatusRequestTimeout, fmt.Errorf("the body was not there within %s", s.limits.request))
 		case err != nil:
 			s.problem(w, http.StatusBadRequest, fmt.Errorf("the body cannot be read: %w", err))
 		default:
@@ -110,7 +127,9 @@ func (s *Server) mayChange(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		s.log.Warn("refused", "request", r.Method+" "+r.URL.Path, "peer_pid", p.pid, "peer_uid", p.uid)
+		s.counts.refusals.Add(1)
+		s.log.Warn("refused", "MESSAGE_ID", recover.MsgRefused, "request", r.Method+" "+r.URL.Path,
+			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", unitOf(p.pid))
 		s.problem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; you are another user", s.uid))
 	})
 }
@@ -162,9 +181,16 @@ func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
 }
 
 // getEvents sends the status, and again whenever it changes, as server-sent
-// events. A client that reads slowly misses steps in between, never the last.
+// events. A client that reads slowly misses steps in between, never the last;
+// one that does not read is dropped.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+	leave, ok := s.enterStream(w)
+	if !ok {
+		return
+	}
+	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
 	c := http.NewResponseController(w)
 	for {
 		st, changed := s.status()
@@ -173,7 +199,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 			s.log.Error("cannot encode the status", "error", err)
 			return
 		}
-		_ = c.SetWriteDeadline(time.Now().Add(requestTime))
+		_ = c.SetWriteDeadline(time.Now().Add(s.limits.event))
 		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil {
 			return
 		}
@@ -199,6 +225,10 @@ func (s *Server) setUserStopped(w http.ResponseWriter, r *http.Request, stopped 
 		return
 	}
 	changed, err := s.service.SetUserStopped(name, stopped)
+	if errors.Is(err, recover.ErrBusy) {
+		s.busy(w, err)
+		return
+	}
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, err)
 		return

@@ -139,11 +139,15 @@ func (w *world) UserStopped() ([]string, error) {
 	return slices.Clone(w.userStopped), w.storeErr
 }
 
-func (w *world) SaveUserStopped(names []string) error {
+func (w *world) EditUserStopped(edit func([]string) []string) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.userStopped = slices.Clone(names)
-	return nil
+	names := edit(slices.Clone(w.userStopped))
+	if w.storeErr != nil || slices.Equal(names, w.userStopped) {
+		return false, w.storeErr
+	}
+	w.userStopped = names
+	return true, nil
 }
 
 func (w *world) InFlight() (recover.InFlight, error) { return recover.InFlight{}, nil }

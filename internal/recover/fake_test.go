@@ -361,13 +361,17 @@ func (h *host) UserStopped() ([]string, error) {
 	return slices.Clone(h.userStopped), h.userStoppedErr
 }
 
-func (h *host) SaveUserStopped(names []string) error {
+func (h *host) EditUserStopped(edit func([]string) []string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	names := edit(slices.Clone(h.userStopped))
+	if h.userStoppedErr != nil || slices.Equal(names, h.userStopped) {
+		return false, h.userStoppedErr
+	}
 	if !h.dead {
 		h.userStopped = names
 	}
-	return h.writeErr
+	return h.writeErr == nil, h.writeErr
 }
 
 func (h *host) Ready(status string)    { h.mu.Lock(); defer h.mu.Unlock(); h.say("READY %s", status) }

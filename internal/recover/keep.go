@@ -283,15 +283,15 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 
 // editUserStopped puts a name on the list on disk or takes it off.
 func (s *Service) editUserStopped(name string, stopped bool) (changed bool, err error) {
-	names, err := s.Store.UserStopped()
-	if err != nil || slices.Contains(names, name) == stopped {
-		return false, err
-	}
-	if stopped {
+	return s.Store.EditUserStopped(func(names []string) []string {
+		if slices.Contains(names, name) == stopped {
+			return names
+		}
+		if !stopped {
+			return slices.DeleteFunc(names, func(n string) bool { return n == name })
+		}
 		names = append(names, name)
-	} else {
-		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
-	}
-	slices.Sort(names)
-	return true, s.Store.SaveUserStopped(names)
+		slices.Sort(names)
+		return names
+	})
 }

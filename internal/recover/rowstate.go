@@ -47,3 +47,11 @@ func (r *Row) move(to RowState) {
 	observeMove(r.State, to)
 	r.State = to
 }
+
+// RowStates lists the states, in the order in which they stand above.
+func RowStates() []RowState {
+	return []RowState{
+		RowQueued, RowWaiting, RowStarting, RowRetrying,
+		RowUp, RowActive, RowFailed, RowDeferred, RowSkipped, RowMissing, RowUserStopped, RowQuarantined, RowHeld,
+	}
+}

@@ -153,7 +153,10 @@ type Store interface {
 	// UserStopped returns the names that are never started automatically.
 	// ErrLost: there is a list and no generation of it can be read.
 	UserStopped() ([]string, error)
-	SaveUserStopped([]string) error
+	// EditUserStopped replaces the list by what edit makes of it, and reports
+	// whether that differs. Others change the list too: edit may be called more
+	// than once. ErrBusy: another program does not let go of it.
+	EditUserStopped(edit func(names []string) []string) (changed bool, err error)
 	// InFlight returns what was in flight when the last run ended, nobody
 	// where it ended in order. ErrLost: that cannot be read.
 	InFlight() (InFlight, error)
@@ -174,6 +177,7 @@ type Store interface {
 var (
 	ErrLost = errors.New("no readable generation is left")
 	ErrNone = errors.New("there is none yet")
+	ErrBusy = errors.New("the user-stopped list is in use by another program, try again")
 )
 
 // Notifier tells the service manager how we fare (sd_notify(3)).

@@ -91,8 +91,8 @@ var operations = map[string]operation{
 		func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) },
 		false,
 	},
-	"SaveUserStopped": {
-		func(d *Dir) error { return d.SaveUserStopped([]string{"x", "y"}) },
+	"EditUserStopped": {
+		func(d *Dir) error { return stop(d, "x", "y") },
 		func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) },
 		false,
 	},
@@ -120,7 +120,7 @@ func prepare(t *testing.T, dir string) map[string]string {
 	err := errors.Join(
 		d.WriteMarker(recover.Identity{BootID: "b1", PID: 7}),
 		d.SaveSnapshot(recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "one"}}}),
-		d.SaveUserStopped([]string{"x"}),
+		stop(d, "x"),
 		d.SaveInFlight(recover.InFlight{BootID: "b1", Names: []string{"one"}}),
 		d.SaveQuarantine(recover.Quarantine{{Name: "one"}}),
 		d.Close())
@@ -214,6 +214,17 @@ type file struct {
 type change struct {
 	name, gone string // gone: the name that a rename takes away
 	file       int
+	back       *int // the file that gone is instead, where a rename exchanges
+}
+
+// apply makes the change to a directory.
+func (c change) apply(names map[string]int) {
+	if delete(names, c.gone); c.back != nil {
+		names[c.gone] = *c.back
+	}
+	if names[c.name] = c.file; c.file < 0 {
+		delete(names, c.name)
+	}
 }
 
 var (
@@ -247,13 +258,17 @@ func replayTrace(t *testing.T, before, after map[string]string, trace string, ea
 			}
 		case renamed.MatchString(line):
 			m := renamed.FindStringSubmatch(line)
-			d.names[m[2]] = d.names[m[1]]
-			delete(d.names, m[1])
-			d.pending = append(d.pending, change{name: m[2], gone: m[1], file: d.names[m[2]]})
+			c := change{name: m[2], gone: m[1], file: d.names[m[1]]}
+			if strings.Contains(line, "RENAME_EXCHANGE") {
+				old := d.names[m[2]]
+				c.back = &old
+			}
+			c.apply(d.names)
+			d.pending = append(d.pending, c)
 		case removed.MatchString(line):
-			name := removed.FindStringSubmatch(line)[1]
-			delete(d.names, name)
-			d.pending = append(d.pending, change{name: name, file: -1})
+			c := change{name: removed.FindStringSubmatch(line)[1], file: -1}
+			c.apply(d.names)
+			d.pending = append(d.pending, c)
 		default:
 			continue
 		}
@@ -281,10 +296,7 @@ func (d *disk) left(each func(map[string]string)) {
 			if subset&(1<<i) == 0 {
 				continue
 			}
-			delete(names, c.gone)
-			if names[c.name] = c.file; c.file < 0 {
-				delete(names, c.name)
-			}
+			c.apply(names)
 		}
 		var loose []string // names of files that were not synced
 		for name, f := range names {

@@ -136,7 +136,7 @@ func fill(t *testing.T, path string) {
 // A second try, on a disk that is well, works.
 func TestADiskThatFails(t *testing.T) {
 	for name, op := range operations {
-		for _, call := range []string{"fsync", "renameat", "unlinkat"} {
+		for _, call := range []string{"fsync", "renameat", "renameat2", "unlinkat"} {
 			for n := 1; ; n++ {
 				dir := t.TempDir()
 				old := op.read(t, prepare(t, dir))
@@ -209,7 +209,7 @@ func runInjected(t *testing.T, name, dir, fault string) (r injected, hit bool) {
 		t.Fatal("strace is missing: run `make deps`")
 	}
 	trace, report := filepath.Join(t.TempDir(), "trace"), t.TempDir()
-	cmd := exec.Command("strace", "-f", "-o", trace, "-e", "trace=fsync,renameat,unlinkat", "-e", "inject="+fault,
+	cmd := exec.Command("strace", "-f", "-o", trace, "-e", "trace=fsync,renameat,renameat2,unlinkat", "-e", "inject="+fault,
 		os.Args[0], "-test.run=^TestDisturbedOperation$")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s\t%s\t%s\t%t", disturbedVariable, name, dir, report, strings.Contains(fault, "delay")))
 	if text, err := cmd.CombinedOutput(); err != nil {

@@ -33,14 +33,6 @@ func (d *Dir) UserStopped() ([]string, error) {
 	return names, err
 }
 
-// SaveUserStopped replaces the list.
-func (d *Dir) SaveUserStopped(names []string) error {
-	if names == nil {
-		names = []string{}
-	}
-	return save(d, userStoppedFile, names, parseNames)
-}
-
 // load reads a file that has generations. What does not parse is set aside,
 // reported, and the last good generation used. A good file becomes a good
 // generation when it is read, since others write these files too, and not

@@ -35,6 +35,12 @@ func put(t *testing.T, d *Dir, name, content string) {
 	}
 }
 
+// stop makes these names the user-stopped list.
+func stop(d *Dir, names ...string) error {
+	_, err := d.EditUserStopped(func([]string) []string { return names })
+	return err
+}
+
 func TestMarker(t *testing.T) {
 	whole := "4711\nboot_id=abc\nsoft_reboots=2\nstart_time=99\n"
 	for name, c := range map[string]struct {
@@ -150,7 +156,7 @@ func TestADamagedListIsSetAsideAndTheLastGoodOneUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, told := open(t, t.TempDir())
 			good := recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "a"}}}
-			if err := errors.Join(d.SaveSnapshot(good), d.SaveUserStopped([]string{"x"})); err != nil {
+			if err := errors.Join(d.SaveSnapshot(good), stop(d, "x")); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := d.Snapshot(); err != nil { // reading makes it a good generation
@@ -242,12 +248,12 @@ func TestAListWrittenByAnotherProgramIsRememberedWhenRead(t *testing.T) {
 
 func TestAWriteThatFailsLosesNothing(t *testing.T) {
 	d, _ := open(t, t.TempDir())
-	if err := d.SaveUserStopped([]string{"x"}); err != nil {
+	if err := stop(d, "x"); err != nil {
 		t.Fatal(err)
 	}
 	// The temporary file cannot be made: as on a full or read-only disk.
 	broken := &Dir{path: filepath.Join(d.path, "gone"), fd: d.fd, tell: d.tell, told: map[string]string{}}
-	if err := broken.SaveUserStopped(nil); err == nil {
+	if err := stop(broken); err == nil {
 		t.Error("a write into a directory that is gone succeeds")
 	}
 	if names, err := d.UserStopped(); err != nil || !slices.Equal(names, []string{"x"}) {

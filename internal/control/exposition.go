@@ -1,0 +1,56 @@
+package control
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// An exposition is an answer in Prometheus' text format
+// (https://prometheus.io/docs/instrumenting/exposition_formats/). The format is
+// small, and its library is not: it would be a third of this program.
+type exposition struct {
+	text strings.Builder
+	// common are the labels that each sample carries, name and value in turn.
+	common []string
+}
+
+// A sample is a value and the labels that are its own, name and value in turn.
+type sample struct {
+	value  float64
+	labels []string
+}
+
+func one(value float64, labels ...string) []sample { return []sample{{value, labels}} }
+
+// gauge writes a metric that goes up and down.
+func (e *exposition) gauge(name, help string, samples []sample) {
+	e.family(name, "gauge", help, samples)
+}
+
+// counter writes a metric that only grows for as long as the daemon runs.
+func (e *exposition) counter(name, help string, samples []sample) {
+	e.family(name, "counter", help, samples)
+}
+
+// family writes a metric; one that has no sample now is not there.
+func (e *exposition) family(name, kind, help string, samples []sample) {
+	if len(samples) == 0 {
+		return
+	}
+	name = "archy_recovery_" + name
+	fmt.Fprintf(&e.text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	for _, s := range samples {
+		e.text.WriteString(name + "{")
+		labels := append(e.common[:len(e.common):len(e.common)], s.labels...)
+		for i := 0; i < len(labels); i += 2 {
+			if i > 0 {
+				e.text.WriteByte(',')
+			}
+			fmt.Fprintf(&e.text, `%s="%s"`, labels[i], escapeLabel.Replace(labels[i+1]))
+		}
+		e.text.WriteString("} " + strconv.FormatFloat(s.value, 'g', -1, 64) + "\n")
+	}
+}
+
+var escapeLabel = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
