@@ -50,9 +50,13 @@ func runDaemon(ctx context.Context, i instance) error {
 		return fmt.Errorf("the instance %s has to run as uid %s, not %d: start %s instead", i.title(), i.title(), os.Getuid(), i.unit())
 	}
 
-	dir, err := state.Open(dataDirectory(conf, i), func(text, file string, err error) {
+	path := dataDirectory(conf, i)
+	dir, err := state.Open(path, func(text, file string, err error) {
 		log.Warn("damaged state: "+text, "MESSAGE_ID", recover.MsgStateDamaged, "file", file, "error", err)
 	})
+	if errors.Is(err, state.ErrNotOurs) {
+		return exitCode{exitConfig, i.adviseOnDirectory(path, err)}
+	}
 	if err != nil {
 		return err
 	}
