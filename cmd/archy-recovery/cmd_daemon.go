@@ -69,14 +69,19 @@ func runDaemon(ctx context.Context, i instance) error {
 		return err
 	}
 	notifier := sdnotify.New(log)
+	client := podman.New(i.podmanSocket(), wakePodman(manager))
 	service := recover.NewService(recover.World{
 		Store:    dir,
-		Podman:   podman.New(i.podmanSocket(), wakePodman(manager)),
+		Podman:   client,
 		Systemd:  manager,
 		Journal:  journal.NewReader(i.unit(), os.Getuid()),
 		Notifier: notifier,
 		Gauge:    pressure.Host,
 		Log:      log,
+		Others: struct {
+			*units.Manager
+			*podman.Client
+		}{manager, client},
 	}, conf.Policy, identity)
 
 	listener, err := activated()
