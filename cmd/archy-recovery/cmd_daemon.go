@@ -43,7 +43,7 @@ func runDaemon(ctx context.Context, i instance) error {
 	conf, problems := config.Load(os.DirFS("/"), i.name())
 	log := journal.NewLogger(level(conf))
 	for _, problem := range problems {
-		log.Warn("configuration: " + problem.Error())
+		log.Warn("configuration: "+problem.Error(), "MESSAGE_ID", recover.MsgConfiguration)
 	}
 	conf.Policy.Mode = kernelMode(log)
 	if !i.system && os.Getuid() != i.uid {
@@ -97,11 +97,11 @@ func serve(ctx context.Context, service *recover.Service, notifier *sdnotify.Not
 	var others sync.WaitGroup
 	others.Go(func() { notifier.Watchdog(beside.Done(), func() { service.Phase() }) })
 	if listener == nil {
-		log.Warn("no socket was handed over, so there is no control API: is this run by hand?")
+		log.Warn("no socket was handed over, so there is no control API: is this run by hand?", "MESSAGE_ID", recover.MsgImpaired)
 	} else {
 		others.Go(func() {
 			if err := api.Serve(beside, listener); err != nil {
-				log.Error("the control API has ended", "error", err)
+				log.Error("the control API has ended", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 			}
 		})
 	}
@@ -125,11 +125,11 @@ func level(c config.Config) slog.Level {
 func kernelMode(log *slog.Logger) recover.Mode {
 	line, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
-		log.Warn("the kernel command line cannot be read", "error", err)
+		log.Warn("the kernel command line cannot be read", "MESSAGE_ID", recover.MsgConfiguration, "error", err)
 	}
 	mode, err := config.KernelMode(string(line))
 	if err != nil {
-		log.Warn(err.Error())
+		log.Warn(err.Error(), "MESSAGE_ID", recover.MsgConfiguration)
 	}
 	return mode
 }
@@ -156,7 +156,7 @@ func identify(ctx context.Context, log *slog.Logger) (recover.Identity, error) {
 	defer host.Close()
 	softReboots, err := host.SoftReboots(ctx)
 	if err != nil {
-		log.Warn("soft-reboots cannot be told from service crashes", "error", err)
+		log.Warn("soft-reboots cannot be told from service crashes", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 	}
 	return state.Here(os.Getenv(bootIDVariable), softReboots)
 }

@@ -104,7 +104,8 @@ func (s *Server) limit(h http.Handler) http.Handler {
 		defer cancel()
 		c := http.NewResponseController(w)
 		_ = c.SetReadDeadline(time.Now().Add(s.limits.request))
-		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request))
+		// Later, so that whoever ran out of time is still told.
+		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request + s.limits.event))
 		var large *http.MaxBytesError
 		switch _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); {
 		case errors.As(err, &large):
@@ -157,13 +158,13 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		Verdict:          st.Recovery.Verdict,
 		Started:          st.Recovery.Started,
 		Finished:         st.Recovery.Finished,
-		Containers:       st.Recovery.Rows,
+		Containers:       orEmpty(st.Recovery.Rows),
 		Notes:            notes,
 		UserStopped:      orEmpty(stopped),
 		Quarantine:       orEmpty(st.Quarantine),
 		RecoveryID:       st.Recovery.ID,
 		Mode:             st.Recovery.Mode,
-		Snapshot:         st.Set,
+		Snapshot:         whole(st.Set),
 	}, changed
 }
 
@@ -172,6 +173,12 @@ func orEmpty[S ~[]E, E any](s S) S {
 	if s == nil {
 		return S{}
 	}
+	return s
+}
+
+// whole has a snapshot's containers said also where there are none.
+func whole(s recover.Snapshot) recover.Snapshot {
+	s.Containers = orEmpty(s.Containers)
 	return s
 }
 
@@ -196,7 +203,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		st, changed := s.status()
 		data, err := json.Marshal(st)
 		if err != nil {
-			s.log.Error("cannot encode the status", "error", err)
+			s.log.Error("cannot encode the status", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 			return
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(s.limits.event))
@@ -303,7 +310,7 @@ func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.problem(w, http.StatusInternalServerError, err)
 	default:
-		s.answer(w, snapshot)
+		s.answer(w, whole(snapshot))
 	}
 }
 
