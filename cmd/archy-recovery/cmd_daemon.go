@@ -50,9 +50,13 @@ func runDaemon(ctx context.Context, i instance) error {
 		return fmt.Errorf("the instance %s has to run as uid %s, not %d: start %s instead", i.title(), i.title(), os.Getuid(), i.unit())
 	}
 
-	dir, err := state.Open(dataDirectory(conf, i), func(text, file string, err error) {
+	path := dataDirectory(conf, i)
+	dir, err := state.Open(path, func(text, file string, err error) {
 		log.Warn("damaged state: "+text, "MESSAGE_ID", recover.MsgStateDamaged, "file", file, "error", err)
 	})
+	if errors.Is(err, state.ErrNotOurs) {
+		return exitCode{exitConfig, i.adviseOnDirectory(path, err)}
+	}
 	if err != nil {
 		return err
 	}
@@ -65,14 +69,19 @@ func runDaemon(ctx context.Context, i instance) error {
 		return err
 	}
 	notifier := sdnotify.New(log)
+	client := podman.New(i.podmanSocket(), wakePodman(manager))
 	service := recover.NewService(recover.World{
 		Store:    dir,
-		Podman:   podman.New(i.podmanSocket(), wakePodman(manager)),
+		Podman:   client,
 		Systemd:  manager,
 		Journal:  journal.NewReader(i.unit(), os.Getuid()),
 		Notifier: notifier,
 		Gauge:    pressure.Host,
 		Log:      log,
+		Others: struct {
+			*units.Manager
+			*podman.Client
+		}{manager, client},
 	}, conf.Policy, identity)
 
 	listener, err := activated()

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,8 @@ import (
 type Client struct {
 	http http.Client
 	wake func(context.Context) error
+	// version is podman's, as its last answer said: a string.
+	version atomic.Value
 }
 
 const (
@@ -45,7 +48,9 @@ func New(socket string, wake func(context.Context) error) *Client {
 	}
 	// podman ends 5 s after its last connection; ours must not keep it up.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	return &Client{http: http.Client{Transport: transport}, wake: wake}
+	c := &Client{http: http.Client{Transport: transport}, wake: wake}
+	c.version.Store("")
+	return c
 }
 
 // List returns every container podman knows, running or not, but for those
@@ -182,5 +187,6 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 		res.Body.Close()
 		return nil, fmt.Errorf("podman: %s: %s", res.Status, problem.Message)
 	}
+	c.version.Store(res.Header.Get("Libpod-API-Version"))
 	return res.Body, nil
 }

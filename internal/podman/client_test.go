@@ -67,6 +67,14 @@ func answers(status int, body string) http.HandlerFunc {
 	}
 }
 
+// answersOf answers as a podman of this version.
+func answersOf(version, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Libpod-API-Version", version)
+		answers(http.StatusOK, body)(w, r)
+	}
+}
+
 // podman54 is what podman 5.4.2 answers, shortened to a container of each kind:
 // plain, a pod's infra and member, Quadlet's, `generate systemd --new`'s, and
 // one that exited.
@@ -346,10 +354,14 @@ func TestStoppedByUser(t *testing.T) {
 		want   bool
 		fails  bool
 	}{
-		"one that was stopped":         {answers(http.StatusOK, `{"State":{"Status":"exited","StoppedByUser":true,"ExitCode":137}}`), true, false},
-		"one that was not":             {answers(http.StatusOK, `{"State":{"Status":"exited","ExitCode":137}}`), false, false},
-		"a podman that does not know":  {answers(http.StatusNotFound, `{"message":"no such container"}`), false, true},
-		"a podman that answers a list": {answers(http.StatusOK, `[]`), false, true},
+		"one that was stopped":                  {answers(http.StatusOK, `{"State":{"Status":"exited","StoppedByUser":true,"ExitCode":137}}`), true, false},
+		"one that was stopped, of podman 4.3":   {answersOf("4.3.1", `{"State":{"Status":"exited","ExitCode":137}}`), true, false},
+		"one that failed, of podman 4.3":        {answersOf("4.3.1", `{"State":{"Status":"exited","ExitCode":1}}`), false, false},
+		"one that lacked memory, of podman 4.3": {answersOf("4.3.1", `{"State":{"Status":"exited","ExitCode":137,"OOMKilled":true}}`), false, false},
+		"one that was killed, of podman 5":      {answersOf("5.4.2", `{"State":{"Status":"exited","ExitCode":137}}`), false, false},
+		"one that was not":                      {answers(http.StatusOK, `{"State":{"Status":"exited","ExitCode":137}}`), false, false},
+		"a podman that does not know":           {answers(http.StatusNotFound, `{"message":"no such container"}`), false, true},
+		"a podman that answers a list":          {answers(http.StatusOK, `[]`), false, true},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

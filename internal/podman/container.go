@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"archy-recovery/internal/recover"
 )
@@ -12,10 +14,14 @@ import (
 // inspected is what we read of a container (GET /libpod/containers/{name}/json).
 type inspected struct {
 	State struct {
-		StoppedByUser bool
+		// podman 5 leaves a false out, podman 4.3 knows of no such thing.
+		StoppedByUser *bool
+		ExitCode      int
+		OOMKilled     bool
 		Health        struct{ Status string }
 	}
-	Mounts []struct{ Type, Source string }
+	Mounts     []struct{ Type, Source string }
+	HostConfig struct{ RestartPolicy struct{ Name string } }
 }
 
 func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
@@ -28,10 +34,27 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 }
 
 // StoppedByUser reports whether podman was told to stop the container name
-// since its last start.
+// since its last start. podman 4 may not say: then the exit codes that `podman
+// stop` leaves behind decide. To start again what a user stopped would be worse
+// than to leave down what something else killed.
 func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
 	i, err := c.inspect(ctx, name)
-	return i.State.StoppedByUser, err
+	switch said := i.State.StoppedByUser; {
+	case err != nil:
+		return false, err
+	case said != nil:
+		return *said, nil
+	case !strings.HasPrefix(c.version.Load().(string), "4."):
+		return false, nil
+	}
+	return slices.Contains(recover.StopCodes, i.State.ExitCode) && !i.State.OOMKilled, nil
+}
+
+// RestartsAlways reports whether the container name was made with
+// --restart=always: podman-restart.service starts it at boot.
+func (c *Client) RestartsAlways(ctx context.Context, name string) (bool, error) {
+	i, err := c.inspect(ctx, name)
+	return i.HostConfig.RestartPolicy.Name == "always", err
 }
 
 // Binds returns the sources of the bind mounts of the container name.

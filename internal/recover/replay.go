@@ -95,7 +95,7 @@ func (r *replay) podman(e Entry) {
 		if err != nil {
 			code = -1 // not known: not taken for a stop
 		}
-		s.State, s.ExitCode, s.StoppedByUser = "exited", code, slices.Contains(stopCodes, code)
+		s.State, s.ExitCode, s.StoppedByUser = "exited", code, slices.Contains(StopCodes, code)
 		r.sightings[s.Name] = s
 	case e.Fields["PODMAN_EVENT"] == "remove" && s.Unit == "": // else the unit says what that meant
 		delete(r.sightings, s.Name)
@@ -128,9 +128,9 @@ func (r *replay) ended(unit, state string) {
 	}
 }
 
-// stopCodes are the exit codes that `podman stop` leaves behind: 0, and those
+// StopCodes are the exit codes that `podman stop` leaves behind: 0, and those
 // of SIGINT, SIGKILL and SIGTERM. podman's events do not say what died of what.
-var stopCodes = []int{0, 130, 137, 143}
+var StopCodes = []int{0, 130, 137, 143}
 
 // endsManager: the host's shutdown was asked for, or begins, or PID 1 stops
 // the manager of the user.

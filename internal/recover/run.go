@@ -31,6 +31,7 @@ type Run struct {
 	attempts  chan attempt
 	wakes     chan wake
 	deadline  *time.Timer
+	over      bool // the deadline has passed
 	workers   sync.WaitGroup
 }
 
@@ -144,6 +145,9 @@ func (r *Run) probation(ctx context.Context) error {
 
 // pause waits, for no longer than recovery may last.
 func (r *Run) pause(ctx context.Context, until <-chan struct{}) error {
+	if r.over {
+		return nil
+	}
 	select {
 	case <-until:
 	case <-r.deadline.C:
@@ -255,6 +259,7 @@ func (r *Run) set(i int, state RowState, kind EventKind, why string) {
 // giveUp closes what is pending at the deadline. Its start jobs go on without
 // us: a container that is slow to become ready is not killed for it.
 func (r *Run) giveUp() {
+	r.over = true
 	clear(r.needs)
 	r.queue = nil
 	for i, row := range r.rows {

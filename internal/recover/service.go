@@ -19,6 +19,8 @@ type World struct {
 	Notifier Notifier
 	Gauge    Gauge
 	Log      *slog.Logger
+	// Others may be nil: then nobody is told who else starts containers.
+	Others Others
 }
 
 // Phase is where a Service stands.
@@ -103,6 +105,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if finished {
 		watchErr := s.beginWatch(watching)
 		s.ready() // also without a watch: others wait for it
+		s.beside.Go(func() { s.noteOthers(ctx) })
 		if watchErr != nil {
 			return watchErr
 		}

@@ -58,7 +58,7 @@ func (f *fleet) bootUp(t *testing.T, p Policy) (complete bool, report Report) {
 				return f.started(ctx, name)
 			}
 		}
-		s := NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p,
+		s := NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil)), nil}, p,
 			Identity{BootID: fmt.Sprint("b", f.boot), PID: 1})
 		ctx, cut := context.WithCancel(t.Context())
 		h.died = cut
@@ -490,6 +490,45 @@ func TestSuspectsComeLastAndAlone(t *testing.T) {
 	}
 	if len(h.quarantine) != 0 {
 		t.Errorf("still suspected: %+v", h.quarantine)
+	}
+}
+
+// Also suspects cannot hold up READY beyond the deadline.
+func TestProbationEndsAtTheDeadline(t *testing.T) {
+	for name, c := range map[string]struct {
+		deadline time.Duration
+		up       int
+	}{
+		"while one is alone":     {25 * time.Second, 1},
+		"before any of them":     {15 * time.Second, 0},
+		"between two of them":    {45 * time.Second, 2},
+		"in the last one's soak": {55 * time.Second, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").quadlet("c").ran("a", "b", "c")
+			h.marker = crashed
+			h.inFlight = InFlight{BootID: "b1", Names: []string{"a", "b"}}
+			h.quarantine = Quarantine{{Name: "a", Strikes: 1, BootID: "b0"}, {Name: "b", Strikes: 1, BootID: "b0"}}
+			p := DefaultPolicy()
+			p.Deadline = c.deadline
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				s := h.service(p)
+				go func() { done <- s.Run(ctx) }()
+				untilReady(s)
+				if took := time.Since(began); took > c.deadline {
+					t.Errorf("READY after %s", took)
+				}
+				st, _ := s.Status()
+				if n := st.Recovery.Counts()[RowUp]; n != c.up+1 { // and c
+					t.Errorf("%d are up, want %d suspects and c: %+v", n, c.up, st.Recovery.Counts())
+				}
+				stop()
+				<-done
+			})
+		})
 	}
 }
 

@@ -31,6 +31,8 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	if err != nil {
 		return recover.Outcome{}, err
 	}
+	held, release := l.hold(ctx, unit)
+	defer release()
 	l.begin()
 	var job dbus.ObjectPath
 	err = l.call(ctx, managerPath, managerIfc+".StartUnit", unit, "replace").Store(&job)
@@ -46,7 +48,7 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	for {
 		select {
 		case result := <-end:
-			return m.outcome(ctx, l, unit, result)
+			return m.outcome(ctx, l, unit, result, held)
 		case <-check.C:
 			switch waits, err := m.waitsForUs(ctx, l, job); {
 			case waits:
@@ -56,9 +58,9 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 				// daemon-reexec) and went unheard; or it is in end by now.
 				select {
 				case result := <-end:
-					return m.outcome(ctx, l, unit, result)
+					return m.outcome(ctx, l, unit, result, held)
 				default:
-					return m.outcome(ctx, l, unit, "lost")
+					return m.outcome(ctx, l, unit, "lost", held)
 				}
 			}
 			pause *= 4
@@ -71,8 +73,22 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	}
 }
 
+// hold has systemd keep the unit in memory until release. One that is over at
+// once, as a unit that only starts its container is, may be forgotten before it
+// was asked how that went; loaded anew it says that no condition was met, as
+// systemd 252 was seen to. (Manager.RefUnit, which also loads it)
+func (l *link) hold(ctx context.Context, unit string) (held bool, release func()) {
+	if l.call(ctx, managerPath, managerIfc+".RefUnit", unit).Err != nil {
+		return false, func() {}
+	}
+	return true, func() {
+		// Not waited for: should it get lost, the end of the connection does it.
+		l.conn.Object(systemd, managerPath).Go(managerIfc+".UnrefUnit", dbus.FlagNoReplyExpected, nil, unit)
+	}
+}
+
 // outcome reads the unit after its job has ended.
-func (m *Manager) outcome(ctx context.Context, l *link, unit, result string) (recover.Outcome, error) {
+func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, held bool) (recover.Outcome, error) {
 	o := recover.Outcome{Job: result}
 	listed, err := m.listByNames(ctx, []string{unit})
 	if err != nil {
@@ -92,8 +108,7 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string) (re
 	if result == "dependency" {
 		o.Blockers, o.NotMounted = m.blockers(ctx, l, u.Path)
 	}
-	if result == "done" && o.Active == "inactive" {
-		// ConditionTimestamp is set whenever conditions were checked.
+	if result == "done" && o.Active == "inactive" && held {
 		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {
 			met, ok := v.Value().(bool)
 			o.ConditionFailed = ok && !met

@@ -32,8 +32,9 @@ type fakeSystemd struct {
 	onStart   func(*startCall)
 	onReload  func()
 	calls     map[string]int
-	called    chan string // each method's name, for tests that wait for calls
-	lastQuery []string    // of ListUnitsByNames
+	called    chan string    // each method's name, for tests that wait for calls
+	refs      map[string]int // unit -> clients that hold it
+	lastQuery []string       // of ListUnitsByNames
 }
 
 type fakeUnit struct {
@@ -68,6 +69,7 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 		before:  map[dbus.ObjectPath][]fakeJob{},
 		calls:   map[string]int{},
 		called:  make(chan string, 4096),
+		refs:    map[string]int{},
 	}
 	f.onStart = works
 	conn, err := dbus.Connect(b.address())
@@ -122,6 +124,11 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 		f.reply(msg)
 	case "StartUnit":
 		onStart(&startCall{f, msg, msg.Body[0].(string)})
+	case "RefUnit", "UnrefUnit":
+		f.mu.Lock()
+		f.refs[msg.Body[0].(string)] += map[string]int{"RefUnit": 1, "UnrefUnit": -1}[member]
+		f.mu.Unlock()
+		f.reply(msg)
 	case "ListUnitsByNames":
 		f.listUnitsByNames(msg)
 	case "LoadUnit":
@@ -239,11 +246,24 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 		}
 	}
 	value, ok := props[key]
+	if key == "Unit.ConditionResult" && !f.isHeld(path) {
+		value = false // it is loaded anew for this question
+	}
 	if !ok {
 		f.fail(msg, "org.freedesktop.DBus.Error.UnknownProperty", "Unknown interface "+iface+" or property "+name+".")
 		return
 	}
 	f.reply(msg, dbus.MakeVariant(value))
+}
+
+// isHeld: a client keeps systemd from forgetting the unit.
+func (f *fakeSystemd) isHeld(path dbus.ObjectPath) bool {
+	for unit, refs := range f.refs {
+		if unitPath(unit) == path && refs > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // unitPath is the object of a unit, escaped as systemd does.
