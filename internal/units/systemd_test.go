@@ -82,16 +82,29 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 	}
 	messages := make(chan *dbus.Message, 4096)
 	conn.Eavesdrop(messages)
-	served := make(chan struct{})
+	served, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(served)
-		for msg := range messages {
-			if msg.Type == dbus.TypeMethodCall {
-				f.serve(msg)
+		for {
+			select {
+			case msg, open := <-messages:
+				if !open { // the bus has gone
+					return
+				}
+				if msg.Type == dbus.TypeMethodCall {
+					f.serve(msg)
+				}
+			case <-over:
+				return
 			}
 		}
 	}()
-	t.Cleanup(func() { conn.Close(); <-served })
+	t.Cleanup(func() {
+		conn.Eavesdrop(nil) // Close closes the channel, and godbus may still send to it
+		conn.Close()
+		close(over)
+		<-served
+	})
 	return f
 }
 
