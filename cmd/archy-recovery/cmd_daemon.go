@@ -88,7 +88,11 @@ func runDaemon(ctx context.Context, i instance) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, service, notifier, listener, control.NewServer(service, i.title(), version, os.Getuid(), log), log)
+	api := control.NewServer(service, i.title(), version, os.Getuid(), log)
+	host := instance{system: true}.manager() // also for a user's instance: whoever asks may be of any unit
+	defer host.Close()
+	api.AskUnits(host.UnitOf)
+	return serve(ctx, service, notifier, listener, api, log)
 }
 
 // serve runs the service with its API and its watchdog beside it.

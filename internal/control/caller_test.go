@@ -2,7 +2,9 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
@@ -34,11 +36,30 @@ func TestTheUnitOfAProcess(t *testing.T) {
 			t.Errorf("%s: %q, want %q", sentence, unit, c.unit)
 		}
 	}
-	if unit := unitOf(0); unit != "unknown" {
-		t.Errorf("of no process: %q", unit)
+}
+
+func TestTheUnitOfAProcessThatIsHidden(t *testing.T) {
+	t.Parallel()
+	const hidden = 1 << 30 // more than any PID
+	s := &Server{}
+	if unit := s.unitOf(t.Context(), 0); unit != unknown {
+		t.Errorf("of a process that the kernel does not name: %q", unit)
 	}
-	if unit := unitOf(1 << 30); unit != "unknown" {
-		t.Errorf("of a process that is gone: %q", unit)
+	if unit := s.unitOf(t.Context(), hidden); unit != unknown {
+		t.Errorf("with nobody to ask: %q", unit)
+	}
+	s.AskUnits(func(ctx context.Context, pid int) (string, error) {
+		if _, bounded := ctx.Deadline(); !bounded || pid != hidden {
+			t.Errorf("asked for %d, bounded: %v", pid, bounded)
+		}
+		return "app.service", nil
+	})
+	if unit := s.unitOf(t.Context(), hidden); unit != "app.service" {
+		t.Errorf("as systemd says: %q", unit)
+	}
+	s.AskUnits(func(context.Context, int) (string, error) { return "", errors.New("no bus") })
+	if unit := s.unitOf(t.Context(), hidden); unit != unknown {
+		t.Errorf("without a bus: %q", unit)
 	}
 }
 

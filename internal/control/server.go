@@ -25,6 +25,7 @@ type Server struct {
 	streams  chan struct{} // a place each event stream
 	counts   counts
 	history  history
+	askUnit  func(ctx context.Context, pid int) (string, error) // nil: nobody to ask
 }
 
 // NewServer returns a server for the instance that runs as uid.
@@ -130,7 +131,7 @@ func (s *Server) mayChange(h http.Handler) http.Handler {
 		}
 		s.counts.refusals.Add(1)
 		s.log.Warn("refused", "MESSAGE_ID", recover.MsgRefused, "request", r.Method+" "+r.URL.Path,
-			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", unitOf(p.pid))
+			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", s.unitOf(r.Context(), p.pid))
 		s.problem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; you are another user", s.uid))
 	})
 }

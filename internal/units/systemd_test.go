@@ -139,6 +139,12 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 		} else {
 			f.fail(msg, systemd+".NoSuchUnit", "Unit "+name+" not loaded.")
 		}
+	case "GetUnitByPID":
+		if name := fmt.Sprintf("pid%d.service", msg.Body[0].(uint32)); f.has(name) {
+			f.reply(msg, unitPath(name))
+		} else {
+			f.fail(msg, systemd+".NoUnitForPID", "PID does not belong to any loaded unit.")
+		}
 	case "ResetFailedUnit":
 		f.reset(msg)
 	case "ListUnitsByPatterns":
