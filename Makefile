@@ -79,6 +79,17 @@ check: deps check-units check-man ## format, vet, staticcheck, units, unit and b
 	$(GO) tool staticcheck ./...
 	$(GO) test -race -count=1 -timeout 10m ./cmd/... ./internal/...
 
+# Go fuzzes one test at a time. What it finds is kept in testdata/fuzz, where each `make check` tries it again.
+FUZZTIME ?= 10m
+.PHONY: fuzz
+fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
+	@for package in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \
+		for test in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$package/*_test.go); do \
+			echo "== $$package $$test"; \
+			$(GO) test ./$$package -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) $(FUZZ_FLAGS) || exit 1; \
+		done; \
+	done
+
 .PHONY: check-units
 check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed
 	packaging/check-units $(SANDBOXED)
