@@ -113,6 +113,11 @@ power-test: TEST_ENV = ARCHY_VM=1 POWER_N=$(N) POWER_OTHERS=$(OTHERS) POWER_SEED
 power-test: deps deb ## power loss, panics and watchdogs on a virtual machine; N=30 OTHERS=5 SEED=… (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout 24h -v ./test/vm ./test/power
 
+storm: TEST_ENV = STORM_N=$(or $(N),200) STORM_SEED=$(SEED)
+.PHONY: storm
+storm: deps deb ## kill what recovery lives on, N=200 times at random moments; SEED=… (root)
+	$(GO) test $(AS_ROOT) -count=1 -timeout 12h -v -run '^TestStorm$$' ./test/recovery
+
 .PHONY: deb
 deb: ## build the Debian source and binary packages into dist/ (DEB_ARCH=arm64 for the other one)
 	@packaging/build-deb dist $(DEB_ARCH)
