@@ -79,6 +79,17 @@ check: deps check-units check-man ## format, vet, staticcheck, units, unit and b
 	$(GO) tool staticcheck ./...
 	$(GO) test -race -count=1 -timeout 10m ./cmd/... ./internal/...
 
+# Go fuzzes one test at a time. What it finds is kept in testdata/fuzz, where each `make check` tries it again.
+FUZZTIME ?= 10m
+.PHONY: fuzz
+fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
+	@for package in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \
+		for test in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$package/*_test.go); do \
+			echo "== $$package $$test"; \
+			$(GO) test ./$$package -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) $(FUZZ_FLAGS) || exit 1; \
+		done; \
+	done
+
 .PHONY: check-units
 check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed
 	packaging/check-units $(SANDBOXED)
@@ -101,6 +112,11 @@ power-test: TEST_ENV = ARCHY_VM=1 POWER_N=$(N) POWER_OTHERS=$(OTHERS) POWER_SEED
 .PHONY: power-test
 power-test: deps deb ## power loss, panics and watchdogs on a virtual machine; N=30 OTHERS=5 SEED=… (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout 24h -v ./test/vm ./test/power
+
+storm: TEST_ENV = STORM_N=$(or $(N),200) STORM_SEED=$(SEED)
+.PHONY: storm
+storm: deps deb ## kill what recovery lives on, N=200 times at random moments; SEED=… (root)
+	$(GO) test $(AS_ROOT) -count=1 -timeout 12h -v -run '^TestStorm$$' ./test/recovery
 
 .PHONY: deb
 deb: ## build the Debian source and binary packages into dist/ (DEB_ARCH=arm64 for the other one)
