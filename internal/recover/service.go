@@ -105,7 +105,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if finished {
 		watchErr := s.beginWatch(watching)
 		s.ready() // also without a watch: others wait for it
-		s.beside.Go(func() { s.noteOthers(ctx) })
+		running := ctx // which is another one below
+		s.beside.Go(func() { s.noteOthers(running) })
 		if watchErr != nil {
 			return watchErr
 		}

@@ -82,16 +82,30 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 	}
 	messages := make(chan *dbus.Message, 4096)
 	conn.Eavesdrop(messages)
-	served := make(chan struct{})
+	served, stop := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(served)
-		for msg := range messages {
-			if msg.Type == dbus.TypeMethodCall {
-				f.serve(msg)
+		for {
+			select {
+			case msg, open := <-messages:
+				if !open { // the bus is gone
+					return
+				}
+				if msg.Type == dbus.TypeMethodCall {
+					f.serve(msg)
+				}
+			case <-stop:
+				return
 			}
 		}
 	}()
-	t.Cleanup(func() { conn.Close(); <-served })
+	t.Cleanup(func() {
+		// godbus closes the channel with the connection, and may still send.
+		conn.Eavesdrop(nil)
+		conn.Close()
+		close(stop)
+		<-served
+	})
 	return f
 }
 
