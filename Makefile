@@ -79,6 +79,17 @@ check: deps check-units check-man ## format, vet, staticcheck, units, unit and b
 	$(GO) tool staticcheck ./...
 	$(GO) test -race -count=1 -timeout 10m ./cmd/... ./internal/...
 
+# Go fuzzes one test at a time. What it finds is kept in testdata/fuzz, where each `make check` tries it again.
+FUZZTIME ?= 10m
+.PHONY: fuzz
+fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
+	@for package in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \
+		for test in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$package/*_test.go); do \
+			echo "== $$package $$test"; \
+			$(GO) test ./$$package -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) $(FUZZ_FLAGS) || exit 1; \
+		done; \
+	done
+
 .PHONY: check-units
 check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed
 	packaging/check-units $(SANDBOXED)
@@ -102,6 +113,11 @@ power-test: TEST_ENV = ARCHY_VM=1 POWER_N=$(N) POWER_OTHERS=$(OTHERS) POWER_SEED
 power-test: deps deb ## power loss, panics and watchdogs on a virtual machine; N=30 OTHERS=5 SEED=… (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout 24h -v ./test/vm ./test/power
 
+storm: TEST_ENV = STORM_N=$(or $(N),200) STORM_SEED=$(SEED)
+.PHONY: storm
+storm: deps deb ## kill what recovery lives on, N=200 times at random moments; SEED=… (root)
+	$(GO) test $(AS_ROOT) -count=1 -timeout 12h -v -run '^TestStorm$$' ./test/recovery
+
 .PHONY: deb
 deb: ## build the Debian source and binary packages into dist/ (DEB_ARCH=arm64 for the other one)
 	@packaging/build-deb dist $(DEB_ARCH)
@@ -115,6 +131,24 @@ lintian: deb ## have the packages checked by lintian: no error, no warning
 .PHONY: reproducible
 reproducible: ## build the packages twice, differently, and compare every byte
 	@packaging/check-reproducible
+
+# The tools of a release have a module of their own, so that theirs are no dependencies of ours.
+RELEASE_TOOL := $(GO) tool -C packaging/tools
+
+.PHONY: vulncheck
+vulncheck: ## have govulncheck look for known vulnerabilities (asks vuln.go.dev)
+	$(RELEASE_TOOL) govulncheck -C $(CURDIR) ./...
+
+.PHONY: sbom
+sbom: ## list all that is linked in, with licences, in dist/ (CycloneDX)
+	mkdir -p dist
+	CGO_ENABLED=0 $(RELEASE_TOOL) cyclonedx-gomod app -json -std -licenses -noserial -main cmd/archy-recovery \
+		-output $(CURDIR)/dist/archy-recovery_$(VERSION).cdx.json $(CURDIR)
+
+.PHONY: release-check
+release-check: build ## all that has to hold before a release: consistency, tests, packages, vulnerabilities, SBOM (root)
+	packaging/release-check $(VERSION)
+	$(MAKE) test lintian reproducible vulncheck sbom
 
 bin/archy-recovery:
 	$(MAKE) build

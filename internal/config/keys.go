@@ -165,7 +165,7 @@ func ParseTimeSpan(text string) (time.Duration, error) {
 		rest = strings.TrimLeft(rest[letters:], " ")
 	}
 	const longest = 365 * 24 * time.Hour
-	if total <= 0 || total > float64(longest) {
+	if total < 1 || total > float64(longest) {
 		return 0, fmt.Errorf("%q is not between 0 and a year", text)
 	}
 	return time.Duration(total), nil

@@ -122,14 +122,17 @@ const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_U
 	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS,FILE"
 
 // parse reads a line an entry, to the end (whole) or until some says so. A line
-// that cannot be read is an entry lost, and no more: what comes after a damaged
-// one may be well.
+// that cannot be read, or is too long, is an entry lost, and no more: what comes
+// after a damaged one may be well, and anybody may write a long one.
 func parse(in io.Reader, some func(recover.Entry) taking) (entries []recover.Entry, whole bool, err error) {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxEntry)
-	for lines.Scan() {
+	lines := bufio.NewReaderSize(in, maxEntry)
+	for err == nil {
+		var line []byte
+		if line, err = nextLine(lines); err != nil && err != io.EOF {
+			return entries, false, err
+		}
 		var raw map[string]json.RawMessage
-		if json.Unmarshal(lines.Bytes(), &raw) != nil {
+		if json.Unmarshal(line, &raw) != nil {
 			continue
 		}
 		e := entryOf(raw)
@@ -140,7 +143,18 @@ func parse(in io.Reader, some func(recover.Entry) taking) (entries []recover.Ent
 			return entries, false, nil
 		}
 	}
-	return entries, lines.Err() == nil, lines.Err()
+	return entries, true, nil
+}
+
+// nextLine returns the next line, or nothing for one that does not fit the
+// reader's buffer.
+func nextLine(lines *bufio.Reader) (line []byte, err error) {
+	line, err = lines.ReadSlice('\n')
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line = nil
+		_, err = lines.ReadSlice('\n')
+	}
+	return line, err
 }
 
 func entryOf(raw map[string]json.RawMessage) recover.Entry {
@@ -174,26 +188,33 @@ func entryOf(raw map[string]json.RawMessage) recover.Entry {
 }
 
 // fieldText reads a field's value: a string; an array of bytes, where it is
-// not UTF-8; an array of values, where it is set more than once (the last one
+// not UTF-8; an array of these, where it is set more than once (the last one
 // counts); or null, where it was left out for its size.
 func fieldText(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
+	if text, ok := fieldValue(raw); ok {
 		return text
-	}
-	var octets []int
-	if json.Unmarshal(raw, &octets) == nil {
-		b := make([]byte, len(octets))
-		for i, o := range octets {
-			b[i] = byte(o)
-		}
-		return strings.ToValidUTF8(string(b), "\uFFFD")
 	}
 	var values []json.RawMessage
 	if json.Unmarshal(raw, &values) == nil && len(values) > 0 {
-		return fieldText(values[len(values)-1])
+		text, _ := fieldValue(values[len(values)-1])
+		return text
 	}
 	return ""
+}
+
+func fieldValue(raw json.RawMessage) (text string, ok bool) {
+	if json.Unmarshal(raw, &text) == nil {
+		return text, true
+	}
+	var octets []int
+	if json.Unmarshal(raw, &octets) != nil {
+		return "", false
+	}
+	b := make([]byte, len(octets))
+	for i, o := range octets {
+		b[i] = byte(o)
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD"), true
 }
 
 // limited keeps the first bytes and drops the rest.

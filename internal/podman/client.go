@@ -3,6 +3,7 @@
 package podman
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,7 +139,7 @@ func onlyStart(text string) (string, error) {
 			kept = append(kept, o)
 		}
 	}
-	if !slices.ContainsFunc(kept, func(o *unit.UnitOption) bool { return o.Name == "ExecStart" }) {
+	if !slices.ContainsFunc(kept, func(o *unit.UnitOption) bool { return o.Section == "Service" && o.Name == "ExecStart" }) {
 		return "", errors.New("it has no ExecStart=")
 	}
 	kept = append(kept,
@@ -147,7 +148,15 @@ func onlyStart(text string) (string, error) {
 		// container's, and outlives the start.
 		unit.NewUnitOption("Service", "KillMode", "process"))
 	whole, err := io.ReadAll(unit.Serialize(kept))
-	return string(whole), err
+	if err != nil {
+		return "", err
+	}
+	// A value that ends in a backslash would swallow the line after it.
+	again, err := unit.DeserializeOptions(bytes.NewReader(whole))
+	if err != nil || !slices.EqualFunc(kept, again, func(a, b *unit.UnitOption) bool { return *a == *b }) {
+		return "", errors.New("what is kept of it does not read as it was meant")
+	}
+	return string(whole), nil
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {

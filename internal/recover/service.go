@@ -104,8 +104,9 @@ func (s *Service) Run(ctx context.Context) error {
 	defer unwatch()
 	if finished {
 		watchErr := s.beginWatch(watching)
-		s.ready() // also without a watch: others wait for it
-		s.beside.Go(func() { s.noteOthers(ctx) })
+		s.ready()      // also without a watch: others wait for it
+		running := ctx // which is another one below
+		s.beside.Go(func() { s.noteOthers(running) })
 		if watchErr != nil {
 			return watchErr
 		}

@@ -115,9 +115,12 @@ func parseSnapshot(content []byte) (recover.Snapshot, error) {
 	if s.Containers == nil {
 		return recover.Snapshot{}, errors.New("no member \"containers\"")
 	}
-	for _, c := range *s.Containers {
+	for i, c := range *s.Containers {
 		if err := recover.CheckName(c.Name); err != nil {
 			return recover.Snapshot{}, err
+		}
+		if c.Tier != nil && (*c.Tier < 0 || *c.Tier > recover.MaxTier) {
+			(*s.Containers)[i].Tier = nil // as of a label that is no tier
 		}
 	}
 	s.Snapshot.Containers = *s.Containers

@@ -82,27 +82,28 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 	}
 	messages := make(chan *dbus.Message, 4096)
 	conn.Eavesdrop(messages)
-	served, over := make(chan struct{}), make(chan struct{})
+	served, stop := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(served)
 		for {
 			select {
 			case msg, open := <-messages:
-				if !open { // the bus has gone
+				if !open { // the bus is gone
 					return
 				}
 				if msg.Type == dbus.TypeMethodCall {
 					f.serve(msg)
 				}
-			case <-over:
+			case <-stop:
 				return
 			}
 		}
 	}()
 	t.Cleanup(func() {
-		conn.Eavesdrop(nil) // Close closes the channel, and godbus may still send to it
+		// godbus closes the channel with the connection, and may still send.
+		conn.Eavesdrop(nil)
 		conn.Close()
-		close(over)
+		close(stop)
 		<-served
 	})
 	return f

@@ -2,8 +2,8 @@ package units
 
 import (
 	"context"
-	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"archy-recovery/internal/recover"
@@ -156,10 +156,9 @@ func unitOf(p dbus.ObjectPath) string {
 	label := path.Base(string(p))
 	var name strings.Builder
 	for i := 0; i < len(label); i++ {
-		var b byte
 		if label[i] == '_' && i+2 < len(label) {
-			if _, err := fmt.Sscanf(label[i+1:i+3], "%02x", &b); err == nil {
-				name.WriteByte(b)
+			if b, err := strconv.ParseUint(label[i+1:i+3], 16, 8); err == nil {
+				name.WriteByte(byte(b))
 				i += 2
 				continue
 			}

@@ -190,7 +190,7 @@ func TestUnitOfReadsWhatSystemdEscapes(t *testing.T) {
 			t.Errorf("%s became %s", unit, got)
 		}
 	}
-	for p, want := range map[dbus.ObjectPath]string{"/u/a_2": "a_2", "/u/a_": "a_", "/u/_zz": "_zz"} {
+	for p, want := range map[dbus.ObjectPath]string{"/u/a_2": "a_2", "/u/a_": "a_", "/u/_zz": "_zz", "/u/_1g": "_1g"} {
 		if got := unitOf(p); got != want {
 			t.Errorf("%s became %s, want %s", p, got, want)
 		}

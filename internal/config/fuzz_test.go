@@ -1,0 +1,108 @@
+package config
+
+import (
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+func FuzzConfig(f *testing.F) {
+	for _, seed := range []string{
+		"", "[Recovery]\nDefaultTier=2\n", "[Recovery\n", "=\n", "[", "[]", "Key=value\n", "[Recovery]\nFirstAttemptSec=1h 30s\nDeadlineSec=infinity\nMinParallel=0\n",
+		"[Tiers]\nTier0=db postgres-*\nTier99=[a-\nTier100=x\nTier-1=x\nTier0=\n", "[Recovery]\nCleanBoot=restore\nCleanBootList=a b\nCleanBootList=\nWaitFor=healthy\n",
+		"[Recovery]\nDataDirectory=relative\nDataDirectory=/x\nLogLevel=debug\n", "[Recovery]\r\nSoakSec=5\r\n", "[Recovery]\nMaxParallel=99999999999999999999\n", "[Tiers]\nTier1=\\\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, problems := Load(fstest.MapFS{"etc/archy-recovery.conf": &fstest.MapFile{Data: []byte(text)}}, "")
+		if len(problems) > strings.Count(text, "\n")+1 {
+			t.Errorf("%d problems", len(problems))
+		}
+		for _, p := range problems {
+			if !strings.HasPrefix(p.Error(), "/etc/archy-recovery.conf:") {
+				t.Errorf("a problem without a place: %v", p)
+			}
+		}
+		p := c.Policy
+		for name, d := range map[string]time.Duration{"first": p.FirstAttempt, "pause": p.RetryPause, "second": p.SecondAttempt,
+			"tier": p.TierDeadline, "deadline": p.Deadline, "soak": p.Soak, "probation": p.Probation} {
+			if d <= 0 || d > 365*24*time.Hour {
+				t.Errorf("%s: %s", name, d)
+			}
+		}
+		if p.MinParallel < 1 || p.MaxParallel < 1 || p.DefaultTier < 0 || p.DefaultTier > recover.MaxTier || c.DataDirectory != "" && !filepath.IsAbs(c.DataDirectory) {
+			t.Errorf("accepted: %+v", c)
+		}
+		usable(t, p.CleanBootList)
+		for tier, patterns := range p.Tiers {
+			if tier < 0 || tier > recover.MaxTier {
+				t.Errorf("tier %d", tier)
+			}
+			usable(t, patterns)
+		}
+	})
+}
+
+// usable: no pattern that was accepted turns out malformed at some name.
+func usable(t *testing.T, patterns recover.Patterns) {
+	t.Helper()
+	for _, p := range patterns {
+		for _, name := range []string{"", "a", "db", "archy-db", strings.Repeat("a", 255)} {
+			if _, err := path.Match(strings.TrimPrefix(p, "archy-"), strings.TrimPrefix(name, "archy-")); err != nil {
+				t.Errorf("%q at %.9q: %v", p, name, err)
+			}
+		}
+	}
+}
+
+func FuzzTimeSpan(f *testing.F) {
+	for _, seed := range []string{"90", "2min", "1h 30s", "", " ", "infinity", "-1", "0", "0.5s", "0.0001us", "1.2.3", ".", "1e9", "366d", "99999999999999999999999d", "1µs", "1 s 2", "1s2", "1\t"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := ParseTimeSpan(text)
+		if err != nil {
+			if d != 0 {
+				t.Errorf("%q: %s and %v", text, d, err)
+			}
+			return
+		}
+		if d <= 0 || d > 365*24*time.Hour {
+			t.Errorf("%q is %s", text, d)
+		}
+		// As systemd would write it: in whole µs.
+		if us := d.Microseconds(); us > 0 {
+			whole := time.Duration(us) * time.Microsecond
+			if again, err := ParseTimeSpan(whole.String()); err != nil || (again-whole).Abs() > time.Microsecond {
+				t.Errorf("%q is %s, which reads as %s, %v", text, whole, again, err)
+			}
+		}
+	})
+}
+
+func FuzzKernelCommandLine(f *testing.F) {
+	for _, seed := range []string{"", "quiet archy.recovery=off", "archy.recovery=safe archy.recovery=", "archy.recovery", `archy.recovery="off"`, "archy.recovery=OFF", "xarchy.recovery=off", "archy.recovery=off\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		mode, err := KernelMode(line)
+		switch mode {
+		case recover.ModeNormal:
+		case recover.ModeOff, recover.ModeSafe:
+			if err != nil || !strings.Contains(line, recover.CommandLineKey+"=") {
+				t.Errorf("%q: %s, %v", line, mode, err)
+			}
+		default:
+			t.Errorf("%q: mode %q", line, mode)
+		}
+		if last, err := KernelMode(line + " " + recover.CommandLineKey + "=safe"); last != recover.ModeSafe || err != nil {
+			t.Errorf("the last one does not count after %q: %q, %v", line, last, err)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package units
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"testing"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// encode writes a name into an object path as systemd does
+// (sd_bus_path_encode(3)).
+func encode(name string) string {
+	if name == "" {
+		return "_"
+	}
+	var b strings.Builder
+	for i := range len(name) {
+		c := name[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if letter || i > 0 && c >= '0' && c <= '9' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "_%02x", c)
+		}
+	}
+	return b.String()
+}
+
+func FuzzUnitOf(f *testing.F) {
+	for _, seed := range []string{"app.service", "a-b_c@d:e.service", `dev\x2dsda.service`, "0.service", "_2", "_1g", "_", "__", "_+1", "\xff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if name != "" {
+			if got := unitOf(dbus.ObjectPath("/org/freedesktop/systemd1/unit/" + encode(name))); got != name {
+				t.Errorf("%q became %q", name, got)
+			}
+		}
+		// What is no encoding stays, and never grows.
+		if got := unitOf(dbus.ObjectPath(name)); len(got) > max(len(name), 1) {
+			t.Errorf("%q became %q", name, got)
+		}
+	})
+}
+
+func FuzzCommandLine(f *testing.F) {
+	for _, seed := range []string{
+		"", "podman", "/usr/bin/podman run --name=db --label io.archy.tier=1 -v /mnt/a:/b:Z --mount type=bind,source=/c,target=/d img",
+		"podman --log-level debug container start -a db", "podman run --name", "podman run --name= x", "podman start ../x", "docker run --name a b",
+		"podman run --mount src= -v  --volume=rel:/x x", "podman --x=y run --name a --name b", "podman run -l io.archy.tier=100 --name a x", "podman - -- run",
+	} {
+		f.Add(strings.ReplaceAll(seed, " ", "\x00"))
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		argv := strings.Split(line, "\x00")
+		c, ok := containerOf(argv)
+		if ok {
+			if err := recover.CheckName(c.Name); err != nil {
+				t.Error("accepted: ", err)
+			}
+			if path.Base(argv[0]) != "podman" || !strings.Contains(line, c.Name) {
+				t.Errorf("%q runs %q?", argv, c.Name)
+			}
+		}
+		if c.Tier != nil && (*c.Tier < 0 || *c.Tier > recover.MaxTier) {
+			t.Errorf("tier %d", *c.Tier)
+		}
+		for _, p := range bindsOf(argv) {
+			if !path.IsAbs(p) || !strings.Contains(line, p) {
+				t.Errorf("%q mounts %q?", argv, p)
+			}
+		}
+	})
+}
+
+func FuzzCheckUnit(f *testing.F) {
+	for _, seed := range []string{"", "a.service", ".service", "@.service", "a@.service", "a@b.service", "a.socket", "a.mount", "../a.service", "a b.service", "a\n.service", "é.service", "a.service.service", strings.Repeat("a", 248) + ".service"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, unit string) {
+		if checkUnit(unit) != nil {
+			// All that we make of a container's name is a unit, if it is short enough.
+			if name, ok := strings.CutSuffix(unit, ".service"); ok && len(unit) < 240 && recover.CheckName(name) == nil {
+				t.Errorf("container %q has no unit", name)
+			}
+			return
+		}
+		if len(unit) > 255 || strings.ContainsAny(unit, "/ \t\r\n\x00") || path.Base(unit) != unit || unitOf(dbus.ObjectPath("/"+encode(unit))) != unit {
+			t.Errorf("accepted: %q", unit)
+		}
+		stem := strings.TrimSuffix(strings.TrimSuffix(unit, ".service"), ".socket")
+		if stem == "" || stem[0] == '@' || strings.HasSuffix(stem, "@") {
+			t.Errorf("accepted: %q", unit)
+		}
+	})
+}
