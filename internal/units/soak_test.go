@@ -41,20 +41,23 @@ func newSite(t *testing.T, n int, takes time.Duration) *site {
 		s.names = append(s.names, fmt.Sprintf("app%03d", i))
 		s.f.files = append(s.f.files, unitFile{"/run/systemd/generator/" + s.unit(i), "generated"})
 	}
-	s.f.starts(func(c *startCall) {
-		job := s.f.newJob()
-		c.reply(job)
-		up := func() {
-			s.f.change(func() { s.f.units[c.unit].active, s.f.units[c.unit].sub = "active", "running" })
-			s.f.end(job, c.unit, "done")
-		}
-		if takes == 0 {
-			up()
-		} else {
-			time.AfterFunc(takes, up)
-		}
-	})
+	s.f.starts(func(c *startCall) { s.start(c, takes) })
 	return s
+}
+
+// start starts a unit, which takes a while.
+func (s *site) start(c *startCall, takes time.Duration) {
+	job := s.f.newJob()
+	c.reply(job)
+	up := func() {
+		s.f.change(func() { s.f.units[c.unit].active, s.f.units[c.unit].sub = "active", "running" })
+		s.f.end(job, c.unit, "done")
+	}
+	if takes == 0 {
+		up()
+	} else {
+		time.AfterFunc(takes, up)
+	}
 }
 
 func (s *site) unit(i int) string { return s.names[i] + ".service" }
