@@ -90,6 +90,10 @@ fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
 		done; \
 	done
 
+.PHONY: soak
+soak: deps ## 1,000 recoveries, and 10,000 requests to the API during others: nothing grows, nothing slows; N=1000
+	SOAK_N=$(or $(N),1000) $(GO) test -count=1 -timeout 2h -v -run '^(TestRecoveriesInALoop|TestLoadOnTheAPI)' ./internal/units
+
 .PHONY: check-units
 check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed
 	packaging/check-units $(SANDBOXED)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -11,11 +12,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 	"golang.org/x/mod/modfile"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"archy-recovery": main})
+	testscript.Main(withoutLeaks{m}, map[string]func(){"archy-recovery": main})
+}
+
+// withoutLeaks fails where tests leave goroutines.
+type withoutLeaks struct{ *testing.M }
+
+func (m withoutLeaks) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println("goroutines are left:", err)
+		return 1
+	}
+	return code
 }
 
 // What the commands print, and their exit codes, where no daemon is needed.

@@ -23,6 +23,7 @@ type Server struct {
 	log      *slog.Logger
 	limits   limits
 	streams  chan struct{} // a place each event stream
+	plans    plans
 	counts   counts
 	history  history
 	askUnit  func(ctx context.Context, pid int) (string, error) // nil: nobody to ask
@@ -35,7 +36,7 @@ func NewServer(service *recover.Service, instance, version string, uid int, log 
 
 func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
 	return &Server{service: service, instance: instance, version: version, uid: uid, log: log,
-		limits: l, streams: make(chan struct{}, l.streams)}
+		limits: l, streams: make(chan struct{}, l.streams), plans: newPlans()}
 }
 
 // Serve answers on listener until ctx ends; then it lets requests that are
@@ -297,10 +298,6 @@ func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, report)
-}
-
-func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, s.service.Preview(r.Context()))
 }
 
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {

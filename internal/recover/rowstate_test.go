@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 )
 
 // The whole of this package's tests has to pass through every transition.
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 				code = 1
 			}
 		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println("goroutines are left:", err)
+		code = 1
 	}
 	os.Exit(code)
 }

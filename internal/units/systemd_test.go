@@ -19,8 +19,9 @@ import (
 // go over the wire. Where it is more than a table, it does what systemd 257
 // was seen to do.
 type fakeSystemd struct {
-	t    *testing.T
-	conn *dbus.Conn
+	t     *testing.T
+	conn  *dbus.Conn
+	leave func() // the bus that it is on
 
 	mu        sync.Mutex
 	nextJob   uint32
@@ -29,6 +30,7 @@ type fakeSystemd struct {
 	files     []unitFile
 	manager   map[string]any // Manager's properties
 	before    map[dbus.ObjectPath][]fakeJob
+	gone      map[dbus.ObjectPath]bool // jobs that are no more
 	onStart   func(*startCall)
 	onReload  func()
 	calls     map[string]int
@@ -67,18 +69,27 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 		aliases: map[string]string{},
 		manager: map[string]any{"SystemState": "running"},
 		before:  map[dbus.ObjectPath][]fakeJob{},
+		gone:    map[dbus.ObjectPath]bool{},
 		calls:   map[string]int{},
 		called:  make(chan string, 4096),
 		refs:    map[string]int{},
 	}
 	f.onStart = works
+	f.connect(b)
+	t.Cleanup(f.disconnect)
+	return f
+}
+
+// connect brings it onto a bus.
+func (f *fakeSystemd) connect(b *bus) {
+	f.t.Helper()
 	conn, err := dbus.Connect(b.address())
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	f.conn = conn
 	if _, err := conn.RequestName(systemd, dbus.NameFlagDoNotQueue); err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	messages := make(chan *dbus.Message, 4096)
 	conn.Eavesdrop(messages)
@@ -99,15 +110,17 @@ func newSystemd(t *testing.T, b *bus) *fakeSystemd {
 			}
 		}
 	}()
-	t.Cleanup(func() {
+	f.leave = sync.OnceFunc(func() {
 		// godbus closes the channel with the connection, and may still send.
 		conn.Eavesdrop(nil)
 		conn.Close()
 		close(stop)
 		<-served
 	})
-	return f
 }
+
+// disconnect takes it off the bus.
+func (f *fakeSystemd) disconnect() { f.leave() }
 
 // works starts a unit at once.
 func works(c *startCall) {
@@ -126,7 +139,7 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	case f.called <- member:
 	default:
 	}
-	onStart, onReload, files, waitsFor := f.onStart, f.onReload, f.files, f.before[path]
+	onStart, onReload, files, waitsFor, gone := f.onStart, f.onReload, f.files, f.before[path], f.gone[path]
 	f.mu.Unlock()
 	switch member {
 	case "Subscribe":
@@ -166,7 +179,11 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	case "ListUnitFilesByPatterns":
 		f.reply(msg, files)
 	case "GetBefore":
-		f.reply(msg, waitsFor)
+		if gone {
+			f.fail(msg, "org.freedesktop.DBus.Error.UnknownObject", "Unknown object '"+string(path)+"'.")
+		} else {
+			f.reply(msg, waitsFor)
+		}
 	case "Get":
 		f.get(msg, path, msg.Body[0].(string), msg.Body[1].(string))
 	default:
@@ -295,6 +312,9 @@ func (f *fakeSystemd) fail(msg *dbus.Message, name, text string) {
 }
 
 func (f *fakeSystemd) send(msg *dbus.Message, kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, values ...any) {
+	if msg.Flags&dbus.FlagNoReplyExpected != 0 {
+		return
+	}
 	answer := &dbus.Message{Type: kind, Body: values, Headers: map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldDestination: msg.Headers[dbus.FieldSender],
 		dbus.FieldReplySerial: dbus.MakeVariant(msg.Serial()),

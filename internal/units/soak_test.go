@@ -1,0 +1,275 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/control"
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/state"
+)
+
+// A site is a daemon as cmd/archy-recovery plugs it together: a data directory,
+// the API on a socket, and a systemd on a bus. Only systemd behind the bus,
+// podman and the journal are make-believe.
+type site struct {
+	t      *testing.T
+	bus    *bus
+	f      *fakeSystemd
+	names  []string
+	policy recover.Policy
+	boot   int
+}
+
+// newSite has n containers, each of a Quadlet unit whose start takes a while.
+func newSite(t *testing.T, n int, takes time.Duration) *site {
+	t.Helper()
+	s := &site{t: t, bus: newBus(t), policy: recover.DefaultPolicy()}
+	s.f = newSystemd(t, s.bus)
+	s.policy.Soak, s.policy.Probation = time.Millisecond, time.Millisecond
+	for i := range n {
+		s.names = append(s.names, fmt.Sprintf("app%03d", i))
+		s.f.files = append(s.f.files, unitFile{"/run/systemd/generator/" + s.unit(i), "generated"})
+	}
+	s.f.starts(func(c *startCall) { s.start(c, takes) })
+	return s
+}
+
+// start starts a unit, which takes a while.
+func (s *site) start(c *startCall, takes time.Duration) {
+	job := s.f.newJob()
+	c.reply(job)
+	up := func() {
+		s.f.change(func() { s.f.units[c.unit].active, s.f.units[c.unit].sub = "active", "running" })
+		s.f.end(job, c.unit, "done")
+	}
+	if takes == 0 {
+		up()
+	} else {
+		time.AfterFunc(takes, up)
+	}
+}
+
+func (s *site) unit(i int) string { return s.names[i] + ".service" }
+
+// crash has the host go down under a running daemon and come up again.
+func (s *site) crash(dir *state.Dir) {
+	s.t.Helper()
+	s.boot++
+	snapshot := recover.Snapshot{Timestamp: 1, BootID: fmt.Sprintf("b%d", s.boot-1)}
+	for i, name := range s.names {
+		snapshot.Containers = append(snapshot.Containers, recover.Container{Name: name, Unit: s.unit(i)})
+		s.f.set(s.unit(i), "inactive", "dead", map[string]any{
+			"Service.ExecStart":      []execCommand{{Path: "/usr/bin/podman", Argv: []string{"/usr/bin/podman", "run", "--name=" + name, "--rm", "img"}}},
+			"Unit.RequiresMountsFor": []string{},
+			"Unit.Id":                s.unit(i),
+		})
+	}
+	for _, err := range []error{
+		dir.SaveSnapshot(snapshot),
+		dir.WriteMarker(recover.Identity{BootID: snapshot.BootID, PID: 40, StartTime: 1}),
+		dir.SaveInFlight(recover.InFlight{}),
+	} {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// recover goes through the life of a daemon: it starts after a crash, recovers,
+// and is stopped. It returns the time from start to READY. Where there is a
+// crowd for its API, that comes with the start and leaves after READY.
+func (s *site) recover(come func(socket string) (leave func())) time.Duration {
+	s.t.Helper()
+	dir, err := state.Open(s.bus.path("data"), func(text, file string, err error) { s.t.Error(text, file, err) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer dir.Close()
+	s.crash(dir)
+	manager := New(s.bus.address(), s.bus.path("units"), "archy-recovery.service")
+	manager.hostBus = manager.address
+	defer manager.Close()
+	w := &aside{site: s, ready: make(chan time.Time, 1)}
+	log := slog.New(slog.DiscardHandler)
+	service := recover.NewService(recover.World{Store: dir, Podman: w, Systemd: manager, Journal: w, Notifier: w, Gauge: w, Log: log},
+		s.policy, recover.Identity{BootID: fmt.Sprintf("b%d", s.boot), PID: os.Getpid(), StartTime: 2})
+	socket := s.bus.path("control")
+	os.Remove(socket)
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	served, ran := make(chan error, 1), make(chan error, 1)
+	go func() { served <- control.NewServer(service, "system", "1", os.Getuid(), log).Serve(ctx, listener) }()
+	began := time.Now()
+	go func() { ran <- service.Run(ctx) }()
+	leave := func() {}
+	if come != nil {
+		leave = come(socket)
+	}
+	ready := await(s.t, w.ready, "READY")
+	leave()
+	st, err := control.NewClient(socket).Status(ctx)
+	if err != nil || len(st.Containers) != len(s.names) || len(st.Failed()) > 0 || st.Verdict.Ending != recover.HostCrashed {
+		s.t.Fatalf("recovered: %v, %+v", err, st)
+	}
+	for _, row := range st.Containers {
+		if row.State != recover.RowUp {
+			s.t.Fatalf("%s is %s: %s", row.Name, row.State, row.Error)
+		}
+	}
+	stop()
+	for _, ended := range []chan error{ran, served} {
+		if err := await(s.t, ended, "the end"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return ready.Sub(began)
+}
+
+// aside is what the soak makes up: podman, which shows what systemd runs, a
+// journal that knows nothing, an idle host, and who is told of READY.
+type aside struct {
+	*site
+	ready chan time.Time
+}
+
+func (a *aside) List(context.Context) ([]recover.Sighting, error) {
+	a.f.mu.Lock()
+	defer a.f.mu.Unlock()
+	list := []recover.Sighting{}
+	for i, name := range a.names {
+		if a.f.units[a.unit(i)].active == "active" {
+			list = append(list, recover.Sighting{Container: recover.Container{Name: name, Unit: a.unit(i)}, State: "running"})
+		}
+	}
+	return list, nil
+}
+
+func (a *aside) GenerateUnit(context.Context, string) (string, string, error) {
+	return "", "", os.ErrNotExist
+}
+func (a *aside) StoppedByUser(context.Context, string) (bool, error) { return false, nil }
+func (a *aside) Binds(context.Context, string) ([]string, error)     { return nil, nil }
+func (a *aside) ImageID(context.Context, string) (string, error)     { return "", nil }
+func (a *aside) AwaitHealthy(context.Context, string) error          { return nil }
+func (a *aside) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
+	return recover.BootEnd{}, nil
+}
+func (a *aside) ServiceEnd(context.Context, string) ([]recover.Entry, error) { return nil, nil }
+func (a *aside) Events(context.Context, string, time.Duration) ([]recover.Entry, error) {
+	return nil, nil
+}
+func (a *aside) Now() time.Duration              { return time.Hour }
+func (a *aside) Stalls() (recover.Stalls, error) { return recover.Stalls{}, nil }
+func (a *aside) Ready(string)                    { a.ready <- time.Now() }
+func (a *aside) Status(string)                   {}
+func (a *aside) Extend(time.Duration)            {}
+func (a *aside) Stopping(string)                 {}
+
+// usage is what a process takes that may leak.
+type usage struct {
+	goroutines, files int
+	heap, rss         uint64
+}
+
+func use(t *testing.T) usage {
+	t.Helper()
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.ParseUint(strings.Fields(string(text))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return usage{runtime.NumGoroutine(), len(fds), m.HeapAlloc, pages * uint64(os.Getpagesize())}
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MB, RSS %.1f MB", u.goroutines, u.files, float64(u.heap)/(1<<20), float64(u.rss)/(1<<20))
+}
+
+// soaking is how often what is short here is to be done: `make soak` says so.
+func soaking(t *testing.T, otherwise int) (n int, long bool) {
+	t.Helper()
+	text := os.Getenv("SOAK_N")
+	if text == "" {
+		return otherwise, false
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal("SOAK_N: ", err)
+	}
+	return n, true
+}
+
+// Not parallel: it counts what the whole process takes.
+func TestRecoveriesInALoopTakeNoMoreAndMore(t *testing.T) {
+	n, _ := soaking(t, 20)
+	s := newSite(t, 12, 0)
+	warm := max(n/10, 5)
+	for range warm {
+		s.recover(nil)
+	}
+	before := use(t)
+	var longest time.Duration
+	for range n {
+		longest = max(longest, s.recover(nil))
+	}
+	// What ends beside the loop ends in its own time.
+	after := use(t)
+	for range 100 {
+		if after.goroutines <= before.goroutines && after.files <= before.files {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		after = use(t)
+	}
+	t.Logf("%d recoveries of 12 containers, the longest in %s; before: %s; after: %s", n, longest, before, after)
+	if after.goroutines > before.goroutines || after.files > before.files {
+		t.Error("goroutines or files were left")
+	}
+	if after.heap > before.heap+(1<<20) || after.rss > before.rss+(8<<20) {
+		t.Error("memory grew")
+	}
+	if left, _ := filepath.Glob(s.bus.path("data/.*")); len(left) > 0 { // the pattern is constant: no error
+		t.Errorf("temporary files were left: %q", left)
+	}
+	if s.f.count("StartUnit") != (warm+n)*len(s.names) {
+		t.Errorf("%d starts", s.f.count("StartUnit"))
+	}
+	nobodyHolds(t, s.f)
+}
+
+// nobodyHolds: each unit that was held was let go.
+func nobodyHolds(t *testing.T, f *fakeSystemd) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for unit, refs := range f.refs {
+		if refs > 0 {
+			t.Errorf("%s is held %d times", unit, refs)
+		}
+	}
+}
