@@ -136,6 +136,24 @@ lintian: deb ## have the packages checked by lintian: no error, no warning
 reproducible: ## build the packages twice, differently, and compare every byte
 	@packaging/check-reproducible
 
+# The tools of a release have a module of their own, so that theirs are no dependencies of ours.
+RELEASE_TOOL := $(GO) tool -C packaging/tools
+
+.PHONY: vulncheck
+vulncheck: ## have govulncheck look for known vulnerabilities (asks vuln.go.dev)
+	$(RELEASE_TOOL) govulncheck -C $(CURDIR) ./...
+
+.PHONY: sbom
+sbom: ## list all that is linked in, with licences, in dist/ (CycloneDX)
+	mkdir -p dist
+	CGO_ENABLED=0 $(RELEASE_TOOL) cyclonedx-gomod app -json -std -licenses -noserial -main cmd/archy-recovery \
+		-output $(CURDIR)/dist/archy-recovery_$(VERSION).cdx.json $(CURDIR)
+
+.PHONY: release-check
+release-check: build ## all that has to hold before a release: consistency, tests, packages, vulnerabilities, SBOM (root)
+	packaging/release-check $(VERSION)
+	$(MAKE) test lintian reproducible vulncheck sbom
+
 bin/archy-recovery:
 	$(MAKE) build
 

@@ -43,16 +43,20 @@ func runDaemon(ctx context.Context, i instance) error {
 	conf, problems := config.Load(os.DirFS("/"), i.name())
 	log := journal.NewLogger(level(conf))
 	for _, problem := range problems {
-		log.Warn("configuration: " + problem.Error())
+		log.Warn("configuration: "+problem.Error(), "MESSAGE_ID", recover.MsgConfiguration)
 	}
 	conf.Policy.Mode = kernelMode(log)
 	if !i.system && os.Getuid() != i.uid {
 		return fmt.Errorf("the instance %s has to run as uid %s, not %d: start %s instead", i.title(), i.title(), os.Getuid(), i.unit())
 	}
 
-	dir, err := state.Open(dataDirectory(conf, i), func(text, file string, err error) {
+	path := dataDirectory(conf, i)
+	dir, err := state.Open(path, func(text, file string, err error) {
 		log.Warn("damaged state: "+text, "MESSAGE_ID", recover.MsgStateDamaged, "file", file, "error", err)
 	})
+	if errors.Is(err, state.ErrNotOurs) {
+		return exitCode{exitConfig, i.adviseOnDirectory(path, err)}
+	}
 	if err != nil {
 		return err
 	}
@@ -65,21 +69,30 @@ func runDaemon(ctx context.Context, i instance) error {
 		return err
 	}
 	notifier := sdnotify.New(log)
+	client := podman.New(i.podmanSocket(), wakePodman(manager))
 	service := recover.NewService(recover.World{
 		Store:    dir,
-		Podman:   podman.New(i.podmanSocket(), wakePodman(manager)),
+		Podman:   client,
 		Systemd:  manager,
 		Journal:  journal.NewReader(i.unit(), os.Getuid()),
 		Notifier: notifier,
 		Gauge:    pressure.Host,
 		Log:      log,
+		Others: struct {
+			*units.Manager
+			*podman.Client
+		}{manager, client},
 	}, conf.Policy, identity)
 
 	listener, err := activated()
 	if err != nil {
 		return err
 	}
-	return serve(ctx, service, notifier, listener, control.NewServer(service, i.title(), version, os.Getuid(), log), log)
+	api := control.NewServer(service, i.title(), version, os.Getuid(), log)
+	host := instance{system: true}.manager() // also for a user's instance: whoever asks may be of any unit
+	defer host.Close()
+	api.AskUnits(host.UnitOf)
+	return serve(ctx, service, notifier, listener, api, log)
 }
 
 // serve runs the service with its API and its watchdog beside it.
@@ -88,11 +101,11 @@ func serve(ctx context.Context, service *recover.Service, notifier *sdnotify.Not
 	var others sync.WaitGroup
 	others.Go(func() { notifier.Watchdog(beside.Done(), func() { service.Phase() }) })
 	if listener == nil {
-		log.Warn("no socket was handed over, so there is no control API: is this run by hand?")
+		log.Warn("no socket was handed over, so there is no control API: is this run by hand?", "MESSAGE_ID", recover.MsgImpaired)
 	} else {
 		others.Go(func() {
 			if err := api.Serve(beside, listener); err != nil {
-				log.Error("the control API has ended", "error", err)
+				log.Error("the control API has ended", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 			}
 		})
 	}
@@ -116,11 +129,11 @@ func level(c config.Config) slog.Level {
 func kernelMode(log *slog.Logger) recover.Mode {
 	line, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
-		log.Warn("the kernel command line cannot be read", "error", err)
+		log.Warn("the kernel command line cannot be read", "MESSAGE_ID", recover.MsgConfiguration, "error", err)
 	}
 	mode, err := config.KernelMode(string(line))
 	if err != nil {
-		log.Warn(err.Error())
+		log.Warn(err.Error(), "MESSAGE_ID", recover.MsgConfiguration)
 	}
 	return mode
 }
@@ -147,7 +160,7 @@ func identify(ctx context.Context, log *slog.Logger) (recover.Identity, error) {
 	defer host.Close()
 	softReboots, err := host.SoftReboots(ctx)
 	if err != nil {
-		log.Warn("soft-reboots cannot be told from service crashes", "error", err)
+		log.Warn("soft-reboots cannot be told from service crashes", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 	}
 	return state.Here(os.Getenv(bootIDVariable), softReboots)
 }

@@ -150,3 +150,25 @@ func (i instance) advice() string {
 	}
 	return "enable it with: systemctl enable --now " + i.unit()
 }
+
+// adviseOnDirectory says how to have the service write to a data directory that
+// its sandbox, or the directory's owner, keeps it from.
+func (i instance) adviseOnDirectory(path string, err error) error {
+	settings := "ReadWritePaths=" + path
+	for _, hidden := range []string{"/home/", "/root/", "/run/user/"} {
+		if strings.HasPrefix(path+"/", hidden) {
+			settings = "ProtectHome=tmpfs\n    BindPaths=" + path
+		}
+	}
+	return fmt.Errorf(`%[1]w
+The service may write to its own directories only. To have it use this one, make it:
+
+    install -d -o %[2]d %[3]s
+
+add /etc/systemd/system/%[4]s.d/data-directory.conf with
+
+    [Service]
+    %[5]s
+
+and then: systemctl daemon-reload; systemctl restart %[4]s`, err, i.uid, path, i.unit(), settings)
+}

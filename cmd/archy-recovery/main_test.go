@@ -93,6 +93,14 @@ func TestDependencies(t *testing.T) {
 		"github.com/rogpeppe/go-internal": "scripts of the command line",
 		"go.uber.org/goleak":              "goroutine leaks in tests",
 		"golang.org/x/mod":                "reads go.mod, for this test",
+		"github.com/spf13/pflag":          "the flags that the man page has to list",
+
+		"github.com/prometheus/client_golang": "the linter of metric names, Prometheus' own",
+		"github.com/prometheus/client_model":  "what that parser returns",
+		"github.com/prometheus/common":        "the parser of the metrics' text format, Prometheus' own",
+
+		"github.com/santhosh-tekuri/jsonschema/v6": "holds the API's answers against docs/openapi.yaml (JSON Schema 2020-12)",
+		"go.yaml.in/yaml/v3":                       "reads docs/openapi.yaml",
 	}
 	text, err := os.ReadFile("../../go.mod")
 	if err != nil {

@@ -19,6 +19,7 @@ const (
 	exitFailures       = 3  // wait: recovery is complete, with failures
 	exitTimeout        = 4  // wait: it was not complete in time
 	exitNoDaemon       = 5  // nobody answers on the socket
+	exitConfig         = 78 // daemon: the data directory may not be written (EX_CONFIG); systemd does not restart us for it
 	exitAlreadyRunning = 69 // daemon: another instance lives (EX_UNAVAILABLE); systemd does not restart us for it
 )
 

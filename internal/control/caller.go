@@ -1,24 +1,45 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
-// unitOf names the systemd unit that a process belongs to, for people to know
-// who asked; "unknown" where that cannot be told: the process is gone, or it is
-// another user's and our sandbox hides those (ProtectProc=invisible).
-func unitOf(pid int) string {
-	if pid <= 0 { // of a PID namespace that we do not see into
-		return "unknown"
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		return "unknown"
-	}
-	return unitOfCgroup(string(text))
+// AskUnits has the server ask for the unit of a process whose cgroup it cannot
+// read: our sandbox hides those of other users (ProtectProc=invisible), and it
+// is they who are refused. To be called before Serve.
+func (s *Server) AskUnits(of func(ctx context.Context, pid int) (unit string, err error)) {
+	s.askUnit = of
 }
+
+// askWithin bounds how long an answer is held up for the sake of the log.
+const askWithin = 3 * time.Second
+
+// unitOf names the systemd unit that a process belongs to, for people to know
+// who asked; "unknown" where that cannot be told.
+func (s *Server) unitOf(ctx context.Context, pid int) string {
+	if pid <= 0 { // of a PID namespace that we do not see into
+		return unknown
+	}
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)); err == nil {
+		return unitOfCgroup(string(text))
+	}
+	if s.askUnit == nil {
+		return unknown
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	unit, err := s.askUnit(ctx, pid)
+	if err != nil {
+		return unknown
+	}
+	return unit
+}
+
+const unknown = "unknown"
 
 // unitOfCgroup is the innermost unit in the cgroup v2 path of a
 // /proc/PID/cgroup: a user's own service rather than the user@UID.service that
@@ -39,5 +60,5 @@ func unitOfCgroup(text string) string {
 			}
 		}
 	}
-	return "unknown"
+	return unknown
 }

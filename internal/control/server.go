@@ -23,9 +23,11 @@ type Server struct {
 	log      *slog.Logger
 	limits   limits
 	streams  chan struct{} // a place each event stream
-	plans    plans
+	plans    dear[recover.Preview]
+	reports  dear[[]recover.Report]
 	counts   counts
 	history  history
+	askUnit  func(ctx context.Context, pid int) (string, error) // nil: nobody to ask
 }
 
 // NewServer returns a server for the instance that runs as uid.
@@ -35,7 +37,7 @@ func NewServer(service *recover.Service, instance, version string, uid int, log 
 
 func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
 	return &Server{service: service, instance: instance, version: version, uid: uid, log: log,
-		limits: l, streams: make(chan struct{}, l.streams), plans: newPlans()}
+		limits: l, streams: make(chan struct{}, l.streams), plans: newDear[recover.Preview](), reports: newDear[[]recover.Report]()}
 }
 
 // Serve answers on listener until ctx ends; then it lets requests that are
@@ -105,7 +107,8 @@ func (s *Server) limit(h http.Handler) http.Handler {
 		defer cancel()
 		c := http.NewResponseController(w)
 		_ = c.SetReadDeadline(time.Now().Add(s.limits.request))
-		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request))
+		// Later, so that whoever ran out of time is still told.
+		_ = c.SetWriteDeadline(time.Now().Add(s.limits.request + s.limits.event))
 		var large *http.MaxBytesError
 		switch _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); {
 		case errors.As(err, &large):
@@ -130,7 +133,7 @@ func (s *Server) mayChange(h http.Handler) http.Handler {
 		}
 		s.counts.refusals.Add(1)
 		s.log.Warn("refused", "MESSAGE_ID", recover.MsgRefused, "request", r.Method+" "+r.URL.Path,
-			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", unitOf(p.pid))
+			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", s.unitOf(r.Context(), p.pid))
 		s.problem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; you are another user", s.uid))
 	})
 }
@@ -158,13 +161,13 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		Verdict:          st.Recovery.Verdict,
 		Started:          st.Recovery.Started,
 		Finished:         st.Recovery.Finished,
-		Containers:       st.Recovery.Rows,
+		Containers:       orEmpty(st.Recovery.Rows),
 		Notes:            notes,
 		UserStopped:      orEmpty(stopped),
 		Quarantine:       orEmpty(st.Quarantine),
 		RecoveryID:       st.Recovery.ID,
 		Mode:             st.Recovery.Mode,
-		Snapshot:         st.Set,
+		Snapshot:         whole(st.Set),
 	}, changed
 }
 
@@ -173,6 +176,12 @@ func orEmpty[S ~[]E, E any](s S) S {
 	if s == nil {
 		return S{}
 	}
+	return s
+}
+
+// whole has a snapshot's containers said also where there are none.
+func whole(s recover.Snapshot) recover.Snapshot {
+	s.Containers = orEmpty(s.Containers)
 	return s
 }
 
@@ -197,7 +206,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		st, changed := s.status()
 		data, err := json.Marshal(st)
 		if err != nil {
-			s.log.Error("cannot encode the status", "error", err)
+			s.log.Error("cannot encode the status", "MESSAGE_ID", recover.MsgImpaired, "error", err)
 			return
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(s.limits.event))
@@ -267,8 +276,8 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) getRecoveries(w http.ResponseWriter, _ *http.Request) {
-	reports, err := s.service.Reports()
+func (s *Server) getRecoveries(w http.ResponseWriter, r *http.Request) {
+	reports, err := s.recoveries(r.Context())
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, err)
 		return
@@ -279,7 +288,7 @@ func (s *Server) getRecoveries(w http.ResponseWriter, _ *http.Request) {
 // getRecovery answers with one of the history: by its ID; "last", or 0 and less
 // counted back from it.
 func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
-	reports, err := s.service.Reports()
+	reports, err := s.recoveries(r.Context())
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, err)
 		return
@@ -292,6 +301,15 @@ func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, report)
 }
 
+func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
+	plan, err := s.plan(r.Context())
+	if err != nil {
+		s.busy(w, err)
+		return
+	}
+	s.answer(w, plan)
+}
+
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
 	snapshot, err := s.service.TakeSnapshot(r.Context())
 	switch {
@@ -300,7 +318,7 @@ func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.problem(w, http.StatusInternalServerError, err)
 	default:
-		s.answer(w, snapshot)
+		s.answer(w, whole(snapshot))
 	}
 }
 

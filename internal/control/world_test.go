@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		method, rest, _ := strings.Cut(request, " ")
 		path, socket, _ := strings.Cut(rest, " ")
 		a, err := ask(socket, method+" "+path, "")
-		fmt.Println(a.StatusCode, a.body, err)
+		fmt.Println(a.StatusCode, a.Header.Get("Content-Type"), a.body, err)
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
@@ -46,6 +46,7 @@ type world struct {
 	storeErr    error
 	quarantine  recover.Quarantine
 	reports     []recover.Report
+	reportsErr  error
 	sightings   []recover.Sighting
 	down        bool
 	list        func() error              // what podman does when it is asked
@@ -155,7 +156,7 @@ func (w *world) SaveInFlight(recover.InFlight) error { return nil }
 func (w *world) Reports() ([]recover.Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.reports), nil
+	return slices.Clone(w.reports), w.reportsErr
 }
 func (w *world) Quarantine() (recover.Quarantine, error) { return w.quarantine, nil }
 func (w *world) SaveQuarantine(q recover.Quarantine) error {
@@ -208,6 +209,12 @@ var silent = slog.New(slog.DiscardHandler)
 // run.
 func newDaemon(t *testing.T, w *world, uid int) *daemon {
 	t.Helper()
+	return newLimitedDaemon(t, w, uid, silent, defaultLimits)
+}
+
+// newLimitedDaemon is one with limits and a log of its own.
+func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limits) *daemon {
+	t.Helper()
 	// Not t.TempDir(): a socket's path must stay below 108 bytes, and other
 	// users are to reach it.
 	dir, err := os.MkdirTemp("", "control")
@@ -231,7 +238,7 @@ func newDaemon(t *testing.T, w *world, uid int) *daemon {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- NewServer(service, "system", "1.2.3", uid, silent).Serve(ctx, listener)
+		served <- newServer(service, "system", "1.2.3", uid, log, l).Serve(ctx, listener)
 		close(served)
 	}()
 	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served}

@@ -20,7 +20,8 @@ type inspected struct {
 		OOMKilled     bool
 		Health        struct{ Status string }
 	}
-	Mounts []struct{ Type, Source string }
+	Mounts     []struct{ Type, Source string }
+	HostConfig struct{ RestartPolicy struct{ Name string } }
 }
 
 func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
@@ -47,6 +48,13 @@ func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	}
 	return slices.Contains(recover.StopCodes, i.State.ExitCode) && !i.State.OOMKilled, nil
+}
+
+// RestartsAlways reports whether the container name was made with
+// --restart=always: podman-restart.service starts it at boot.
+func (c *Client) RestartsAlways(ctx context.Context, name string) (bool, error) {
+	i, err := c.inspect(ctx, name)
+	return i.HostConfig.RestartPolicy.Name == "always", err
 }
 
 // Binds returns the sources of the bind mounts of the container name.

@@ -380,7 +380,7 @@ func (h *host) Extend(time.Duration)   {}
 func (h *host) Stopping(status string) { h.mu.Lock(); defer h.mu.Unlock(); h.say("STOPPING") }
 
 func (h *host) service(p Policy) *Service {
-	return NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil))}, p, here)
+	return NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil)), nil}, p, here)
 }
 
 var here = Identity{BootID: "b2", PID: 50, StartTime: 900}

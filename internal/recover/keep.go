@@ -56,7 +56,7 @@ func (s *Service) followChanges(ctx context.Context, changes <-chan struct{}) {
 	for open := true; open; {
 		// Also before the first change: what changed before we listened.
 		if _, err := s.snapshot(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("the snapshot stays as last saved", "reason", err)
+			s.Log.Warn("the snapshot stays as last saved", "MESSAGE_ID", MsgImpaired, "reason", err)
 		}
 		select {
 		case _, open = <-changes:

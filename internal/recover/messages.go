@@ -25,5 +25,8 @@ const (
 	MsgQuarantined    = "91fdb762afaa49b192e14965ec2900d0"
 	MsgReleased       = "283c0d90b38f49c2917da35c31934f92"
 	MsgMode           = "13b05b78b1984e2bb1c59322c9e545eb"
+	MsgOthers         = "f3827d8dae064626a09ff9b7893f4edc"
 	MsgRefused        = "5d14cf65a93e4de9bd6fe78a3778941b"
+	MsgConfiguration  = "d41a2a2a1f7a4cb49985b516213b9095"
+	MsgImpaired       = "dec5192c80be4bd48a3a8a135f0e18bb"
 )

@@ -19,6 +19,8 @@ type World struct {
 	Notifier Notifier
 	Gauge    Gauge
 	Log      *slog.Logger
+	// Others may be nil: then nobody is told who else starts containers.
+	Others Others
 }
 
 // Phase is where a Service stands.
@@ -102,7 +104,9 @@ func (s *Service) Run(ctx context.Context) error {
 	defer unwatch()
 	if finished {
 		watchErr := s.beginWatch(watching)
-		s.ready() // also without a watch: others wait for it
+		s.ready()      // also without a watch: others wait for it
+		running := ctx // which is another one below
+		s.beside.Go(func() { s.noteOthers(running) })
 		if watchErr != nil {
 			return watchErr
 		}

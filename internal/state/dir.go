@@ -38,14 +38,19 @@ type Dir struct {
 }
 
 // Open takes hold of the data directory at path, creating it if need be. Where
-// another live process holds it, it is still opened, for Marker to say so.
+// another live process holds it, it is still opened, for Marker to say so. One
+// that this process may not write is ErrNotOurs.
 // report is told of damage that was worked around.
 //
 // The hold is a flock(2) on the directory itself: the kernel drops it when the
 // process dies, however it dies, so it is never stale and needs no PID.
 func Open(path string, report func(text, file string, err error)) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("cannot create the data directory: %w", err)
+	made := os.MkdirAll(path, 0o755)
+	if err := checkAccess(path, made); err != nil {
+		return nil, err
+	}
+	if made != nil {
+		return nil, fmt.Errorf("cannot create the data directory: %w", made)
 	}
 	fd, err := os.Open(path)
 	if err != nil {

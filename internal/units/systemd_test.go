@@ -21,7 +21,8 @@ import (
 type fakeSystemd struct {
 	t      *testing.T
 	conn   *dbus.Conn
-	served chan struct{} // closed when conn is at its end
+	stop   chan struct{} // ends the serving of conn
+	served chan struct{} // closed when that has ended
 
 	mu        sync.Mutex
 	nextJob   uint32
@@ -87,24 +88,36 @@ func (f *fakeSystemd) connect(b *bus) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.conn, f.served = conn, make(chan struct{})
+	f.conn, f.stop, f.served = conn, make(chan struct{}), make(chan struct{})
 	if _, err := conn.RequestName(systemd, dbus.NameFlagDoNotQueue); err != nil {
 		f.t.Fatal(err)
 	}
 	messages := make(chan *dbus.Message, 4096)
 	conn.Eavesdrop(messages)
+	stop := f.stop
 	go func() {
 		defer close(f.served)
-		for msg := range messages {
-			if msg.Type == dbus.TypeMethodCall {
-				f.serve(msg)
+		for {
+			select {
+			case msg, open := <-messages:
+				if !open { // the bus is gone
+					return
+				}
+				if msg.Type == dbus.TypeMethodCall {
+					f.serve(msg)
+				}
+			case <-stop:
+				return
 			}
 		}
 	}()
 }
 
 func (f *fakeSystemd) disconnect() {
+	// godbus closes the channel with the connection, and may still send.
+	f.conn.Eavesdrop(nil)
 	f.conn.Close()
+	close(f.stop)
 	<-f.served
 }
 
@@ -151,6 +164,12 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 			f.reply(msg, unitPath(name))
 		} else {
 			f.fail(msg, systemd+".NoSuchUnit", "Unit "+name+" not loaded.")
+		}
+	case "GetUnitByPID":
+		if name := fmt.Sprintf("pid%d.service", msg.Body[0].(uint32)); f.has(name) {
+			f.reply(msg, unitPath(name))
+		} else {
+			f.fail(msg, systemd+".NoUnitForPID", "PID does not belong to any loaded unit.")
 		}
 	case "ResetFailedUnit":
 		f.reset(msg)

@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -53,8 +54,9 @@ func power(t *testing.T, fs vm.FileSystem, seed, cycles int) {
 	// tested elsewhere, and would be all that a cycle does.
 	n := start(t, vm.Options{FS: fs}, "SoakSec=2\nProbationSec=1\n")
 	t.Logf("SEED=%d", seed)
-	s := &storm{n, newFleet(), rand.New(rand.NewPCG(uint64(seed), 0)), &tally{FS: fs.Name, Seed: seed}}
-	defer s.tally.write(t)
+	stream := fnv.New64a() // of its own for each file system
+	stream.Write([]byte(fs.Name))
+	s := &storm{n, newFleet(), rand.New(rand.NewPCG(uint64(seed), stream.Sum64())), &tally{FS: fs.Name, Seed: seed}}
 	s.fleet.set(n)
 	n.MustRun("systemctl", "enable", "--now", service)
 	for _, name := range s.fleet.names {
@@ -62,6 +64,7 @@ func power(t *testing.T, fs vm.FileSystem, seed, cycles int) {
 	}
 	for s.tally.Cycles < cycles && !t.Failed() {
 		s.cycle()
+		s.tally.write(t)
 	}
 }
 

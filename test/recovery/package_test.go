@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/machine"
 )
 
 // repack is the package under test under another version.
@@ -121,6 +123,9 @@ func TestRemoveAndPurge(t *testing.T) {
 
 		said := n.MustRun("dpkg", "--remove", "archy-recovery")
 		n.wantRunning("app", "plain")
+		if n.pid("app") != app {
+			n.t.Error("a container was restarted")
+		}
 		if !strings.Contains(said, "/var/lib/archy-recovery\n") {
 			n.t.Errorf("removal does not say where state stays:\n%s", said)
 		}
@@ -173,5 +178,25 @@ func (n *node) wantNoUnits(enabled bool) {
 		if !enabled || strings.Fields(line)[1] != "not-found" {
 			n.t.Errorf("systemd still knows %s", line)
 		}
+	}
+}
+
+// The test that the Debian package brings along for autopkgtest.
+func TestAutopkgtest(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("../../packaging/debian/tests/installed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, suite := range []string{"trixie", "bookworm"} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := machine.Start(t, machine.WithSpec(machine.Spec{Suite: suite}))
+			m.Install(deb(t))
+			m.WriteFile("/var/tmp/installed", string(script), 0o755, 0)
+			if out := m.MustRun("env", "ARCHY_TEST_IMAGE="+machine.Image, "/var/tmp/installed"); !strings.Contains(out, "all well") {
+				t.Errorf("it says %q", out)
+			}
+		})
 	}
 }

@@ -323,6 +323,8 @@ func TestDamagedFiles(t *testing.T) {
 			}, nil, "nothing is started"},
 		} {
 			n.PullPlug()
+			n.Remove(n.data("in-flight.json")) // so many crashes in a row would make suspects
+			n.Remove(n.data("quarantine.json"))
 			n.WriteFile(n.data("running-containers.json"), snapshot, 0o644, n.uid)
 			n.WriteFile(n.data("running-containers.json.previous"), snapshot, 0o644, n.uid)
 			n.WriteFile(n.data("user-stopped.json"), `["stopped"]`, 0o644, n.uid)

@@ -62,7 +62,7 @@ func TestCauses(t *testing.T) {
 		n.crash()
 		n.wantCause(recover.HostCrashed, recover.CausePowerLoss)
 		n.record("power-loss", "_BOOT_ID="+boot)
-		if list := n.cli("boots", "-n", "2"); !strings.Contains(list, "-1   "+boot) || !strings.Contains(list, string(recover.CausePowerLoss)) {
+		if list := n.cli("boots", "-n", "2"); !strings.Contains(line(list, boot), string(recover.CausePowerLoss)) {
 			n.t.Errorf("boots prints\n%s", list)
 		}
 		if log := n.Journal("-b", "-x", "MESSAGE_ID="+recover.MsgVerdict); !strings.Contains(log, "How the last run ended: host-crash") {

@@ -74,7 +74,7 @@ func diskDir(ctx context.Context, fs FileSystem, log io.Writer) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	hash := sha256.Sum256(fmt.Appendf(guest, "%s %s %v %s %v", key, diskScript, fs.mkfs, fs.Flags, fs.modules))
+	hash := sha256.Sum256(fmt.Appendf(guest, "%s %s %v %v", key, diskScript, fs.mkfs, fs.modules))
 	name := "vm-" + fs.Type + "-" + hex.EncodeToString(hash[:])[:12]
 	return machine.Cached(ctx, name, func(dir string) error {
 		fmt.Fprintf(log, "vm: making the %s disk %s\n", fs.Name, dir)

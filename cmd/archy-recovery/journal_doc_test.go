@@ -1,0 +1,143 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// messageIDs are the constants of internal/recover/messages.go, without Msg.
+func messageIDs(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../internal/recover/messages.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\tMsg(\w+) += "([0-9a-f]{32})"`).FindAllStringSubmatch(string(text), -1) {
+		ids[m[1]] = m[2]
+	}
+	if len(ids) == 0 {
+		t.Fatal("no message IDs")
+	}
+	return ids
+}
+
+// docs/journal.md lists each message ID, and no other.
+func TestTheJournalIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/journal.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| (\\w+) \\| `([0-9a-f]{32})` \\| [a-z]").FindAllStringSubmatch(string(text), -1) {
+		documented[m[1]] = m[2]
+	}
+	ids := messageIDs(t)
+	if diff := cmp.Diff(ids, documented); diff != "" {
+		t.Errorf("logged (-) and in docs/journal.md (+):\n%s", diff)
+	}
+	known := map[string]bool{}
+	for _, id := range ids {
+		known[id] = true
+	}
+	for _, m := range regexp.MustCompile(`MESSAGE_ID=([0-9a-f]+)`).FindAllStringSubmatch(string(text), -1) {
+		if !known[m[1]] {
+			t.Errorf("a one-liner asks for %s, which is never logged", m[1])
+		}
+	}
+}
+
+// journalctl -x explains each message, whatever its level.
+func TestTheCatalogIsWhole(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/systemd/catalog/archy-recovery.catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, id := range messageIDs(t) {
+		if n := strings.Count(string(text), "\n-- "+id+"\n"); n != 1 {
+			t.Errorf("%s (%s) has %d entries in the catalog", name, id, n)
+		}
+	}
+}
+
+// An ID that nothing is logged with is of no use; and what is logged at warning
+// or above has one, so that it can be found and is explained. Not sdnotify: it
+// has no journal to speak of when it fails.
+func TestWarningsHaveAMessageID(t *testing.T) {
+	used := map[string]bool{}
+	var files []string
+	for _, pattern := range []string{"*.go", "../../internal/recover/*.go", "../../internal/control/*.go"} {
+		some, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, some...)
+	}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok && strings.HasPrefix(id.Name, "Msg") {
+				used[strings.TrimPrefix(id.Name, "Msg")] = used[strings.TrimPrefix(id.Name, "Msg")] || filepath.Base(path) != "messages.go"
+			}
+			call, ok := n.(*ast.CallExpr)
+			if !ok || !isWarning(call) {
+				return true
+			}
+			text := source(t, set, path, call)
+			if !strings.Contains(text, "MESSAGE_ID") && !strings.Contains(text, "attrs...") && !excused[text] {
+				t.Errorf("%s: no MESSAGE_ID: %s", set.Position(call.Pos()), text)
+			}
+			return true
+		})
+	}
+	for name := range messageIDs(t) {
+		if !used[name] {
+			t.Errorf("nothing is logged as Msg%s", name)
+		}
+	}
+}
+
+// excused are warnings that have none yet.
+var excused = map[string]bool{
+	`s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)`: true,
+	`s.Log.Warn("what happened after the snapshot is not known", "error", err)`:              true,
+}
+
+// isWarning: log.Warn(…), s.Log.Error(…) and the like.
+func isWarning(call *ast.CallExpr) bool {
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || method.Sel.Name != "Warn" && method.Sel.Name != "Error" {
+		return false
+	}
+	switch on := method.X.(type) {
+	case *ast.Ident:
+		return on.Name == "log" || on.Name == "l"
+	case *ast.SelectorExpr:
+		return strings.EqualFold(on.Sel.Name, "log")
+	}
+	return false
+}
+
+func source(t *testing.T, set *token.FileSet, path string, n ast.Node) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text[set.Position(n.Pos()).Offset:set.Position(n.End()).Offset])
+}

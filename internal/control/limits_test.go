@@ -1,0 +1,281 @@
+package control
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"golang.org/x/sys/unix"
+)
+
+// small limits that are reached at once; the times are the usual ones.
+func few() limits {
+	l := defaultLimits
+	l.connections, l.streams = 4, 2
+	return l
+}
+
+// A client is one connection, by hand.
+type client struct {
+	t    *testing.T
+	conn *net.UnixConn
+	in   *bufio.Reader
+}
+
+func (d *daemon) dial() *client {
+	d.t.Helper()
+	conn, err := net.Dial("unix", d.socket)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // in place of a test that hangs
+	return &client{d.t, conn.(*net.UnixConn), bufio.NewReader(conn)}
+}
+
+func (c *client) send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.conn, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// get sends a request and returns the answer's head; the connection goes on.
+func (c *client) get(path string) *http.Response {
+	c.t.Helper()
+	c.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+	return c.answer()
+}
+
+func (c *client) answer() *http.Response {
+	c.t.Helper()
+	res, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return res
+}
+
+// whole reads the answer's body, too.
+func (c *client) whole(res *http.Response) string {
+	c.t.Helper()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// ended waits until the server closes, whatever it still sends.
+func (c *client) ended() {
+	c.t.Helper()
+	if _, err := io.Copy(io.Discard, c.in); err != nil && !strings.Contains(err.Error(), "reset") {
+		c.t.Fatal("the server does not end the connection: ", err)
+	}
+}
+
+// dropped waits until the server closes, and reads nothing.
+func (c *client) dropped() {
+	c.t.Helper()
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	n := 0
+	_ = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		for n, err = unix.Poll(fds, 20_000); err == unix.EINTR; n, err = unix.Poll(fds, 20_000) {
+		}
+	})
+	if n == 0 || err != nil {
+		c.t.Error("the server does not drop the connection: ", err)
+	}
+}
+
+// Clients that follow the events as long as they like leave places for others,
+// and one too many is told so.
+func TestEventStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, few())
+	first, second := d.dial(), d.dial()
+	for _, c := range []*client{first, second} {
+		if res := c.get("/v1/events"); res.StatusCode != http.StatusOK {
+			t.Fatalf("got %s", res.Status)
+		}
+	}
+	a := d.ask("GET /v1/events", "")
+	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+		t.Errorf("one too many: %s, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
+	}
+	a.problem(t)
+	if a := d.ask("GET /v1/status", ""); a.StatusCode != http.StatusOK {
+		t.Errorf("others: %s", a.Status)
+	}
+	first.conn.Close()
+	third := d.dial()
+	for third.get("/v1/events").StatusCode != http.StatusOK { // until the server has noticed
+		third.conn.Close()
+		third = d.dial()
+	}
+}
+
+// Whoever comes when all places are taken waits, and is answered when one is
+// free.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	l := few()
+	l.connections, l.streams = 2, 2
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
+	first, second := d.dial(), d.dial()
+	first.get("/v1/events")
+	second.get("/v1/events")
+
+	late := d.dial() // the kernel takes it
+	late.send("GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	_ = late.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := late.in.ReadByte(); err == nil {
+		t.Fatal("it was answered beside the others")
+	}
+	_ = late.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	first.conn.Close()
+	if res := late.answer(); res.StatusCode != http.StatusOK {
+		t.Errorf("when there was a place: %s", res.Status)
+	}
+}
+
+// A connection that only waits for its next request is let go for those that
+// wait for a place.
+func TestIdleConnectionsGiveWay(t *testing.T) {
+	t.Parallel()
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, few())
+	for range 4 {
+		c := d.dial()
+		c.whole(c.get("/v1/status"))
+	}
+	late := d.dial()
+	if res := late.get("/v1/status"); res.StatusCode != http.StatusOK {
+		t.Errorf("got %s", res.Status)
+	}
+}
+
+// A full server stops like any other, also when what fills it hangs.
+func TestAFullServerStops(t *testing.T) {
+	t.Parallel()
+	l := few()
+	l.connections, l.grace = 1, 20*time.Millisecond
+	w := running()
+	d := newLimitedDaemon(t, w, os.Getuid(), silent, l).run().ready()
+	asked, release := make(chan struct{}, 8), make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	w.set(func() {
+		w.list = func() error { asked <- struct{}{}; <-release; return nil }
+	})
+	hung := d.dial()
+	hung.send("POST /v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
+	await(t, asked, "the request")
+	d.stop()
+	if err := await(t, d.served, "the end of Serve"); err != nil {
+		t.Error(err)
+	}
+	hung.ended()
+}
+
+func TestASlowHeaderIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	l := few()
+	l.header = 20 * time.Millisecond
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
+	silentOne, slow := d.dial(), d.dial()
+	slow.send("GET /v1/status HTTP/1.1\r\nHost: ")
+	silentOne.ended()
+	slow.ended()
+}
+
+func TestASlowBodyIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	l := few()
+	l.request = 20 * time.Millisecond
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
+	c := d.dial()
+	c.send("PUT /v1/user-stopped/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nxxx")
+	res := c.answer()
+	a := answer{*res, c.whole(res)}
+	if a.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("got %s", a.Status)
+	}
+	a.problem(t)
+	c.ended()
+	if names, _ := d.world.UserStopped(); len(names) > 0 {
+		t.Errorf("the list is now %q", names)
+	}
+}
+
+func TestAnIdleConnectionEnds(t *testing.T) {
+	t.Parallel()
+	l := few()
+	l.idle = 20 * time.Millisecond
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
+	c := d.dial()
+	c.whole(c.get("/v1/status"))
+	c.ended()
+}
+
+// Who follows the events and does not read them is dropped, and holds up
+// nobody meanwhile.
+func TestASlowReaderIsDropped(t *testing.T) {
+	t.Parallel()
+	w := running()
+	for i := range 400 { // a status of some size
+		w.userStopped = append(w.userStopped, fmt.Sprintf("%s%d", strings.Repeat("x", 200), i))
+	}
+	l := few()
+	l.event = 50 * time.Millisecond
+	d := newLimitedDaemon(t, w, os.Getuid(), silent, l)
+	lazy := d.dial()
+	lazy.send("GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := lazy.in.ReadByte(); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() { lazy.dropped(); close(over) }()
+	for stopped := true; ; stopped = !stopped {
+		if _, err := d.client.SetUserStopped(t.Context(), "web", stopped); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-over:
+			return
+		default:
+		}
+	}
+}
+
+// The list is locked by another program, for too long.
+func TestALockedListIsAnAnswerThatSaysSo(t *testing.T) {
+	t.Parallel()
+	w := running()
+	w.storeErr = recover.ErrBusy
+	d := newDaemon(t, w, os.Getuid())
+	a := d.ask("PUT /v1/user-stopped/web", "")
+	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || !strings.Contains(a.body, "in use by another program") {
+		t.Errorf("got %s, Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.body)
+	}
+	a.problem(t)
+}
+
+// The limits as they are shipped, so that nobody changes them unawares.
+func TestTheShippedLimits(t *testing.T) {
+	t.Parallel()
+	l := defaultLimits
+	if l.connections != 64 || maxBody != 64<<10 || l.streams > l.connections/2 {
+		t.Errorf("%+v", l)
+	}
+}

@@ -1,0 +1,223 @@
+package control
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// scrape asks for the metrics, and has Prometheus' own parser read them and its
+// linter judge the names.
+func scrape(t *testing.T, d *daemon) map[string]*dto.MetricFamily {
+	t.Helper()
+	a := d.ask("GET /metrics", "")
+	if a.StatusCode != http.StatusOK {
+		t.Fatalf("got %s: %s", a.Status, a.body)
+	}
+	if format := expfmt.ResponseFormat(a.Header); format.FormatType() != expfmt.TypeTextPlain {
+		t.Errorf("the format is %q", format)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(a.body))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, a.body)
+	}
+	problems, err := promlint.New(strings.NewReader(a.body)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("lint: %+v, %v", problems, err)
+	}
+	return families
+}
+
+// value is that of the one sample with these labels, given as name and value in
+// turn; -1 without one.
+func value(families map[string]*dto.MetricFamily, name string, labels ...string) float64 {
+	family := families["archy_recovery_"+name]
+	for _, m := range family.GetMetric() {
+		has := map[string]string{}
+		for _, l := range m.GetLabel() {
+			has[l.GetName()] = l.GetValue()
+		}
+		fits := true
+		for i := 0; i < len(labels); i += 2 {
+			fits = fits && has[labels[i]] == labels[i+1]
+		}
+		switch {
+		case !fits:
+		case family.GetType() == dto.MetricType_COUNTER:
+			return m.GetCounter().GetValue()
+		default:
+			return m.GetGauge().GetValue()
+		}
+	}
+	return -1
+}
+
+func TestMetricsOfARecovery(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	w := crashed(release)
+	w.userStopped = []string{"old", "older"}
+	w.quarantine = recover.Quarantine{{Name: "bad", Strikes: 2, BootID: "b0", Quarantined: true}, {Name: "odd", Strikes: 1, BootID: "b0"}}
+	w.reports = []recover.Report{
+		{ID: 1, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
+		{ID: 2, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
+		{ID: 3, Verdict: recover.Verdict{Ending: recover.EndedCleanly}},
+	}
+	d := newDaemon(t, w, os.Getuid())
+	before := scrape(t, d)
+	if v := value(before, "phase", "phase", "assessing"); v != 1 {
+		t.Errorf("before recovery it is assessing: %v", v)
+	}
+	d.run()
+	if err := d.client.Follow(t.Context(), func(st Status) bool { return len(st.Containers) == 0 || st.Containers[0].State != recover.RowStarting }); err != nil {
+		t.Fatal(err)
+	}
+	during := scrape(t, d)
+	close(release)
+	d.ready()
+	after := scrape(t, d)
+	for _, c := range []struct {
+		name   string
+		labels []string
+		during float64
+		after  float64
+	}{
+		{"build_info", []string{"version", "1.2.3"}, 1, 1},
+		{"boot_info", []string{"boot_id", "b2"}, 1, 1},
+		{"complete", nil, 0, 1},
+		{"phase", []string{"phase", "recovering"}, 1, 0},
+		{"phase", []string{"phase", "ready"}, 0, 1},
+		{"mode_info", []string{"mode", "normal"}, 1, 1},
+		{"last_run_info", []string{"verdict", "host-crash"}, 1, 1},
+		{"last_run_unclean", nil, 1, 1},
+		{"containers", []string{"state", "starting"}, 1, 0},
+		{"containers", []string{"state", "up"}, 0, 1},
+		{"start_attempts_total", nil, 1, 1},
+		{"start_failures_total", nil, 0, 0},
+		{"user_stopped_containers", nil, 2, 2},
+		{"user_stopped_lost", nil, 0, 0},
+		{"suspects", nil, 2, 2},
+		{"quarantined_containers", nil, 1, 1},
+		{"snapshot_containers", nil, 1, 1},
+		{"history_recoveries", []string{"verdict", "host-crash", "cause", "power-loss"}, 2, 2},
+		{"api_refusals_total", nil, 0, 0},
+		{"api_event_streams", nil, -2, 0},
+	} {
+		if v := value(during, c.name, c.labels...); v != c.during && c.during != -2 {
+			t.Errorf("during recovery %s%q is %v, want %v", c.name, c.labels, v, c.during)
+		}
+		if v := value(after, c.name, c.labels...); v != c.after && c.name != "api_event_streams" {
+			t.Errorf("after it %s%q is %v, want %v", c.name, c.labels, v, c.after)
+		}
+	}
+	if n := value(after, "history_recoveries", "verdict", "host-crash", "cause", "unknown"); n != 1 {
+		t.Errorf("this recovery is in the history: %v", n)
+	}
+	if at := value(after, "finished_timestamp_seconds"); time.Since(time.UnixMilli(int64(at*1000))).Abs() > time.Minute {
+		t.Errorf("it was complete at %v", at)
+	}
+	if n := value(after, "api_connections"); n < 1 {
+		t.Errorf("%v connections", n)
+	}
+}
+
+func TestMetricsOfFailures(t *testing.T) {
+	t.Parallel()
+	e := &exposition{common: []string{"uid", "0"}}
+	ended := time.Unix(9, 0)
+	containerMetrics(e, []recover.Row{
+		{Name: "db", Tier: 2, State: recover.RowFailed, Attempts: []recover.Attempt{{Ended: ended, Error: "x"}, {Ended: ended, Error: "y"}}},
+		{Name: "web", State: recover.RowUp, Attempts: []recover.Attempt{{Ended: ended, Error: "x"}, {Ended: ended}}},
+		{Name: "slow", State: recover.RowStarting, Attempts: []recover.Attempt{{}}},
+	})
+	for _, want := range []string{
+		`archy_recovery_container_failed{uid="0",container="db",tier="2"} 1`,
+		`archy_recovery_start_attempts_total{uid="0"} 5`,
+		`archy_recovery_start_failures_total{uid="0"} 3`,
+		`archy_recovery_containers{uid="0",state="failed"} 1`,
+	} {
+		if !strings.Contains(e.text.String(), want+"\n") {
+			t.Errorf("no %s in\n%s", want, e.text.String())
+		}
+	}
+	if strings.Count(e.text.String(), "container_failed{") != 1 {
+		t.Error("others have failed, too")
+	}
+}
+
+func TestMetricsOfALostList(t *testing.T) {
+	t.Parallel()
+	w := running()
+	w.storeErr = recover.ErrLost
+	if v := value(scrape(t, newDaemon(t, w, os.Getuid())), "user_stopped_lost"); v != 1 {
+		t.Errorf("user_stopped_lost is %v", v)
+	}
+}
+
+// A label's value may be anything.
+func TestLabelsAreEscaped(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []string{`a"b`, `a\b`, "a\nb", `\`, "ä", `\n`} {
+		e := &exposition{}
+		e.gauge("x", "Help.", one(1, "a", odd))
+		parser := expfmt.NewTextParser(model.LegacyValidation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(e.text.String()))
+		if err != nil || value(families, "x", "a", odd) != 1 {
+			t.Errorf("%q: %v in %s", odd, err, e.text.String())
+		}
+	}
+}
+
+// The history is read again when something has changed, and not at each scrape.
+func TestTheHistoryIsReadOnceAChange(t *testing.T) {
+	t.Parallel()
+	var h history
+	reads := 0
+	read := func() ([]recover.Report, error) { reads++; return nil, nil }
+	now, later := make(chan struct{}), make(chan struct{})
+	for _, step := range []struct {
+		changed chan struct{}
+		reads   int
+	}{{now, 1}, {now, 1}, {later, 2}, {later, 2}} {
+		if _, err := h.read(read, step.changed); err != nil || reads != step.reads {
+			t.Errorf("%d readings, want %d, %v", reads, step.reads, err)
+		}
+	}
+}
+
+// docs/metrics.md lists the metrics, and no others.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `archy_recovery_([a-z_]+)`").FindAllStringSubmatch(string(text), -1) {
+		documented[m[1]] = true
+	}
+	source := map[string]bool{}
+	code, err := os.ReadFile("metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`e\.(?:gauge|counter)\("([a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
+		source[m[1]] = true
+	}
+	if len(source) < 20 || !maps.Equal(documented, source) {
+		t.Errorf("documented are\n%q, written are\n%q", slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(source)))
+	}
+}

@@ -1,0 +1,323 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+// An object is a mapping of docs/openapi.yaml.
+type object = map[string]any
+
+// A description is docs/openapi.yaml, and its schemas ready to judge. They are
+// made strict: what they do not list may not be there. To clients they say
+// nothing of the kind, so that fields can be added.
+type description struct {
+	root     object
+	compiler *jsonschema.Compiler
+}
+
+const openapiFile = "openapi.json"
+
+func readDescription(t *testing.T) *description {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var loose any
+	if err := yaml.Unmarshal(text, &loose); err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.Marshal(loose) // also a check: JSON has no other keys than strings
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &description{root: read.(object), compiler: jsonschema.NewCompiler()}
+	for _, schema := range d.schemas() {
+		if s := schema.(object); s["type"] == "object" {
+			s["additionalProperties"] = false
+		}
+	}
+	d.compiler.DefaultDraft(jsonschema.Draft2020)
+	d.compiler.AssertFormat()
+	if err := d.compiler.AddResource(openapiFile, d.root); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *description) schemas() object {
+	return d.root["components"].(object)["schemas"].(object)
+}
+
+// follow returns what a $ref leads to, or v itself.
+func (d *description) follow(v any) object {
+	o := v.(object)
+	ref, ok := o["$ref"].(string)
+	if !ok {
+		return o
+	}
+	at := any(d.root)
+	for _, part := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+		at = at.(object)[part]
+	}
+	return d.follow(at)
+}
+
+// judge says whether a JSON text fits a schema of the file.
+func (d *description) judge(t *testing.T, pointer, text string) error {
+	t.Helper()
+	schema, err := d.compiler.Compile(openapiFile + "#" + pointer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+// operations are the file's "GET /v1/status" and so on.
+func (d *description) operations() map[string]object {
+	all := map[string]object{}
+	for path, item := range d.root["paths"].(object) {
+		for method, operation := range item.(object) {
+			if method != "parameters" {
+				all[strings.ToUpper(method)+" "+path] = operation.(object)
+			}
+		}
+	}
+	return all
+}
+
+// What is answered is described, and the other way round.
+func TestOpenAPIHasEachRoute(t *testing.T) {
+	t.Parallel()
+	_, patterns := (&Server{}).routes()
+	slices.Sort(patterns)
+	described := slices.Sorted(maps.Keys(readDescription(t).operations()))
+	if diff := cmp.Diff(patterns, described); diff != "" {
+		t.Errorf("routes (-) and docs/openapi.yaml (+):\n%s", diff)
+	}
+}
+
+// Each schema has the fields of its Go type, with the same types, and requires
+// those that are always there.
+func TestOpenAPIDescribesEachField(t *testing.T) {
+	t.Parallel()
+	d := readDescription(t)
+	for name, v := range map[string]any{
+		"Problem": Problem{}, "Status": Status{}, "UserStopped": UserStopped{}, "Quarantine": Quarantine{},
+		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{},
+		"Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
+		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
+		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},
+	} {
+		schema := d.follow(object{"$ref": "#/components/schemas/" + name})
+		properties := maps.Clone(schema["properties"].(object))
+		var required []string
+		goType := reflect.TypeOf(v)
+		for i := range goType.NumField() {
+			field := goType.Field(i)
+			tag, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if !field.IsExported() || tag == "-" {
+				continue
+			}
+			property, ok := properties[tag]
+			if !ok {
+				t.Errorf("%s: %s is not described", name, tag)
+				continue
+			}
+			delete(properties, tag)
+			if !strings.Contains(options, "omit") {
+				required = append(required, tag)
+			}
+			if got, want := d.kind(property), kindOf(field.Type); got != want {
+				t.Errorf("%s.%s is described as %s and is %s", name, tag, got, want)
+			}
+		}
+		if len(properties) > 0 {
+			t.Errorf("%s: %q are described and not there", name, slices.Sorted(maps.Keys(properties)))
+		}
+		var says []string
+		for _, r := range schema["required"].([]any) {
+			says = append(says, r.(string))
+		}
+		slices.Sort(says)
+		slices.Sort(required)
+		if diff := cmp.Diff(required, says); diff != "" {
+			t.Errorf("%s: always there (-) and required (+):\n%s", name, diff)
+		}
+	}
+}
+
+// kind is a schema's type, the name of the schema where it is an object.
+func (d *description) kind(property any) string {
+	schema := d.follow(property)
+	switch kind := schema["type"].(type) {
+	case []any: // or null
+		return d.kind(object{"type": kind[0], "items": schema["items"]})
+	case string:
+		switch ref, _ := property.(object)["$ref"].(string); {
+		case kind == "array":
+			return "array of " + d.kind(schema["items"])
+		case kind == "object":
+			return ref[strings.LastIndex(ref, "/")+1:]
+		case schema["format"] != nil:
+			return schema["format"].(string)
+		}
+		return kind
+	}
+	return "nothing"
+}
+
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return kindOf(t.Elem())
+	case reflect.Slice:
+		return "array of " + kindOf(t.Elem())
+	case reflect.Struct:
+		if t == reflect.TypeFor[time.Time]() {
+			return "date-time"
+		}
+		return t.Name()
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Float64:
+		return "number"
+	case reflect.String:
+		return "string"
+	}
+	return "integer"
+}
+
+// The enumerations are those of the code.
+func TestOpenAPIHasEachEnumerator(t *testing.T) {
+	t.Parallel()
+	d := readDescription(t)
+	for name, more := range map[string][]string{
+		"Phase": nil, "RowState": nil, "Mode": nil, "Ending": {""}, "Cause": {""}, // "": nothing is known yet
+	} {
+		want := append(constants(t, name), more...)
+		var got []string
+		for _, v := range d.follow(object{"$ref": "#/components/schemas/" + name})["enum"].([]any) {
+			got = append(got, v.(string))
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s in the code (-) and in docs/openapi.yaml (+):\n%s", name, diff)
+		}
+	}
+}
+
+// constants are the values of a string type's constants in package recover.
+func constants(t *testing.T, typeName string) (values []string) {
+	t.Helper()
+	files, err := filepath.Glob("../recover/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			name, ok := spec.Type.(*ast.Ident)
+			literal, isText := spec.Values[0].(*ast.BasicLit)
+			if ok && isText && name.Name == typeName {
+				text, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, text)
+			}
+			return true
+		})
+	}
+	return values
+}
+
+// check holds an answer against the file, as that to an operation such as
+// "GET /v1/status", and returns which of its responses it was.
+func (d *description) check(t *testing.T, operation string, a answer) (which string) {
+	t.Helper()
+	op, ok := d.operations()[operation]
+	if !ok {
+		t.Fatalf("%s is not described", operation)
+	}
+	which = strconv.Itoa(a.StatusCode)
+	responses := op["responses"].(object)
+	response, ok := responses[which]
+	if !ok {
+		which, response = "default", responses["default"]
+	}
+	method, path, _ := strings.Cut(operation, " ")
+	content := d.follow(response)["content"].(object)
+	kind := a.Header.Get("Content-Type")
+	if _, ok := content[kind]; !ok {
+		t.Errorf("%s: %s: the answer is %q, described is %q", operation, which, kind, slices.Sorted(maps.Keys(content)))
+		return which
+	}
+	for header, described := range headers(d.follow(response)) {
+		if required, _ := described.(object)["required"].(bool); required && a.Header.Get(header) == "" {
+			t.Errorf("%s: %s: no header %s", operation, which, header)
+		}
+	}
+	pointer := fmt.Sprintf("/paths/%s/%s/responses/%s/content/%s/schema", escapePointer(path), strings.ToLower(method), which, escapePointer(kind))
+	if ref, ok := response.(object)["$ref"].(string); ok {
+		pointer = strings.TrimPrefix(ref, "#") + "/content/" + escapePointer(kind) + "/schema"
+	}
+	text := a.body
+	if !strings.HasSuffix(kind, "json") {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(quoted)
+	}
+	if err := d.judge(t, pointer, text); err != nil {
+		t.Errorf("%s: %s: %v\n%s", operation, which, err, a.body)
+	}
+	return which
+}
+
+func headers(response object) object {
+	h, _ := response["headers"].(object)
+	return h
+}
+
+// escapePointer makes text a part of a JSON pointer in a URL's fragment.
+func escapePointer(text string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", " ", "%20").Replace(text)
+}

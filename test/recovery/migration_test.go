@@ -1,0 +1,154 @@
+package recovery
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/test/machine"
+)
+
+// oldBackend keeps rewriting the list of the user-stopped as the Rust backend
+// does (mark_user_stopped, clear_user_stopped): read all, write all, in place,
+// without a lock or a sync; what cannot be read is taken for empty.
+const oldBackend = `#!/bin/sh
+cd /var/lib/archipelago
+while :; do
+	for change in '. + ["flip"] | unique' '. - ["flip"]'; do
+		list=$(jq "$change" user-stopped.json 2>/dev/null || echo '[]')
+		printf '%s' "$list" >user-stopped.json
+		sleep 0.1
+	done
+done
+`
+
+// docs/migration.md as a story: a node of the old module, the package installed
+// beside a backend that goes on writing its list, the first crash, and back.
+func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
+	t.Parallel()
+	m := machine.Start(t)
+	n := &node{m, t, machine.User, m.As(machine.User)}
+	const dir = "/var/lib/archipelago/"
+	n.running()
+	for _, name := range []string{"archy-mempool-db", "lnd", "stopped", "flip"} {
+		n.plain(name, 3)
+	}
+	n.user.MustRun("podman", "stop", "stopped", "flip")
+	n.WriteFile(dir+"archipelago.pid", "999999999", 0o644, n.uid)
+	n.WriteFile(dir+"running-containers.json", `{
+  "timestamp": 1777990000,
+  "containers": [
+    {
+      "name": "lnd",
+      "image": "localhost/testapp:1"
+    },
+    {
+      "name": "archy-mempool-db",
+      "image": "localhost/testapp:1"
+    }
+  ]
+}`, 0o644, n.uid)
+	n.WriteFile(dir+"user-stopped.json", "[\n  \"stopped\"\n]", 0o644, n.uid)
+	n.WriteFile("/usr/local/bin/old-backend", oldBackend, 0o755, 0)
+	n.WriteFile("/etc/systemd/system/old-backend.service", "[Service]\nUser=archy\nExecStart=/usr/local/bin/old-backend\n[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
+	n.MustRun("systemctl", "enable", "--now", "old-backend.service")
+	n.Install(deb(t))
+
+	n.configure("SoakSec=1\nProbationSec=1") // it crashes soon
+
+	// Forgetting the drop-in: the service says which one, and is not started again and again.
+	const examples = "cd /usr/share/doc/archy-recovery/examples/archy && cp -r "
+	n.MustRun("sh", "-c", examples+"archy-recovery@1000.conf /etc/")
+	if _, err := n.Run("systemctl", "start", n.unit()); err == nil {
+		t.Error("the service starts with a data directory that it may not write")
+	}
+	n.wantLog("ReadWritePaths=/var/lib/archipelago")
+	n.wantLog("/etc/systemd/system/archy-recovery@1000.service.d/data-directory.conf")
+	if now := n.Show(n.unit(), "NRestarts", "ActiveState"); now["NRestarts"] != "0" || now["ActiveState"] != "failed" {
+		t.Errorf("after it: %v", now)
+	}
+	if text, _ := n.ReadFile(dir + "archipelago.pid"); text != "999999999" {
+		t.Errorf("the marker is %q", text)
+	}
+
+	// With it, all goes on.
+	n.MustRun("sh", "-c", examples+"archy-recovery@1000.service.d archy-recovery-reconcile@1000.service.d /etc/systemd/system/")
+	n.Reload()
+	n.enable()
+	if st := n.wait(); !st.Verdict.Unclean() || len(st.Failed()) > 0 {
+		t.Errorf("verdict %+v, failed %v", st.Verdict, st.Failed())
+	}
+	n.wantRunning("archy-mempool-db", "lnd")
+
+	n.MustRun("systemctl", "stop", "old-backend.service") // between two of its changes
+	n.cli("user-stopped", "add", "lnd")
+	n.MustRun("systemctl", "start", "old-backend.service")
+	n.crash()
+	st := n.wait()
+	n.wantRunning("archy-mempool-db")
+	if got := states(st); got["lnd"] != recover.RowUserStopped || got["archy-mempool-db"] != recover.RowUp {
+		t.Errorf("states are %v, verdict %+v", got, st.Verdict)
+	}
+	if st.Containers[0].Tier != 0 {
+		t.Errorf("the shipped table does not count: %+v", st.Containers[0])
+	}
+
+	// Back after a crash: the old module sees one, and what ran.
+	n.user.MustRun("podman", "start", "lnd")
+	n.MustRun("systemctl", "stop", "old-backend.service")
+	n.cli("user-stopped", "remove", "lnd")
+	n.cli("snapshot")
+	n.PullPlug()
+	crashed, names := n.oldModule(dir)
+	if want := []string{"archy-mempool-db", "lnd"}; !crashed || !slices.Equal(names, want) {
+		t.Errorf("the old module: crash %v, containers %q, want %q", crashed, names, want)
+	}
+
+	// Back after a stop in order: it sees none.
+	n.Boot()
+	n.wait()
+	n.MustRun("dpkg", "--purge", "archy-recovery")
+	if crashed, _ := n.oldModule(dir); crashed {
+		t.Error("after removal the old module sees a crash")
+	}
+	n.wantRunning("archy-mempool-db", "lnd")
+}
+
+// oldModule reads the data directory as the old module does when it starts
+// (check_for_crash, load_user_stopped): whether there was a crash, and what it
+// would start then.
+func (n *node) oldModule(dir string) (crashed bool, start []string) {
+	n.t.Helper()
+	_, err := n.ReadFile(dir + "archipelago.pid")
+	crashed = err == nil
+	var stopped []string
+	text, err := n.ReadFile(dir + "user-stopped.json")
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &stopped)
+	}
+	if err != nil {
+		n.t.Errorf("the old module cannot read user-stopped.json: %v", err)
+	}
+	var snapshot struct {
+		Timestamp  *uint64
+		Containers []struct{ Name, Image *string }
+	}
+	text, err = n.ReadFile(dir + "running-containers.json")
+	if err == nil {
+		err = json.NewDecoder(strings.NewReader(text)).Decode(&snapshot)
+	}
+	if err != nil || snapshot.Timestamp == nil || snapshot.Containers == nil {
+		n.t.Errorf("the old module cannot read running-containers.json: %v in\n%s", err, text)
+	}
+	for _, c := range snapshot.Containers {
+		if c.Name == nil || c.Image == nil {
+			n.t.Errorf("the old module cannot read running-containers.json:\n%s", text)
+		} else if !slices.Contains(stopped, *c.Name) {
+			start = append(start, *c.Name)
+		}
+	}
+	slices.Sort(start)
+	return crashed, start
+}
