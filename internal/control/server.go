@@ -216,12 +216,25 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		if err := c.Flush(); err != nil {
 			return
 		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return
+		for _, wait := range []<-chan struct{}{after(r.Context(), eventEvery), changed} {
+			select {
+			case <-wait:
+			case <-r.Context().Done():
+				return
+			}
 		}
 	}
+}
+
+// eventEvery is the least time between two events of a stream: in recovery there
+// are hundreds of changes a second, and each event is the whole status.
+const eventEvery = 100 * time.Millisecond
+
+// after is closed after d, or with ctx.
+func after(ctx context.Context, d time.Duration) <-chan struct{} {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	context.AfterFunc(ctx, cancel)
+	return ctx.Done()
 }
 
 func (s *Server) getUserStopped(w http.ResponseWriter, _ *http.Request) {
