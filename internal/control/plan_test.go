@@ -59,7 +59,7 @@ func TestPlansDoNotHoldUpRecovery(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if n, most := looks.Load(), 2+int64(time.Since(began)/planEvery); n < 1 || n > most {
+	if n, most := looks.Load(), 2+int64(time.Since(began)/dearEvery); n < 1 || n > most {
 		t.Errorf("podman was asked %d times", n)
 	}
 	close(release)

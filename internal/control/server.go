@@ -23,7 +23,8 @@ type Server struct {
 	log      *slog.Logger
 	limits   limits
 	streams  chan struct{} // a place each event stream
-	plans    plans
+	plans    dear[recover.Preview]
+	reports  dear[[]recover.Report]
 	counts   counts
 	history  history
 	askUnit  func(ctx context.Context, pid int) (string, error) // nil: nobody to ask
@@ -36,7 +37,7 @@ func NewServer(service *recover.Service, instance, version string, uid int, log 
 
 func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
 	return &Server{service: service, instance: instance, version: version, uid: uid, log: log,
-		limits: l, streams: make(chan struct{}, l.streams), plans: newPlans()}
+		limits: l, streams: make(chan struct{}, l.streams), plans: newDear[recover.Preview](), reports: newDear[[]recover.Report]()}
 }
 
 // Serve answers on listener until ctx ends; then it lets requests that are
@@ -215,12 +216,25 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		if err := c.Flush(); err != nil {
 			return
 		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return
+		for _, wait := range []<-chan struct{}{after(r.Context(), eventEvery), changed} {
+			select {
+			case <-wait:
+			case <-r.Context().Done():
+				return
+			}
 		}
 	}
+}
+
+// eventEvery is the least time between two events of a stream: in recovery there
+// are hundreds of changes a second, and each event is the whole status.
+const eventEvery = 100 * time.Millisecond
+
+// after is closed after d, or with ctx.
+func after(ctx context.Context, d time.Duration) <-chan struct{} {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	context.AfterFunc(ctx, cancel)
+	return ctx.Done()
 }
 
 func (s *Server) getUserStopped(w http.ResponseWriter, _ *http.Request) {
@@ -275,8 +289,8 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) getRecoveries(w http.ResponseWriter, _ *http.Request) {
-	reports, err := s.service.Reports()
+func (s *Server) getRecoveries(w http.ResponseWriter, r *http.Request) {
+	reports, err := s.recoveries(r.Context())
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, err)
 		return
@@ -287,7 +301,7 @@ func (s *Server) getRecoveries(w http.ResponseWriter, _ *http.Request) {
 // getRecovery answers with one of the history: by its ID; "last", or 0 and less
 // counted back from it.
 func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
-	reports, err := s.service.Reports()
+	reports, err := s.recoveries(r.Context())
 	if err != nil {
 		s.problem(w, http.StatusInternalServerError, err)
 		return
@@ -298,6 +312,15 @@ func (s *Server) getRecovery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, report)
+}
+
+func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
+	plan, err := s.plan(r.Context())
+	if err != nil {
+		s.busy(w, err)
+		return
+	}
+	s.answer(w, plan)
 }
 
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
