@@ -5,7 +5,6 @@
 package main
 
 import (
-	_ "embed"
 	"flag"
 	"fmt"
 	"os"
@@ -97,11 +96,7 @@ func measure(b *bench, name string) {
 	before := load()
 	rows[order(name)].run(b, &r)
 	r.Load = before + ", " + load()
-	all, err := merge(resultsFile, r)
-	if err == nil {
-		err = writePage(all)
-	}
-	if err != nil {
+	if err := merge(r); err != nil {
 		b.t.Fatalf("%v", err)
 	}
 	for _, c := range r.Claims {

@@ -2,10 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Result is what one row came to. Results are kept in a file, so that a run
@@ -69,22 +69,36 @@ func median(figures []float64) float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// merge puts the result in place of the row's last one.
-func merge(file string, r Result) ([]Result, error) {
-	var all []Result
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(text, &all)
+// merge puts the result in place of the row's last one, here and on the page.
+// A lock on the file lets two runs, of different rows, share it.
+func merge(r Result) error {
+	f, err := os.OpenFile(resultsFile, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(resultsFile)
+	if err != nil {
+		return err
+	}
+	var all []Result
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &all); err != nil {
+			return err
+		}
 	}
 	all = slices.DeleteFunc(all, func(old Result) bool { return old.Row == r.Row })
 	all = append(all, r)
 	slices.SortStableFunc(all, func(a, b Result) int { return order(a.Row) - order(b.Row) })
 	text, err = json.MarshalIndent(all, "", " ")
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = os.WriteFile(resultsFile, append(text, '\n'), 0o644)
 	}
-	return all, os.WriteFile(file, append(text, '\n'), 0o644)
+	if err != nil {
+		return err
+	}
+	return writePage(all)
 }
