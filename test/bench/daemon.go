@@ -36,7 +36,7 @@ func fsyncsRow(b *bench, r *Result) {
 	e.disk = func() { m.Remove(traced); restore() }
 	var counts []float64
 	files := map[string]int{}
-	e.check = func() {
+	e.check = func(time.Time) {
 		trace, err := m.ReadFile(traced)
 		if err != nil {
 			b.t.Fatalf("%v", err)

@@ -45,7 +45,8 @@ type entrant struct {
 	ready []string
 	// lingers: it is over then; else it is when the command has ended, too.
 	lingers bool
-	check   func() // may be nil
+	// check is told when it began; may be nil.
+	check func(began time.Time)
 }
 
 // A heat is what one entrant did once.
@@ -95,7 +96,7 @@ func (e entrant) run(t machine.TB, m *machine.Machine) heat {
 	log, _ := m.ReadFile(crashDir + "/log") // none if nothing crashed
 	h.crashes = strings.Count(log, "\n")
 	if e.check != nil {
-		e.check()
+		e.check(begin)
 	}
 	return h
 }
@@ -170,8 +171,45 @@ func ours(t machine.TB, m *machine.Machine, f fleet, disk crashed) entrant {
 			m.WriteFile(dataDir+name, text, 0o644, 0)
 		}
 	}
-	e.check = func() { wantRecovered(t, m, len(f.sockets())) }
+	e.check = func(time.Time) { wantRecovered(t, m, len(f.sockets())) }
 	return e
+}
+
+// A course is where the time of our recoveries went, in seconds.
+type course struct{ first, between, starting []float64 }
+
+// watch has the entrant tell its course.
+func (c *course) watch(t machine.TB, m *machine.Machine, e *entrant) {
+	check := e.check
+	e.check = func(began time.Time) {
+		check(began)
+		var begins, ends [tiers]time.Time
+		for _, row := range status(t, m).Containers {
+			if at := row.Started(); begins[row.Tier].IsZero() || at.Before(begins[row.Tier]) {
+				begins[row.Tier] = at
+			}
+			if at := row.Ended(); at.After(ends[row.Tier]) {
+				ends[row.Tier] = at
+			}
+		}
+		var between, starting time.Duration
+		for tier := range tiers {
+			starting += ends[tier].Sub(begins[tier])
+			if tier > 0 {
+				between += begins[tier].Sub(ends[tier-1])
+			}
+		}
+		c.first = append(c.first, begins[0].Sub(began).Seconds())
+		c.between = append(c.between, between.Seconds())
+		c.starting = append(c.starting, starting.Seconds())
+	}
+}
+
+// tell adds it to the row.
+func (c *course) tell(r *Result) {
+	r.add("of that: exec, assessment and plan, until the first start", "s", c.first)
+	r.add("of that: while starts are under way, all tiers", "s", c.starting)
+	r.add("of that: between one tier's last and the next one's first start", "s", c.between)
 }
 
 // unordered starts all units at once: the floor of what starts units.

@@ -15,12 +15,16 @@ func trivialRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	disk := crash(b.t, m, f)
-	heats := contest(b, m, unordered(f), ours(b.t, m, f, disk))
+	recovery := ours(b.t, m, f, disk)
+	var c course
+	c.watch(b.t, m, &recovery)
+	heats := contest(b, m, unordered(f), recovery)
 	floor, own := heats[0], heats[1]
 	r.Title = fmt.Sprintf("%d trivial containers in %d tiers", containers, tiers)
 	r.most(r.Title+", crash to READY, against unordered", "≤ 1.10", "", ratios(figures(own, returned), figures(floor, returned)), 1.10)
 	r.most("the same, until tier 0 is ready", "< 0.6", "", ratios(figures(own, tier0(f)), figures(floor, tier0(f))), 0.6)
 	r.draw("archy-recovery, READY", "s", figures(own, returned))
+	c.tell(r)
 	r.draw("unordered, systemctl returned", "s", figures(floor, returned))
 	r.add("archy-recovery, tier 0 ready", "s", figures(own, tier0(f)))
 	r.add("unordered, tier 0 ready", "s", figures(floor, tier0(f)))
@@ -41,10 +45,13 @@ func slowRow(b *bench, r *Result) {
 	free.disk = func() { f.quadlets(m, false) }
 	restore := own.disk
 	own.disk = func() { f.quadlets(m, false); restore() }
+	var c course
+	c.watch(b.t, m, &own)
 	heats := contest(b, m, ordered, own, free)
 	r.Title = fmt.Sprintf("%d containers ready after 0.5 to 3 s, in %d tiers", containers, tiers)
 	r.most(r.Title+", crash to READY, against ordered", "≤ 1.05", "", ratios(figures(heats[1], returned), figures(heats[0], returned)), 1.05)
 	r.draw("archy-recovery, READY", "s", figures(heats[1], returned))
+	c.tell(r)
 	r.draw("ordered, systemctl returned", "s", figures(heats[0], returned))
 	r.draw("unordered, systemctl returned", "s", figures(heats[2], returned))
 	r.draw("critical path: the sum of each tier's slowest", "s", []float64{f.criticalPath().Seconds()})
