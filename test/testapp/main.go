@@ -5,7 +5,8 @@
 // container and has to treat SIGTERM itself: the kernel delivers no signal to
 // a PID 1 that has no handler for it.
 //
-// Exit status: 0 after SIGTERM, 1 for a start that was told to fail, 2 for bad
+// Exit status: 0 after SIGTERM, 1 for a start that was told to fail or lacked
+// what it needs, 2 for bad
 // flags or a state directory or notify socket that cannot be used.
 package main
 
@@ -35,6 +36,9 @@ func main() {
 	ignoreTerm := flag.Bool("ignore-term", false, "ignore SIGTERM")
 	burn := flag.Duration("burn", 0, "first be busy until this much CPU `time` is used")
 	hog := flag.Int("hog", 0, "and hold `MB` of memory meanwhile")
+	serve := flag.String("serve", "", "when ready, listen on the abstract unix socket `name`")
+	needs := flag.String("needs", "", "exit 1 unless somebody listens on the abstract unix socket `name`")
+	crashes := flag.String("crashes", "", "add a line to `file` before that exit")
 	checkAge := flag.Duration("check-age", 0, "be a health check: exit 0 if PID 1 has run for `age`, else 1")
 	flag.Parse()
 	if *checkAge > 0 {
@@ -71,6 +75,14 @@ func main() {
 		os.Exit(1)
 	}
 
+	if *needs != "" && !listens(*needs) {
+		if err := addLine(*crashes, *serve); err != nil {
+			fatal(err)
+		}
+		fmt.Printf("testapp: %s is not ready\n", *needs)
+		os.Exit(1)
+	}
+
 	beBusy(*burn, *hog)
 
 	// A nil channel is never ready: what was not asked for does not happen.
@@ -81,6 +93,10 @@ func main() {
 	for {
 		select {
 		case <-ready:
+			// The socket first: who was told that we are ready may look for it.
+			if err := listen(*serve); err != nil {
+				fatal(err)
+			}
 			if err := notify("READY=1"); err != nil {
 				fatal(err)
 			}
@@ -145,6 +161,53 @@ func beBusy(cpu time.Duration, mb int) {
 	}
 	runtime.KeepAlive(n) // or the compiler might leave the work out
 	debug.FreeOSMemory()
+}
+
+// listens reports whether somebody listens on the abstract socket.
+func listens(name string) bool {
+	conn, err := net.Dial("unix", "@"+name)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// listen listens on the abstract socket until the program ends, and answers
+// nobody. Where containers share the host's network, others of them and the
+// host see it.
+func listen(name string) error {
+	if name == "" {
+		return nil
+	}
+	l, err := net.Listen("unix", "@"+name)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	return nil
+}
+
+// addLine adds a line to a file that several programs write to.
+func addLine(file, line string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintln(f, line)
+	return err
 }
 
 // ageOfInit is how long the container's main process has run.

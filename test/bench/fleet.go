@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/test/machine"
+)
+
+// A fleet is the containers of one contest. Whoever starts them, each listens
+// on a socket of its own when it is ready: that is what is timed.
+type fleet []member
+
+type member struct {
+	socket string
+	tier   int
+	ready  time.Duration // until it is ready
+	needs  string        // the socket without which it exits 1
+	hangs  bool          // it never becomes ready
+}
+
+const (
+	containers = 30
+	tiers      = 5
+)
+
+// trivial containers are ready at once.
+func trivial() fleet {
+	var f fleet
+	for i := range containers {
+		f = append(f, member{socket: fmt.Sprintf("trivial%02d", i), tier: i % tiers})
+	}
+	return f
+}
+
+// slow containers become ready after a time between from and to, the same in
+// each run.
+func slow(name string, from, to time.Duration) fleet {
+	random := rand.New(rand.NewPCG(8, 8))
+	var f fleet
+	for i := range containers {
+		ready := from + time.Duration(random.Int64N(int64(to-from))).Round(time.Millisecond)
+		f = append(f, member{socket: fmt.Sprintf("%s%02d", name, i), tier: i % tiers, ready: ready})
+	}
+	return f
+}
+
+// chained is the fleet, but each needs one of the tier below.
+func chained(f fleet) fleet {
+	for i := range f {
+		if f[i].tier > 0 {
+			f[i].needs = f[i-1].socket
+		}
+	}
+	return f
+}
+
+// criticalPath is the sum of each tier's slowest: no ordered start is faster.
+func (f fleet) criticalPath() time.Duration {
+	var sum time.Duration
+	for _, d := range f.slowest() {
+		sum += d
+	}
+	return sum
+}
+
+func (f fleet) slowest() [tiers]time.Duration {
+	var slowest [tiers]time.Duration
+	for _, c := range f {
+		slowest[c.tier] = max(slowest[c.tier], c.ready)
+	}
+	return slowest
+}
+
+// sockets are of those that become ready, in all tiers or in one.
+func (f fleet) sockets(inTier ...int) (names []string) {
+	for _, c := range f {
+		if !c.hangs && (len(inTier) == 0 || c.tier == inTier[0]) {
+			names = append(names, c.socket)
+		}
+	}
+	return names
+}
+
+// crashLog is where the containers find the file that counts their crashes.
+const (
+	crashDir = "/var/lib/bench-crashes"
+	crashLog = "/crashes/log"
+)
+
+// flags are testapp's.
+func (c member) flags() []string {
+	flags := []string{"-serve", c.socket, "-crashes", crashLog}
+	if c.ready > 0 {
+		flags = append(flags, "-ready-after", c.ready.String())
+	}
+	if c.needs != "" {
+		flags = append(flags, "-needs", c.needs)
+	}
+	if c.hangs {
+		flags = append(flags, "-never-ready")
+	}
+	return flags
+}
+
+// notifies: its unit is up when it says so, not when it runs. The trivial ones
+// are left as plain as most Quadlet containers are.
+func (f fleet) notifies() bool {
+	for _, c := range f {
+		if c.ready > 0 || c.hangs {
+			return true
+		}
+	}
+	return false
+}
+
+// quadlets writes a unit for each, named as its socket. Chained ones are
+// ordered after all of the tier below, as one would who knows the tiers.
+func (f fleet) quadlets(m *machine.Machine, chain bool) {
+	for _, c := range f {
+		text := ""
+		if chain && c.tier > 0 {
+			text = "[Unit]\nAfter=" + strings.ReplaceAll(strings.Join(f.sockets(c.tier-1), ".service ")+".service", "  ", " ") + "\n"
+		}
+		text += fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nVolume=%s:/crashes\nExec=%s\n",
+			machine.Image, c.socket, recover.TierLabel, c.tier, crashDir, strings.Join(c.flags(), " "))
+		if f.notifies() {
+			text += "Notify=true\n"
+		}
+		text += "[Service]\nTimeoutStartSec=900\n"
+		m.WriteFile("/etc/containers/systemd/"+c.socket+".container", text, 0o644, 0)
+	}
+}
+
+// plain makes the containers without units, named as their sockets with a
+// prefix, as `podman create` or `docker create` does with these options.
+func (f fleet) plain(m *machine.Machine, engine, prefix string, options ...string) (names []string) {
+	for _, c := range f {
+		args := append([]string{engine, "create", "--name", prefix + c.socket, "--network=host",
+			"--volume", crashDir + ":/crashes"}, options...)
+		args = append(args, machine.Image)
+		m.MustRun(append(args, c.flags()...)...)
+		names = append(names, prefix+c.socket)
+	}
+	return names
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A burst is what the daemon does from waking up until it sleeps again.
+type burst struct{ watchdog, asked bool }
+
+// idleRow has strace look at a daemon that has nothing to do.
+func idleRow(b *bench, r *Result) {
+	m := recovered(b, r)
+	time.Sleep(35 * time.Second) // soak and what else follows a recovery
+	pid := m.Show(unit, "MainPID")["MainPID"]
+	const trace = "/var/tmp/bench-idle"
+	seconds := strconv.Itoa(int(b.idle.Seconds()))
+	// timeout ends strace, and says so by its exit status.
+	m.MustRun("sh", "-c", "timeout "+seconds+" strace -f -ttt -s 60 -p "+pid+" -o "+trace+" 2>/dev/null; test $? = 124")
+	text, err := m.ReadFile(trace)
+	if err != nil {
+		b.t.Fatalf("%v", err)
+	}
+	bursts := wakeUps(text)
+	watchdog, asked, others := 0, 0, 0
+	for _, w := range bursts {
+		switch {
+		case w.watchdog:
+			watchdog++
+		case w.asked:
+			asked++
+		default:
+			others++
+		}
+	}
+	r.Title, r.Rounds = fmt.Sprintf("The idle daemon, watched for %s", b.idle), 1
+	r.most("Wake-ups at idle that are neither the watchdog's nor the timer's, in "+b.idle.String(), "0", "", []float64{float64(others)}, 0)
+	hour := time.Hour.Seconds() / b.idle.Seconds()
+	r.add("wake-ups an hour, at this rate", "", []float64{float64(len(bursts)) * hour})
+	r.add("the watchdog's", "", []float64{float64(watchdog)})
+	r.add("of the snapshot timer's client and what it asks for", "", []float64{float64(asked)})
+	r.add("RSS", "MB", []float64{memory(b.t, m, pid, "VmRSS")})
+	for _, arch := range []string{"", "-arm64"} {
+		if info, err := os.Stat(filepath.Join("bin", "archy-recovery"+arch)); err == nil {
+			r.add("size of the binary archy-recovery"+arch, "MB", []float64{float64(info.Size()) / 1e6})
+		}
+	}
+}
+
+// wakeUps groups the system calls of a trace: what comes within a tenth of a
+// second is one wake-up. Those of the first second are strace's own doing.
+func wakeUps(trace string) (bursts []burst) {
+	var began, last float64
+	for line := range strings.Lines(trace) {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		at, err := strconv.ParseFloat(f[1], 64)
+		if err != nil {
+			continue
+		}
+		if began == 0 {
+			began = at
+		}
+		if at-began < 1 {
+			continue
+		}
+		if len(bursts) == 0 || at-last > 0.1 {
+			bursts = append(bursts, burst{})
+		}
+		last = at
+		w := &bursts[len(bursts)-1]
+		w.watchdog = w.watchdog || strings.Contains(line, "WATCHDOG=1")
+		w.asked = w.asked || strings.Contains(line, "accept4(") || strings.Contains(line, "PropertiesChanged") || strings.Contains(line, "libpod")
+	}
+	return bursts
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Result is what one row came to. Results are kept in a file, so that a run
+// of some rows leaves the others as they were measured.
+type Result struct {
+	Row    string   `json:"row"`
+	Title  string   `json:"title"`
+	Rounds int      `json:"rounds"`
+	When   string   `json:"when"`
+	Host   string   `json:"host"`
+	Load   string   `json:"load"` // of the host, before and after
+	With   string   `json:"with"` // versions
+	Claims []Claim  `json:"claims,omitempty"`
+	Series []Series `json:"series,omitempty"`
+	Notes  []string `json:"notes,omitempty"`
+}
+
+// A Claim is a figure with a target.
+type Claim struct {
+	What    string    `json:"what"`
+	Target  string    `json:"target"`
+	Figures []float64 `json:"figures"`
+	Unit    string    `json:"unit,omitempty"`
+	Met     bool      `json:"met"`
+}
+
+// A Series is one figure, measured several times.
+type Series struct {
+	Name    string    `json:"name"`
+	Unit    string    `json:"unit"`
+	Figures []float64 `json:"figures"`
+	Chart   bool      `json:"chart,omitempty"` // it is drawn
+}
+
+// add adds a series.
+func (r *Result) add(name, unit string, figures []float64) {
+	r.Series = append(r.Series, Series{Name: name, Unit: unit, Figures: figures})
+}
+
+// draw adds a series that the picture shows.
+func (r *Result) draw(name, unit string, figures []float64) {
+	r.Series = append(r.Series, Series{name, unit, figures, true})
+}
+
+// most claims that the median is at most so much.
+func (r *Result) most(what, target, unit string, figures []float64, limit float64) {
+	r.Claims = append(r.Claims, Claim{what, target, figures, unit, median(figures) <= limit})
+}
+
+// least claims that the median is at least so much.
+func (r *Result) least(what, target, unit string, figures []float64, limit float64) {
+	r.Claims = append(r.Claims, Claim{what, target, figures, unit, median(figures) >= limit})
+}
+
+func (r *Result) note(text string) { r.Notes = append(r.Notes, text) }
+
+// median of an even number is the mean of the two in the middle.
+func median(figures []float64) float64 {
+	s := slices.Sorted(slices.Values(figures))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// merge puts the result in place of the row's last one, here and on the page.
+// A lock on the file lets two runs, of different rows, share it.
+func merge(r Result) error {
+	f, err := os.OpenFile(resultsFile, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(resultsFile)
+	if err != nil {
+		return err
+	}
+	var all []Result
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &all); err != nil {
+			return err
+		}
+	}
+	all = slices.DeleteFunc(all, func(old Result) bool { return old.Row == r.Row })
+	all = append(all, r)
+	slices.SortStableFunc(all, func(a, b Result) int { return order(a.Row) - order(b.Row) })
+	text, err = json.MarshalIndent(all, "", " ")
+	if err == nil {
+		err = os.WriteFile(resultsFile, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	return writePage(all)
+}
