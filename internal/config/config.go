@@ -40,8 +40,7 @@ type Config struct {
 func Default() Config {
 	p := recover.DefaultPolicy()
 	cpus := runtime.NumCPU()
-	p.MinParallel = max(p.MinParallel, cpus)
-	p.BlindParallel = max(p.BlindParallel, 2*cpus)
+	p.MinParallel = max(p.MinParallel, 2*cpus)
 	p.MaxParallel = max(p.MaxParallel, 4*cpus)
 	return Config{Policy: p, Origins: Origins{}}
 }

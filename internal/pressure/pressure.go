@@ -1,5 +1,4 @@
-// Package pressure reads how much the host suffers from want of CPU, memory and
-// I/O: the kernel's pressure stall information
+// Package pressure reads how much the host suffers from want of memory and I/O: the kernel's pressure stall information
 // (https://docs.kernel.org/accounting/psi.html).
 package pressure
 
@@ -22,9 +21,9 @@ type Gauge struct{ dir string }
 var Host = Gauge{"/proc/pressure"}
 
 // Stalls returns how long some task has been stalled since the boot, for want
-// of each of the three.
+// of each of the two.
 func (g Gauge) Stalls() (s recover.Stalls, err error) {
-	for file, total := range map[string]*time.Duration{"cpu": &s.CPU, "memory": &s.Memory, "io": &s.IO} {
+	for file, total := range map[string]*time.Duration{"memory": &s.Memory, "io": &s.IO} {
 		text, err := os.ReadFile(filepath.Join(g.dir, file))
 		if err != nil {
 			return recover.Stalls{}, err

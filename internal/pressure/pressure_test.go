@@ -22,18 +22,17 @@ func gauge(t *testing.T, files map[string]string) Gauge {
 func TestStalls(t *testing.T) {
 	const full = "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
 	good := map[string]string{
-		"cpu":    "some avg10=3.02 avg60=1.50 avg300=0.40 total=2500000\n" + full,
-		"memory": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n" + full,
-		"io":     "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n" + full,
+		"memory": "some avg10=3.02 avg60=1.50 avg300=0.40 total=2500000\n" + full,
+		"io":     "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n" + full,
 	}
 	got, err := gauge(t, good).Stalls()
-	if want := (recover.Stalls{CPU: 2500 * time.Millisecond, Memory: time.Millisecond}); err != nil || got != want {
+	if want := (recover.Stalls{Memory: 2500 * time.Millisecond, IO: time.Millisecond}); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
-	for name, cpu := range map[string]string{
+	for name, memory := range map[string]string{
 		"empty": "", "no total": "some avg10=0.00\n", "no number": "some total=x\n", "only full": full,
 	} {
-		bad := map[string]string{"cpu": cpu, "memory": good["memory"], "io": good["io"]}
+		bad := map[string]string{"memory": memory, "io": good["io"]}
 		if got, err := gauge(t, bad).Stalls(); err == nil || got != (recover.Stalls{}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}

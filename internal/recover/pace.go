@@ -4,7 +4,7 @@ import "time"
 
 // Stalls is how long some task has waited, since the boot, for want of
 // something (pressure stall information).
-type Stalls struct{ CPU, Memory, IO time.Duration }
+type Stalls struct{ Memory, IO time.Duration }
 
 // A Gauge tells how much the host suffers.
 type Gauge interface {
@@ -16,7 +16,8 @@ type Gauge interface {
 // While others wait for a place it grows, up to MaxParallel, as long as the host
 // does not suffer: starts that only wait for something cost nothing, and ones
 // that compete for memory or disk take longer, all of them, the more they are.
-// It never shrinks: a start that ends under pressure lets another begin.
+// (Ones that compete for the CPU alone take no longer as a whole.) It never
+// shrinks: a start that ends under pressure lets another begin.
 type pace struct {
 	gauge  Gauge
 	places int
@@ -31,7 +32,7 @@ const (
 	// paceEvery is how often those who wait are thought of.
 	paceEvery = 100 * time.Millisecond
 	// Shares of a time in which some task waited, above which the host suffers.
-	memoryLimit, ioLimit, cpuLimit = 0.10, 0.40, 0.90
+	memoryLimit, ioLimit = 0.10, 0.40
 )
 
 func newPace(p Policy, gauge Gauge) *pace {
@@ -39,7 +40,6 @@ func newPace(p Policy, gauge Gauge) *pace {
 	c := &pace{gauge: gauge, places: least, step: least, most: p.MaxParallel, at: time.Now()}
 	var err error
 	if c.last, err = gauge.Stalls(); err != nil { // a kernel that does not tell: no need to go on asking
-		c.places = min(p.MaxParallel, max(p.BlindParallel, 1))
 		c.most = c.places
 	}
 	return c
@@ -56,9 +56,7 @@ func (c *pace) grow() {
 	}
 	passed := time.Since(c.at)
 	share := func(now, last time.Duration) float64 { return float64(now-last) / float64(passed) }
-	suffers := share(now.Memory, c.last.Memory) > memoryLimit ||
-		share(now.IO, c.last.IO) > ioLimit ||
-		share(now.CPU, c.last.CPU) > cpuLimit
+	suffers := share(now.Memory, c.last.Memory) > memoryLimit || share(now.IO, c.last.IO) > ioLimit
 	c.last, c.at = now, time.Now()
 	if !suffers {
 		c.places = min(c.most, c.places+c.step)

@@ -18,7 +18,6 @@ func TestThePace(t *testing.T) {
 	}
 	memory := func(s *Stalls) *time.Duration { return &s.Memory }
 	io := func(s *Stalls) *time.Duration { return &s.IO }
-	cpu := func(s *Stalls) *time.Duration { return &s.CPU }
 	for name, c := range map[string]struct {
 		stalls func() (Stalls, error)
 		most   int
@@ -29,9 +28,8 @@ func TestThePace(t *testing.T) {
 		"one at a time is possible":                {nil, 1, "1@0 1@10 1@20 1@30 1@40 1@50 1@60 1@70 1@80 1@90 1@100 1@110"},
 		"does not grow while memory is short":      {suffering(0.2, memory), 32, "4@0 4@10 4@20"},
 		"nor while the disk is":                    {suffering(0.5, io), 32, "4@0 4@10 4@20"},
-		"nor while the CPUs are":                   {suffering(0.95, cpu), 32, "4@0 4@10 4@20"},
-		"a busy host is not yet one that suffers":  {suffering(0.5, cpu), 32, "4@0 4@1 4@2"},
-		"is fixed where the kernel does not tell":  {func() (Stalls, error) { return Stalls{}, errBroken }, 32, "8@0 4@10"},
+		"a busy disk is not yet one that suffers":  {suffering(0.3, io), 32, "4@0 4@1 4@2"},
+		"is fixed where the kernel does not tell":  {func() (Stalls, error) { return Stalls{}, errBroken }, 32, "4@0 4@10 4@20"},
 		"and then keeps to its bound all the same": {func() (Stalls, error) { return Stalls{}, errBroken }, 3, "3@0 3@10 3@20 3@30"},
 		"goes on growing when the host has relaxed": {func() (s Stalls, _ error) {
 			s.Memory = min(time.Since(began), 250*time.Millisecond)
@@ -50,7 +48,7 @@ func TestThePace(t *testing.T) {
 					words = append(words, name+":0")
 				}
 				p := DefaultPolicy()
-				p.MaxParallel = c.most
+				p.MinParallel, p.MaxParallel = 4, c.most
 				starts, order := map[int64]int{}, []int64{}
 				_, err := playTo(t.Context(), h, p, rows(strings.Join(words, " ")), func(e Event) {
 					if e.Kind != Starting {

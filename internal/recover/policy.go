@@ -55,10 +55,10 @@ type Policy struct {
 	// Deadline ends recovery whatever is still pending.
 	Deadline time.Duration
 	// MaxParallel bounds the starts side by side. They begin with MinParallel and
-	// grow as long as the host does not suffer; where the kernel does not tell,
-	// there are BlindParallel from the beginning.
-	MinParallel, MaxParallel, BlindParallel int
-	WaitFor                                 WaitFor
+	// grow as long as the host does not suffer; where the kernel does not tell
+	// they do not grow.
+	MinParallel, MaxParallel int
+	WaitFor                  WaitFor
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
@@ -77,9 +77,8 @@ func DefaultPolicy() Policy {
 		SecondAttempt: 180 * time.Second,
 		TierDeadline:  60 * time.Second,
 		Deadline:      15 * time.Minute,
-		MinParallel:   4,
+		MinParallel:   8,
 		MaxParallel:   32,
-		BlindParallel: 8,
 		WaitFor:       WaitForActive,
 		Soak:          20 * time.Second,
 		Probation:     10 * time.Second,
