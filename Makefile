@@ -182,7 +182,7 @@ install: bin/archy-recovery docs ## install below DESTDIR, PREFIX=/usr
 	install -D -m 0644 bin/completions/zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_archy-recovery
 	install -D -m 0644 bin/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/archy-recovery.fish
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery README.md
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery/docs $(wildcard docs/*.md)
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery/docs $(filter-out docs/man,$(wildcard docs/*))
 
 .PHONY: deps
 deps: ## install what is missing of the Debian packages that build and tests need

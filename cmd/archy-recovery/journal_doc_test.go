@@ -38,6 +38,9 @@ func TestTheJournalIsDocumented(t *testing.T) {
 	}
 	documented := map[string]string{}
 	for _, m := range regexp.MustCompile("(?m)^\\| (\\w+) \\| `([0-9a-f]{32})` \\| [a-z]").FindAllStringSubmatch(string(text), -1) {
+		if documented[m[1]] != "" {
+			t.Errorf("%s is listed twice", m[1])
+		}
 		documented[m[1]] = m[2]
 	}
 	ids := messageIDs(t)

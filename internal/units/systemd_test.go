@@ -19,10 +19,9 @@ import (
 // go over the wire. Where it is more than a table, it does what systemd 257
 // was seen to do.
 type fakeSystemd struct {
-	t      *testing.T
-	conn   *dbus.Conn
-	stop   chan struct{} // ends the serving of conn
-	served chan struct{} // closed when that has ended
+	t     *testing.T
+	conn  *dbus.Conn
+	leave func() // the bus that it is on
 
 	mu        sync.Mutex
 	nextJob   uint32
@@ -88,15 +87,15 @@ func (f *fakeSystemd) connect(b *bus) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.conn, f.stop, f.served = conn, make(chan struct{}), make(chan struct{})
+	f.conn = conn
 	if _, err := conn.RequestName(systemd, dbus.NameFlagDoNotQueue); err != nil {
 		f.t.Fatal(err)
 	}
 	messages := make(chan *dbus.Message, 4096)
 	conn.Eavesdrop(messages)
-	stop := f.stop
+	served, stop := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(f.served)
+		defer close(served)
 		for {
 			select {
 			case msg, open := <-messages:
@@ -111,15 +110,17 @@ func (f *fakeSystemd) connect(b *bus) {
 			}
 		}
 	}()
+	f.leave = sync.OnceFunc(func() {
+		// godbus closes the channel with the connection, and may still send.
+		conn.Eavesdrop(nil)
+		conn.Close()
+		close(stop)
+		<-served
+	})
 }
 
-func (f *fakeSystemd) disconnect() {
-	// godbus closes the channel with the connection, and may still send.
-	f.conn.Eavesdrop(nil)
-	f.conn.Close()
-	close(f.stop)
-	<-f.served
-}
+// disconnect takes it off the bus.
+func (f *fakeSystemd) disconnect() { f.leave() }
 
 // works starts a unit at once.
 func works(c *startCall) {

@@ -124,7 +124,7 @@ func TestRemoveAndPurge(t *testing.T) {
 		said := n.MustRun("dpkg", "--remove", "archy-recovery")
 		n.wantRunning("app", "plain")
 		if n.pid("app") != app {
-			n.t.Error("a container was restarted")
+			n.t.Error("removal restarted a container")
 		}
 		if !strings.Contains(said, "/var/lib/archy-recovery\n") {
 			n.t.Errorf("removal does not say where state stays:\n%s", said)
