@@ -124,8 +124,8 @@ func (c *crowd) leave() {
 // all is answered and nothing left: what else goes on on the machine decides how
 // long it takes. Not parallel: it measures.
 func TestLoadOnTheAPIDoesNotHoldUpRecovery(t *testing.T) {
-	n, long := soaking(t, 100)
-	pause, starts, takes := 200*time.Millisecond, 40, 20*time.Millisecond
+	n, long := soaking(t, 300)
+	pause, starts, takes := 20*time.Millisecond, 40, 20*time.Millisecond
 	if long {
 		n, starts, takes = 10*n, 100, 250*time.Millisecond // SOAK_N counts recoveries
 		pause = 350 * time.Millisecond                     // 10,000 requests in a minute
