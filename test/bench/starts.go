@@ -127,6 +127,7 @@ func needsRow(b *bench, r *Result) {
 		r.add(name+", crashes on the way", "crashes", crashes(heats[i]))
 	}
 	r.add("critical path: the sum of each tier's slowest", "s", []float64{f.criticalPath().Seconds()})
+	r.note("Docker's time begins with the start of dockerd, as at a boot, and podman-restart.service's with its start; ours with the daemon's.")
 }
 
 // hungRow: one container that never becomes ready holds up its tier once.
