@@ -112,6 +112,11 @@ func tickRow(b *bench, r *Result) {
 	r.add("podman's service, which answers, when it runs already", "ms", warm)
 	r.add("podman's service, when it has to be started for it, as every two minutes", "ms", cold)
 	r.add("podman ps --format json", "ms", ps)
+	var whole []float64
+	for i := range sum {
+		whole = append(whole, sum[i]+cold[i])
+	}
+	r.add("all of a tick, podman's service with it, against one podman ps", "", ratios(whole, ps))
 }
 
 // childCPU is the CPU time of a command on the machine, the mean of so many.
