@@ -230,7 +230,7 @@ func scaleRow(b *bench, r *Result) {
 	}
 	r.add("CPU for one unit more, 30 to 300", "µs", per(30, 300))
 	r.add("CPU for one unit more, 300 to 1,000", "µs", per(300, 1000))
-	r.note("Units of systemd that run /bin/true, so that podman has nothing to do; the daemon, systemd and the bus are the real ones.")
+	r.note("journalctl, which the daemon runs once a recovery, is in the CPU time. Units of systemd that run /bin/true, so that podman has nothing to do; the daemon, systemd and the bus are the real ones.")
 }
 
 func idleName(i int) string { return fmt.Sprintf("idle%04d", i) }
