@@ -69,13 +69,15 @@ func runDaemon(ctx context.Context, i instance) error {
 		return err
 	}
 	notifier := sdnotify.New(log)
+	frugal := &frugalNotifier{Notifier: notifier}
+	defer frugal.stop()
 	client := podman.New(i.podmanSocket(), wakePodman(manager))
 	service := recover.NewService(recover.World{
 		Store:    dir,
 		Podman:   client,
 		Systemd:  manager,
 		Journal:  journal.NewReader(i.unit(), os.Getuid()),
-		Notifier: notifier,
+		Notifier: frugal,
 		Gauge:    pressure.Host,
 		Log:      log,
 		Others: struct {

@@ -44,6 +44,7 @@ func idleRow(b *bench, r *Result) {
 	r.add("the watchdog's", "", []float64{float64(watchdog)})
 	r.add("of the snapshot timer's client and what it asks for", "", []float64{float64(asked)})
 	r.add("RSS", "MB", []float64{memory(b.t, m, pid, "VmRSS")})
+	r.note("The snapshot timer is off, as is all that would ask: what is left is the watchdog's.")
 	for _, arch := range []string{"", "-arm64"} {
 		if info, err := os.Stat(filepath.Join("bin", "archy-recovery"+arch)); err == nil {
 			r.add("size of the binary archy-recovery"+arch, "MB", []float64{float64(info.Size()) / 1e6})

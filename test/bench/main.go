@@ -67,7 +67,15 @@ func main() {
 	rounds := flag.Int("rounds", 5, "how often each thing is measured; medians are printed")
 	idle := flag.Duration("idle", 2*time.Minute, "how long the idle daemon is watched")
 	only := flag.String("only", "", "measure only these `rows`, separated by commas: "+strings.Join(names(), ", "))
+	render := flag.Bool("render", false, "measure nothing: write the page anew from docs/benchmarks.json")
 	flag.Parse()
+	if *render {
+		if err := merge(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	deb := os.Getenv("ARCHY_DEB")
 	if deb == "" {
 		fmt.Fprintln(os.Stderr, "ARCHY_DEB does not name the package to measure: run `make bench`")

@@ -137,6 +137,11 @@ func crash(t machine.TB, m *machine.Machine, f fleet) crashed {
 			running = append(running, c.socket)
 		}
 	}
+	// What another fleet has left would be recovered, too.
+	unsuspect(m)
+	for _, name := range []string{"archipelago.pid", "running-containers.json", "running-containers.json.previous"} {
+		m.Remove(dataDir + name)
+	}
 	// Tier by tier, since some need the tier below.
 	for tier := range tiers {
 		m.Systemctl(append([]string{"start"}, f.sockets(tier)...)...)

@@ -69,9 +69,9 @@ func median(figures []float64) float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// merge puts the result in place of the row's last one, here and on the page.
-// A lock on the file lets two runs, of different rows, share it.
-func merge(r Result) error {
+// merge puts the results in place of those rows' last ones, here and on the
+// page. A lock on the file lets two runs, of different rows, share it.
+func merge(results ...Result) error {
 	f, err := os.OpenFile(resultsFile, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
@@ -90,8 +90,10 @@ func merge(r Result) error {
 			return err
 		}
 	}
-	all = slices.DeleteFunc(all, func(old Result) bool { return old.Row == r.Row })
-	all = append(all, r)
+	for _, r := range results {
+		all = slices.DeleteFunc(all, func(old Result) bool { return old.Row == r.Row })
+		all = append(all, r)
+	}
 	slices.SortStableFunc(all, func(a, b Result) int { return order(a.Row) - order(b.Row) })
 	text, err = json.MarshalIndent(all, "", " ")
 	if err == nil {

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"archy-recovery/internal/sdnotify"
+)
+
+// A frugalNotifier gives back memory when recovery is complete: what a recovery
+// needs, the daemon does not need in the months in which it only keeps the set.
+type frugalNotifier struct {
+	*sdnotify.Notifier
+	timer atomic.Pointer[time.Timer]
+}
+
+const (
+	// frugalAfter leaves time for what follows READY: the first look, and those
+	// who have waited for it.
+	frugalAfter = 15 * time.Second
+	// frugalPercent is the garbage collector's GOGC from then on. Its heap grows to
+	// 4 MB times a hundredth of that before it is looked through: less memory for
+	// more work, of which there is hardly any.
+	frugalPercent = 20
+)
+
+// Ready is the notifier's.
+func (n *frugalNotifier) Ready(status string) {
+	n.Notifier.Ready(status)
+	n.timer.Store(time.AfterFunc(frugalAfter, func() {
+		debug.SetGCPercent(frugalPercent)
+		debug.FreeOSMemory()
+	}))
+}
+
+func (n *frugalNotifier) stop() {
+	if timer := n.timer.Load(); timer != nil {
+		timer.Stop()
+	}
+}
