@@ -130,7 +130,9 @@ func host() string {
 			break
 		}
 	}
-	return fmt.Sprintf("%d CPUs (%s), Linux %s", runtime.NumCPU(), cpu, unix.ByteSliceToString(name.Release[:]))
+	// What a vendor appends to the version of a kernel says nothing of it.
+	version, _, _ := strings.Cut(unix.ByteSliceToString(name.Release[:]), "-")
+	return fmt.Sprintf("%d CPUs (%s), Linux %s", runtime.NumCPU(), cpu, version)
 }
 
 // load is the load average of a minute: what the host did beside.
