@@ -69,7 +69,7 @@ func runDaemon(ctx context.Context, i instance) error {
 		return err
 	}
 	notifier := sdnotify.New(log)
-	frugal := &frugalNotifier{Notifier: notifier}
+	frugal := &frugalNotifier{Notifier: notifier, log: log}
 	defer frugal.stop()
 	client := podman.New(i.podmanSocket(), wakePodman(manager))
 	service := recover.NewService(recover.World{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 // needs, the daemon does not need in the months in which it only keeps the set.
 type frugalNotifier struct {
 	*sdnotify.Notifier
+	log   *slog.Logger
 	timer atomic.Pointer[time.Timer]
 }
 
@@ -28,10 +30,15 @@ const (
 // Ready is the notifier's.
 func (n *frugalNotifier) Ready(status string) {
 	n.Notifier.Ready(status)
-	n.timer.Store(time.AfterFunc(frugalAfter, func() {
-		debug.SetGCPercent(frugalPercent)
-		debug.FreeOSMemory()
-	}))
+	n.timer.Store(time.AfterFunc(frugalAfter, n.giveBack))
+}
+
+func (n *frugalNotifier) giveBack() {
+	debug.SetGCPercent(frugalPercent)
+	debug.FreeOSMemory()
+	if err := unmapProgram(); err != nil {
+		n.log.Debug("the program's pages stay in memory", "error", err)
+	}
 }
 
 func (n *frugalNotifier) stop() {

@@ -76,7 +76,7 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 		holds.Pulls = s.pulls(ctx, resolved, holds.Quarantine)
 	}
 	rows := MakePlan(candidates, holds, view, resolved, s.policy)
-	s.change(func() { s.report.Rows = rows })
+	s.change(func() { s.report.Rows, s.tally = rows, tallyOf(rows) })
 	return rows, nil
 }
 

@@ -5,41 +5,58 @@ import "fmt"
 // aloneTier stands for all that are started alone.
 const aloneTier = MaxTier + 1
 
-// progress is the line that STATUS= shows while recovery goes on.
-func progress(rows []Row) string {
-	total, up := map[int]int{}, map[int]int{}
-	tier, failing := -1, 0
+// A tally counts rows, for the line that STATUS= shows while recovery goes on.
+// It changes with each row that changes: to count all rows anew for each would
+// take time that grows with their square.
+type tally struct {
+	total, tried, up [aloneTier + 1]int // by tier
+	failing          int
+}
+
+func tallyOf(rows []Row) (t tally) {
 	for _, row := range rows {
-		tried := len(row.Attempts) > 0 || row.State == RowWaiting
-		if !tried && !row.State.Pending() {
-			continue // it was never to be started
-		}
-		group := row.Tier
-		if row.Alone {
-			group = aloneTier
-		}
-		total[group]++
-		if tried {
-			tier = max(tier, group)
-		}
-		switch {
-		case row.State == RowUp:
-			up[group]++
-		case row.State == RowFailed, row.State == RowRetrying, row.State.Pending() && len(row.Attempts) > 1:
-			failing++
-		}
+		t.add(row, 1)
 	}
-	var line string
+	return t
+}
+
+// add counts a row once more, or with -1 once less.
+func (t *tally) add(row Row, n int) {
+	tried := len(row.Attempts) > 0 || row.State == RowWaiting
+	if !tried && !row.State.Pending() {
+		return // it was never to be started
+	}
+	tier := row.Tier
+	if row.Alone {
+		tier = aloneTier
+	}
+	t.total[tier] += n
+	if tried {
+		t.tried[tier] += n
+	}
 	switch {
-	case tier < 0:
-		return ""
-	case tier == aloneTier:
-		line = fmt.Sprintf("one at a time: %d of %d started", up[tier], total[tier])
-	default:
-		line = fmt.Sprintf("tier %d: %d of %d started", tier, up[tier], total[tier])
+	case row.State == RowUp:
+		t.up[tier] += n
+	case row.State == RowFailed, row.State == RowRetrying, row.State.Pending() && len(row.Attempts) > 1:
+		t.failing += n
 	}
-	if failing > 0 {
-		line += fmt.Sprintf(", %d failing", failing)
+}
+
+// line says how far the last tier that has begun is; nothing before the first.
+func (t *tally) line() string {
+	tier := aloneTier
+	for ; tier >= 0 && t.tried[tier] == 0; tier-- {
+	}
+	if tier < 0 {
+		return ""
+	}
+	where := fmt.Sprintf("tier %d", tier)
+	if tier == aloneTier {
+		where = "one at a time"
+	}
+	line := fmt.Sprintf("%s: %d of %d started", where, t.up[tier], t.total[tier])
+	if t.failing > 0 {
+		line += fmt.Sprintf(", %d failing", t.failing)
 	}
 	return line
 }

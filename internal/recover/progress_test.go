@@ -14,11 +14,17 @@ func TestProgress(t *testing.T) {
 		h.start["b.service"] = worksAt(2)
 		rs := rows("a:0 b:0 c:0 d:1")
 		var lines []string
+		count := tallyOf(rs)
 		tell := func(e Event) {
 			if e.Row.Name != "" {
+				count.add(rs[e.Index], -1)
+				count.add(e.Row, 1)
 				rs[e.Index] = e.Row
 			}
-			if line := progress(rs); len(lines) == 0 || lines[len(lines)-1] != line {
+			if anew := tallyOf(rs); count != anew {
+				t.Fatalf("counted %+v, anew %+v", count, anew)
+			}
+			if line := count.line(); len(lines) == 0 || lines[len(lines)-1] != line {
 				lines = append(lines, line)
 			}
 		}

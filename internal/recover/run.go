@@ -27,6 +27,7 @@ type Run struct {
 	busy      int   // places taken
 	pace      *pace // how many there are
 	unsettled map[int]bool
+	left      int           // rows of the tiers that are pending
 	needs     map[int][]int // a waiting row -> the rows that it waits for
 	attempts  chan attempt
 	wakes     chan wake
@@ -47,7 +48,7 @@ type Starter interface {
 // NewRun prepares a run over the rows of a plan. notify is told each event, in
 // order, from the goroutine that calls Do.
 func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, gauge Gauge, notify func(Event)) *Run {
-	return &Run{
+	r := &Run{
 		pace:     newPace(p, gauge),
 		policy:   p,
 		starter:  starter,
@@ -59,6 +60,12 @@ func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, gauge Gauge, 
 		attempts: make(chan attempt),
 		wakes:    make(chan wake),
 	}
+	for _, row := range rows {
+		if row.State.Pending() && !row.Alone {
+			r.left++
+		}
+	}
+	return r
 }
 
 // Do runs to the end: nothing pending, or the policy's deadline, at which what
@@ -82,7 +89,7 @@ func (r *Run) tiers(ctx context.Context) error {
 	late := time.NewTimer(r.policy.TierDeadline)
 	defer late.Stop()
 	tier, more := r.nextTier(-1)
-	for r.pending(func(row Row) bool { return !row.Alone }) {
+	for r.left > 0 {
 		over, err := r.step(ctx, late.C)
 		if err != nil {
 			return err
@@ -156,10 +163,6 @@ func (r *Run) pause(ctx context.Context, until <-chan struct{}) error {
 		return context.Cause(ctx)
 	}
 	return nil
-}
-
-func (r *Run) pending(which func(Row) bool) bool {
-	return slices.ContainsFunc(r.rows, func(row Row) bool { return row.State.Pending() && which(row) })
 }
 
 // step starts what can be started and takes in the next thing that happens. It
@@ -238,6 +241,9 @@ func (r *Run) set(i int, state RowState, kind EventKind, why string) {
 	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
 	if state.Pending() {
 		return
+	}
+	if !row.Alone {
+		r.left--
 	}
 	r.flight.Land(row.Name, r.policy.Soak)
 	for waiting, on := range r.needs {

@@ -62,6 +62,7 @@ type Service struct {
 	mu       sync.Mutex // guards what follows
 	phase    Phase
 	report   Report
+	tally    tally    // of the report's rows
 	set      Snapshot // the last one saved, or loaded
 	suspects Quarantine
 	changed  chan struct{}
@@ -182,13 +183,16 @@ func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 
 // observe takes an event into the report, the journal and STATUS=.
 func (s *Service) observe(e Event) {
+	var progress string
 	s.change(func() {
 		if e.Row.Name != "" {
+			s.tally.add(s.report.Rows[e.Index], -1)
+			s.tally.add(e.Row, 1)
 			s.report.Rows[e.Index] = e.Row
 		}
+		progress = s.tally.line()
 	})
-	status, _ := s.Status()
-	s.Notifier.Status(status.Progress)
+	s.Notifier.Status(progress)
 	log(s.Log, e)
 }
 
@@ -295,7 +299,7 @@ func (s *Service) Status() (Status, <-chan struct{}) {
 	return Status{
 		State:            s.phase,
 		RecoveryComplete: !s.report.Finished.IsZero(),
-		Progress:         progress(report.Rows),
+		Progress:         s.tally.line(),
 		Identity:         s.identity,
 		Uptime:           time.Since(s.began),
 		Recovery:         report,

@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -13,14 +14,19 @@ import (
 // table. It loads nothing, so it opens offline and can be mailed.
 func HTML(w io.Writer, r recover.Report, now time.Time) error {
 	p := &picture{report: r}
-	return page.Execute(w, map[string]any{
+	return page().Execute(w, map[string]any{
 		"Title":   p.title(),
 		"Report":  r,
 		"Picture": template.HTML(draw(r, now)), // escaped where it is drawn
 	})
 }
 
-var page = template.Must(template.New("report").Funcs(template.FuncMap{
+// page is not parsed before it is asked for: the daemon never does.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(functions).Parse(pageText))
+})
+
+var functions = template.FuncMap{
 	"since": func(r recover.Report, t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -60,7 +66,9 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(`<!DOCTYPE html>
+}
+
+const pageText = `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -127,4 +135,4 @@ dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
 </main>
 </body>
 </html>
-`))
+`
