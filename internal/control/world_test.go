@@ -81,7 +81,9 @@ func (w *world) States(context.Context, []string) (map[string]recover.UnitState,
 	return nil, nil
 }
 
-func (w *world) ContainerUnits(context.Context) ([]recover.ContainerUnit, error) { return nil, nil }
+func (w *world) ContainerUnits(context.Context, []string) ([]recover.ContainerUnit, error) {
+	return nil, nil
+}
 
 func (w *world) Install(context.Context, map[string]string) error { return nil }
 

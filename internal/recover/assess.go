@@ -39,19 +39,24 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	}
 	replayed := make(chan []Container, 1)
 	go func() { replayed <- s.replay(ctx, verdict, snapshot) }()
-	view := Look(ctx, s.Podman, s.Systemd)
+	var want []Container // all
+	if usesSnapshot(verdict, snapshot, s.policy) {
+		want = snapshot.Containers
+	}
+	view := Look(ctx, s.Podman, s.Systemd, want)
 	if view.PodmanErr != nil {
 		s.note("podman does not answer; containers with units are recovered without it", view.PodmanErr)
-	}
-	if view.SystemdErr != nil {
-		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
 	}
 	if set := <-replayed; snapshot != nil {
 		before := *snapshot
 		snapshot.Containers = set
 		if verdict.Unclean() {
 			snapshot.Containers = s.settleByPodman(ctx, before, set, view)
+			view.Include(ctx, s.Systemd, snapshot.Containers) // it has members now that the snapshot has not
 		}
+	}
+	if view.SystemdErr != nil {
+		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
 	}
 	var candidates []Container
 	if !restarted {

@@ -24,6 +24,7 @@ type host struct {
 	sightings map[string]Sighting
 	podmanErr error
 	units     map[string]ContainerUnit
+	listings  int // how often all of them were asked for
 	states    map[string]UnitState
 	busErr    error
 	down      bool
@@ -126,10 +127,20 @@ func (h *host) States(_ context.Context, units []string) (map[string]UnitState, 
 	return maps.Clone(h.states), h.busErr
 }
 
-func (h *host) ContainerUnits(context.Context) ([]ContainerUnit, error) {
+func (h *host) ContainerUnits(_ context.Context, named []string) ([]ContainerUnit, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Collect(maps.Values(h.units)), h.busErr
+	if named == nil {
+		h.listings++
+		return slices.Collect(maps.Values(h.units)), h.busErr
+	}
+	var found []ContainerUnit
+	for _, unit := range named {
+		if u, ok := h.units[unit]; ok {
+			found = append(found, u)
+		}
+	}
+	return found, h.busErr
 }
 
 func (h *host) Install(_ context.Context, units map[string]string) error {

@@ -11,12 +11,16 @@ import (
 // or, with CleanBoot=restore, the snapshot too. Without a usable snapshot
 // (nil) the clean-boot list has to do.
 func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container {
-	if snapshot != nil && (v.Unclean() || p.CleanBoot == CleanBootRestore) {
+	if usesSnapshot(v, snapshot, p) {
 		return snapshot.Containers
 	}
 	return slices.DeleteFunc(view.Existing(), func(c Container) bool {
 		return !p.CleanBootList.Match(c.Name)
 	})
+}
+
+func usesSnapshot(v Verdict, snapshot *Snapshot, p Policy) bool {
+	return snapshot != nil && (v.Unclean() || p.CleanBoot == CleanBootRestore)
 }
 
 // Holds is what keeps a plan from starting everything in tiers.

@@ -93,7 +93,7 @@ func (s *Service) Preview(ctx context.Context) Preview {
 // Preview asks podman and systemd, and changes nothing there: units that would
 // be generated are named, but neither generated nor installed.
 func (k Known) Preview(ctx context.Context, podman Podman, systemd Systemd, p Policy) Preview {
-	view := Look(ctx, podman, systemd)
+	view := Look(ctx, podman, systemd, k.Set)
 	if view.PodmanErr != nil {
 		k.Notes = append(k.Notes, fmt.Sprintf("podman does not answer: %v", view.PodmanErr))
 	}

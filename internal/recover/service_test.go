@@ -163,7 +163,7 @@ func TestWhatIsStarted(t *testing.T) {
 // What is on the user-stopped list is not even in the plan.
 func TestThePlanLeavesAloneWhatWasStopped(t *testing.T) {
 	h := newHost(t).quadlet("a").quadlet("b")
-	view := Look(t.Context(), h, h)
+	view := Look(t.Context(), h, h, nil)
 	resolved := Resolve(t.Context(), view.Existing(), view, h, h)
 	rows := MakePlan(view.Existing(), Holds{UserStopped: []string{"b"}}, view, resolved, DefaultPolicy())
 	states := map[string]RowState{}

@@ -25,7 +25,7 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	}
 	if row.Unit == "" {
 		c := []Container{{Name: row.Name}}
-		found := Resolve(ctx, c, Look(ctx, s.Podman, s.Systemd), s.Podman, s.Systemd)[row.Name]
+		found := Resolve(ctx, c, Look(ctx, s.Podman, s.Systemd, c), s.Podman, s.Systemd)[row.Name]
 		if found.Err != nil {
 			return Outcome{}, found.Err
 		}

@@ -69,6 +69,13 @@ func inOrder(explained <-chan Verdict) bool {
 // secondChances lets go of the quarantined whose image or unit is another one
 // now. They are still started alone, and a crash then quarantines them again.
 func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Quarantine {
+	quarantined := []Container{}
+	for _, suspect := range q {
+		if suspect.Quarantined {
+			quarantined = append(quarantined, Container{Name: suspect.Name})
+		}
+	}
+	view.Include(ctx, s.Systemd, quarantined)
 	for _, suspect := range q {
 		if !suspect.Quarantined {
 			continue

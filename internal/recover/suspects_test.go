@@ -262,7 +262,7 @@ func quarantined(t *testing.T) *host {
 	h.marker = crashed
 	h.userStopped = []string{"b"}
 	h.definition = map[string]string{"b.service": "one"}
-	view := Look(t.Context(), h, h)
+	view := Look(t.Context(), h, h, nil)
 	h.quarantine = Quarantine{{Name: "b", Strikes: 2, BootID: "b0", Quarantined: true, Listed: true,
 		Fingerprint: h.service(DefaultPolicy()).fingerprint(t.Context(), "b", view)}}
 	return h

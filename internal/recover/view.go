@@ -11,18 +11,20 @@ import (
 type View struct {
 	sightings map[string]Sighting
 	units     []ContainerUnit
+	all       bool // units are all that are installed
 	// PodmanErr is why podman's half is unknown, nil when it is known.
 	PodmanErr error
 	// SystemdErr is why systemd's half is unknown, nil when it is known.
 	SystemdErr error
 }
 
-// Look asks podman and systemd for a View. It never fails as a whole: recovery
-// goes on with the half that answered.
-func Look(ctx context.Context, podman Podman, systemd Systemd) View {
+// Look asks podman and systemd for a View of, at least, the containers in want;
+// nil is all that there are. It never fails as a whole: recovery goes on with
+// the half that answered.
+func Look(ctx context.Context, podman Podman, systemd Systemd, want []Container) View {
 	var v View
 	var both sync.WaitGroup // side by side: podman may have to be started first
-	both.Go(func() { v.units, v.SystemdErr = systemd.ContainerUnits(ctx) })
+	both.Go(func() { v.lookForUnits(ctx, systemd, want) })
 	both.Go(func() {
 		var list []Sighting
 		list, v.PodmanErr = podman.List(ctx)
@@ -33,6 +35,43 @@ func Look(ctx context.Context, podman Podman, systemd Systemd) View {
 	})
 	both.Wait()
 	return v
+}
+
+// lookForUnits asks about the units that are said to run the containers in
+// want. Where these do not run all of them, all installed units are asked
+// about: that keeps systemd busy for tenths of a second, in which it starts
+// nothing.
+func (v *View) lookForUnits(ctx context.Context, systemd Systemd, want []Container) {
+	var named []string
+	for _, c := range want {
+		if c.Unit != "" {
+			named = append(named, c.Unit)
+		}
+	}
+	if len(named) > 0 {
+		v.units, v.SystemdErr = systemd.ContainerUnits(ctx, named)
+	}
+	v.Include(ctx, systemd, want)
+}
+
+// Include looks again if a container in want is in no unit of this view; nil is
+// all that there are.
+func (v *View) Include(ctx context.Context, systemd Systemd, want []Container) {
+	unknown := func(c Container) bool { return v.unit(c.Name) == nil }
+	if v.all || v.SystemdErr != nil || want != nil && !slices.ContainsFunc(want, unknown) {
+		return
+	}
+	v.units, v.SystemdErr = systemd.ContainerUnits(ctx, nil)
+	v.all = true
+}
+
+// unit is the installed unit that runs a container, nil if none is known.
+func (v View) unit(name string) *ContainerUnit {
+	i := slices.IndexFunc(v.units, func(u ContainerUnit) bool { return u.Container.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &v.units[i]
 }
 
 // Active reports whether podman has the container running.
@@ -62,12 +101,12 @@ func (v View) Existing() []Container {
 func (v View) Update(c Container) Container {
 	now, known := v.sightings[c.Name]
 	if !known {
-		i := slices.IndexFunc(v.units, func(u ContainerUnit) bool { return u.Container.Name == c.Name })
-		if i < 0 {
+		u := v.unit(c.Name)
+		if u == nil {
 			return c
 		}
-		now.Container = v.units[i].Container
-		now.Unit = v.units[i].Unit
+		now.Container = u.Container
+		now.Unit = u.Unit
 	}
 	if now.Image != "" {
 		c.Image = now.Image
@@ -84,10 +123,8 @@ func (v View) unitOf(name string) string {
 	if unit := v.sightings[name].Unit; unit != "" {
 		return unit
 	}
-	for _, u := range v.units {
-		if u.Container.Name == name {
-			return u.Unit
-		}
+	if u := v.unit(name); u != nil {
+		return u.Unit
 	}
 	return ""
 }

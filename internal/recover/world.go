@@ -30,9 +30,9 @@ type Systemd interface {
 	// States returns the state of each unit, loading it if need be; one that
 	// cannot be loaded has Loaded false.
 	States(ctx context.Context, units []string) (map[string]UnitState, error)
-	// ContainerUnits lists the installed units that run a podman container,
-	// but for those that Install wrote.
-	ContainerUnits(ctx context.Context) ([]ContainerUnit, error)
+	// ContainerUnits lists those of the named units that run a podman container;
+	// with nil, of all that are installed, but for those that Install wrote.
+	ContainerUnits(ctx context.Context, named []string) ([]ContainerUnit, error)
 	// Install puts units (name to text) where the manager finds them until the
 	// next boot, and has it read them.
 	Install(ctx context.Context, units map[string]string) error

@@ -9,21 +9,19 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// ContainerUnits lists the installed service units whose ExecStart= runs or
+// ContainerUnits lists those of the named service units whose ExecStart= runs or
 // starts a podman container: Quadlet's, podman-generate-systemd's and those
-// that people write. systemd is asked, not the files, since it has expanded
-// the specifiers and merged the drop-ins. Units that vendors ship in /usr are
-// not looked at.
-func (m *Manager) ContainerUnits(ctx context.Context) ([]recover.ContainerUnit, error) {
-	names, err := m.installed(ctx)
-	if err != nil {
-		return nil, err
+// that people write. With nil it looks through all installed ones but those
+// that vendors ship in /usr, for which systemd reads all unit directories.
+// systemd is asked, not the files, since it has expanded the specifiers and
+// merged the drop-ins. (Manager.ListUnitFilesByPatterns, Service.ExecStart)
+func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover.ContainerUnit, error) {
+	if names == nil {
+		var err error
+		if names, err = m.installed(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return m.containersOf(ctx, names...)
-}
-
-// containersOf lists what containers the given units run.
-func (m *Manager) containersOf(ctx context.Context, names ...string) ([]recover.ContainerUnit, error) {
 	listed, err := m.listByNames(ctx, names)
 	if err != nil {
 		return nil, err

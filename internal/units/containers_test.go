@@ -114,7 +114,7 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 			{"/etc/systemd/system/q1.service", "enabled"}, // a second file of the same unit
 		}
 	})
-	got, err := m.ContainerUnits(soon(t))
+	got, err := m.ContainerUnits(soon(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,12 +128,20 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	// Those that are named, and no alias, which is found under its own name.
+	got, err = m.ContainerUnits(soon(t), []string{"q1.service", "other-name.service", "nginx.service", "no.service", "not a unit"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want[2:3], got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestContainerUnitsIsEmptyWhereNothingIsInstalled(t *testing.T) {
 	t.Parallel()
 	m, _ := newManager(t)
-	if got, err := m.ContainerUnits(soon(t)); err != nil || len(got) != 0 {
+	if got, err := m.ContainerUnits(soon(t), nil); err != nil || len(got) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
 }

@@ -109,7 +109,7 @@ func TestWhatInstallWroteIsNoInstalledContainerUnit(t *testing.T) {
 		f.set(unit, "inactive", "dead", execStart("/usr/bin/podman start "+strings.TrimSuffix(unit, ".service")))
 		f.change(func() { f.files = append(f.files, unitFile{filepath.Join(m.runtimeDir, unit), "disabled"}) })
 	}
-	got, err := m.ContainerUnits(soon(t))
+	got, err := m.ContainerUnits(soon(t), nil)
 	if err != nil || len(got) != 1 || got[0].Unit != foreign {
 		t.Errorf("got %v, %v", got, err)
 	}

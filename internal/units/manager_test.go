@@ -71,7 +71,7 @@ func TestWithoutABusEveryCallSaysSo(t *testing.T) {
 	for call, do := range map[string]func() error{
 		"Start":          func() error { _, err := m.Start(ctx, "app.service"); return err },
 		"States":         func() error { _, err := m.States(ctx, []string{"app.service"}); return err },
-		"ContainerUnits": func() error { _, err := m.ContainerUnits(ctx); return err },
+		"ContainerUnits": func() error { _, err := m.ContainerUnits(ctx, nil); return err },
 		"Install":        func() error { return m.Install(ctx, map[string]string{"app.service": ""}) },
 		"Watch":          func() error { _, err := m.Watch(ctx); return err },
 		"SoftReboots":    func() error { _, err := m.SoftReboots(ctx); return err },

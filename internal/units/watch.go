@@ -142,7 +142,7 @@ func (w *watcher) runsContainer(unit string) bool {
 	if ok {
 		return known
 	}
-	found, err := w.manager.containersOf(w.ctx, unit)
+	found, err := w.manager.ContainerUnits(w.ctx, []string{unit})
 	if err != nil {
 		return true // not known: a look too many does no harm
 	}
