@@ -177,12 +177,13 @@ func (s *Service) writeInFlight(names []string) {
 func (s *Service) forgive(name string) {
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
-	status, _ := s.Status()
-	suspect, known := status.Quarantine.Find(name)
-	lives := slices.ContainsFunc(status.Recovery.Rows, func(r Row) bool {
+	s.mu.Lock()
+	suspect, known := s.suspects.Find(name)
+	lives := known && slices.ContainsFunc(s.report.Rows, func(r Row) bool {
 		return r.Name == name && (r.State == RowUp || r.State == RowActive)
 	})
-	if !known || suspect.Quarantined || !lives {
+	s.mu.Unlock()
+	if !lives || suspect.Quarantined {
 		return
 	}
 	s.letGo(suspect, "no longer suspected: it was started and the host lived")

@@ -23,7 +23,7 @@ import (
 // the API on a socket, and a systemd on a bus. Only systemd behind the bus,
 // podman and the journal are make-believe.
 type site struct {
-	t      *testing.T
+	t      testing.TB
 	bus    *bus
 	f      *fakeSystemd
 	names  []string
@@ -32,7 +32,7 @@ type site struct {
 }
 
 // newSite has n containers, each of a Quadlet unit whose start takes a while.
-func newSite(t *testing.T, n int, takes time.Duration) *site {
+func newSite(t testing.TB, n int, takes time.Duration) *site {
 	t.Helper()
 	s := &site{t: t, bus: newBus(t), policy: recover.DefaultPolicy()}
 	s.f = newSystemd(t, s.bus)

@@ -19,7 +19,7 @@ import (
 // go over the wire. Where it is more than a table, it does what systemd 257
 // was seen to do.
 type fakeSystemd struct {
-	t     *testing.T
+	t     testing.TB
 	conn  *dbus.Conn
 	leave func() // the bus that it is on
 
@@ -61,7 +61,7 @@ type startCall struct {
 }
 
 // newSystemd brings a systemd up on b. Its units start at once and work.
-func newSystemd(t *testing.T, b *bus) *fakeSystemd {
+func newSystemd(t testing.TB, b *bus) *fakeSystemd {
 	t.Helper()
 	f := &fakeSystemd{
 		t: t, nextJob: 100,
@@ -266,14 +266,12 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 	props, key := f.manager, name
 	if path != managerPath {
 		props, key = nil, strings.TrimPrefix(iface, systemd+".")+"."+name
-		for unit, u := range f.units {
-			if unitPath(unit) == path {
-				props = maps.Clone(u.props)
-				if props == nil {
-					props = map[string]any{}
-				}
-				props["Unit.ActiveState"] = u.active
+		if u := f.units[unitOf(path)]; u != nil {
+			props = maps.Clone(u.props)
+			if props == nil {
+				props = map[string]any{}
 			}
+			props["Unit.ActiveState"] = u.active
 		}
 	}
 	value, ok := props[key]
@@ -288,18 +286,12 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 }
 
 // isHeld: a client keeps systemd from forgetting the unit.
-func (f *fakeSystemd) isHeld(path dbus.ObjectPath) bool {
-	for unit, refs := range f.refs {
-		if unitPath(unit) == path && refs > 0 {
-			return true
-		}
-	}
-	return false
-}
+func (f *fakeSystemd) isHeld(path dbus.ObjectPath) bool { return f.refs[unitOf(path)] > 0 }
+
+var escape = strings.NewReplacer("_", "_5f", ".", "_2e", "-", "_2d", "@", "_40", ":", "_3a", "\\", "_5c")
 
 // unitPath is the object of a unit, escaped as systemd does.
 func unitPath(unit string) dbus.ObjectPath {
-	escape := strings.NewReplacer("_", "_5f", ".", "_2e", "-", "_2d", "@", "_40", ":", "_3a", "\\", "_5c")
 	return "/org/freedesktop/systemd1/unit/" + dbus.ObjectPath(escape.Replace(unit))
 }
 
@@ -403,7 +395,7 @@ func soon(t *testing.T) context.Context {
 }
 
 // await waits for an event of the test.
-func await[T any](t *testing.T, c <-chan T, what string) T {
+func await[T any](t testing.TB, c <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-c:
