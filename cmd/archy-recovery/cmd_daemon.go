@@ -94,6 +94,7 @@ func runDaemon(ctx context.Context, i instance) error {
 	host := instance{system: true}.manager() // also for a user's instance: whoever asks may be of any unit
 	defer host.Close()
 	api.AskUnits(host.UnitOf)
+	api.WhenQuiet(frugal.unmap)
 	return serve(ctx, service, notifier, listener, api, log)
 }
 

@@ -46,12 +46,13 @@ type gate struct {
 	net.Listener
 	places    chan struct{}
 	keepAlive func(bool) // of the server
+	quiet     func()     // told when the last connection has ended
 	closing   sync.Once
 	closed    chan struct{}
 }
 
-func newGate(listener net.Listener, places int, keepAlive func(bool)) *gate {
-	return &gate{Listener: listener, places: make(chan struct{}, places), keepAlive: keepAlive, closed: make(chan struct{})}
+func newGate(listener net.Listener, places int, keepAlive func(bool), quiet func()) *gate {
+	return &gate{Listener: listener, places: make(chan struct{}, places), keepAlive: keepAlive, quiet: quiet, closed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
@@ -82,8 +83,12 @@ func (g *gate) Close() error {
 
 // left is the server's ConnState: it frees the place of a connection that ends.
 func (g *gate) left(_ net.Conn, state http.ConnState) {
-	if state == http.StateClosed || state == http.StateHijacked {
-		<-g.places
+	if state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	<-g.places
+	if len(g.places) <= 1 { // that of Accept, which waits
+		g.quiet()
 	}
 }
 

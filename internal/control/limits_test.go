@@ -279,3 +279,27 @@ func TestTheShippedLimits(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+func TestQuietIsWhenTheLastClientHasGone(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, &world{}, os.Getuid())
+	a, b := d.dial(), d.dial()
+	for range 2 {
+		for _, c := range []*client{a, b} {
+			c.whole(c.get("/v1/user-stopped"))
+		}
+	}
+	a.conn.Close()
+	b.whole(b.get("/v1/user-stopped"))
+	select {
+	case <-d.quiet:
+		t.Fatal("quiet with a client")
+	default:
+	}
+	b.conn.Close()
+	select {
+	case <-d.quiet:
+	case <-time.After(20 * time.Second):
+		t.Fatal("never quiet")
+	}
+}

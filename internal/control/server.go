@@ -28,6 +28,7 @@ type Server struct {
 	counts   counts
 	history  history
 	askUnit  func(ctx context.Context, pid int) (string, error) // nil: nobody to ask
+	quiet    func()
 }
 
 // NewServer returns a server for the instance that runs as uid.
@@ -36,9 +37,13 @@ func NewServer(service *recover.Service, instance, version string, uid int, log 
 }
 
 func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
-	return &Server{service: service, instance: instance, version: version, uid: uid, log: log,
+	return &Server{service: service, instance: instance, version: version, uid: uid, log: log, quiet: func() {},
 		limits: l, streams: make(chan struct{}, l.streams), plans: newDear[recover.Preview](), reports: newDear[[]recover.Report]()}
 }
+
+// WhenQuiet has the server call do whenever the last of its clients has gone. To
+// be called before Serve.
+func (s *Server) WhenQuiet(do func()) { s.quiet = do }
 
 // Serve answers on listener until ctx ends; then it lets requests that are
 // under way end, for a moment.
@@ -52,7 +57,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ConnContext:       withPeer,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	gate := newGate(listener, s.limits.connections, server.SetKeepAlivesEnabled)
+	gate := newGate(listener, s.limits.connections, server.SetKeepAlivesEnabled, s.quiet)
 	server.ConnState = gate.left
 	s.counts.connections = func() int { return len(gate.places) }
 	stopped := make(chan error, 1)

@@ -203,6 +203,7 @@ type daemon struct {
 	client  *Client
 	stop    func()       // what SIGTERM does
 	served  <-chan error // what Serve returned
+	quiet   chan struct{}
 }
 
 var silent = slog.New(slog.DiscardHandler)
@@ -238,12 +239,19 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	w.watched = make(chan struct{})
 	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
+	served, quiet := make(chan error, 1), make(chan struct{}, 100)
+	server := newServer(service, "system", "1.2.3", uid, log, l)
+	server.WhenQuiet(func() {
+		select {
+		case quiet <- struct{}{}:
+		default:
+		}
+	})
 	go func() {
-		served <- newServer(service, "system", "1.2.3", uid, log, l).Serve(ctx, listener)
+		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
-	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served}
+	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet}
 	t.Cleanup(func() { stop(); <-served })
 	return d
 }
