@@ -32,7 +32,8 @@ func (r *Run) fill(ctx context.Context) {
 			limit = r.policy.FirstAttempt
 		}
 		row := &r.rows[i]
-		row.move(RowStarting)
+		r.flight.Board(row.Name)
+		r.move(i, RowStarting)
 		row.Error = ""
 		row.beginAttempt()
 		r.notify(Event{Kind: Starting, Tier: row.Tier, Index: i, Row: *row})

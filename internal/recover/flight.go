@@ -32,12 +32,22 @@ func newFlight(save func([]string), soaked func(string)) *Flight {
 }
 
 // Board writes down durably that names are about to be started, beside those
-// that are in flight.
+// that are in flight. It does not write what is written down.
 func (f *Flight) Board(names ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.enter(names)
-	f.write()
+	if f.enter(names) {
+		f.write()
+	}
+}
+
+// Leave takes a container out of flight that was not started after all.
+func (f *Flight) Leave(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if timer, aboard := f.aboard[name]; aboard && timer == nil {
+		f.leave(name)
+	}
 }
 
 // Resume takes up those that a daemon before us, in the same boot, had in
@@ -51,16 +61,20 @@ func (f *Flight) Resume(names []string, soak time.Duration) {
 	}
 }
 
-func (f *Flight) enter(names []string) {
+// enter reports whether somebody came aboard who was not.
+func (f *Flight) enter(names []string) (came bool) {
 	for _, name := range names {
 		if len(f.aboard) == 0 {
 			f.empty = make(chan struct{})
 		}
-		if timer := f.aboard[name]; timer != nil {
+		timer, aboard := f.aboard[name]
+		if timer != nil {
 			timer.Stop()
 		}
 		f.aboard[name] = nil
+		came = came || !aboard
 	}
+	return came
 }
 
 // Land says that the start of a container is over, well or not. It leaves the

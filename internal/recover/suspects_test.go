@@ -236,10 +236,13 @@ func TestTheStoryOfACulprit(t *testing.T) {
 		t.Errorf("started were %q, want a, and then b alone", got)
 	}
 	wantDisk([]string{"a", "b"}, map[string]int{"a": 1, "b": 1, "c": 1})
-	// Two strikes: alone now, until the soak is over.
+	// Two strikes: last, and alone until the soak is over.
 	h.history = nil
 	f.bootUp(t, p)
-	wantDisk([]string{"b"}, map[string]int{"b": 2, "c": 1})
+	if got := started(h.history); !slices.Equal(got, []string{"c", "a", "b"}) {
+		t.Errorf("started were %q, want first who has one strike", got)
+	}
+	wantDisk([]string{"b"}, map[string]int{"b": 2})
 	complete, report := f.bootUp(t, p)
 	if !complete {
 		t.Fatal("the fourth boot crashed too")
@@ -491,6 +494,143 @@ func TestSuspectsComeLastAndAlone(t *testing.T) {
 	if len(h.quarantine) != 0 {
 		t.Errorf("still suspected: %+v", h.quarantine)
 	}
+}
+
+// recovered lets a host come up after a crash with the suspects in flight, and
+// live through a soak.
+func recovered(t *testing.T, h *host, suspects ...string) (report Report) {
+	t.Helper()
+	h.marker = crashed
+	h.inFlight = InFlight{BootID: "b1", Names: suspects}
+	synctest.Test(t, func(t *testing.T) {
+		h.mounted = make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		s := h.service(DefaultPolicy())
+		go func() { done <- s.Run(ctx) }()
+		untilReady(s)
+		time.Sleep(DefaultPolicy().Soak + flushWithin)
+		st, _ := s.Status()
+		report = st.Recovery
+		stop()
+		<-done
+	})
+	return report
+}
+
+func states(r Report) map[string]RowState {
+	all := map[string]RowState{}
+	for _, row := range r.Rows {
+		all[row.Name] = row.State
+	}
+	return all
+}
+
+// Who waits for a mount does not cost the suspects their turn, be it one of them
+// or not.
+func TestAMissingMountDoesNotCostTheSuspects(t *testing.T) {
+	for _, waits := range []string{"a", "z"} {
+		t.Run(waits, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").quadlet("c").quadlet("z").ran("a", "b", "c", "z")
+			h.binds = map[string][]string{waits: {"/mnt/data"}}
+			h.notMounted = []string{"/mnt/data"}
+			want := map[string]RowState{"a": RowUp, "b": RowUp, "c": RowUp, "z": RowUp}
+			want[waits] = RowFailed
+			if diff := cmp.Diff(want, states(recovered(t, h, "a", "b", "c"))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A mount that comes while suspects are started alone leaves them alone.
+func TestWhoWaitedIsStartedBetweenTheSuspects(t *testing.T) {
+	for _, waits := range []string{"a", "z"} { // a suspect, and none
+		t.Run(waits, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").quadlet("c").quadlet("z").ran("a", "b", "c", "z")
+			h.binds = map[string][]string{waits: {"/mnt/data"}}
+			h.notMounted = []string{"/mnt/data"}
+			var began time.Time
+			at := map[string]int{}
+			for _, name := range []string{"a", "b", "c", "z"} {
+				h.start[name+".service"] = func(context.Context, int) (Outcome, error) {
+					if len(at) == 0 {
+						began = time.Now()
+					}
+					at[name] = int(time.Since(began).Seconds())
+					if name == "b" {
+						time.AfterFunc(time.Second, func() { close(h.mounted) })
+					}
+					return up, nil
+				}
+			}
+			want := map[string]int{"a": 30, "b": 20, "c": 40, "z": 0}
+			if waits == "z" { // suspects need not wait for a soak, but for its tier
+				want = map[string]int{"a": 0, "b": 10, "c": 40, "z": 20}
+			}
+			recovered(t, h, "a", "b", "c")
+			if diff := cmp.Diff(want, at); diff != "" {
+				t.Errorf("seconds of the starts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Each of many suspects has its turn, also where starts take long or hang.
+func TestEverySuspectHasItsTurn(t *testing.T) {
+	for name, c := range map[string]struct {
+		many, hang int
+		takes      time.Duration
+	}{
+		"slow ones":     {60, 0, 8 * time.Second},
+		"some hang":     {20, 5, time.Second},
+		"many of many":  {60, 20, time.Second},
+		"all but three": {20, 17, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			var all []string
+			for i := range c.many {
+				name := fmt.Sprintf("c%02d", i)
+				all = append(all, name)
+				h.quadlet(name).start[name+".service"] = upAfter(c.takes)
+				if i < c.hang {
+					h.start[name+".service"] = hangs
+				}
+			}
+			counts := recovered(t, h.ran(all...), all...).Counts()
+			if counts[RowUp] != c.many-c.hang {
+				t.Errorf("%v, want all up that do not hang", counts)
+			}
+		})
+	}
+}
+
+// Two power cuts while nothing but it was in flight would quarantine it, and it
+// was not even started.
+func TestWhoWaitsForAMountIsNotSuspected(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	h.binds = map[string][]string{"a": {"/mnt/data"}}
+	h.notMounted = []string{"/mnt/data"}
+	synctest.Test(t, func(t *testing.T) {
+		h.mounted = make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		time.Sleep(2 * flushWithin)
+		if f, _ := h.InFlight(); len(f.Names) > 0 {
+			t.Errorf("%q are in flight, and wait for a mount", f.Names)
+		}
+		h.start["a.service"] = upAfter(time.Second)
+		close(h.mounted)
+		synctest.Wait()
+		if f, _ := h.InFlight(); !slices.Equal(f.Names, []string{"a"}) {
+			t.Errorf("%q are in flight, want a, which is being started", f.Names)
+		}
+		stop()
+		<-done
+	})
 }
 
 // Also suspects cannot hold up READY beyond the deadline.

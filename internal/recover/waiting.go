@@ -73,7 +73,12 @@ func (r *Run) wake(w wake) {
 	}
 }
 
+// requeue has a row start again. One that has waited is given its turn where
+// the tiers are over, or it is to start alone.
 func (r *Run) requeue(i int) {
-	r.rows[i].move(RowQueued)
-	r.enqueue(i)
+	waited := r.rows[i].State == RowWaiting
+	r.move(i, RowQueued)
+	if !waited || !r.tiered && !r.rows[i].Alone {
+		r.enqueue(i)
+	}
 }
