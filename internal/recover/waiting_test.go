@@ -161,6 +161,8 @@ func TestAUnitAtItsStartLimitIsResetOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
 		h.start["limited.service"] = func(context.Context, int) (Outcome, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
 			if slices.Contains(h.history, "reset limited.service") {
 				return up, nil
 			}
