@@ -57,6 +57,7 @@ type host struct {
 	definition map[string]string // of units
 	notMounted []string
 	mounted    chan struct{}       // closed when all is mounted
+	awaitErr   error
 	binds      map[string][]string // of containers
 	needed     map[string][]string // paths, of units
 	images     map[string]string
@@ -194,7 +195,11 @@ func (h *host) MountsNeeded(_ context.Context, unit string) ([]string, error) {
 func (h *host) AwaitMounts(ctx context.Context, points []string) error {
 	h.mu.Lock()
 	h.say("await %s", strings.Join(points, " "))
+	err := h.awaitErr
 	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	select {
 	case <-h.mounted:
 		h.mu.Lock()
@@ -204,6 +209,12 @@ func (h *host) AwaitMounts(ctx context.Context, points []string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (h *host) setAwaitErr(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.awaitErr = err
 }
 
 func (h *host) Binds(_ context.Context, name string) ([]string, error) {

@@ -32,7 +32,7 @@ type Run struct {
 	tiered    bool          // the tiers are over: who need no longer wait is given its turn
 	needs     map[int][]int // a waiting row -> the rows that it waits for
 	attempts  chan attempt
-	wakes     chan wake
+	wakes     chan int // rows that need not wait any longer
 	deadline  *time.Timer
 	ends      time.Time
 	over      bool // the deadline has passed
@@ -61,7 +61,7 @@ func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, gauge Gauge, 
 		tries:    make([]int, len(rows)),
 		needs:    map[int][]int{},
 		attempts: make(chan attempt),
-		wakes:    make(chan wake),
+		wakes:    make(chan int),
 	}
 	for _, row := range rows {
 		if row.State.Pending() {
@@ -216,8 +216,10 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 			return false, ErrGoingDown
 		}
 		r.take(ctx, a)
-	case w := <-r.wakes:
-		r.wake(w)
+	case i := <-r.wakes:
+		if r.rows[i].State.Pending() { // not given up meanwhile
+			r.requeue(i)
+		}
 	case <-more:
 		r.pace.grow()
 	case <-late:

@@ -2,7 +2,6 @@ package recover
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -13,13 +12,6 @@ type NotMounted struct{ Points []string }
 
 func (e *NotMounted) Error() string {
 	return "waits for a mount: " + strings.Join(e.Points, " ") + " is not mounted"
-}
-
-// A wake says that a row need not wait any longer, or, with an error, that it
-// waits in vain.
-type wake struct {
-	row int
-	err error
 }
 
 // awaitNeeded has a row whose start failed for want of others wait for those
@@ -37,7 +29,7 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) boo
 		r.tries[i]-- // what failed was another
 		r.needs[i] = on
 		r.set(i, RowWaiting, Waiting, why)
-	case len(o.NotMounted) > 0:
+	case len(o.NotMounted) > 0 && r.tries[i] == 1:
 		r.awaitMounts(ctx, i, o.NotMounted, (&NotMounted{o.NotMounted}).Error())
 	default:
 		return false
@@ -45,32 +37,30 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) boo
 	return true
 }
 
-// awaitMounts has a row wait until its mounts are there.
+// awaitMounts has a row wait until its mounts are there. Not less than the pause
+// between two attempts, if it was tried: what failed to be mounted may look well.
 func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why string) {
-	r.tries[i]--
 	r.set(i, RowWaiting, Waiting, why)
-	r.later(ctx, i, func(ctx context.Context) error { return r.starter.AwaitMounts(ctx, points) })
-}
-
-// later wakes a row when until returns.
-func (r *Run) later(ctx context.Context, row int, until func(context.Context) error) {
-	r.workers.Go(func() {
-		err := until(ctx)
-		select {
-		case r.wakes <- wake{row, err}:
-		case <-ctx.Done():
+	tried := r.tries[i] > 0
+	r.later(ctx, i, func() {
+		if tried {
+			sleep(ctx, r.policy.RetryPause)
+		}
+		if r.starter.AwaitMounts(ctx, points) != nil { // not known: it will see when it is tried
+			sleep(ctx, r.policy.RetryPause)
 		}
 	})
 }
 
-func (r *Run) wake(w wake) {
-	switch row := r.rows[w.row]; {
-	case !row.State.Pending(): // given up meanwhile
-	case w.err != nil:
-		r.set(w.row, RowFailed, GaveUp, fmt.Sprintf("%s: %v", row.Error, w.err))
-	default:
-		r.requeue(w.row)
-	}
+// later wakes a row when wait returns.
+func (r *Run) later(ctx context.Context, row int, wait func()) {
+	r.workers.Go(func() {
+		wait()
+		select {
+		case r.wakes <- row:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // requeue has a row start again. One that has waited is given its turn where

@@ -125,6 +125,29 @@ func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
 				" 60.0 tier-started 1", " 60.0 starting app 1", " 60.0 up app 1", " 60.0 tier-settled 1",
 				"900.0 gave-up db 0",
 			}, RowFailed, "/mnt/data is not mounted"},
+		"a mount that fails, and looks well": { // one that an automount unit stands for
+			func(h *host) {
+				h.notMounted = nil
+				close(h.mounted)
+				h.start["db.service"] = func(context.Context, int) (Outcome, error) {
+					o := needs("mnt-data.mount")
+					o.NotMounted = []string{"/mnt/data"}
+					return o, nil
+				}
+			}, []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 waiting db 1", " 10.0 starting db 2", " 10.0 gave-up db 2",
+				" 10.0 tier-settled 0", " 10.0 tier-started 1", " 10.0 starting app 1", " 10.0 up app 1", " 10.0 tier-settled 1",
+			}, RowFailed, "mnt-data.mount"},
+		"a mount that cannot be awaited": { // the bus dies
+			func(h *host) {
+				h.binds = map[string][]string{"db": {"/mnt/data"}}
+				h.awaitErr = errBroken
+				time.AfterFunc(15*time.Second, func() { close(h.mounted); h.setAwaitErr(nil) })
+			}, []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 waiting db 0", " 10.0 starting db 1", " 10.0 waiting db 0",
+				" 20.0 starting db 1", " 20.0 waiting db 0", " 20.0 starting db 1", " 20.0 up db 1", " 20.0 tier-settled 0",
+				" 20.0 tier-started 1", " 20.0 starting app 1", " 20.0 up app 1", " 20.0 tier-settled 1",
+			}, RowUp, ""},
 		"another path is none of its business": {
 			func(h *host) { h.binds = map[string][]string{"db": {"/mnt/database"}} }, []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 up db 1", "  0.0 tier-settled 0",
