@@ -56,7 +56,7 @@ type host struct {
 	pulls      map[string][]string
 	definition map[string]string // of units
 	notMounted []string
-	mounted    chan struct{}       // closed when all is mounted
+	mounted    chan struct{} // closed when all is mounted
 	awaitErr   error
 	binds      map[string][]string // of containers
 	needed     map[string][]string // paths, of units

@@ -20,7 +20,7 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) boo
 	var on []int
 	for j, other := range r.rows {
 		// Those that are started alone come in an order that this must not upset.
-		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !other.Alone && !r.rows[i].Alone {
+		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !other.Alone && !r.rows[i].Alone && !r.waitsFor(j, i) {
 			on = append(on, j)
 		}
 	}
@@ -35,6 +35,11 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) boo
 		return false
 	}
 	return true
+}
+
+// waitsFor reports whether a row waits for another, directly or through others.
+func (r *Run) waitsFor(i, other int) bool {
+	return slices.ContainsFunc(r.needs[i], func(j int) bool { return j == other || r.waitsFor(j, other) })
 }
 
 // awaitMounts has a row wait until its mounts are there. Not less than the pause

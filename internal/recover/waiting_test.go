@@ -57,6 +57,24 @@ func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
 	}
 }
 
+// Units that need one another in a circle do not wait for one another until the
+// deadline.
+func TestNobodyWaitsInACircle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		for unit, needed := range map[string]string{"a": "b", "b": "c", "c": "a"} {
+			h.start[unit+".service"] = func(context.Context, int) (Outcome, error) { return needs(needed + ".service"), nil }
+		}
+		began := time.Now()
+		if _, err := play(t, t.Context(), h, DefaultPolicy(), rows("a:0 b:1 c:2")); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != DefaultPolicy().RetryPause {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
 // What is needed may be no container: then there is a second attempt, as ever.
 func TestWhoNeedsSomethingElseIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
