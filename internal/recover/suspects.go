@@ -26,13 +26,12 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 	if err != nil {
 		s.note("what was in flight cannot be read: nobody is suspected", err)
 	}
-	now := before
+	now, over := before, len(crash.Names) > 0
 	switch {
 	case !v.Unclean() || len(crash.Names) == 0:
 	case crash.BootID == s.identity.BootID:
 		s.flight.Resume(crash.Names, s.policy.Soak)
-	case v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != crash.BootID:
-		// of a boot before the one that crashed
+		over = false
 	case inOrder(explained):
 		s.Log.Info("nobody is suspected: the host was shut down in order", "MESSAGE_ID", MsgSuspect)
 	default:
@@ -40,10 +39,15 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 	}
 	now = s.secondChances(ctx, now, view)
 	now = s.list(now, crash)
-	if !slices.Equal(now, before) {
-		s.saveQuarantine(now)
+	if !slices.Equal(now, before) && s.saveQuarantine(now) != nil {
+		over = false
 	}
 	s.listOnDisk(now, crash)
+	if over {
+		// Not earlier: a crash of whatever kind from the marker to here, and it is
+		// judged by the next run.
+		s.writeInFlight(nil)
+	}
 	s.change(func() { s.suspects = now })
 	for _, suspect := range now {
 		if suspect.BootID == crash.BootID {
@@ -152,10 +156,12 @@ func (s *Service) unlist(suspect Suspect) {
 	}
 }
 
-func (s *Service) saveQuarantine(q Quarantine) {
-	if err := s.Store.SaveQuarantine(q); err != nil {
+func (s *Service) saveQuarantine(q Quarantine) error {
+	err := s.Store.SaveQuarantine(q)
+	if err != nil {
 		s.note("who is suspected of having taken the host down cannot be written", err)
 	}
+	return err
 }
 
 // writeInFlight writes down who is in flight. Where that fails the start goes

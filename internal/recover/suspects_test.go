@@ -419,8 +419,10 @@ func TestWhoIsSuspected(t *testing.T) {
 			func(h *host) { h.bootEnd = BootEnd{Tail: []Entry{{ID: IDShutdown}, {ID: msgJournalStop}}} }, nil},
 		"those in flight when the journal does not say": {
 			func(h *host) { h.journalErr = errBroken }, map[string]int{"a": 1, "b": 1}},
-		"nobody when the list is of an earlier boot": {
-			func(h *host) { h.inFlight.BootID = "b0" }, nil},
+		"those in flight at a crash that the run after it did not live to judge": {
+			func(h *host) { h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 40}} }, map[string]int{"a": 1, "b": 1}},
+		"nor the host with it": {
+			func(h *host) { h.inFlight.BootID = "b0" }, map[string]int{"a": 1, "b": 1}},
 		"nobody twice for one crash": {
 			func(h *host) {
 				h.quarantine = Quarantine{{Name: "a", Strikes: 1, BootID: "b1"}}
@@ -452,6 +454,28 @@ func TestWhoIsSuspected(t *testing.T) {
 			if !maps.Equal(got, c.want) {
 				t.Errorf("strikes are %v, want %v", got, c.want)
 			}
+		})
+	}
+}
+
+// What was in flight at a crash is on disk until the suspects are.
+func TestACrashIsJudgedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		writeErr error
+		left     []string // in flight, on disk
+	}{
+		"and then is over": {nil, nil},
+		"or is judged again where that could not be written": {errBroken, []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("a").ran()
+			h.marker, h.writeErr = crashed, c.writeErr
+			h.inFlight = InFlight{BootID: "b1", Names: []string{"a"}}
+			withService(t, h, func(*Service) {
+				if !slices.Equal(h.inFlight.Names, c.left) {
+					t.Errorf("in flight are %q, want %q", h.inFlight.Names, c.left)
+				}
+			})
 		})
 	}
 }
