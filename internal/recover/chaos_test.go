@@ -133,10 +133,11 @@ func TestWhateverHappensARunEnds(t *testing.T) {
 				defer mu.Unlock()
 				return disk
 			}
-			flight := newFlight(func(names []string) {
+			flight := newFlight(func(names []string) error {
 				mu.Lock()
 				defer mu.Unlock()
 				disk = names
+				return nil
 			}, func(string) {})
 			err := NewRun(rs, p, starter{h.service(p)}, flight, h, func(e Event) {
 				if e.Row.Name == "" {

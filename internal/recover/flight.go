@@ -11,13 +11,14 @@ import (
 // they have lived their soak. Their names are on disk before they are started,
 // so that after a crash of the host the next boot knows whom to suspect.
 type Flight struct {
-	save func(names []string) // durably; reports for itself what goes wrong
+	save func(names []string) error // durably; reports for itself what goes wrong
 	// soaked is told of each container that has lived its soak.
 	soaked func(name string)
 
 	mu     sync.Mutex
 	aboard map[string]*time.Timer // nil until landed
 	flush  *time.Timer            // set while names on disk are out of date
+	failed bool                   // they are, since they could not be written
 	empty  chan struct{}          // closed while nobody is aboard
 }
 
@@ -25,7 +26,7 @@ type Flight struct {
 // that have started side by side leave in one write.
 const flushWithin = time.Second
 
-func newFlight(save func([]string), soaked func(string)) *Flight {
+func newFlight(save func([]string) error, soaked func(string)) *Flight {
 	f := &Flight{save: save, soaked: soaked, aboard: map[string]*time.Timer{}, empty: make(chan struct{})}
 	close(f.empty)
 	return f
@@ -122,7 +123,17 @@ func (f *Flight) write() {
 		f.flush.Stop()
 		f.flush = nil
 	}
-	f.save(slices.Sorted(maps.Keys(f.aboard)))
+	f.failed = f.save(slices.Sorted(maps.Keys(f.aboard))) != nil
+}
+
+// Retry writes what could not be written: else who has long lived its soak would
+// be in flight on disk at some crash to come.
+func (f *Flight) Retry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed {
+		f.write()
+	}
 }
 
 // Empty is closed while nothing is in flight.
@@ -136,7 +147,7 @@ func (f *Flight) Empty() <-chan struct{} {
 func (f *Flight) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.aboard) == 0 && f.flush == nil {
+	if len(f.aboard) == 0 && f.flush == nil && !f.failed {
 		return
 	}
 	for name, timer := range f.aboard {

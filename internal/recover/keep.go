@@ -104,11 +104,7 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	if s.unmarked {
-		if err := s.Store.WriteMarker(s.identity); err == nil {
-			s.unmarked = false
-		}
-	}
+	s.catchUp()
 	next, err := s.lookAtSet(ctx, last)
 	if err != nil {
 		return last, err
@@ -132,6 +128,20 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 	s.change(func() { s.set = next })
 	s.Log.Debug("snapshot saved", "MESSAGE_ID", MsgSnapshotSaved, "containers", len(next.Containers))
 	return next, nil
+}
+
+// catchUp writes what could not be written before. Called with keeping held.
+func (s *Service) catchUp() {
+	if s.unmarked && s.Store.WriteMarker(s.identity) == nil {
+		s.unmarked = false
+	}
+	s.flight.Retry()
+	s.mu.Lock()
+	unsaved, q := s.unsaved, s.suspects
+	s.mu.Unlock()
+	if unsaved {
+		_ = s.saveQuarantine(q) // it says so itself
+	}
 }
 
 // lookAtSet is the set now. Any failure to look changes nothing.

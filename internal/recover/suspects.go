@@ -46,7 +46,7 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 	if over {
 		// Not earlier: a crash of whatever kind from the marker to here, and it is
 		// judged by the next run.
-		s.writeInFlight(nil)
+		_ = s.writeInFlight(nil) // to judge it twice does no harm
 	}
 	s.change(func() { s.suspects = now })
 	for _, suspect := range now {
@@ -158,6 +158,7 @@ func (s *Service) unlist(suspect Suspect) {
 
 func (s *Service) saveQuarantine(q Quarantine) error {
 	err := s.Store.SaveQuarantine(q)
+	s.change(func() { s.unsaved = err != nil })
 	if err != nil {
 		s.note("who is suspected of having taken the host down cannot be written", err)
 	}
@@ -166,10 +167,12 @@ func (s *Service) saveQuarantine(q Quarantine) error {
 
 // writeInFlight writes down who is in flight. Where that fails the start goes
 // on: a host without its containers is worse than one that may crash again.
-func (s *Service) writeInFlight(names []string) {
-	if err := s.Store.SaveInFlight(InFlight{BootID: s.identity.BootID, Names: names}); err != nil {
-		s.note("what is being started cannot be written: should the host crash now, nobody is suspected", err)
+func (s *Service) writeInFlight(names []string) error {
+	err := s.Store.SaveInFlight(InFlight{BootID: s.identity.BootID, Names: names})
+	if err != nil {
+		s.note("who is in flight cannot be written: should the host crash now, others are suspected, or nobody", err)
 	}
+	return err
 }
 
 // forgive takes the strikes from a container that has lived its soak.

@@ -764,6 +764,46 @@ func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
 	})
 }
 
+// A disk that is full for a while does not leave behind what is no longer so.
+func TestWhatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+	h.marker = crashed
+	h.inFlight = InFlight{BootID: "b1", Names: []string{"b"}}
+	full := func(err error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.writeErr = err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		s := h.service(DefaultPolicy())
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		full(errBroken)
+		untilReady(s)
+		time.Sleep(time.Minute)
+		st, _ := s.Status()
+		if len(h.inFlight.Names) == 0 || len(h.quarantine) == 0 || len(st.Quarantine) > 0 {
+			t.Errorf("in flight are %q, suspected %+v: it was to be out of date", h.inFlight.Names, h.quarantine)
+		}
+		if _, err := s.TakeSnapshot(ctx); err == nil {
+			t.Error("a snapshot was written to a full disk")
+		}
+		after, _ := s.Status()
+		if len(after.Recovery.Notes) != len(st.Recovery.Notes) {
+			t.Errorf("noted again: %q", after.Recovery.Notes)
+		}
+		full(nil)
+		_, _ = s.TakeSnapshot(ctx)
+		if len(h.inFlight.Names) > 0 || len(h.quarantine) > 0 {
+			t.Errorf("in flight are %q, suspected %+v", h.inFlight.Names, h.quarantine)
+		}
+		stop()
+		<-done
+	})
+}
+
 // A recovery that is stopped in order leaves nobody in flight.
 func TestAStopInOrderLeavesNobodyInFlight(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
