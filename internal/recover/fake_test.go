@@ -45,6 +45,7 @@ type host struct {
 	userStopped    []string
 	userStoppedErr error
 	writeErr       error
+	editErr        error // of the user-stopped list
 	inFlight       InFlight
 	inFlightErr    error
 	quarantine     Quarantine
@@ -375,6 +376,9 @@ func (h *host) UserStopped() ([]string, error) {
 func (h *host) EditUserStopped(edit func([]string) []string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.editErr != nil {
+		return false, h.editErr
+	}
 	names := edit(slices.Clone(h.userStopped))
 	if h.userStoppedErr != nil || slices.Equal(names, h.userStopped) {
 		return false, h.userStoppedErr

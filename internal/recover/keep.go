@@ -171,6 +171,11 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 	}
 	s.pardonRunning(list)
 	status, _ := s.Status()
+	if q := s.disown(status.Quarantine); !slices.Equal(q, status.Quarantine) {
+		s.change(func() { s.suspects = q })
+		_ = s.saveQuarantine(q) // tried again at the next look
+		status.Quarantine = q
+	}
 	next := NextSet(last.Containers, list, states, s.byOthers(userStopped, status.Quarantine))
 	return Snapshot{
 		Timestamp:   time.Now().Unix(),
@@ -282,7 +287,7 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 	if suspect, known := status.Quarantine.Find(name); known && suspect.Listed {
 		suspect.Listed = false // from now on it is the user's word
 		s.change(func() { s.suspects = s.suspects.With(suspect) })
-		s.saveQuarantine(status.Quarantine.With(suspect))
+		_ = s.saveQuarantine(status.Quarantine.With(suspect)) // tried again at the next look
 	}
 	if changed {
 		s.Log.Info("user-stopped list changed", "MESSAGE_ID", MsgUserStoppedSet, "container", name, "stopped", stopped)

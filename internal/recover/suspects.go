@@ -38,7 +38,7 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 		now = before.Strike(crash, time.Now())
 	}
 	now = s.secondChances(ctx, now, view)
-	now = s.list(now, crash)
+	now = s.list(s.disown(now), crash)
 	if !slices.Equal(now, before) && s.saveQuarantine(now) != nil {
 		over = false
 	}
@@ -83,8 +83,8 @@ func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Qu
 			continue
 		case suspect.Fingerprint != "":
 			s.Log.Warn("released from quarantine: its image or unit was changed", "MESSAGE_ID", MsgReleased, "container", suspect.Name)
-			s.unlist(suspect)
-			suspect.Strikes, suspect.Quarantined, suspect.Listed, print = 1, false, false, ""
+			suspect.Listed = s.unlist(suspect) != nil // then it stays ours, and is no word of the user
+			suspect.Strikes, suspect.Quarantined, print = 1, false, ""
 		}
 		suspect.Fingerprint = print
 		q = q.With(suspect)
@@ -134,6 +134,22 @@ func (s *Service) list(q Quarantine, crash InFlight) Quarantine {
 	return q
 }
 
+// disown takes note that someone took a name off the list that we had put
+// there. Should it come back it is the user's word.
+func (s *Service) disown(q Quarantine) Quarantine {
+	stopped, err := s.Store.UserStopped()
+	if err != nil {
+		return q
+	}
+	for _, suspect := range q {
+		if suspect.Listed && !slices.Contains(stopped, suspect.Name) {
+			suspect.Listed = false
+			q = q.With(suspect)
+		}
+	}
+	return q
+}
+
 // listOnDisk puts them there, after the quarantine says whose they are. Should
 // the power fail in between, the same crash is judged again.
 func (s *Service) listOnDisk(q Quarantine, crash InFlight) {
@@ -147,13 +163,15 @@ func (s *Service) listOnDisk(q Quarantine, crash InFlight) {
 }
 
 // unlist takes a name that we listed off the user-stopped list.
-func (s *Service) unlist(suspect Suspect) {
+func (s *Service) unlist(suspect Suspect) error {
 	if !suspect.Listed {
-		return
+		return nil
 	}
-	if _, err := s.editUserStopped(suspect.Name, false); err != nil {
+	_, err := s.editUserStopped(suspect.Name, false)
+	if err != nil {
 		s.note("a name that was quarantined stays on the user-stopped list", err)
 	}
+	return err
 }
 
 func (s *Service) saveQuarantine(q Quarantine) error {
@@ -187,19 +205,25 @@ func (s *Service) forgive(name string) {
 	if !known || suspect.Quarantined || !lives {
 		return
 	}
-	s.letGo(suspect, "no longer suspected: it was started and the host lived")
+	_ = s.letGo(suspect, "no longer suspected: it was started and the host lived") // tried again at each look
 }
 
-// letGo takes a suspect off the books. Called with keeping held.
-func (s *Service) letGo(suspect Suspect, why string) {
+// letGo takes a suspect off the books, but first off the user-stopped list: there
+// its name alone would be taken for the user's word. Called with keeping held.
+func (s *Service) letGo(suspect Suspect, why string) error {
+	if err := s.unlist(suspect); err != nil {
+		return fmt.Errorf("its name cannot be taken off the user-stopped list: %w", err)
+	}
 	var q Quarantine
 	s.change(func() {
 		q = s.suspects.Without(suspect.Name)
 		s.suspects = q
 	})
-	s.saveQuarantine(q)
-	s.unlist(suspect)
 	s.Log.Info(why, "MESSAGE_ID", MsgReleased, "container", suspect.Name, "strikes", suspect.Strikes)
+	if err := s.saveQuarantine(q); err != nil {
+		return fmt.Errorf("no longer suspected, but that cannot be written yet: %w", err)
+	}
+	return nil
 }
 
 // ErrNotSuspected: there is no suspect of that name.
@@ -219,8 +243,7 @@ func (s *Service) Release(name string) error {
 	if !known {
 		return fmt.Errorf("%s: %w", name, ErrNotSuspected)
 	}
-	s.letGo(suspect, "released from quarantine by hand")
-	return nil
+	return s.letGo(suspect, "released from quarantine by hand")
 }
 
 // pardonRunning lets go of suspects that someone else has started and that have
@@ -236,7 +259,7 @@ func (s *Service) pardonRunning(list []Sighting) {
 		case !seen:
 			s.seenRunning[suspect.Name] = time.Now()
 		case time.Since(since) >= s.policy.Soak:
-			s.letGo(suspect, "no longer suspected: it runs, and the host lives")
+			_ = s.letGo(suspect, "no longer suspected: it runs, and the host lives")
 		}
 	}
 }

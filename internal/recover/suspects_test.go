@@ -2,6 +2,7 @@ package recover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -317,6 +318,62 @@ func TestAQuarantinedContainer(t *testing.T) {
 	}
 }
 
+// A name that we listed and cannot take off the list again is no word of the
+// user: the container is started, and not forgotten.
+func TestASecondChanceDoesNotHangOnTheList(t *testing.T) {
+	h := quarantined(t)
+	h.definition["b.service"] = "two"
+	h.editErr = ErrBusy
+	withService(t, h, func(s *Service) {
+		if got := slices.Sorted(slices.Values(started(h.history))); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("started were %q, before a had lived its soak", got)
+		}
+		untilReady(s)
+		if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("the set is %q", got)
+		}
+		time.Sleep(DefaultPolicy().Soak)
+		h.mu.Lock()
+		h.editErr = nil
+		h.mu.Unlock()
+		for range 2 { // that it runs, and then that it has run for a soak
+			_, _ = s.TakeSnapshot(context.Background())
+			time.Sleep(DefaultPolicy().Soak)
+		}
+	})
+	if got := slices.Sorted(slices.Values(started(h.history))); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("started were %q", got)
+	}
+	if len(h.quarantine) > 0 || len(h.userStopped) > 0 {
+		t.Errorf("left are %+v and the list %q", h.quarantine, h.userStopped)
+	}
+}
+
+// A release that cannot be done is not said to be done.
+func TestAReleaseThatFails(t *testing.T) {
+	t.Run("for the list", func(t *testing.T) {
+		h := quarantined(t)
+		h.editErr = ErrBusy
+		withService(t, h, func(s *Service) {
+			if err := s.Release("b"); !errors.Is(err, ErrBusy) {
+				t.Errorf("%v, want ErrBusy", err)
+			}
+			if st, _ := s.Status(); !st.Quarantine[0].Quarantined || !h.quarantine[0].Listed {
+				t.Errorf("%+v is in quarantine, on disk %+v", st.Quarantine, h.quarantine)
+			}
+		})
+	})
+	t.Run("for the disk", func(t *testing.T) {
+		h := quarantined(t)
+		withService(t, h, func(s *Service) {
+			h.userStopped, h.writeErr = nil, errBroken
+			if err := s.Release("b"); !errors.Is(err, errBroken) {
+				t.Errorf("%v, want that it cannot be written", err)
+			}
+		})
+	})
+}
+
 func TestReleasing(t *testing.T) {
 	h := quarantined(t)
 	withService(t, h, func(s *Service) {
@@ -366,6 +423,25 @@ func TestTheUsersWordOnAQuarantinedNameStands(t *testing.T) {
 	withService(t, h, func(s *Service) {
 		if _, err := s.SetUserStopped("b", true); err != nil {
 			t.Error(err)
+		}
+		if err := s.Release("b"); err != nil {
+			t.Error(err)
+		}
+	})
+	if !slices.Equal(h.userStopped, []string{"b"}) {
+		t.Errorf("the list is %q, want b, which the user put there", h.userStopped)
+	}
+}
+
+// Another program takes the name off the list, and later a user puts it there.
+func TestANameThatCameBackIsTheUsersWord(t *testing.T) {
+	h := quarantined(t)
+	withService(t, h, func(s *Service) {
+		for _, list := range [][]string{nil, {"b"}} {
+			h.mu.Lock()
+			h.userStopped = list
+			h.mu.Unlock()
+			_, _ = s.TakeSnapshot(context.Background())
 		}
 		if err := s.Release("b"); err != nil {
 			t.Error(err)
