@@ -295,7 +295,7 @@ func (r *Run) set(i int, state RowState, kind EventKind, why string) {
 		delete(r.unsettled, i)
 	}
 	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
-	if state == RowWaiting {
+	if state == RowWaiting || state == RowDeferred {
 		r.flight.Leave(row.Name) // it was not started
 	}
 	if state.Pending() {

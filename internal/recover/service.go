@@ -201,6 +201,7 @@ func (s *Service) observe(e Event) {
 func (s *Service) ready() {
 	var summary string
 	var failed bool
+	s.boardDeferred()
 	s.enter(Ready, func() {
 		s.report.Finished = time.Now()
 		summary, failed = s.report.Summary(), s.report.Failed()

@@ -193,6 +193,21 @@ func (s *Service) writeInFlight(names []string) error {
 	return err
 }
 
+// boardDeferred says before READY who starts at it, by itself.
+func (s *Service) boardDeferred() {
+	var names []string
+	status, _ := s.Status()
+	for _, row := range status.Recovery.Rows {
+		if row.State == RowDeferred {
+			names = append(names, row.Name)
+		}
+	}
+	s.flight.Board(names...)
+	for _, name := range names {
+		s.flight.Land(name, s.policy.Soak)
+	}
+}
+
 // forgive takes the strikes from a container that has lived its soak.
 func (s *Service) forgive(name string) {
 	s.keeping.Lock()

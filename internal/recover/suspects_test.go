@@ -27,6 +27,7 @@ type fleet struct {
 
 	takes    map[string]time.Duration // how long a start takes
 	culprit  string
+	deferred string        // it starts at READY, and takes the host down
 	after    time.Duration // its start, the host crashes
 	requires map[string][]string
 }
@@ -69,6 +70,16 @@ func (f *fleet) bootUp(t *testing.T, p Policy) (complete bool, report Report) {
 			_ = s.Run(ctx)
 		}()
 		limit := time.After(p.Deadline + p.Soak + time.Minute)
+		if f.deferred != "" {
+			go func() {
+				untilReady(s)
+				if _, started := h.tries[f.deferred+".service"]; started {
+					time.Sleep(time.Second)
+					f.die()
+					cut()
+				}
+			}()
+		}
 		select {
 		case <-ctx.Done(): // the crash
 		case <-limit:
@@ -100,6 +111,9 @@ func (f *fleet) started(ctx context.Context, name string) (Outcome, error) {
 			f.host.sightings[other] = Sighting{Container: Container{Name: other, Unit: other + ".service"}, State: "running"}
 			f.host.mu.Unlock()
 		}
+	}
+	if name == f.deferred {
+		return Outcome{}, ErrOrderedAfterUs
 	}
 	if name == f.culprit {
 		time.AfterFunc(f.after, func() {
@@ -838,6 +852,28 @@ func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+// Who is ordered after us starts at READY: until then it is not in flight, then it
+// is, and nobody else is suspected for it.
+func TestOneThatStartsAtReadyIsFound(t *testing.T) {
+	f := newFleet(t)
+	f.add("a", 0, 0)
+	f.add("b", 0, 25*time.Second)
+	f.deferred = "a"
+	p := DefaultPolicy()
+	for range 3 {
+		if complete, _ := f.bootUp(t, p); complete {
+			break
+		}
+	}
+	complete, report := f.bootUp(t, p)
+	if diff := cmp.Diff(map[string]RowState{"a": RowQuarantined, "b": RowUp}, states(report)); !complete || diff != "" {
+		t.Errorf("complete: %v, after %d crashes (-want +got):\n%s", complete, f.crashes, diff)
+	}
+	if len(f.host.quarantine) != 1 {
+		t.Errorf("suspected are %+v", f.host.quarantine)
+	}
 }
 
 // A disk that is full for a while does not leave behind what is no longer so.
