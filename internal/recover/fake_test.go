@@ -46,6 +46,7 @@ type host struct {
 	userStoppedErr error
 	writeErr       error
 	editErr        error // of the user-stopped list
+	saveErr        error // of the suspects
 	inFlight       InFlight
 	inFlightErr    error
 	quarantine     Quarantine
@@ -258,6 +259,9 @@ func (h *host) Quarantine() (Quarantine, error) {
 func (h *host) SaveQuarantine(q Quarantine) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.saveErr != nil {
+		return h.saveErr
+	}
 	if h.writeErr == nil && !h.dead {
 		h.quarantine = q
 	}

@@ -38,7 +38,7 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 		now = before.Strike(crash, time.Now())
 	}
 	now = s.secondChances(ctx, now, view)
-	now = s.list(s.disown(now), crash)
+	now = s.list(now, crash)
 	if !slices.Equal(now, before) && s.saveQuarantine(now) != nil {
 		over = false
 	}

@@ -424,6 +424,25 @@ func TestOneThatSomeoneStartsIsForgivenWhenTheHostLives(t *testing.T) {
 		if len(h.quarantine) == 0 {
 			t.Error("forgiven at once")
 		}
+		runs := func(yes bool) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			b := h.sightings["b"]
+			b.State = map[bool]string{true: "running", false: "exited"}[yes]
+			h.sightings["b"] = b
+		}
+		for _, yes := range []bool{true, false, true} { // not long enough each time
+			runs(yes)
+			_, _ = s.TakeSnapshot(context.Background())
+			time.Sleep(DefaultPolicy().Soak / 2)
+			if len(h.quarantine) == 0 {
+				t.Error("forgiven too early")
+			}
+		}
+		_, _ = s.TakeSnapshot(context.Background())
+		if len(h.quarantine) == 0 {
+			t.Error("forgiven before it had run for a soak")
+		}
 		time.Sleep(DefaultPolicy().Soak)
 		_, _ = s.TakeSnapshot(context.Background())
 	})
@@ -551,15 +570,15 @@ func TestWhoIsSuspected(t *testing.T) {
 // What was in flight at a crash is on disk until the suspects are.
 func TestACrashIsJudgedOnce(t *testing.T) {
 	for name, c := range map[string]struct {
-		writeErr error
-		left     []string // in flight, on disk
+		saveErr error
+		left    []string // in flight, on disk
 	}{
 		"and then is over": {nil, nil},
 		"or is judged again where that could not be written": {errBroken, []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t).quadlet("a").ran()
-			h.marker, h.writeErr = crashed, c.writeErr
+			h.marker, h.saveErr = crashed, c.saveErr
 			h.inFlight = InFlight{BootID: "b1", Names: []string{"a"}}
 			withService(t, h, func(*Service) {
 				if !slices.Equal(h.inFlight.Names, c.left) {
@@ -720,6 +739,50 @@ func TestEverySuspectHasItsTurn(t *testing.T) {
 	}
 }
 
+// A suspect that hangs gives way to the next when it has had the time of a tier.
+func TestASuspectThatHangsGivesWay(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+	var began time.Time
+	h.start["a.service"] = func(ctx context.Context, attempt int) (Outcome, error) {
+		if attempt == 1 {
+			began = time.Now()
+		}
+		return hangs(ctx, attempt)
+	}
+	h.start["b.service"] = func(context.Context, int) (Outcome, error) {
+		if after := time.Since(began); after != DefaultPolicy().TierDeadline+DefaultPolicy().Probation {
+			t.Errorf("b was started after %s", after)
+		}
+		return up, nil
+	}
+	if got := states(recovered(t, h, "a", "b")); got["b"] != RowUp {
+		t.Errorf("%v", got)
+	}
+}
+
+// A suspect that lacks another, which its start does not bring along, waits for
+// that one's turn.
+func TestASuspectWaitsForAnother(t *testing.T) {
+	for _, suspects := range [][]string{{"app", "db"}, {"db"}} {
+		h := newHost(t).quadlet("app").quadlet("db").ran("app", "db")
+		h.start["app.service"] = func(context.Context, int) (Outcome, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.states["db.service"].Active == "active" {
+				return up, nil
+			}
+			return needs("db.service"), nil
+		}
+		want := map[string]RowState{"app": RowUp, "db": RowUp}
+		if diff := cmp.Diff(want, states(recovered(t, h, suspects...))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if got := started(h.history); !slices.Equal(got, []string{"app", "db", "app"}) {
+			t.Errorf("started were %q", got)
+		}
+	}
+}
+
 // Two power cuts while nothing but it was in flight would quarantine it, and it
 // was not even started.
 func TestWhoWaitsForAMountIsNotSuspected(t *testing.T) {
@@ -854,8 +917,31 @@ func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
 	})
 }
 
-// Who is ordered after us starts at READY: until then it is not in flight, then it
-// is, and nobody else is suspected for it.
+// Who is ordered after us starts at READY.
+func TestOneThatStartsAtReadyIsNotInFlightBefore(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+	h.marker = crashed
+	h.start["a.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrOrderedAfterUs }
+	h.start["b.service"] = upAfter(10 * time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		s := h.service(DefaultPolicy())
+		go func() { done <- s.Run(ctx) }()
+		time.Sleep(2 * flushWithin)
+		if f, _ := h.InFlight(); !slices.Equal(f.Names, []string{"b"}) {
+			t.Errorf("%q are in flight before READY, want b", f.Names)
+		}
+		untilReady(s)
+		if f, _ := h.InFlight(); !slices.Equal(f.Names, []string{"a", "b"}) {
+			t.Errorf("%q are in flight at READY, want both", f.Names)
+		}
+		stop()
+		<-done
+	})
+}
+
+// And nobody else is suspected for it.
 func TestOneThatStartsAtReadyIsFound(t *testing.T) {
 	f := newFleet(t)
 	f.add("a", 0, 0)

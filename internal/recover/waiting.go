@@ -19,8 +19,7 @@ func (e *NotMounted) Error() string {
 func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) bool {
 	var on []int
 	for j, other := range r.rows {
-		// Those that are started alone come in an order that this must not upset.
-		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !other.Alone && !r.rows[i].Alone && !r.waitsFor(j, i) {
+		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.waitsFor(j, i) {
 			on = append(on, j)
 		}
 	}
@@ -68,12 +67,12 @@ func (r *Run) later(ctx context.Context, row int, wait func()) {
 	})
 }
 
-// requeue has a row start again. One that has waited is given its turn where
-// the tiers are over, or it is to start alone.
+// requeue has a row start again. One that has waited is given its turn when the
+// tiers are over.
 func (r *Run) requeue(i int) {
 	waited := r.rows[i].State == RowWaiting
 	r.move(i, RowQueued)
-	if !waited || !r.tiered && !r.rows[i].Alone {
+	if !waited || !r.tiered {
 		r.enqueue(i)
 	}
 }
