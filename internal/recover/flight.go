@@ -46,7 +46,7 @@ func (f *Flight) Board(names ...string) {
 func (f *Flight) Leave(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if timer, aboard := f.aboard[name]; aboard && timer == nil {
+	if _, aboard := f.aboard[name]; aboard {
 		f.leave(name)
 	}
 }
