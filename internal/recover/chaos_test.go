@@ -12,6 +12,128 @@ import (
 	"pgregory.net/rapid"
 )
 
+// Power cuts and kills of the daemon that no container caused, at any moments,
+// and up to two culprits: in the end all run that are not quarantined, and nobody
+// is suspected any more. Only a power cut while a suspect was alone quarantines an
+// innocent one, and no kill of the daemon does. Each culprit takes the host down three times.
+func TestWhateverHappensAHostIsRecovered(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		f := newFleet(t)
+		p := DefaultPolicy()
+		p.MaxParallel = rapid.IntRange(1, 8).Draw(rt, "parallel")
+		moment := func(max int, what string) time.Duration {
+			return time.Duration(rapid.IntRange(1, max*10).Draw(rt, what))*100*time.Millisecond + 7*time.Millisecond
+		}
+		moments := func(most, max int, what string) (all []time.Duration) {
+			for range rapid.IntRange(0, most).Draw(rt, what+"s") {
+				all = append(all, moment(max, what))
+			}
+			return all
+		}
+		n := rapid.IntRange(1, 8).Draw(rt, "containers")
+		culprits := map[string]time.Duration{}
+		for i := range n {
+			name := fmt.Sprint("c", i)
+			f.add(name, rapid.IntRange(0, 4).Draw(rt, "tier"), moment(10, "takes"))
+			if len(culprits) < 2 && rapid.IntRange(0, 3).Draw(rt, "culprit") == 0 {
+				culprits[name] = f.takes[name] + moment(19, "dies after")
+			}
+		}
+		cuts := moments(20, 200, "cut")
+		for _, cut := range cuts {
+			f.boots(t, p, culprits, moments(3, 30, "kill"), cut)
+		}
+		f.crashes = 0
+		var report Report
+		for complete := false; !complete; {
+			complete, report = f.boots(t, p, culprits, moments(3, 30, "kill"), 0)
+			if f.crashes > 3*len(culprits) {
+				rt.Fatalf("%d crashes with %d culprits: %+v", f.crashes, len(culprits), f.host.quarantine)
+			}
+		}
+		if len(report.Rows) != n {
+			rt.Errorf("%d of %d containers are in the report", len(report.Rows), n)
+		}
+		for _, row := range report.Rows {
+			_, guilty := culprits[row.Name]
+			suspect, suspected := f.host.quarantine.Find(row.Name)
+			switch {
+			case guilty != (row.State == RowQuarantined) && (guilty || len(cuts) == 0):
+				rt.Errorf("%s is %s (%s); guilty: %v", row.Name, row.State, row.Error, guilty)
+			case row.State == RowQuarantined:
+			case row.State != RowUp && row.State != RowActive:
+				rt.Errorf("%s is %s (%s)", row.Name, row.State, row.Error)
+			case suspected:
+				rt.Errorf("still suspected: %+v", suspect)
+			}
+		}
+	})
+}
+
+// boots is one boot, in which the daemon is killed after each of kills and starts
+// again. It lasts until recovery is complete and everybody has lived their soak,
+// or until a culprit takes the host down or the power is cut.
+func (f *fleet) boots(t *testing.T, p Policy, culprits map[string]time.Duration, kills []time.Duration, cut time.Duration) (complete bool, report Report) {
+	synctest.Test(t, func(t *testing.T) {
+		h := f.host
+		f.boot++
+		f.dead, h.dead = false, false
+		clear(h.sightings)
+		for unit := range h.units {
+			h.states[unit] = UnitState{Loaded: true, Active: "inactive"}
+		}
+		living, die := context.WithCancel(t.Context())
+		defer die()
+		dead := func(daemon bool) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.dead = daemon || f.dead
+		}
+		for name, takes := range f.takes {
+			h.start[name+".service"] = func(ctx context.Context, _ int) (Outcome, error) {
+				h.mu.Lock()
+				gone := h.dead
+				h.mu.Unlock()
+				if gone { // a daemon that was killed starts nothing
+					return Outcome{}, errBroken
+				}
+				if after, guilty := culprits[name]; guilty {
+					time.AfterFunc(after, func() { f.die(); die() })
+				}
+				return upAfter(takes)(ctx, 1)
+			}
+		}
+		if cut > 0 {
+			time.AfterFunc(cut, func() { f.die(); die() })
+		}
+		for starts := 0; living.Err() == nil && !complete; starts++ {
+			s := h.service(p)
+			s.identity = Identity{BootID: fmt.Sprint("b", f.boot), PID: 1, StartTime: uint64(starts)}
+			ctx, kill := context.WithCancel(living)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = s.Run(ctx)
+			}()
+			last := starts >= len(kills)
+			limit := p.Deadline + p.Soak + time.Minute
+			if !last {
+				limit = kills[starts]
+			}
+			if sleep(living, limit); living.Err() == nil && last {
+				st, _ := s.Status()
+				complete, report = st.RecoveryComplete, st.Recovery
+			}
+			dead(true)
+			kill()
+			<-done
+			s.flight.Close()
+			dead(false)
+		}
+	})
+	return complete, report
+}
+
 // Whatever starts do, with whatever policy: a run ends, by its deadline, with nothing
 // pending; nobody is started who is not on disk, or stays in flight for good; and no
 // transition is impossible.

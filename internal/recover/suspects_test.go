@@ -339,11 +339,10 @@ func TestASecondChanceDoesNotHangOnTheList(t *testing.T) {
 	h.definition["b.service"] = "two"
 	h.editErr = ErrBusy
 	withService(t, h, func(s *Service) {
-		if got := slices.Sorted(slices.Values(started(h.history))); !slices.Equal(got, []string{"a"}) {
-			t.Errorf("started were %q, before a had lived its soak", got)
-		}
 		untilReady(s)
-		if got := names(h.snapshot.Containers); !slices.Equal(got, []string{"a", "b"}) {
+		synctest.Wait()
+		set, _ := h.Snapshot()
+		if got := names(set.Containers); !slices.Equal(got, []string{"a", "b"}) {
 			t.Errorf("the set is %q", got)
 		}
 		time.Sleep(DefaultPolicy().Soak)
@@ -380,7 +379,9 @@ func TestAReleaseThatFails(t *testing.T) {
 	t.Run("for the disk", func(t *testing.T) {
 		h := quarantined(t)
 		withService(t, h, func(s *Service) {
+			h.mu.Lock()
 			h.userStopped, h.writeErr = nil, errBroken
+			h.mu.Unlock()
 			if err := s.Release("b"); !errors.Is(err, errBroken) {
 				t.Errorf("%v, want that it cannot be written", err)
 			}
@@ -581,8 +582,8 @@ func TestACrashIsJudgedOnce(t *testing.T) {
 			h.marker, h.saveErr = crashed, c.saveErr
 			h.inFlight = InFlight{BootID: "b1", Names: []string{"a"}}
 			withService(t, h, func(*Service) {
-				if !slices.Equal(h.inFlight.Names, c.left) {
-					t.Errorf("in flight are %q, want %q", h.inFlight.Names, c.left)
+				if f, _ := h.InFlight(); !slices.Equal(f.Names, c.left) {
+					t.Errorf("in flight are %q, want %q", f.Names, c.left)
 				}
 			})
 		})
@@ -744,12 +745,16 @@ func TestASuspectThatHangsGivesWay(t *testing.T) {
 	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
 	var began time.Time
 	h.start["a.service"] = func(ctx context.Context, attempt int) (Outcome, error) {
+		h.mu.Lock()
 		if attempt == 1 {
 			began = time.Now()
 		}
+		h.mu.Unlock()
 		return hangs(ctx, attempt)
 	}
 	h.start["b.service"] = func(context.Context, int) (Outcome, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		if after := time.Since(began); after != DefaultPolicy().TierDeadline+DefaultPolicy().Probation {
 			t.Errorf("b was started after %s", after)
 		}
