@@ -30,7 +30,7 @@ func rich() *world {
 		w.sightings = append(w.sightings, recover.Sighting{Container: recover.Container{Name: name}, State: "exited"})
 	}
 	w.quarantine = recover.Quarantine{
-		{Name: "bad", Strikes: 2, BootID: "b0", Since: at, Quarantined: true, Listed: true, Fingerprint: "f"},
+		{Name: "bad", Strikes: 2, BootID: "b0", Since: at, Quarantined: true, Listed: true, Image: "i", Fingerprint: "f"},
 		{Name: "odd", Strikes: 1, BootID: "b0", Since: at},
 	}
 	w.reports = []recover.Report{

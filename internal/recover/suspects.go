@@ -77,7 +77,10 @@ func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Qu
 		if !suspect.Quarantined {
 			continue
 		}
-		print := s.fingerprint(ctx, suspect.Name, view)
+		if suspect.Fingerprint == "" {
+			suspect.Image = s.imageOf(suspect.Name)
+		}
+		print := s.fingerprint(ctx, suspect, view)
 		switch {
 		case print == "" || print == suspect.Fingerprint:
 			continue
@@ -92,12 +95,23 @@ func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Qu
 	return q
 }
 
+// imageOf is the image of a member of the set, "" where that is not known.
+func (s *Service) imageOf(name string) string {
+	status, _ := s.Status()
+	for _, c := range status.Set.Containers {
+		if c.Name == name {
+			return c.Image
+		}
+	}
+	return ""
+}
+
 // fingerprint tells what a container is made of, "" where that cannot be found
 // out as a whole.
-func (s *Service) fingerprint(ctx context.Context, name string, view View) string {
-	c := view.Update(Container{Name: name})
-	parts := []string{view.sightings[name].ID}
-	if unit := view.unitOf(name); unit != "" {
+func (s *Service) fingerprint(ctx context.Context, suspect Suspect, view View) string {
+	c := view.Update(Container{Name: suspect.Name, Image: suspect.Image})
+	parts := []string{view.sightings[c.Name].ID}
+	if unit := view.unitOf(c.Name); unit != "" {
 		definition, err := s.Systemd.Definition(ctx, unit)
 		if err != nil {
 			return ""

@@ -281,8 +281,10 @@ func quarantined(t *testing.T) *host {
 	h.userStopped = []string{"b"}
 	h.definition = map[string]string{"b.service": "one"}
 	view := Look(t.Context(), h, h)
-	h.quarantine = Quarantine{{Name: "b", Strikes: 2, BootID: "b0", Quarantined: true, Listed: true,
-		Fingerprint: h.service(DefaultPolicy()).fingerprint(t.Context(), "b", view)}}
+	b := Suspect{Name: "b", Strikes: 2, BootID: "b0", Quarantined: true, Listed: true, Image: "i"}
+	h.images = map[string]string{"i": "old"}
+	b.Fingerprint = h.service(DefaultPolicy()).fingerprint(t.Context(), b, view)
+	h.quarantine = Quarantine{b}
 	return h
 }
 
@@ -296,10 +298,16 @@ func TestAQuarantinedContainer(t *testing.T) {
 		"gets a chance when its unit is changed": {
 			func(h *host) { h.definition["b.service"] = "two" }, []string{"a", "b"}, nil},
 		"gets a chance when its image is changed": {
+			func(h *host) { h.images["i"] = "new" }, []string{"a", "b"}, nil},
+		"gets a chance when it is made of another image": {
 			func(h *host) {
-				h.units["b.service"] = ContainerUnit{"b.service", Container{Name: "b", Image: "i"}}
-				h.images = map[string]string{"i": "new"}
+				h.plain("b", "exited").sightings["b"] = Sighting{Container: Container{Name: "b", Image: "j", Unit: "b.service"}, State: "exited"}
+				h.images["j"] = "other"
 			}, []string{"a", "b"}, nil},
+		"gets none for being there again": {
+			func(h *host) {
+				h.sightings["b"] = Sighting{Container: Container{Name: "b", Image: "i", Unit: "b.service"}, State: "exited"}
+			}, []string{"a"}, []string{"b"}},
 		"gets none when it cannot be told whether it is another one": {
 			func(h *host) {
 				h.units["b.service"] = ContainerUnit{"b.service", Container{Name: "b", Image: "i"}}
@@ -387,6 +395,25 @@ func TestAReleaseThatFails(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A container that a unit runs is gone from podman after a crash: what it was made
+// of the set remembers.
+func TestTheImageOfAQuarantinedContainerIsRemembered(t *testing.T) {
+	h := newHost(t).quadlet("b").ran()
+	h.snapshot.Containers = []Container{{Name: "b", Image: "i"}}
+	h.images = map[string]string{"i": "old"}
+	h.definition = map[string]string{"b.service": "one"}
+	h.marker = crashed
+	h.inFlight = InFlight{BootID: "b1", Names: []string{"b"}}
+	h.quarantine = Quarantine{{Name: "b", Strikes: 1, BootID: "b0"}}
+	if _, report, _ := live(t, h, DefaultPolicy()); states(report)["b"] != RowQuarantined {
+		t.Fatalf("%v", states(report))
+	}
+	h.marker, h.images = crashed, map[string]string{"i": "new"}
+	if history, report, _ := live(t, h, DefaultPolicy()); !slices.Equal(started(history), []string{"b"}) {
+		t.Errorf("%v, though its image is another one", states(report))
+	}
 }
 
 func TestReleasing(t *testing.T) {
