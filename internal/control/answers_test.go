@@ -25,12 +25,12 @@ func rich() *world {
 		{Name: "gone"}, {Name: "stopped"}, {Name: "bad"},
 	}}
 	w.start = nil
-	w.userStopped = []string{"stopped"}
+	w.userStopped = []string{"bad", "stopped"}
 	for _, name := range []string{"stopped", "bad", "odd"} {
 		w.sightings = append(w.sightings, recover.Sighting{Container: recover.Container{Name: name}, State: "exited"})
 	}
 	w.quarantine = recover.Quarantine{
-		{Name: "bad", Strikes: 2, BootID: "b0", Since: at, Quarantined: true, Listed: true, Fingerprint: "f"},
+		{Name: "bad", Strikes: 2, BootID: "b0", Since: at, Quarantined: true, Listed: true, Image: "i", Fingerprint: "f"},
 		{Name: "odd", Strikes: 1, BootID: "b0", Since: at},
 	}
 	w.reports = []recover.Report{
@@ -91,7 +91,10 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 	for _, id := range []string{"1", "2", "last", "-1", "77", "x"} {
 		as(server, recovery, "/v1/recoveries/"+id)
 	}
-	as(server, release, "/v1/quarantine/bad")
+	for _, storeErr := range []error{recover.ErrBusy, nil} {
+		w.set(func() { w.storeErr = storeErr })
+		as(server, release, "/v1/quarantine/bad")
+	}
 	as(server, release, "/v1/quarantine/nobody")
 	as(server, release, "/v1/quarantine/a%20b")
 	as(server, put, "/v1/user-stopped/new")

@@ -287,6 +287,8 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	switch err := s.service.Release(name); {
 	case errors.Is(err, recover.ErrNotSuspected):
 		s.problem(w, http.StatusNotFound, err)
+	case errors.Is(err, recover.ErrBusy):
+		s.busy(w, err)
 	case err != nil:
 		s.problem(w, http.StatusInternalServerError, err)
 	default:

@@ -71,7 +71,8 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 		s.Log.Warn("the kernel command line asks for another mode", "MESSAGE_ID", MsgMode, "mode", string(s.policy.Mode))
 	}
 	holds := Holds{Quarantine: s.judgeSuspects(ctx, verdict, explained, view)}
-	holds.UserStopped, err = s.Store.UserStopped()
+	stopped, err := s.Store.UserStopped()
+	holds.UserStopped = s.byOthers(stopped, holds.Quarantine)
 	if holds.UserStoppedLost = err != nil; holds.UserStoppedLost {
 		s.note("nothing is started: who stopped what is not known. Write the names, or [], to the user-stopped list and restart", err)
 	}

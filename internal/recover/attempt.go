@@ -32,7 +32,8 @@ func (r *Run) fill(ctx context.Context) {
 			limit = r.policy.FirstAttempt
 		}
 		row := &r.rows[i]
-		row.move(RowStarting)
+		r.flight.Board(row.Name)
+		r.move(i, RowStarting)
 		row.Error = ""
 		row.beginAttempt()
 		r.notify(Event{Kind: Starting, Tier: row.Tier, Index: i, Row: *row})
@@ -90,14 +91,12 @@ func (r *Run) take(ctx context.Context, a attempt) {
 	switch {
 	case errors.As(a.err, &notMounted):
 		row.Attempts = row.Attempts[:len(row.Attempts)-1] // it was not even tried
+		r.tries[a.row]--
 		r.awaitMounts(ctx, a.row, notMounted.Points, why)
 	case state == RowFailed && r.awaitNeeded(ctx, a.row, a.outcome, why):
 	case state == RowFailed && r.tries[a.row] == 1:
 		r.set(a.row, RowRetrying, AttemptFailed, why)
-		r.later(ctx, a.row, func(ctx context.Context) error {
-			sleep(ctx, r.policy.RetryPause)
-			return ctx.Err()
-		})
+		r.later(ctx, a.row, func() { sleep(ctx, r.policy.RetryPause) })
 	default:
 		r.set(a.row, state, kind, why)
 	}

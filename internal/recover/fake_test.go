@@ -46,6 +46,8 @@ type host struct {
 	userStopped    []string
 	userStoppedErr error
 	writeErr       error
+	editErr        error // of the user-stopped list
+	saveErr        error // of the suspects
 	inFlight       InFlight
 	inFlightErr    error
 	quarantine     Quarantine
@@ -57,7 +59,8 @@ type host struct {
 	pulls      map[string][]string
 	definition map[string]string // of units
 	notMounted []string
-	mounted    chan struct{}       // closed when all is mounted
+	mounted    chan struct{} // closed when all is mounted
+	awaitErr   error
 	binds      map[string][]string // of containers
 	needed     map[string][]string // paths, of units
 	images     map[string]string
@@ -205,7 +208,11 @@ func (h *host) MountsNeeded(_ context.Context, unit string) ([]string, error) {
 func (h *host) AwaitMounts(ctx context.Context, points []string) error {
 	h.mu.Lock()
 	h.say("await %s", strings.Join(points, " "))
+	err := h.awaitErr
 	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	select {
 	case <-h.mounted:
 		h.mu.Lock()
@@ -215,6 +222,12 @@ func (h *host) AwaitMounts(ctx context.Context, points []string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (h *host) setAwaitErr(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.awaitErr = err
 }
 
 func (h *host) Binds(_ context.Context, name string) ([]string, error) {
@@ -257,6 +270,9 @@ func (h *host) Quarantine() (Quarantine, error) {
 func (h *host) SaveQuarantine(q Quarantine) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.saveErr != nil {
+		return h.saveErr
+	}
 	if h.writeErr == nil && !h.dead {
 		h.quarantine = q
 	}
@@ -375,6 +391,9 @@ func (h *host) UserStopped() ([]string, error) {
 func (h *host) EditUserStopped(edit func([]string) []string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.editErr != nil {
+		return false, h.editErr
+	}
 	names := edit(slices.Clone(h.userStopped))
 	if h.userStoppedErr != nil || slices.Equal(names, h.userStopped) {
 		return false, h.userStoppedErr

@@ -11,13 +11,14 @@ import (
 // they have lived their soak. Their names are on disk before they are started,
 // so that after a crash of the host the next boot knows whom to suspect.
 type Flight struct {
-	save func(names []string) // durably; reports for itself what goes wrong
+	save func(names []string) error // durably; reports for itself what goes wrong
 	// soaked is told of each container that has lived its soak.
 	soaked func(name string)
 
 	mu     sync.Mutex
 	aboard map[string]*time.Timer // nil until landed
 	flush  *time.Timer            // set while names on disk are out of date
+	failed bool                   // they are, since they could not be written
 	empty  chan struct{}          // closed while nobody is aboard
 }
 
@@ -25,19 +26,29 @@ type Flight struct {
 // that have started side by side leave in one write.
 const flushWithin = time.Second
 
-func newFlight(save func([]string), soaked func(string)) *Flight {
+func newFlight(save func([]string) error, soaked func(string)) *Flight {
 	f := &Flight{save: save, soaked: soaked, aboard: map[string]*time.Timer{}, empty: make(chan struct{})}
 	close(f.empty)
 	return f
 }
 
 // Board writes down durably that names are about to be started, beside those
-// that are in flight.
+// that are in flight. It does not write what is written down.
 func (f *Flight) Board(names ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.enter(names)
-	f.write()
+	if f.enter(names) {
+		f.write()
+	}
+}
+
+// Leave takes a container out of flight that was not started after all.
+func (f *Flight) Leave(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, aboard := f.aboard[name]; aboard {
+		f.leave(name)
+	}
 }
 
 // Resume takes up those that a daemon before us, in the same boot, had in
@@ -51,16 +62,20 @@ func (f *Flight) Resume(names []string, soak time.Duration) {
 	}
 }
 
-func (f *Flight) enter(names []string) {
+// enter reports whether somebody came aboard who was not.
+func (f *Flight) enter(names []string) (came bool) {
 	for _, name := range names {
 		if len(f.aboard) == 0 {
 			f.empty = make(chan struct{})
 		}
-		if timer := f.aboard[name]; timer != nil {
+		timer, aboard := f.aboard[name]
+		if timer != nil {
 			timer.Stop()
 		}
 		f.aboard[name] = nil
+		came = came || !aboard
 	}
+	return came
 }
 
 // Land says that the start of a container is over, well or not. It leaves the
@@ -108,7 +123,17 @@ func (f *Flight) write() {
 		f.flush.Stop()
 		f.flush = nil
 	}
-	f.save(slices.Sorted(maps.Keys(f.aboard)))
+	f.failed = f.save(slices.Sorted(maps.Keys(f.aboard))) != nil
+}
+
+// Retry writes what could not be written: else who has long lived its soak would
+// be in flight on disk at some crash to come.
+func (f *Flight) Retry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed {
+		f.write()
+	}
 }
 
 // Empty is closed while nothing is in flight.
@@ -122,7 +147,7 @@ func (f *Flight) Empty() <-chan struct{} {
 func (f *Flight) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.aboard) == 0 && f.flush == nil {
+	if len(f.aboard) == 0 && f.flush == nil && !f.failed {
 		return
 	}
 	for name, timer := range f.aboard {

@@ -104,11 +104,7 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	if s.unmarked {
-		if err := s.Store.WriteMarker(s.identity); err == nil {
-			s.unmarked = false
-		}
-	}
+	s.catchUp()
 	next, err := s.lookAtSet(ctx, last)
 	if err != nil {
 		return last, err
@@ -132,6 +128,20 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 	s.change(func() { s.set = next })
 	s.Log.Debug("snapshot saved", "MESSAGE_ID", MsgSnapshotSaved, "containers", len(next.Containers))
 	return next, nil
+}
+
+// catchUp writes what could not be written before. Called with keeping held.
+func (s *Service) catchUp() {
+	if s.unmarked && s.Store.WriteMarker(s.identity) == nil {
+		s.unmarked = false
+	}
+	s.flight.Retry()
+	s.mu.Lock()
+	unsaved, q := s.unsaved, s.suspects
+	s.mu.Unlock()
+	if unsaved {
+		_ = s.saveQuarantine(q) // it says so itself
+	}
 }
 
 // lookAtSet is the set now. Any failure to look changes nothing.
@@ -161,6 +171,11 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 	}
 	s.pardonRunning(list)
 	status, _ := s.Status()
+	if q := s.disown(status.Quarantine); !slices.Equal(q, status.Quarantine) {
+		s.change(func() { s.suspects = q })
+		_ = s.saveQuarantine(q) // tried again at the next look
+		status.Quarantine = q
+	}
 	next := NextSet(last.Containers, list, states, s.byOthers(userStopped, status.Quarantine))
 	return Snapshot{
 		Timestamp:   time.Now().Unix(),
@@ -272,7 +287,7 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 	if suspect, known := status.Quarantine.Find(name); known && suspect.Listed {
 		suspect.Listed = false // from now on it is the user's word
 		s.change(func() { s.suspects = s.suspects.With(suspect) })
-		s.saveQuarantine(status.Quarantine.With(suspect))
+		_ = s.saveQuarantine(status.Quarantine.With(suspect)) // tried again at the next look
 	}
 	if changed {
 		s.Log.Info("user-stopped list changed", "MESSAGE_ID", MsgUserStoppedSet, "container", name, "stopped", stopped)

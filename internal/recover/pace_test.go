@@ -23,13 +23,19 @@ func TestThePace(t *testing.T) {
 		most   int
 		want   string // starts, by the tenth of a second
 	}{
-		"grows while the host is idle":             {nil, 32, "4@0 4@1 4@2"},
-		"but not beyond its bound":                 {nil, 6, "4@0 2@1 4@10 2@11"},
-		"one at a time is possible":                {nil, 1, "1@0 1@10 1@20 1@30 1@40 1@50 1@60 1@70 1@80 1@90 1@100 1@110"},
-		"does not grow while memory is short":      {suffering(0.2, memory), 32, "4@0 4@10 4@20"},
-		"nor while the disk is":                    {suffering(0.5, io), 32, "4@0 4@10 4@20"},
-		"a busy disk is not yet one that suffers":  {suffering(0.3, io), 32, "4@0 4@1 4@2"},
-		"is fixed where the kernel does not tell":  {func() (Stalls, error) { return Stalls{}, errBroken }, 32, "4@0 4@10 4@20"},
+		"grows while the host is idle":            {nil, 32, "4@0 4@1 4@2"},
+		"but not beyond its bound":                {nil, 6, "4@0 2@1 4@10 2@11"},
+		"one at a time is possible":               {nil, 1, "1@0 1@10 1@20 1@30 1@40 1@50 1@60 1@70 1@80 1@90 1@100 1@110"},
+		"does not grow while memory is short":     {suffering(0.2, memory), 32, "4@0 4@10 4@20"},
+		"nor while the disk is":                   {suffering(0.5, io), 32, "4@0 4@10 4@20"},
+		"a busy disk is not yet one that suffers": {suffering(0.3, io), 32, "4@0 4@1 4@2"},
+		"is fixed where the kernel does not tell": {func() (Stalls, error) { return Stalls{}, errBroken }, 32, "4@0 4@10 4@20"},
+		"does not grow while the kernel cannot be asked": {func() (Stalls, error) {
+			if time.Since(began) > 0 {
+				return Stalls{}, errBroken
+			}
+			return Stalls{Memory: time.Hour}, nil
+		}, 32, "4@0 4@10 4@20"},
 		"and then keeps to its bound all the same": {func() (Stalls, error) { return Stalls{}, errBroken }, 3, "3@0 3@10 3@20 3@30"},
 		"goes on growing when the host has relaxed": {func() (s Stalls, _ error) {
 			s.Memory = min(time.Since(began), 250*time.Millisecond)

@@ -89,7 +89,8 @@ func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowS
 
 // setApart marks who is started alone, and leaves out what would bring a
 // quarantined container along. It returns who comes after whom: the suspects
-// after the rest, and what would bring a suspect along after them.
+// after the rest, those of them with more than one strike last, and what would
+// bring a suspect along after them all.
 func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
 	rank = map[string]int{}
 	named := map[string]string{} // unit -> container
@@ -104,7 +105,10 @@ func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
 			continue
 		}
 		row.Alone = known || p.Mode == ModeSafe
-		if known {
+		switch {
+		case known && row.Strikes >= quarantineAt:
+			rank[row.Name] = 2
+		case known:
 			rank[row.Name] = 1
 		}
 		for _, unit := range holds.Pulls[row.Unit] {
@@ -116,7 +120,7 @@ func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
 				row.Error = "needs " + brought.Name + ", which is quarantined"
 			default:
 				row.Alone = true
-				rank[row.Name] = 2
+				rank[row.Name] = 3
 			}
 		}
 	}

@@ -29,7 +29,7 @@ func TestProgress(t *testing.T) {
 			}
 		}
 		p := DefaultPolicy()
-		run := NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) {}, func(string) {}), h, tell)
+		run := NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) error { return nil }, func(string) {}), h, tell)
 		if err := run.Do(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -29,6 +29,9 @@ type Suspect struct {
 	// Listed: we put its name on the user-stopped list, so that others leave it
 	// alone too.
 	Listed bool `json:"listed,omitempty"`
+	// Image is the image reference it was created from, as far as that is known:
+	// podman forgets a container that a unit runs when it ends.
+	Image string `json:"image,omitempty"`
 	// Fingerprint tells what it was made of when it was quarantined: its image
 	// and its unit. Empty where that is not known.
 	Fingerprint string `json:"fingerprint,omitempty"`

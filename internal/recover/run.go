@@ -13,8 +13,8 @@ import (
 // host bears, and the next tier begins when each member of the last one is up, or has
 // failed its first attempt, or when the tier's deadline has passed; retries
 // and stragglers go on beside later tiers. Then, one at a time, those that
-// are to start alone. One goroutine (Do) owns all state; attempts only report
-// back to it.
+// are to start alone. Who waits for a mount, or for another that does, holds up
+// nobody. One goroutine (Do) owns all state; attempts only report back to it.
 type Run struct {
 	policy  Policy
 	starter Starter
@@ -27,11 +27,14 @@ type Run struct {
 	busy      int   // places taken
 	pace      *pace // how many there are
 	unsettled map[int]bool
-	left      int           // rows of the tiers that are pending
+	left      int           // rows that are pending
+	moving    int           // those of the tiers that are pending and do not wait
+	tiered    bool          // the tiers are over: who need no longer wait is given its turn
 	needs     map[int][]int // a waiting row -> the rows that it waits for
 	attempts  chan attempt
-	wakes     chan wake
+	wakes     chan int // rows that need not wait any longer
 	deadline  *time.Timer
+	ends      time.Time
 	over      bool // the deadline has passed
 	workers   sync.WaitGroup
 }
@@ -58,11 +61,14 @@ func NewRun(rows []Row, p Policy, starter Starter, flight *Flight, gauge Gauge, 
 		tries:    make([]int, len(rows)),
 		needs:    map[int][]int{},
 		attempts: make(chan attempt),
-		wakes:    make(chan wake),
+		wakes:    make(chan int),
 	}
 	for _, row := range rows {
-		if row.State.Pending() && !row.Alone {
+		if row.State.Pending() {
 			r.left++
+		}
+		if row.moves() {
+			r.moving++
 		}
 	}
 	return r
@@ -76,21 +82,23 @@ func (r *Run) Do(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.workers.Wait()
 	defer stop()
-	r.deadline = time.NewTimer(r.policy.Deadline)
+	r.deadline, r.ends = time.NewTimer(r.policy.Deadline), time.Now().Add(r.policy.Deadline)
 	defer r.deadline.Stop()
 	if err := r.tiers(ctx); err != nil {
 		return err
 	}
-	return r.probation(ctx)
+	return r.turns(ctx)
 }
 
-// tiers starts all that need not be alone.
+// tiers starts all that need not be alone. It leaves behind who waits.
 func (r *Run) tiers(ctx context.Context) error {
-	late := time.NewTimer(r.policy.TierDeadline)
-	defer late.Stop()
+	late := time.After(r.policy.TierDeadline)
 	tier, more := r.nextTier(-1)
-	for r.left > 0 {
-		over, err := r.step(ctx, late.C)
+	for more || r.moving > 0 {
+		if !more {
+			late = nil // there is no later tier to hold up
+		}
+		over, err := r.step(ctx, late, nil)
 		if err != nil {
 			return err
 		}
@@ -102,72 +110,99 @@ func (r *Run) tiers(ctx context.Context) error {
 			kind = TierLate
 		}
 		r.notify(Event{Kind: kind, Tier: tier})
-		late.Reset(r.policy.TierDeadline)
+		late = time.After(r.policy.TierDeadline)
 		tier, more = r.nextTier(tier)
 	}
+	r.tiered = true
 	return nil
 }
 
-// probation starts the others one at a time. Whoever is started while nothing
-// else is in flight is named by the next crash. For containers with one strike
-// Probation has to do for the time between two starts: then a crash names at
-// most two, which are two strikes for them, and with two strikes a container
-// is alone until it has lived its whole soak.
-func (r *Run) probation(ctx context.Context) error {
-	first, careful := true, false // careful: who was started before has to be done with its soak
-	for i := range r.rows {
-		row := &r.rows[i]
-		if !row.Alone || !row.State.Pending() {
-			continue
+// turns starts the others one at a time, and in between those of the tiers that
+// need wait no longer.
+func (r *Run) turns(ctx context.Context) error {
+	beside := true // what need not be alone may be in flight
+	for r.left > 0 {
+		i := r.nextTurn()
+		var err error
+		switch {
+		case i < 0:
+			_, err = r.step(ctx, nil, nil)
+		case !r.rows[i].Alone:
+			r.enqueue(i)
+			beside = true
+		default:
+			err = r.turn(ctx, i, beside)
+			beside = false
 		}
-		if first || careful || row.Strikes >= quarantineAt {
-			if err := r.pause(ctx, r.flight.Empty()); err != nil {
-				return err
-			}
-		}
-		if !row.State.Pending() {
-			continue // it is past the deadline
-		}
-		r.enqueue(i)
-		r.flight.Board(row.Name)
-		for row.State.Pending() {
-			if _, err := r.step(ctx, nil); err != nil {
-				return err
-			}
-		}
-		gap := make(chan struct{})
-		timer := time.AfterFunc(r.policy.Probation, func() { close(gap) })
-		err := r.pause(ctx, gap)
-		timer.Stop()
 		if err != nil {
 			return err
 		}
-		first, careful = false, row.Strikes >= quarantineAt
-	}
-	if careful {
-		return r.pause(ctx, r.flight.Empty())
 	}
 	return nil
 }
 
-// pause waits, for no longer than recovery may last.
-func (r *Run) pause(ctx context.Context, until <-chan struct{}) error {
-	if r.over {
-		return nil
+// nextTurn is the first row that could be started and is not in the queue, -1
+// without one.
+func (r *Run) nextTurn() int {
+	for i, row := range r.rows {
+		if row.State == RowQueued && !slices.Contains(r.queue, i) {
+			return i
+		}
 	}
-	select {
-	case <-until:
-	case <-r.deadline.C:
-		r.giveUp()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	return -1
+}
+
+// turn starts a row alone. Whoever is started while nothing else is in flight is
+// named by the next crash. For containers with one strike Probation has to do
+// for the time between two starts, and one that hangs gives way: then a crash
+// names a few, which are two strikes for them, and with two strikes a container
+// is alone until it has lived its whole soak.
+func (r *Run) turn(ctx context.Context, i int, beside bool) error {
+	row := &r.rows[i]
+	careful := row.Strikes >= quarantineAt
+	never := func() bool { return false }
+	if beside || careful {
+		if err := r.stepUntil(ctx, nil, r.flight.Empty(), never); err != nil || r.over {
+			return err
+		}
+	}
+	if careful {
+		r.flight.Board(row.Name)
+		r.enqueue(i)
+		return r.stepUntil(ctx, nil, r.flight.Empty(), never)
+	}
+	// So that everybody has a turn before recovery ends.
+	turns := 0
+	for _, other := range r.rows {
+		if other.Alone && other.State == RowQueued {
+			turns++
+		}
+	}
+	limit := min(r.policy.TierDeadline+r.policy.Probation, time.Until(r.ends)/time.Duration(turns))
+	began := time.Now()
+	r.enqueue(i)
+	if err := r.stepUntil(ctx, time.After(limit), nil, func() bool { return !row.State.Pending() || row.State == RowWaiting }); err != nil {
+		return err
+	}
+	if row.State == RowWaiting {
+		return nil // it was not started
+	}
+	return r.stepUntil(ctx, time.After(min(r.policy.Probation, limit-time.Since(began))), nil, never)
+}
+
+// stepUntil steps until late or empty, or until it is done.
+func (r *Run) stepUntil(ctx context.Context, late <-chan time.Time, empty <-chan struct{}, done func() bool) error {
+	for !r.over && !done() {
+		if ended, err := r.step(ctx, late, empty); ended || err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // step starts what can be started and takes in the next thing that happens. It
-// reports whether that was the end of late.
-func (r *Run) step(ctx context.Context, late <-chan time.Time) (over bool, err error) {
+// reports whether that was late or empty.
+func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan struct{}) (over bool, err error) {
 	r.fill(ctx)
 	var more <-chan time.Time
 	if len(r.queue) > 0 && !r.pace.full() {
@@ -181,11 +216,15 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time) (over bool, err e
 			return false, ErrGoingDown
 		}
 		r.take(ctx, a)
-	case w := <-r.wakes:
-		r.wake(w)
+	case i := <-r.wakes:
+		if r.rows[i].State.Pending() { // not given up meanwhile
+			r.requeue(i)
+		}
 	case <-more:
 		r.pace.grow()
 	case <-late:
+		return true, nil
+	case <-empty:
 		return true, nil
 	case <-r.deadline.C:
 		r.giveUp()
@@ -229,22 +268,40 @@ func (r *Run) enqueue(i int) {
 	r.queue = append(r.queue, i)
 }
 
+// moves: a tier is not over before this row has ended, or waits.
+func (row Row) moves() bool {
+	return !row.Alone && row.State.Pending() && row.State != RowWaiting
+}
+
+// move changes a row's state, and counts it.
+func (r *Run) move(i int, to RowState) {
+	before := r.rows[i].moves()
+	r.rows[i].move(to)
+	switch now := r.rows[i].moves(); {
+	case before && !now:
+		r.moving--
+	case now && !before:
+		r.moving++
+	}
+}
+
 // set moves a row to a state and says so. A row that ends lands, and settles
 // those that wait for it.
 func (r *Run) set(i int, state RowState, kind EventKind, why string) {
 	row := &r.rows[i]
-	row.move(state)
+	r.move(i, state)
 	row.Error = why
 	if state != RowWaiting || r.needs[i] != nil { // who waits for a mount has not settled
 		delete(r.unsettled, i)
 	}
 	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
+	if state == RowWaiting || state == RowDeferred {
+		r.flight.Leave(row.Name) // it was not started
+	}
 	if state.Pending() {
 		return
 	}
-	if !row.Alone {
-		r.left--
-	}
+	r.left--
 	r.flight.Land(row.Name, r.policy.Soak)
 	for waiting, on := range r.needs {
 		if !slices.Contains(on, i) {

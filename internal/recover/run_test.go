@@ -46,7 +46,7 @@ func playTo(ctx context.Context, h *host, p Policy, rs []Row, each func(Event)) 
 		}
 		history = append(history, line)
 	}
-	err = NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) {}, func(string) {}), h, tell).Do(ctx)
+	err = NewRun(rs, p, starter{h.service(p)}, newFlight(func([]string) error { return nil }, func(string) {}), h, tell).Do(ctx)
 	return history, err
 }
 

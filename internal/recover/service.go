@@ -65,6 +65,7 @@ type Service struct {
 	tally    tally    // of the report's rows
 	set      Snapshot // the last one saved, or loaded
 	suspects Quarantine
+	unsaved  bool // the suspects, since they could not be written
 	changed  chan struct{}
 	// restarted: the last run ended in order in this very boot. Then nothing is
 	// recovered, and the set goes on as it is.
@@ -200,6 +201,7 @@ func (s *Service) observe(e Event) {
 func (s *Service) ready() {
 	var summary string
 	var failed bool
+	s.boardDeferred()
 	s.enter(Ready, func() {
 		s.report.Finished = time.Now()
 		summary, failed = s.report.Summary(), s.report.Failed()
@@ -278,7 +280,11 @@ func (s *Service) note(text string, err error) {
 }
 
 func (s *Service) addNote(text string) {
-	s.change(func() { s.report.Notes = append(s.report.Notes, text) })
+	s.change(func() {
+		if !slices.Contains(s.report.Notes, text) {
+			s.report.Notes = append(s.report.Notes, text)
+		}
+	})
 }
 
 // Phase is where the service stands.

@@ -20,7 +20,10 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fmt.Errorf("the user-stopped list cannot be read: %w", err)
 	}
-	if slices.Contains(stopped, row.Name) {
+	s.mu.Lock()
+	suspects := s.suspects
+	s.mu.Unlock()
+	if slices.Contains(s.byOthers(stopped, suspects), row.Name) {
 		return Outcome{}, ErrUserStopped
 	}
 	if row.Unit == "" {

@@ -26,13 +26,12 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 	if err != nil {
 		s.note("what was in flight cannot be read: nobody is suspected", err)
 	}
-	now := before
+	now, over := before, len(crash.Names) > 0
 	switch {
 	case !v.Unclean() || len(crash.Names) == 0:
 	case crash.BootID == s.identity.BootID:
 		s.flight.Resume(crash.Names, s.policy.Soak)
-	case v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != crash.BootID:
-		// of a boot before the one that crashed
+		over = false
 	case inOrder(explained):
 		s.Log.Info("nobody is suspected: the host was shut down in order", "MESSAGE_ID", MsgSuspect)
 	default:
@@ -40,10 +39,15 @@ func (s *Service) judgeSuspects(ctx context.Context, v Verdict, explained <-chan
 	}
 	now = s.secondChances(ctx, now, view)
 	now = s.list(now, crash)
-	if !slices.Equal(now, before) {
-		s.saveQuarantine(now)
+	if !slices.Equal(now, before) && s.saveQuarantine(now) != nil {
+		over = false
 	}
 	s.listOnDisk(now, crash)
+	if over {
+		// Not earlier: a crash of whatever kind from the marker to here, and it is
+		// judged by the next run.
+		_ = s.writeInFlight(nil) // to judge it twice does no harm
+	}
 	s.change(func() { s.suspects = now })
 	for _, suspect := range now {
 		if suspect.BootID == crash.BootID {
@@ -80,14 +84,17 @@ func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Qu
 		if !suspect.Quarantined {
 			continue
 		}
-		print := s.fingerprint(ctx, suspect.Name, view)
+		if suspect.Fingerprint == "" {
+			suspect.Image = s.imageOf(suspect.Name)
+		}
+		print := s.fingerprint(ctx, suspect, view)
 		switch {
 		case print == "" || print == suspect.Fingerprint:
 			continue
 		case suspect.Fingerprint != "":
 			s.Log.Warn("released from quarantine: its image or unit was changed", "MESSAGE_ID", MsgReleased, "container", suspect.Name)
-			s.unlist(suspect)
-			suspect.Strikes, suspect.Quarantined, suspect.Listed, print = 1, false, false, ""
+			suspect.Listed = s.unlist(suspect) != nil // then it stays ours, and is no word of the user
+			suspect.Strikes, suspect.Quarantined, print = 1, false, ""
 		}
 		suspect.Fingerprint = print
 		q = q.With(suspect)
@@ -95,12 +102,23 @@ func (s *Service) secondChances(ctx context.Context, q Quarantine, view View) Qu
 	return q
 }
 
+// imageOf is the image of a member of the set, "" where that is not known.
+func (s *Service) imageOf(name string) string {
+	status, _ := s.Status()
+	for _, c := range status.Set.Containers {
+		if c.Name == name {
+			return c.Image
+		}
+	}
+	return ""
+}
+
 // fingerprint tells what a container is made of, "" where that cannot be found
 // out as a whole.
-func (s *Service) fingerprint(ctx context.Context, name string, view View) string {
-	c := view.Update(Container{Name: name})
-	parts := []string{view.sightings[name].ID}
-	if unit := view.unitOf(name); unit != "" {
+func (s *Service) fingerprint(ctx context.Context, suspect Suspect, view View) string {
+	c := view.Update(Container{Name: suspect.Name, Image: suspect.Image})
+	parts := []string{view.sightings[c.Name].ID}
+	if unit := view.unitOf(c.Name); unit != "" {
 		definition, err := s.Systemd.Definition(ctx, unit)
 		if err != nil {
 			return ""
@@ -137,6 +155,22 @@ func (s *Service) list(q Quarantine, crash InFlight) Quarantine {
 	return q
 }
 
+// disown takes note that someone took a name off the list that we had put
+// there. Should it come back it is the user's word.
+func (s *Service) disown(q Quarantine) Quarantine {
+	stopped, err := s.Store.UserStopped()
+	if err != nil {
+		return q
+	}
+	for _, suspect := range q {
+		if suspect.Listed && !slices.Contains(stopped, suspect.Name) {
+			suspect.Listed = false
+			q = q.With(suspect)
+		}
+	}
+	return q
+}
+
 // listOnDisk puts them there, after the quarantine says whose they are. Should
 // the power fail in between, the same crash is judged again.
 func (s *Service) listOnDisk(q Quarantine, crash InFlight) {
@@ -150,26 +184,48 @@ func (s *Service) listOnDisk(q Quarantine, crash InFlight) {
 }
 
 // unlist takes a name that we listed off the user-stopped list.
-func (s *Service) unlist(suspect Suspect) {
+func (s *Service) unlist(suspect Suspect) error {
 	if !suspect.Listed {
-		return
+		return nil
 	}
-	if _, err := s.editUserStopped(suspect.Name, false); err != nil {
+	_, err := s.editUserStopped(suspect.Name, false)
+	if err != nil {
 		s.note("a name that was quarantined stays on the user-stopped list", err)
 	}
+	return err
 }
 
-func (s *Service) saveQuarantine(q Quarantine) {
-	if err := s.Store.SaveQuarantine(q); err != nil {
+func (s *Service) saveQuarantine(q Quarantine) error {
+	err := s.Store.SaveQuarantine(q)
+	s.change(func() { s.unsaved = err != nil })
+	if err != nil {
 		s.note("who is suspected of having taken the host down cannot be written", err)
 	}
+	return err
 }
 
 // writeInFlight writes down who is in flight. Where that fails the start goes
 // on: a host without its containers is worse than one that may crash again.
-func (s *Service) writeInFlight(names []string) {
-	if err := s.Store.SaveInFlight(InFlight{BootID: s.identity.BootID, Names: names}); err != nil {
-		s.note("what is being started cannot be written: should the host crash now, nobody is suspected", err)
+func (s *Service) writeInFlight(names []string) error {
+	err := s.Store.SaveInFlight(InFlight{BootID: s.identity.BootID, Names: names})
+	if err != nil {
+		s.note("who is in flight cannot be written: should the host crash now, others are suspected, or nobody", err)
+	}
+	return err
+}
+
+// boardDeferred says before READY who starts at it, by itself.
+func (s *Service) boardDeferred() {
+	var names []string
+	status, _ := s.Status()
+	for _, row := range status.Recovery.Rows {
+		if row.State == RowDeferred {
+			names = append(names, row.Name)
+		}
+	}
+	s.flight.Board(names...)
+	for _, name := range names {
+		s.flight.Land(name, s.policy.Soak)
 	}
 }
 
@@ -186,19 +242,25 @@ func (s *Service) forgive(name string) {
 	if !lives || suspect.Quarantined {
 		return
 	}
-	s.letGo(suspect, "no longer suspected: it was started and the host lived")
+	_ = s.letGo(suspect, "no longer suspected: it was started and the host lived") // tried again at each look
 }
 
-// letGo takes a suspect off the books. Called with keeping held.
-func (s *Service) letGo(suspect Suspect, why string) {
+// letGo takes a suspect off the books, but first off the user-stopped list: there
+// its name alone would be taken for the user's word. Called with keeping held.
+func (s *Service) letGo(suspect Suspect, why string) error {
+	if err := s.unlist(suspect); err != nil {
+		return fmt.Errorf("its name cannot be taken off the user-stopped list: %w", err)
+	}
 	var q Quarantine
 	s.change(func() {
 		q = s.suspects.Without(suspect.Name)
 		s.suspects = q
 	})
-	s.saveQuarantine(q)
-	s.unlist(suspect)
 	s.Log.Info(why, "MESSAGE_ID", MsgReleased, "container", suspect.Name, "strikes", suspect.Strikes)
+	if err := s.saveQuarantine(q); err != nil {
+		return fmt.Errorf("no longer suspected, but that cannot be written yet: %w", err)
+	}
+	return nil
 }
 
 // ErrNotSuspected: there is no suspect of that name.
@@ -218,8 +280,7 @@ func (s *Service) Release(name string) error {
 	if !known {
 		return fmt.Errorf("%s: %w", name, ErrNotSuspected)
 	}
-	s.letGo(suspect, "released from quarantine by hand")
-	return nil
+	return s.letGo(suspect, "released from quarantine by hand")
 }
 
 // pardonRunning lets go of suspects that someone else has started and that have
@@ -235,7 +296,7 @@ func (s *Service) pardonRunning(list []Sighting) {
 		case !seen:
 			s.seenRunning[suspect.Name] = time.Now()
 		case time.Since(since) >= s.policy.Soak:
-			s.letGo(suspect, "no longer suspected: it runs, and the host lives")
+			_ = s.letGo(suspect, "no longer suspected: it runs, and the host lives")
 		}
 	}
 }

@@ -2,6 +2,7 @@ package recover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,7 @@ type fleet struct {
 
 	takes    map[string]time.Duration // how long a start takes
 	culprit  string
+	deferred string        // it starts at READY, and takes the host down
 	after    time.Duration // its start, the host crashes
 	requires map[string][]string
 }
@@ -68,6 +70,16 @@ func (f *fleet) bootUp(t *testing.T, p Policy) (complete bool, report Report) {
 			_ = s.Run(ctx)
 		}()
 		limit := time.After(p.Deadline + p.Soak + time.Minute)
+		if f.deferred != "" {
+			go func() {
+				untilReady(s)
+				if _, started := h.tries[f.deferred+".service"]; started {
+					time.Sleep(time.Second)
+					f.die()
+					cut()
+				}
+			}()
+		}
 		select {
 		case <-ctx.Done(): // the crash
 		case <-limit:
@@ -99,6 +111,9 @@ func (f *fleet) started(ctx context.Context, name string) (Outcome, error) {
 			f.host.sightings[other] = Sighting{Container: Container{Name: other, Unit: other + ".service"}, State: "running"}
 			f.host.mu.Unlock()
 		}
+	}
+	if name == f.deferred {
+		return Outcome{}, ErrOrderedAfterUs
 	}
 	if name == f.culprit {
 		time.AfterFunc(f.after, func() {
@@ -236,10 +251,13 @@ func TestTheStoryOfACulprit(t *testing.T) {
 		t.Errorf("started were %q, want a, and then b alone", got)
 	}
 	wantDisk([]string{"a", "b"}, map[string]int{"a": 1, "b": 1, "c": 1})
-	// Two strikes: alone now, until the soak is over.
+	// Two strikes: last, and alone until the soak is over.
 	h.history = nil
 	f.bootUp(t, p)
-	wantDisk([]string{"b"}, map[string]int{"b": 2, "c": 1})
+	if got := started(h.history); !slices.Equal(got, []string{"c", "a", "b"}) {
+		t.Errorf("started were %q, want first who has one strike", got)
+	}
+	wantDisk([]string{"b"}, map[string]int{"b": 2})
 	complete, report := f.bootUp(t, p)
 	if !complete {
 		t.Fatal("the fourth boot crashed too")
@@ -263,8 +281,10 @@ func quarantined(t *testing.T) *host {
 	h.userStopped = []string{"b"}
 	h.definition = map[string]string{"b.service": "one"}
 	view := Look(t.Context(), h, h, nil)
-	h.quarantine = Quarantine{{Name: "b", Strikes: 2, BootID: "b0", Quarantined: true, Listed: true,
-		Fingerprint: h.service(DefaultPolicy()).fingerprint(t.Context(), "b", view)}}
+	b := Suspect{Name: "b", Strikes: 2, BootID: "b0", Quarantined: true, Listed: true, Image: "i"}
+	h.images = map[string]string{"i": "old"}
+	b.Fingerprint = h.service(DefaultPolicy()).fingerprint(t.Context(), b, view)
+	h.quarantine = Quarantine{b}
 	return h
 }
 
@@ -278,10 +298,16 @@ func TestAQuarantinedContainer(t *testing.T) {
 		"gets a chance when its unit is changed": {
 			func(h *host) { h.definition["b.service"] = "two" }, []string{"a", "b"}, nil},
 		"gets a chance when its image is changed": {
+			func(h *host) { h.images["i"] = "new" }, []string{"a", "b"}, nil},
+		"gets a chance when it is made of another image": {
 			func(h *host) {
-				h.units["b.service"] = ContainerUnit{"b.service", Container{Name: "b", Image: "i"}}
-				h.images = map[string]string{"i": "new"}
+				h.plain("b", "exited").sightings["b"] = Sighting{Container: Container{Name: "b", Image: "j", Unit: "b.service"}, State: "exited"}
+				h.images["j"] = "other"
 			}, []string{"a", "b"}, nil},
+		"gets none for being there again": {
+			func(h *host) {
+				h.sightings["b"] = Sighting{Container: Container{Name: "b", Image: "i", Unit: "b.service"}, State: "exited"}
+			}, []string{"a"}, []string{"b"}},
 		"gets none when it cannot be told whether it is another one": {
 			func(h *host) {
 				h.units["b.service"] = ContainerUnit{"b.service", Container{Name: "b", Image: "i"}}
@@ -311,6 +337,82 @@ func TestAQuarantinedContainer(t *testing.T) {
 				t.Errorf("user-stopped are %q, want %q", h.userStopped, c.wantUserStopped)
 			}
 		})
+	}
+}
+
+// A name that we listed and cannot take off the list again is no word of the
+// user: the container is started, and not forgotten.
+func TestASecondChanceDoesNotHangOnTheList(t *testing.T) {
+	h := quarantined(t)
+	h.definition["b.service"] = "two"
+	h.editErr = ErrBusy
+	withService(t, h, func(s *Service) {
+		untilReady(s)
+		synctest.Wait()
+		set, _ := h.Snapshot()
+		if got := names(set.Containers); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("the set is %q", got)
+		}
+		time.Sleep(DefaultPolicy().Soak)
+		h.mu.Lock()
+		h.editErr = nil
+		h.mu.Unlock()
+		for range 2 { // that it runs, and then that it has run for a soak
+			_, _ = s.TakeSnapshot(context.Background())
+			time.Sleep(DefaultPolicy().Soak)
+		}
+	})
+	if got := slices.Sorted(slices.Values(started(h.history))); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("started were %q", got)
+	}
+	if len(h.quarantine) > 0 || len(h.userStopped) > 0 {
+		t.Errorf("left are %+v and the list %q", h.quarantine, h.userStopped)
+	}
+}
+
+// A release that cannot be done is not said to be done.
+func TestAReleaseThatFails(t *testing.T) {
+	t.Run("for the list", func(t *testing.T) {
+		h := quarantined(t)
+		h.editErr = ErrBusy
+		withService(t, h, func(s *Service) {
+			if err := s.Release("b"); !errors.Is(err, ErrBusy) {
+				t.Errorf("%v, want ErrBusy", err)
+			}
+			if st, _ := s.Status(); !st.Quarantine[0].Quarantined || !h.quarantine[0].Listed {
+				t.Errorf("%+v is in quarantine, on disk %+v", st.Quarantine, h.quarantine)
+			}
+		})
+	})
+	t.Run("for the disk", func(t *testing.T) {
+		h := quarantined(t)
+		withService(t, h, func(s *Service) {
+			h.mu.Lock()
+			h.userStopped, h.writeErr = nil, errBroken
+			h.mu.Unlock()
+			if err := s.Release("b"); !errors.Is(err, errBroken) {
+				t.Errorf("%v, want that it cannot be written", err)
+			}
+		})
+	})
+}
+
+// A container that a unit runs is gone from podman after a crash: what it was made
+// of the set remembers.
+func TestTheImageOfAQuarantinedContainerIsRemembered(t *testing.T) {
+	h := newHost(t).quadlet("b").ran()
+	h.snapshot.Containers = []Container{{Name: "b", Image: "i"}}
+	h.images = map[string]string{"i": "old"}
+	h.definition = map[string]string{"b.service": "one"}
+	h.marker = crashed
+	h.inFlight = InFlight{BootID: "b1", Names: []string{"b"}}
+	h.quarantine = Quarantine{{Name: "b", Strikes: 1, BootID: "b0"}}
+	if _, report, _ := live(t, h, DefaultPolicy()); states(report)["b"] != RowQuarantined {
+		t.Fatalf("%v", states(report))
+	}
+	h.marker, h.images = crashed, map[string]string{"i": "new"}
+	if history, report, _ := live(t, h, DefaultPolicy()); !slices.Equal(started(history), []string{"b"}) {
+		t.Errorf("%v, though its image is another one", states(report))
 	}
 }
 
@@ -350,6 +452,25 @@ func TestOneThatSomeoneStartsIsForgivenWhenTheHostLives(t *testing.T) {
 		if len(h.quarantine) == 0 {
 			t.Error("forgiven at once")
 		}
+		runs := func(yes bool) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			b := h.sightings["b"]
+			b.State = map[bool]string{true: "running", false: "exited"}[yes]
+			h.sightings["b"] = b
+		}
+		for _, yes := range []bool{true, false, true} { // not long enough each time
+			runs(yes)
+			_, _ = s.TakeSnapshot(context.Background())
+			time.Sleep(DefaultPolicy().Soak / 2)
+			if len(h.quarantine) == 0 {
+				t.Error("forgiven too early")
+			}
+		}
+		_, _ = s.TakeSnapshot(context.Background())
+		if len(h.quarantine) == 0 {
+			t.Error("forgiven before it had run for a soak")
+		}
 		time.Sleep(DefaultPolicy().Soak)
 		_, _ = s.TakeSnapshot(context.Background())
 	})
@@ -363,6 +484,25 @@ func TestTheUsersWordOnAQuarantinedNameStands(t *testing.T) {
 	withService(t, h, func(s *Service) {
 		if _, err := s.SetUserStopped("b", true); err != nil {
 			t.Error(err)
+		}
+		if err := s.Release("b"); err != nil {
+			t.Error(err)
+		}
+	})
+	if !slices.Equal(h.userStopped, []string{"b"}) {
+		t.Errorf("the list is %q, want b, which the user put there", h.userStopped)
+	}
+}
+
+// Another program takes the name off the list, and later a user puts it there.
+func TestANameThatCameBackIsTheUsersWord(t *testing.T) {
+	h := quarantined(t)
+	withService(t, h, func(s *Service) {
+		for _, list := range [][]string{nil, {"b"}} {
+			h.mu.Lock()
+			h.userStopped = list
+			h.mu.Unlock()
+			_, _ = s.TakeSnapshot(context.Background())
 		}
 		if err := s.Release("b"); err != nil {
 			t.Error(err)
@@ -416,8 +556,10 @@ func TestWhoIsSuspected(t *testing.T) {
 			func(h *host) { h.bootEnd = BootEnd{Tail: []Entry{{ID: IDShutdown}, {ID: msgJournalStop}}} }, nil},
 		"those in flight when the journal does not say": {
 			func(h *host) { h.journalErr = errBroken }, map[string]int{"a": 1, "b": 1}},
-		"nobody when the list is of an earlier boot": {
-			func(h *host) { h.inFlight.BootID = "b0" }, nil},
+		"those in flight at a crash that the run after it did not live to judge": {
+			func(h *host) { h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 40}} }, map[string]int{"a": 1, "b": 1}},
+		"nor the host with it": {
+			func(h *host) { h.inFlight.BootID = "b0" }, map[string]int{"a": 1, "b": 1}},
 		"nobody twice for one crash": {
 			func(h *host) {
 				h.quarantine = Quarantine{{Name: "a", Strikes: 1, BootID: "b1"}}
@@ -449,6 +591,28 @@ func TestWhoIsSuspected(t *testing.T) {
 			if !maps.Equal(got, c.want) {
 				t.Errorf("strikes are %v, want %v", got, c.want)
 			}
+		})
+	}
+}
+
+// What was in flight at a crash is on disk until the suspects are.
+func TestACrashIsJudgedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		saveErr error
+		left    []string // in flight, on disk
+	}{
+		"and then is over": {nil, nil},
+		"or is judged again where that could not be written": {errBroken, []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("a").ran()
+			h.marker, h.saveErr = crashed, c.saveErr
+			h.inFlight = InFlight{BootID: "b1", Names: []string{"a"}}
+			withService(t, h, func(*Service) {
+				if f, _ := h.InFlight(); !slices.Equal(f.Names, c.left) {
+					t.Errorf("in flight are %q, want %q", f.Names, c.left)
+				}
+			})
 		})
 	}
 }
@@ -491,6 +655,191 @@ func TestSuspectsComeLastAndAlone(t *testing.T) {
 	if len(h.quarantine) != 0 {
 		t.Errorf("still suspected: %+v", h.quarantine)
 	}
+}
+
+// recovered lets a host come up after a crash with the suspects in flight, and
+// live through a soak.
+func recovered(t *testing.T, h *host, suspects ...string) (report Report) {
+	t.Helper()
+	h.marker = crashed
+	h.inFlight = InFlight{BootID: "b1", Names: suspects}
+	synctest.Test(t, func(t *testing.T) {
+		h.mounted = make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		s := h.service(DefaultPolicy())
+		go func() { done <- s.Run(ctx) }()
+		untilReady(s)
+		time.Sleep(DefaultPolicy().Soak + flushWithin)
+		st, _ := s.Status()
+		report = st.Recovery
+		stop()
+		<-done
+	})
+	return report
+}
+
+func states(r Report) map[string]RowState {
+	all := map[string]RowState{}
+	for _, row := range r.Rows {
+		all[row.Name] = row.State
+	}
+	return all
+}
+
+// Who waits for a mount does not cost the suspects their turn, be it one of them
+// or not.
+func TestAMissingMountDoesNotCostTheSuspects(t *testing.T) {
+	for _, waits := range []string{"a", "z"} {
+		t.Run(waits, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").quadlet("c").quadlet("z").ran("a", "b", "c", "z")
+			h.binds = map[string][]string{waits: {"/mnt/data"}}
+			h.notMounted = []string{"/mnt/data"}
+			want := map[string]RowState{"a": RowUp, "b": RowUp, "c": RowUp, "z": RowUp}
+			want[waits] = RowFailed
+			if diff := cmp.Diff(want, states(recovered(t, h, "a", "b", "c"))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A mount that comes while suspects are started alone leaves them alone.
+func TestWhoWaitedIsStartedBetweenTheSuspects(t *testing.T) {
+	for _, waits := range []string{"a", "z"} { // a suspect, and none
+		t.Run(waits, func(t *testing.T) {
+			h := newHost(t).quadlet("a").quadlet("b").quadlet("c").quadlet("z").ran("a", "b", "c", "z")
+			h.binds = map[string][]string{waits: {"/mnt/data"}}
+			h.notMounted = []string{"/mnt/data"}
+			var began time.Time
+			at := map[string]int{}
+			for _, name := range []string{"a", "b", "c", "z"} {
+				h.start[name+".service"] = func(context.Context, int) (Outcome, error) {
+					if len(at) == 0 {
+						began = time.Now()
+					}
+					at[name] = int(time.Since(began).Seconds())
+					if name == "b" {
+						time.AfterFunc(time.Second, func() { close(h.mounted) })
+					}
+					return up, nil
+				}
+			}
+			want := map[string]int{"a": 30, "b": 20, "c": 40, "z": 0}
+			if waits == "z" { // suspects need not wait for a soak, but for its tier
+				want = map[string]int{"a": 0, "b": 10, "c": 40, "z": 20}
+			}
+			recovered(t, h, "a", "b", "c")
+			if diff := cmp.Diff(want, at); diff != "" {
+				t.Errorf("seconds of the starts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Each of many suspects has its turn, also where starts take long or hang.
+func TestEverySuspectHasItsTurn(t *testing.T) {
+	for name, c := range map[string]struct {
+		many, hang int
+		takes      time.Duration
+	}{
+		"slow ones":     {60, 0, 8 * time.Second},
+		"some hang":     {20, 5, time.Second},
+		"many of many":  {60, 20, time.Second},
+		"all but three": {20, 17, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			var all []string
+			for i := range c.many {
+				name := fmt.Sprintf("c%02d", i)
+				all = append(all, name)
+				h.quadlet(name).start[name+".service"] = upAfter(c.takes)
+				if i < c.hang {
+					h.start[name+".service"] = hangs
+				}
+			}
+			counts := recovered(t, h.ran(all...), all...).Counts()
+			if counts[RowUp] != c.many-c.hang {
+				t.Errorf("%v, want all up that do not hang", counts)
+			}
+		})
+	}
+}
+
+// A suspect that hangs gives way to the next when it has had the time of a tier.
+func TestASuspectThatHangsGivesWay(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+	var began time.Time
+	h.start["a.service"] = func(ctx context.Context, attempt int) (Outcome, error) {
+		h.mu.Lock()
+		if attempt == 1 {
+			began = time.Now()
+		}
+		h.mu.Unlock()
+		return hangs(ctx, attempt)
+	}
+	h.start["b.service"] = func(context.Context, int) (Outcome, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if after := time.Since(began); after != DefaultPolicy().TierDeadline+DefaultPolicy().Probation {
+			t.Errorf("b was started after %s", after)
+		}
+		return up, nil
+	}
+	if got := states(recovered(t, h, "a", "b")); got["b"] != RowUp {
+		t.Errorf("%v", got)
+	}
+}
+
+// A suspect that lacks another, which its start does not bring along, waits for
+// that one's turn.
+func TestASuspectWaitsForAnother(t *testing.T) {
+	for _, suspects := range [][]string{{"app", "db"}, {"db"}} {
+		h := newHost(t).quadlet("app").quadlet("db").ran("app", "db")
+		h.start["app.service"] = func(context.Context, int) (Outcome, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.states["db.service"].Active == "active" {
+				return up, nil
+			}
+			return needs("db.service"), nil
+		}
+		want := map[string]RowState{"app": RowUp, "db": RowUp}
+		if diff := cmp.Diff(want, states(recovered(t, h, suspects...))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if got := started(h.history); !slices.Equal(got, []string{"app", "db", "app"}) {
+			t.Errorf("started were %q", got)
+		}
+	}
+}
+
+// Two power cuts while nothing but it was in flight would quarantine it, and it
+// was not even started.
+func TestWhoWaitsForAMountIsNotSuspected(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	h.binds = map[string][]string{"a": {"/mnt/data"}}
+	h.notMounted = []string{"/mnt/data"}
+	synctest.Test(t, func(t *testing.T) {
+		h.mounted = make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		time.Sleep(2 * flushWithin)
+		if f, _ := h.InFlight(); len(f.Names) > 0 {
+			t.Errorf("%q are in flight, and wait for a mount", f.Names)
+		}
+		h.start["a.service"] = upAfter(time.Second)
+		close(h.mounted)
+		synctest.Wait()
+		if f, _ := h.InFlight(); !slices.Equal(f.Names, []string{"a"}) {
+			t.Errorf("%q are in flight, want a, which is being started", f.Names)
+		}
+		stop()
+		<-done
+	})
 }
 
 // Also suspects cannot hold up READY beyond the deadline.
@@ -594,6 +943,91 @@ func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
 			if got := strings.Join(f.Names, " "); got != step.want {
 				t.Errorf("after %s %q are in flight, want %q", step.at, got, step.want)
 			}
+		}
+		stop()
+		<-done
+	})
+}
+
+// Who is ordered after us starts at READY.
+func TestOneThatStartsAtReadyIsNotInFlightBefore(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+	h.marker = crashed
+	h.start["a.service"] = func(context.Context, int) (Outcome, error) { return Outcome{}, ErrOrderedAfterUs }
+	h.start["b.service"] = upAfter(10 * time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		s := h.service(DefaultPolicy())
+		go func() { done <- s.Run(ctx) }()
+		time.Sleep(2 * flushWithin)
+		if f, _ := h.InFlight(); !slices.Equal(f.Names, []string{"b"}) {
+			t.Errorf("%q are in flight before READY, want b", f.Names)
+		}
+		untilReady(s)
+		if f, _ := h.InFlight(); !slices.Equal(f.Names, []string{"a", "b"}) {
+			t.Errorf("%q are in flight at READY, want both", f.Names)
+		}
+		stop()
+		<-done
+	})
+}
+
+// And nobody else is suspected for it.
+func TestOneThatStartsAtReadyIsFound(t *testing.T) {
+	f := newFleet(t)
+	f.add("a", 0, 0)
+	f.add("b", 0, 25*time.Second)
+	f.deferred = "a"
+	p := DefaultPolicy()
+	for range 3 {
+		if complete, _ := f.bootUp(t, p); complete {
+			break
+		}
+	}
+	complete, report := f.bootUp(t, p)
+	if diff := cmp.Diff(map[string]RowState{"a": RowQuarantined, "b": RowUp}, states(report)); !complete || diff != "" {
+		t.Errorf("complete: %v, after %d crashes (-want +got):\n%s", complete, f.crashes, diff)
+	}
+	if len(f.host.quarantine) != 1 {
+		t.Errorf("suspected are %+v", f.host.quarantine)
+	}
+}
+
+// A disk that is full for a while does not leave behind what is no longer so.
+func TestWhatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
+	h := newHost(t).quadlet("a").quadlet("b").ran("a", "b")
+	h.marker = crashed
+	h.inFlight = InFlight{BootID: "b1", Names: []string{"b"}}
+	full := func(err error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.writeErr = err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		s := h.service(DefaultPolicy())
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		full(errBroken)
+		untilReady(s)
+		time.Sleep(time.Minute)
+		st, _ := s.Status()
+		if len(h.inFlight.Names) == 0 || len(h.quarantine) == 0 || len(st.Quarantine) > 0 {
+			t.Errorf("in flight are %q, suspected %+v: it was to be out of date", h.inFlight.Names, h.quarantine)
+		}
+		if _, err := s.TakeSnapshot(ctx); err == nil {
+			t.Error("a snapshot was written to a full disk")
+		}
+		after, _ := s.Status()
+		if len(after.Recovery.Notes) != len(st.Recovery.Notes) {
+			t.Errorf("noted again: %q", after.Recovery.Notes)
+		}
+		full(nil)
+		_, _ = s.TakeSnapshot(ctx)
+		if len(h.inFlight.Names) > 0 || len(h.quarantine) > 0 {
+			t.Errorf("in flight are %q, suspected %+v", h.inFlight.Names, h.quarantine)
 		}
 		stop()
 		<-done

@@ -2,7 +2,6 @@ package recover
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -15,20 +14,12 @@ func (e *NotMounted) Error() string {
 	return "waits for a mount: " + strings.Join(e.Points, " ") + " is not mounted"
 }
 
-// A wake says that a row need not wait any longer, or, with an error, that it
-// waits in vain.
-type wake struct {
-	row int
-	err error
-}
-
 // awaitNeeded has a row whose start failed for want of others wait for those
 // of them that are still to come up. It reports false where there are none.
 func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) bool {
 	var on []int
 	for j, other := range r.rows {
-		// Those that are started alone come in an order that this must not upset.
-		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !other.Alone && !r.rows[i].Alone {
+		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.waitsFor(j, i) {
 			on = append(on, j)
 		}
 	}
@@ -37,7 +28,7 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) boo
 		r.tries[i]-- // what failed was another
 		r.needs[i] = on
 		r.set(i, RowWaiting, Waiting, why)
-	case len(o.NotMounted) > 0:
+	case len(o.NotMounted) > 0 && r.tries[i] == 1:
 		r.awaitMounts(ctx, i, o.NotMounted, (&NotMounted{o.NotMounted}).Error())
 	default:
 		return false
@@ -45,35 +36,43 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o Outcome, why string) boo
 	return true
 }
 
-// awaitMounts has a row wait until its mounts are there.
-func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why string) {
-	r.tries[i]--
-	r.set(i, RowWaiting, Waiting, why)
-	r.later(ctx, i, func(ctx context.Context) error { return r.starter.AwaitMounts(ctx, points) })
+// waitsFor reports whether a row waits for another, directly or through others.
+func (r *Run) waitsFor(i, other int) bool {
+	return slices.ContainsFunc(r.needs[i], func(j int) bool { return j == other || r.waitsFor(j, other) })
 }
 
-// later wakes a row when until returns.
-func (r *Run) later(ctx context.Context, row int, until func(context.Context) error) {
+// awaitMounts has a row wait until its mounts are there. Not less than the pause
+// between two attempts, if it was tried: what failed to be mounted may look well.
+func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why string) {
+	r.set(i, RowWaiting, Waiting, why)
+	tried := r.tries[i] > 0
+	r.later(ctx, i, func() {
+		if tried {
+			sleep(ctx, r.policy.RetryPause)
+		}
+		if r.starter.AwaitMounts(ctx, points) != nil { // not known: it will see when it is tried
+			sleep(ctx, r.policy.RetryPause)
+		}
+	})
+}
+
+// later wakes a row when wait returns.
+func (r *Run) later(ctx context.Context, row int, wait func()) {
 	r.workers.Go(func() {
-		err := until(ctx)
+		wait()
 		select {
-		case r.wakes <- wake{row, err}:
+		case r.wakes <- row:
 		case <-ctx.Done():
 		}
 	})
 }
 
-func (r *Run) wake(w wake) {
-	switch row := r.rows[w.row]; {
-	case !row.State.Pending(): // given up meanwhile
-	case w.err != nil:
-		r.set(w.row, RowFailed, GaveUp, fmt.Sprintf("%s: %v", row.Error, w.err))
-	default:
-		r.requeue(w.row)
-	}
-}
-
+// requeue has a row start again. One that has waited is given its turn when the
+// tiers are over.
 func (r *Run) requeue(i int) {
-	r.rows[i].move(RowQueued)
-	r.enqueue(i)
+	waited := r.rows[i].State == RowWaiting
+	r.move(i, RowQueued)
+	if !waited || !r.tiered {
+		r.enqueue(i)
+	}
 }

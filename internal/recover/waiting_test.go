@@ -57,6 +57,24 @@ func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
 	}
 }
 
+// Units that need one another in a circle do not wait for one another until the
+// deadline.
+func TestNobodyWaitsInACircle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		for unit, needed := range map[string]string{"a": "b", "b": "c", "c": "a"} {
+			h.start[unit+".service"] = func(context.Context, int) (Outcome, error) { return needs(needed + ".service"), nil }
+		}
+		began := time.Now()
+		if _, err := play(t, t.Context(), h, DefaultPolicy(), rows("a:0 b:1 c:2")); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != DefaultPolicy().RetryPause {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
 // What is needed may be no container: then there is a second attempt, as ever.
 func TestWhoNeedsSomethingElseIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -125,6 +143,29 @@ func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
 				" 60.0 tier-started 1", " 60.0 starting app 1", " 60.0 up app 1", " 60.0 tier-settled 1",
 				"900.0 gave-up db 0",
 			}, RowFailed, "/mnt/data is not mounted"},
+		"a mount that fails, and looks well": { // one that an automount unit stands for
+			func(h *host) {
+				h.notMounted = nil
+				close(h.mounted)
+				h.start["db.service"] = func(context.Context, int) (Outcome, error) {
+					o := needs("mnt-data.mount")
+					o.NotMounted = []string{"/mnt/data"}
+					return o, nil
+				}
+			}, []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 waiting db 1", " 10.0 starting db 2", " 10.0 gave-up db 2",
+				" 10.0 tier-settled 0", " 10.0 tier-started 1", " 10.0 starting app 1", " 10.0 up app 1", " 10.0 tier-settled 1",
+			}, RowFailed, "mnt-data.mount"},
+		"a mount that cannot be awaited": { // the bus dies
+			func(h *host) {
+				h.binds = map[string][]string{"db": {"/mnt/data"}}
+				h.awaitErr = errBroken
+				time.AfterFunc(15*time.Second, func() { close(h.mounted); h.setAwaitErr(nil) })
+			}, []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 waiting db 0", " 10.0 starting db 1", " 10.0 waiting db 0",
+				" 20.0 starting db 1", " 20.0 waiting db 0", " 20.0 starting db 1", " 20.0 up db 1", " 20.0 tier-settled 0",
+				" 20.0 tier-started 1", " 20.0 starting app 1", " 20.0 up app 1", " 20.0 tier-settled 1",
+			}, RowUp, ""},
 		"another path is none of its business": {
 			func(h *host) { h.binds = map[string][]string{"db": {"/mnt/database"}} }, []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 up db 1", "  0.0 tier-settled 0",
@@ -161,6 +202,8 @@ func TestAUnitAtItsStartLimitIsResetOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
 		h.start["limited.service"] = func(context.Context, int) (Outcome, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
 			if slices.Contains(h.history, "reset limited.service") {
 				return up, nil
 			}
