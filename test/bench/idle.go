@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +21,11 @@ func idleRow(b *bench, r *Result) {
 	const trace = "/var/tmp/bench-idle"
 	seconds := strconv.Itoa(int(b.idle.Seconds()))
 	// timeout ends strace, and says so by its exit status.
-	m.MustRun("sh", "-c", "timeout "+seconds+" strace -f -ttt -s 60 -p "+pid+" -o "+trace+" 2>/dev/null; test $? = 124")
+	ctx, cancel := context.WithTimeout(context.Background(), b.idle+time.Minute)
+	defer cancel()
+	if _, err := m.RunContext(ctx, "sh", "-c", "timeout "+seconds+" strace -f -ttt -s 60 -p "+pid+" -o "+trace+" 2>/dev/null; test $? = 124"); err != nil {
+		b.t.Fatalf("%v", err)
+	}
 	text, err := m.ReadFile(trace)
 	if err != nil {
 		b.t.Fatalf("%v", err)

@@ -19,8 +19,8 @@ import (
 // they start: as many side by side as the host bears, against a fixed number
 // and against all at once.
 func TestPacing(t *testing.T) {
-	const databases, others, hold = 4, 20, 60 // MB each
-	n := start(t, vm.Options{FS: vm.Ext4, Memory: 1024}, "DeadlineSec=30min\n")
+	const databases, others, hold = 4, 20, 50 // MB each
+	n := start(t, vm.Options{FS: vm.Ext4, Memory: 768, Limit: 20 * time.Minute}, "DeadlineSec=30min\n")
 	n.MustRun("sh", "-c", "fallocate -l 1500M /swap && chmod 600 /swap && mkswap /swap && swapon /swap")
 	var set recover.Snapshot
 	for i := range databases + others {
@@ -30,7 +30,7 @@ func TestPacing(t *testing.T) {
 		}
 		set.Containers = append(set.Containers, recover.Container{Name: name, Unit: name + ".service", Tier: &tier})
 		n.WriteFile("/etc/containers/systemd/"+name+".container", fmt.Sprintf(
-			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 4s -hog %d\n[Service]\nTimeoutStartSec=900\n",
+			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 2s -hog %d\n[Service]\nTimeoutStartSec=900\n",
 			machine.Image, name, recover.TierLabel, tier, hold), 0o644)
 	}
 	n.MustRun("systemctl", "daemon-reload")
