@@ -32,7 +32,8 @@ second attempt are part of it. A slow container does not hold up others but thos
 of later tiers: archy-recovery plot shows which time mattered.
 
 ` + idHelp,
-		Args: atMostID,
+		Args:              atMostID,
+		ValidArgsFunction: completing(at, recoveryIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := at.pick()
 			if err != nil {

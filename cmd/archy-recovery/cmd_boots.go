@@ -51,6 +51,9 @@ systemd-journal to see all of it.`,
 				return err
 			}
 			boots, err := journal.NewReader(i.unit(), os.Getuid()).Boots(cmd.Context(), lines)
+			if err != nil && os.Getuid() != 0 {
+				return fmt.Errorf("%w (one must be root or in the group systemd-journal)", err)
+			}
 			if err != nil {
 				return err
 			}
@@ -122,7 +125,10 @@ func printBoots(w io.Writer, boots []endedBoot, width int) {
 		if b.Recovery != nil {
 			recovery = b.Recovery.text
 		}
-		if n := len(b.Evidence); n > 0 {
+		switch n := len(b.Evidence); {
+		case b.Cause == recover.CausePowerLoss: // what the last entry says has nothing to do with it
+			evidence = "the journal just stops"
+		case n > 0:
 			evidence = b.Evidence[n-1].Message
 		}
 		t.add(strconv.Itoa(b.Index), b.BootID, b.First.Format(time.DateTime), b.Last.Format(time.DateTime), ended, recovery, evidence)

@@ -21,7 +21,8 @@ shortened, and marked as such.
 ` + idHelp,
 		Example: `  archy-recovery plot > recovery.svg
   archy-recovery plot -1 > before.svg`,
-		Args: atMostID,
+		Args:              atMostID,
+		ValidArgsFunction: completing(at, recoveryIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
 			if isTerminal(out) {

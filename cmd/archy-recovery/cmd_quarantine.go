@@ -43,9 +43,10 @@ before it is released, or its image or unit is changed.`,
 	}
 	list.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	release := &cobra.Command{
-		Use:   "release NAME",
-		Short: "Let a container be started again, from the next recovery on",
-		Args:  exactly(1, "the name of a container"),
+		Use:               "release NAME",
+		Short:             "Let a container be started again, from the next recovery on",
+		Args:              exactly(1, "the name of a container"),
+		ValidArgsFunction: completing(at, suspectNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := at.pick()
 			if err != nil {

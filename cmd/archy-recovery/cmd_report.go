@@ -30,7 +30,8 @@ the last run ended, with the journal entries that say so.
   archy-recovery report --list
   archy-recovery report -1 --json
   archy-recovery report 12 --html > recovery.html`,
-		Args: atMostID,
+		Args:              atMostID,
+		ValidArgsFunction: completing(at, recoveryIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case asJSON && asHTML, list && asHTML:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -45,6 +46,9 @@ func newUserStopped(at *instanceFlags) *cobra.Command {
 			Use:   use,
 			Short: short,
 			Args:  cobra.ArbitraryArgs,
+			ValidArgsFunction: completing(at, func(ctx context.Context, i instance) []string {
+				return toSetUserStopped(ctx, i, stopped)
+			}),
 			RunE: func(cmd *cobra.Command, names []string) error {
 				return setUserStopped(cmd, at, names, stopped)
 			},

@@ -89,7 +89,7 @@ func waitComplete(ctx context.Context, i instance, timeout time.Duration, shown 
 		case err == nil:
 			return last, nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return last, exitCode{exitTimeout, fmt.Errorf("recovery was not complete within %s: %s; to see what it waits for: archy-recovery status", timeout, last.Progress)}
+			return last, exitCode{exitTimeout, fmt.Errorf("recovery was not complete within %s: %s; to see what it waits for: archy-recovery%s status", timeout, last.Progress, i.flag())}
 		case ctx.Err() != nil:
 			return last, exitCode{exitError, errors.New("interrupted")}
 		}

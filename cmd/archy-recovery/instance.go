@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type instanceFlags struct {
 func (f *instanceFlags) register(root *cobra.Command) {
 	root.PersistentFlags().BoolVar(&f.system, "system", false, "the instance for rootful containers (root's default)")
 	root.PersistentFlags().IntVar(&f.uid, "uid", -1, "the instance for the rootless containers of user `N`")
+	root.PersistentFlags().Lookup("uid").DefValue = "0" // which help leaves out: -1 is nobody's default
 }
 
 func (f *instanceFlags) pick() (instance, error) {
@@ -56,6 +58,34 @@ func (i instance) name() string {
 		return ""
 	}
 	return strconv.Itoa(i.uid)
+}
+
+// flag picks the instance in a command that we advise; it is empty where that
+// is what the caller gets anyway.
+func (i instance) flag() string {
+	switch mine, _ := (&instanceFlags{uid: -1}).pick(); {
+	case i == mine:
+		return ""
+	case i.system:
+		return " --system"
+	}
+	return " --uid " + i.name()
+}
+
+// instances are those whose sockets are there.
+func instances() (all []instance) {
+	entries, _ := os.ReadDir(socketDir) // none without the directory
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".sock")
+		uid, err := strconv.Atoi(name)
+		switch {
+		case ok && name == "control":
+			all = append(all, instance{system: true})
+		case ok && err == nil:
+			all = append(all, instance{uid: uid})
+		}
+	}
+	return all
 }
 
 // title is what people call it.
@@ -123,11 +153,26 @@ func (i instance) explain(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the daemon of the %s instance has ended meanwhile: see systemctl status %s", i.title(), i.unit())
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return exitCode{exitNoDaemon, fmt.Errorf("no daemon for the %s instance: %w; %s", i.title(), err, i.advice())}
+		return exitCode{exitNoDaemon, fmt.Errorf("no daemon for the %s instance: %w; %s%s", i.title(), err, i.advice(), i.others())}
 	case errors.Is(err, fs.ErrPermission):
 		return exitCode{exitNoDaemon, fmt.Errorf("no access to the %s instance: %w; be root, uid %s, or in the group archy-recovery", i.title(), err, i.name())}
 	}
 	return err
+}
+
+// others names the instances that are there: who asks for the wrong one had
+// better not enable that.
+func (i instance) others() string {
+	var flags []string
+	for _, other := range instances() {
+		if other != i {
+			flags = append(flags, strings.TrimSpace(cmp.Or(other.flag(), " --uid "+other.name())))
+		}
+	}
+	if len(flags) == 0 {
+		return ""
+	}
+	return "; or did you mean " + strings.Join(flags, ", or ") + "?"
 }
 
 // advice says how to get a daemon that does not answer: what systemd says of it

@@ -65,6 +65,7 @@ func TestExitCodes(t *testing.T) {
 		"two plots are bad usage":          {"plot 1 2", exitUsage},
 		"a plan takes no arguments":        {"plan now", exitUsage},
 		"config takes no arguments":        {"config DefaultTier", exitUsage},
+		"an unknown shell is bad usage":    {"completion ksh", exitUsage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -40,11 +40,11 @@ func stages(rows []recover.Row) (all []stage) {
 func progressLines(st control.Status, expect recover.Expectations, now time.Time) []line {
 	head := line{{string(st.State), bold}}
 	if !st.Started.IsZero() {
-		end := now
+		end, word := now, " for "
 		if !st.Finished.IsZero() {
-			end = st.Finished
+			end, word = st.Finished, " after "
 		}
-		head = append(head, part{" for " + timeline.Span(end.Sub(st.Started).Truncate(100*time.Millisecond)), plain})
+		head = append(head, part{word + timeline.Span(end.Sub(st.Started).Truncate(100*time.Millisecond)), plain})
 	}
 	if st.Verdict.Ending != "" {
 		why := ", after " + timeline.Ending(st.Verdict.Ending)

@@ -41,13 +41,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	began := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	root.SetArgs(allowCountingBack(args))
-	root.SetOut(stdout)
+	out := &output{Writer: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
+	knowShells(root)
 	err := root.ExecuteContext(ctx)
 	var exit exitCode
 	switch {
-	case err == nil:
+	case err == nil && out.err == nil:
 		return exitOK
+	case err == nil:
+		fmt.Fprintf(stderr, "archy-recovery: not all could be written: %v\n", out.err)
+		return exitError
 	case errors.As(err, &exit):
 		if exit.err != nil {
 			fmt.Fprintf(stderr, "archy-recovery: %v\n", exit.err)
@@ -79,11 +84,28 @@ wait also: 3 complete with failures, 4 time-out.`,
 	})
 	var at instanceFlags
 	at.register(root)
+	_ = root.RegisterFlagCompletionFunc("uid", completeUID)                                 // fails for an unknown flag alone
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // no verb takes a file
 	root.AddCommand(
 		newDaemon(&at), newStatus(&at), newWait(&at), newPlan(&at), newReport(&at), newBlame(&at), newPlot(&at), newBoots(&at),
 		newSnapshot(&at), newUserStopped(&at), newQuarantine(&at), newConfig(&at), newVersion(),
 	)
 	return root
+}
+
+// knowShells has completion refuse a shell that it does not know: left to
+// itself it prints its help text, and a script takes that for a success.
+func knowShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if shells, _, err := root.Find([]string{"completion"}); err == nil {
+		shells.Args = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usageError(cmd, fmt.Errorf("there are no completions for %q", args[0]))
+		}
+		shells.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 }
 
 // usageError adds where to read more.

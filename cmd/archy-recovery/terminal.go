@@ -10,10 +10,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// An output remembers that it could not be written: half a picture on a full
+// disk is no success.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.Writer.Write(text)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// fileOf is the file that w writes to, nil if it is none.
+func fileOf(w io.Writer) *os.File {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
+	f, _ := w.(*os.File)
+	return f
+}
+
 // isTerminal reports whether what is written to w appears on a terminal.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
+	f := fileOf(w)
+	if f == nil {
 		return false
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
@@ -35,7 +59,7 @@ func sizeOf(w io.Writer) (width, height int) {
 	if !isTerminal(w) {
 		return 0, 0
 	}
-	size, err := unix.IoctlGetWinsize(int(w.(*os.File).Fd()), unix.TIOCGWINSZ)
+	size, err := unix.IoctlGetWinsize(int(fileOf(w).Fd()), unix.TIOCGWINSZ)
 	if err != nil || size.Col == 0 || size.Row == 0 {
 		return 80, 24
 	}

@@ -39,7 +39,24 @@ const openapiFile = "openapi.json"
 
 func readDescription(t *testing.T) *description {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/openapi.yaml")
+	d := &description{root: readYAML(t, "../../docs/openapi.yaml"), compiler: jsonschema.NewCompiler()}
+	for _, schema := range d.schemas() {
+		if s := schema.(object); s["type"] == "object" {
+			s["additionalProperties"] = false
+		}
+	}
+	d.compiler.DefaultDraft(jsonschema.Draft2020)
+	d.compiler.AssertFormat()
+	if err := d.compiler.AddResource(openapiFile, d.root); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// readYAML reads a file as the validator wants it.
+func readYAML(t *testing.T, path string) object {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,18 +72,7 @@ func readDescription(t *testing.T) *description {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &description{root: read.(object), compiler: jsonschema.NewCompiler()}
-	for _, schema := range d.schemas() {
-		if s := schema.(object); s["type"] == "object" {
-			s["additionalProperties"] = false
-		}
-	}
-	d.compiler.DefaultDraft(jsonschema.Draft2020)
-	d.compiler.AssertFormat()
-	if err := d.compiler.AddResource(openapiFile, d.root); err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return read.(object)
 }
 
 func (d *description) schemas() object {
@@ -114,6 +120,32 @@ func (d *description) operations() map[string]object {
 	return all
 }
 
+// The file is what the OpenAPI Initiative's own schema allows, and what it says
+// of JSON is JSON Schema.
+func TestOpenAPIIsOpenAPI(t *testing.T) {
+	t.Parallel()
+	const allowed = "https://spec.openapis.org/oas/3.1"
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(allowed, readYAML(t, "testdata/openapi-3.1.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	valid := func(schema, what string, v any) {
+		t.Helper()
+		compiled, err := compiler.Compile(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiled.Validate(v); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	root := readYAML(t, "../../docs/openapi.yaml")
+	valid(allowed, "the file", root)
+	for name, schema := range root["components"].(object)["schemas"].(object) {
+		valid("https://json-schema.org/draft/2020-12/schema", name, schema)
+	}
+}
+
 // What is answered is described, and the other way round.
 func TestOpenAPIHasEachRoute(t *testing.T) {
 	t.Parallel()
@@ -132,7 +164,7 @@ func TestOpenAPIDescribesEachField(t *testing.T) {
 	d := readDescription(t)
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Status": Status{}, "UserStopped": UserStopped{}, "Quarantine": Quarantine{},
-		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{},
+		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{}, "Wait": recover.Wait{},
 		"Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
 		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
 		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},

@@ -45,7 +45,7 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	}
 	view := Look(ctx, s.Podman, s.Systemd, want)
 	if view.PodmanErr != nil {
-		s.note("podman does not answer; containers with units are recovered without it", view.PodmanErr)
+		s.impaired("podman does not answer; containers with units are recovered without it", view.PodmanErr)
 	}
 	if set := <-replayed; snapshot != nil {
 		before := *snapshot
@@ -56,7 +56,7 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 		}
 	}
 	if view.SystemdErr != nil {
-		s.Log.Warn("the units that run containers cannot be listed", "error", view.SystemdErr)
+		s.impaired("the units that run containers cannot be listed", view.SystemdErr)
 	}
 	var candidates []Container
 	if !restarted {
@@ -86,6 +86,13 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	return rows, nil
 }
 
+// impaired notes what podman, systemd or the journal could not be asked. It is
+// no fault of our files, which note is about.
+func (s *Service) impaired(text string, err error) {
+	s.Log.Warn(text, "MESSAGE_ID", MsgImpaired, "error", err)
+	s.addNote(fmt.Sprintf("%s: %v", text, err))
+}
+
 // pulls asks who would bring a suspect along, where there are any.
 func (s *Service) pulls(ctx context.Context, resolved map[string]Resolution, q Quarantine) map[string][]string {
 	if len(q) == 0 {
@@ -99,7 +106,7 @@ func (s *Service) pulls(ctx context.Context, resolved map[string]Resolution, q Q
 	}
 	pulls, err := s.Systemd.Pulls(ctx, units)
 	if err != nil {
-		s.note("who would start a suspect along is not known", err)
+		s.impaired("who would start a suspect along is not known", err)
 	}
 	return pulls
 }
@@ -155,7 +162,7 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) []C
 	}
 	events, err := s.Journal.Events(ctx, snapshot.BootID, snapshot.Monotonic)
 	if err != nil {
-		s.Log.Warn("what happened after the snapshot is not known", "error", err)
+		s.impaired("what happened after the snapshot is not known", err)
 	}
 	set := Replay(snapshot.Containers, events)
 	s.Log.Info("snapshot brought up to date", "MESSAGE_ID", MsgReplayed,

@@ -25,6 +25,8 @@ type Row struct {
 	Queued time.Time `json:"queued,omitzero"`
 	// Attempts are the starts that were made, oldest first.
 	Attempts []Attempt `json:"attempts"`
+	// Waits is when it waited for a mount or for another container, oldest first.
+	Waits []Wait `json:"waits,omitempty"`
 	// Error is why the last attempt failed, or why there was none.
 	Error string `json:"error,omitempty"`
 }
@@ -39,6 +41,14 @@ type Attempt struct {
 	// (org.freedesktop.systemd1(5)).
 	Result string `json:"result,omitempty"`
 	Error  string `json:"error,omitempty"`
+}
+
+// A Wait is a time in which a container was not started for want of another, or
+// of a mount.
+type Wait struct {
+	Began time.Time `json:"began"`
+	// Ended is zero while it goes on.
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // Started is when the first attempt began, zero without one.

@@ -1,6 +1,9 @@
 package recover
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // RowState is where a container stands in a recovery.
 type RowState string
@@ -45,7 +48,21 @@ func (r *Row) move(to RowState) {
 		panic("no transition from " + string(r.State) + " to " + string(to))
 	}
 	observeMove(r.State, to)
+	r.keepWaits(to)
 	r.State = to
+}
+
+// keepWaits changes the list of waits; others hold the old one, and keep it.
+func (r *Row) keepWaits(to RowState) {
+	switch RowWaiting {
+	case to:
+		r.Waits = append(slices.Clone(r.Waits), Wait{Began: time.Now()})
+	case r.State:
+		if n := len(r.Waits); n > 0 {
+			r.Waits = slices.Clone(r.Waits)
+			r.Waits[n-1].Ended = time.Now()
+		}
+	}
 }
 
 // RowStates lists the states, in the order in which they stand above.

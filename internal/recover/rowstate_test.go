@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -75,4 +77,28 @@ func TestAnImpossibleTransitionIsAMistake(t *testing.T) {
 		}
 	}()
 	(&Row{State: RowFailed}).move(RowUp)
+}
+
+// A row keeps when it waited; who holds the old list keeps the old one.
+func TestWaitsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		row := Row{State: RowStarting}
+		move := func(to RowState) { row.keepWaits(to); row.State = to } // unseen by TestMain
+		move(RowWaiting)
+		held := row.Waits
+		time.Sleep(time.Second)
+		move(RowQueued)
+		move(RowStarting)
+		move(RowWaiting)
+		time.Sleep(time.Second)
+		move(RowFailed)
+		want := []Wait{{began, began.Add(time.Second)}, {began.Add(time.Second), began.Add(2 * time.Second)}}
+		if diff := cmp.Diff(want, row.Waits); diff != "" {
+			t.Errorf("waits (-want +got):\n%s", diff)
+		}
+		if len(held) != 1 || !held[0].Ended.IsZero() {
+			t.Errorf("another's list was changed: %v", held)
+		}
+	})
 }

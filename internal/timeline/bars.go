@@ -1,7 +1,6 @@
 package timeline
 
 import (
-	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -50,15 +49,37 @@ func segments(row recover.Row, end, forever time.Time) (parts []segment) {
 			parts = append(parts, segment{k, from, to, why})
 		}
 	}
-	if len(row.Attempts) == 0 {
-		k := queued
-		if row.State == recover.RowWaiting || strings.Contains(row.Error, waitsForMount) {
-			k = waiting
+	// idle is a time without a start: k, but for when it waited.
+	idle := func(k kind, from, to time.Time, why string) {
+		if from.IsZero() {
+			return
 		}
-		add(k, row.Queued, end, row.Error)
+		for _, w := range row.Waits {
+			if w.Began.Before(from) || !w.Began.Before(to) {
+				continue
+			}
+			until := to
+			if !w.Ended.IsZero() && w.Ended.Before(to) {
+				until = w.Ended
+			}
+			if w.Began.After(from) {
+				add(k, from, w.Began, "")
+			}
+			add(waiting, w.Began, until, why)
+			from = until
+		}
+		if from.Before(to) {
+			add(k, from, to, why)
+		}
+	}
+	if len(row.Attempts) == 0 {
+		if n := len(row.Waits); n > 0 && !row.State.Pending() {
+			end = row.Waits[n-1].Ended // given up: nothing follows
+		}
+		idle(queued, row.Queued, end, row.Error)
 		return parts
 	}
-	add(queued, row.Queued, row.Started(), "")
+	idle(queued, row.Queued, row.Started(), "")
 	for i, a := range row.Attempts {
 		last := i == len(row.Attempts)-1
 		if a.Ended.IsZero() {
@@ -75,31 +96,14 @@ func segments(row recover.Row, end, forever time.Time) (parts []segment) {
 		add(k, a.Started, a.Ended, a.Error)
 		switch {
 		case !last:
-			add(gap(a), a.Ended, row.Attempts[i+1].Started, "")
+			idle(retry, a.Ended, row.Attempts[i+1].Started, "")
 		case row.State == recover.RowUp:
 			add(ready, a.Ended, forever, "")
-		case row.State == recover.RowWaiting:
-			add(waiting, a.Ended, end, row.Error)
 		case row.State.Pending():
-			add(retry, a.Ended, end, row.Error)
+			idle(retry, a.Ended, end, row.Error)
 		}
 	}
 	return parts
-}
-
-// A report does not keep what a container did while it was not being started.
-// The errors tell: these are what recover says of those that wait.
-const (
-	waitsForMount = "waits for a mount"
-	waitsForOther = "it needs "
-)
-
-// gap is what a container did between two attempts.
-func gap(a recover.Attempt) kind {
-	if strings.HasPrefix(a.Error, waitsForOther) || strings.Contains(a.Error, waitsForMount) {
-		return waiting
-	}
-	return retry
 }
 
 // drawn reports whether a row has, or is still to have, a bar.
@@ -138,6 +142,10 @@ func times(row recover.Row) (all []time.Time) {
 	for _, a := range row.Attempts {
 		add(a.Started)
 		add(a.Ended)
+	}
+	for _, w := range row.Waits {
+		add(w.Began)
+		add(w.Ended)
 	}
 	return all
 }

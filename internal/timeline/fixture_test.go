@@ -90,6 +90,7 @@ func fleet(n int) recover.Report {
 				r = row(name, tier, recover.RowDeferred, begin, try(from, from+0.1, "the unit is ordered after archy-recovery and starts once that is ready"))
 			case place%37 == 14:
 				r = row(name, tier, recover.RowUp, begin, try(from, from+0.7, "it needs db-1.service, which did not start"), try(from+6, from+6+took, ""))
+				r.Waits = []recover.Wait{{Began: at(from + 0.7), Ended: at(from + 6)}}
 			}
 			rows = append(rows, r)
 			end = max(end, r.Ended().Sub(began).Seconds())
@@ -116,17 +117,20 @@ func hung() recover.Report {
 		try(4.52, 124.52, "not up within 2m0s"), try(134.52, 314.52, "not up within 3m0s")))
 	r.Rows = append(r.Rows, row("photos", 3, recover.RowFailed, 4.5))
 	r.Rows[6].Error = "not up when recovery ended at its deadline of 15m0s: waits for a mount: /mnt/photos is not mounted"
+	r.Rows[6].Waits = []recover.Wait{{Began: at(4.6), Ended: at(900)}}
 	r.Finished = at(900)
 	return r
 }
 
 // unfinished is a recovery under way.
 func unfinished() recover.Report {
-	return report(-1,
+	r := report(-1,
 		row("btcpay-db", 0, recover.RowUp, 0.3, try(0.32, 1.42, "")),
 		row("lnd", 2, recover.RowRetrying, 3.41, try(3.42, 4.1, exited)),
 		row("electrs", 2, recover.RowStarting, 3.41, try(3.42, -1, "")),
 		row("photos", 2, recover.RowWaiting, 3.41),
 		row("nextcloud", 3, recover.RowQueued, -1),
 	)
+	r.Rows[3].Waits = []recover.Wait{{Began: at(3.5)}}
+	return r
 }

@@ -251,11 +251,41 @@ func TestScaleWithBreaks(t *testing.T) {
 	}
 }
 
-// The picture knows what waits for a mount by the words that recover uses.
-func TestWordsOfThoseThatWait(t *testing.T) {
-	err := &recover.NotMounted{Points: []string{"/mnt"}}
-	if !strings.HasPrefix(err.Error(), waitsForMount) {
-		t.Errorf("recover says %q", err)
+// What a row did between its starts is drawn from its waits, not from words.
+func TestWaitsAreDrawn(t *testing.T) {
+	waits := func(spans ...recover.Wait) func(recover.Row) recover.Row {
+		return func(r recover.Row) recover.Row { r.Waits = spans; return r }
+	}
+	for name, c := range map[string]struct {
+		row  recover.Row
+		want string
+	}{
+		"for another, then tried again": {
+			waits(recover.Wait{Began: at(2), Ended: at(7)})(row("a", 0, recover.RowUp, 0, try(1, 2, "x"), try(7, 8, ""))),
+			"queued 0-1, failed 1-2, waiting 2-7, starting 7-8, ready 8-20"},
+		"for a mount, before its first start": {
+			waits(recover.Wait{Began: at(1), Ended: at(7)})(row("a", 0, recover.RowUp, 0, try(7.5, 8, ""))),
+			"queued 0-1, waiting 1-7, queued 7-7.5, starting 7.5-8, ready 8-20"},
+		"in vain": {
+			waits(recover.Wait{Began: at(1), Ended: at(7)})(row("a", 0, recover.RowFailed, 0)),
+			"queued 0-1, waiting 1-7"},
+		"still": {
+			waits(recover.Wait{Began: at(1)})(row("a", 0, recover.RowWaiting, 0)),
+			"queued 0-1, waiting 1-10"},
+		"still, after a start": {
+			waits(recover.Wait{Began: at(2)})(row("a", 0, recover.RowWaiting, 0, try(1, 2, "x"))),
+			"queued 0-1, failed 1-2, waiting 2-10"},
+		"not at all": {
+			row("a", 0, recover.RowUp, 0, try(1, 2, "waits for a mount"), try(7, 8, "")),
+			"queued 0-1, failed 1-2, pause 2-7, starting 7-8, ready 8-20"},
+	} {
+		var got []string
+		for _, s := range segments(c.row, at(10), at(20)) {
+			got = append(got, fmt.Sprintf("%s %g-%g", s.kind, s.from.Sub(began).Seconds(), s.to.Sub(began).Seconds()))
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: got\n%s, want\n%s", name, text, c.want)
+		}
 	}
 }
 
