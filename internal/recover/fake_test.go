@@ -46,6 +46,7 @@ type host struct {
 	userStopped    []string
 	userStoppedErr error
 	writeErr       error
+	syncErr        error // of a snapshot that is read all the same
 	inFlight       InFlight
 	inFlightErr    error
 	quarantine     Quarantine
@@ -363,7 +364,7 @@ func (h *host) SaveSnapshot(s Snapshot) error {
 	if h.writeErr == nil && !h.dead {
 		h.snapshot, h.snapshotErr = &s, nil
 	}
-	return h.writeErr
+	return errors.Join(h.writeErr, h.syncErr)
 }
 
 func (h *host) UserStopped() ([]string, error) {

@@ -122,11 +122,13 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 		return last, ErrGoingDown
 	}
 	onDisk, err := s.Store.Snapshot()
-	if err == nil && onDisk.SameSet(next) && onDisk.Of(s.identity) {
+	if err == nil && !s.unsaved && onDisk.SameSet(next) && onDisk.Of(s.identity) {
 		s.change(func() { s.set = onDisk })
 		return onDisk, nil
 	}
-	if err := s.Store.SaveSnapshot(next); err != nil {
+	err = s.Store.SaveSnapshot(next)
+	s.unsaved = err != nil
+	if err != nil {
 		return last, fmt.Errorf("cannot save the snapshot: %w", err)
 	}
 	s.change(func() { s.set = next })

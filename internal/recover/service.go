@@ -48,6 +48,9 @@ type Service struct {
 	keeping sync.Mutex
 	// unmarked: our marker could not be written yet. Guarded by keeping.
 	unmarked bool
+	// unsaved: the last save of the snapshot failed, though what it wrote may
+	// be what is read. Guarded by keeping.
+	unsaved bool
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.
 	failures map[string]bool
