@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(file)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		entries, whole, err := parse(bytes.NewReader(text), func(recover.Entry) taking { return take })
+		entries, whole, err := parse(bytes.NewReader(text), 0, all)
 		if whole != (err == nil) {
 			t.Errorf("whole %v, %v", whole, err)
 		}
@@ -43,7 +43,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		// A damaged line takes nothing of what follows with it.
-		more, _, err := parse(strings.NewReader(string(text)+"\n{\"MESSAGE\":\"last\"}\n"), func(recover.Entry) taking { return take })
+		more, _, err := parse(strings.NewReader(string(text)+"\n{\"MESSAGE\":\"last\"}\n"), 0, all)
 		if err != nil || len(more) == 0 || more[len(more)-1].Message != "last" {
 			t.Errorf("the last entry is lost: %v", err)
 		}
@@ -88,7 +88,7 @@ func TestEntriesThatNobodyWritesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
-			entries, whole, err := parse(strings.NewReader(text+last), all)
+			entries, whole, err := parse(strings.NewReader(text+last), 0, all)
 			if err != nil || !whole || len(entries) == 0 || entries[len(entries)-1].Message != "last" {
 				t.Errorf("%d entries, %v", len(entries), err)
 			}

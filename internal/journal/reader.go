@@ -73,7 +73,7 @@ const (
 func (r *Reader) readSome(ctx context.Context, some func(recover.Entry) taking, args ...string) (entries []recover.Entry, err error) {
 	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
 	err = run(ctx, r.limit, args, func(out io.Reader) (whole bool, err error) {
-		entries, whole, err = parse(out, some)
+		entries, whole, err = parse(out, r.uid, some)
 		return whole, err
 	})
 	return entries, err
@@ -117,14 +117,15 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 }
 
 // fields is what is asked for; __CURSOR and the timestamps come in any case.
-const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID," +
+const fields = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT," +
 	"UNIT,USER_UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN,JOB_TYPE,JOB_RESULT," +
 	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS,FILE"
 
 // parse reads a line an entry, to the end (whole) or until some says so. A line
 // that cannot be read, or is too long, is an entry lost, and no more: what comes
-// after a damaged one may be well, and anybody may write a long one.
-func parse(in io.Reader, some func(recover.Entry) taking) (entries []recover.Entry, whole bool, err error) {
+// after a damaged one may be well, and anybody may write a long one. What the
+// manager of uid says is believed, besides what PID 1 does (see mayMean).
+func parse(in io.Reader, uid int, some func(recover.Entry) taking) (entries []recover.Entry, whole bool, err error) {
 	lines := bufio.NewReaderSize(in, maxEntry)
 	for err == nil {
 		var line []byte
@@ -136,6 +137,9 @@ func parse(in io.Reader, some func(recover.Entry) taking) (entries []recover.Ent
 			continue
 		}
 		e := entryOf(raw)
+		if !mayMean(e, uid) {
+			e.ID = ""
+		}
 		switch some(e) {
 		case take:
 			entries = append(entries, e)
@@ -176,15 +180,37 @@ func entryOf(raw map[string]json.RawMessage) recover.Entry {
 			e.ID = text
 		case "_TRANSPORT":
 			e.Kernel = text == "kernel"
+			e.Fields[name] = text
 		case "_PID":
 			e.PID, _ = strconv.Atoi(text)
-		case "SYSLOG_IDENTIFIER":
-			e.Source = text
 		default:
 			e.Fields[name] = text
 		}
 	}
 	return e
+}
+
+// mayMean reports whether an entry comes from one who may say what its
+// MESSAGE_ID= says. Every user may write entries with any fields but those that
+// begin with an underscore: these journald sets itself, by what the kernel says
+// of the sender (systemd.journal-fields(7)).
+func mayMean(e recover.Entry, uid int) bool {
+	switch e.ID {
+	case recover.IDJournalStop:
+		return e.Fields["_TRANSPORT"] == "driver" // journald's own words
+	case recover.IDShutdown:
+		return saidBy(e, "systemd-logind.service")
+	}
+	// All others that count are a manager's, on its units: the host's, or that
+	// of the containers' user, who may well lie to himself.
+	return e.PID == 1 || e.Fields["UNIT"] == "" && e.Fields["_UID"] == strconv.Itoa(uid)
+}
+
+// saidBy reports whether root said it, and in the unit. journald may come too
+// late to see what unit one was of that ended at once: root is believed then.
+func saidBy(e recover.Entry, unit string) bool {
+	of := e.Fields["_SYSTEMD_UNIT"]
+	return e.Fields["_UID"] == "0" && (of == "" || of == unit)
 }
 
 // fieldText reads a field's value: a string; an array of bytes, where it is
@@ -257,14 +283,18 @@ func (r *Reader) journalEnd(ctx context.Context, boot, thisBoot string) (recover
 		}
 		return take
 	}
-	later, err := r.readSome(ctx, head, "--all", "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+", "_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore")
+	later, err := r.readSome(ctx, head, "--all", "_BOOT_ID="+thisBoot, "_TRANSPORT=kernel", "+",
+		"_BOOT_ID="+thisBoot, "SYSLOG_IDENTIFIER=systemd-pstore", "_UID=0")
 	if err != nil {
 		return end, err
 	}
 	for _, e := range later {
-		if e.Kernel {
+		switch {
+		case e.Kernel:
 			end.Next = append(end.Next, e)
-		} else {
+		case saidBy(e, "systemd-pstore.service"):
+			// And not the output of a container of root's with that name, which
+			// podman writes with the name as the identifier.
 			end.Records = append(end.Records, e)
 		}
 	}
@@ -291,7 +321,7 @@ func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) (
 	match := []string{"_BOOT_ID=" + boot, "PODMAN_TYPE=container", "_UID=" + strconv.Itoa(r.uid),
 		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=remove"}
 	or := func(words ...string) { match = append(append(match, "+", "_BOOT_ID="+boot), words...) }
-	or("MESSAGE_ID=" + recover.IDShutdown)
+	or("MESSAGE_ID="+recover.IDShutdown, "_UID=0")
 	if r.uid == 0 {
 		or(append(unitEnds, "_PID=1")...)
 	} else {

@@ -23,7 +23,7 @@ func recorded(t *testing.T, name string) []recover.Entry {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	entries, _, err := parse(f, all)
+	entries, _, err := parse(f, 0, all)
 	if err != nil || len(entries) == 0 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
@@ -138,9 +138,9 @@ func TestParse(t *testing.T) {
 	}{
 		"nothing": {"", nil},
 		"an entry": {
-			`{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795389965655252","__MONOTONIC_TIMESTAMP":"2000000","MESSAGE":"hello","MESSAGE_ID":"abc","_PID":"7","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"k","UNIT":"a.service"}`,
+			`{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795389965655252","__MONOTONIC_TIMESTAMP":"2000000","MESSAGE":"hello","MESSAGE_ID":"abc","_PID":"1","_TRANSPORT":"kernel","UNIT":"a.service"}`,
 			[]recover.Entry{{Cursor: "s=1", Time: time.UnixMicro(1795389965655252), Monotonic: 2 * time.Second, Message: "hello", ID: "abc",
-				PID: 7, Kernel: true, Source: "k", Fields: map[string]string{"UNIT": "a.service"}}}},
+				PID: 1, Kernel: true, Fields: map[string]string{"UNIT": "a.service", "_TRANSPORT": "kernel"}}}},
 		"a line that is damaged is lost, and no more": {
 			"{\"MESSAGE\":\"one\"}\n{\"MESS\n\x00\x00\n{\"MESSAGE\":\"two\"}\n",
 			[]recover.Entry{{Message: "one", Fields: map[string]string{}}, {Message: "two", Fields: map[string]string{}}}},
@@ -149,7 +149,7 @@ func TestParse(t *testing.T) {
 		"a field with two values":   {`{"MESSAGE":["one","two"]}`, []recover.Entry{{Message: "two", Fields: map[string]string{}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, _, err := parse(strings.NewReader(c.text), all)
+			got, _, err := parse(strings.NewReader(c.text), 0, all)
 			if err != nil {
 				t.Fatal(err)
 			}

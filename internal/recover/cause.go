@@ -53,7 +53,7 @@ func ExplainHost(end BootEnd) (Cause, []Entry) {
 		return cause, []Entry{entry}
 	}
 	cause, evidence, inOrder := shutDown(end.Tail)
-	if inOrder && end.Tail[len(end.Tail)-1].ID == msgJournalStop {
+	if inOrder && end.Tail[len(end.Tail)-1].ID == IDJournalStop {
 		return cause, evidence // whatever the kernel survived before that
 	}
 	if cause, record, ok := recorded(end.Records); ok {
@@ -97,9 +97,10 @@ func after(entries []Entry, id, unit string) []Entry {
 
 const panicLine = "Kernel panic - not syncing"
 
-// panicked finds a panic whose lines reached the journal.
+// panicked finds a panic whose lines reached the journal. The kernel also prints
+// names that users choose, such as those of mounts: but not at a line's beginning.
 func panicked(tail []Entry) (Cause, Entry, bool) {
-	entry, ok := find(tail, func(e Entry) bool { return e.Kernel && strings.Contains(e.Message, panicLine) })
+	entry, ok := find(tail, func(e Entry) bool { return e.Kernel && strings.HasPrefix(e.Message, panicLine) })
 	return panicCause(entry.Message), entry, ok
 }
 
@@ -156,7 +157,7 @@ func shutDown(tail []Entry) (Cause, []Entry, bool) {
 		return (e.ID == msgUnitStopping || e.ID == IDUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
 	})
 	switch {
-	case last.ID == msgJournalStop:
+	case last.ID == IDJournalStop:
 	case letGo:
 		last = flushed
 	default:

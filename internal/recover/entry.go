@@ -11,17 +11,16 @@ type Entry struct {
 	// Message is MESSAGE=.
 	Message string `json:"message"`
 
-	ID        string            `json:"-"` // MESSAGE_ID=
+	ID        string            `json:"-"` // MESSAGE_ID=, where the sender may say that
 	Kernel    bool              `json:"-"` // _TRANSPORT=kernel
 	PID       int               `json:"-"` // _PID=
-	Source    string            `json:"-"` // SYSLOG_IDENTIFIER=
 	Monotonic time.Duration     `json:"-"` // since the boot began
 	Fields    map[string]string `json:"-"` // what else was asked for, such as UNIT_RESULT
 }
 
 // Message IDs of systemd that verdicts rest on (sd-messages.h).
 const (
-	msgJournalStop  = "d93fb3c9c24d451a97cea615ce59c00b"
+	IDJournalStop   = "d93fb3c9c24d451a97cea615ce59c00b"
 	IDShutdown      = "98268866d1d54a499c4e98921d93bc40" // logind: it was asked for
 	msgUnitStarted  = "39f53479d3a045ac8e11786248231fbf"
 	IDUnitStopped   = "9d1aaa27d60140bd96365438aad20286"

@@ -48,6 +48,7 @@ type host struct {
 	writeErr       error
 	editErr        error // of the user-stopped list
 	saveErr        error // of the suspects
+	syncErr        error // of a snapshot that is read all the same
 	inFlight       InFlight
 	inFlightErr    error
 	quarantine     Quarantine
@@ -379,7 +380,7 @@ func (h *host) SaveSnapshot(s Snapshot) error {
 	if h.writeErr == nil && !h.dead {
 		h.snapshot, h.snapshotErr = &s, nil
 	}
-	return h.writeErr
+	return errors.Join(h.writeErr, h.syncErr)
 }
 
 func (h *host) UserStopped() ([]string, error) {

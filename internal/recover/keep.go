@@ -118,11 +118,13 @@ func (s *Service) snapshot(ctx context.Context) (Snapshot, error) {
 		return last, ErrGoingDown
 	}
 	onDisk, err := s.Store.Snapshot()
-	if err == nil && onDisk.SameSet(next) && onDisk.Of(s.identity) {
+	if err == nil && !s.unsaved && onDisk.SameSet(next) && onDisk.Of(s.identity) {
 		s.change(func() { s.set = onDisk })
 		return onDisk, nil
 	}
-	if err := s.Store.SaveSnapshot(next); err != nil {
+	err = s.Store.SaveSnapshot(next)
+	s.unsaved = err != nil
+	if err != nil {
 		return last, fmt.Errorf("cannot save the snapshot: %w", err)
 	}
 	s.change(func() { s.set = next })
@@ -137,9 +139,9 @@ func (s *Service) catchUp() {
 	}
 	s.flight.Retry()
 	s.mu.Lock()
-	unsaved, q := s.unsaved, s.suspects
+	unkept, q := s.unkept, s.suspects
 	s.mu.Unlock()
-	if unsaved {
+	if unkept {
 		_ = s.saveQuarantine(q) // it says so itself
 	}
 }

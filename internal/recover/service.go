@@ -48,6 +48,9 @@ type Service struct {
 	keeping sync.Mutex
 	// unmarked: our marker could not be written yet. Guarded by keeping.
 	unmarked bool
+	// unsaved: the last save of the snapshot failed, though what it wrote may
+	// be what is read. Guarded by keeping.
+	unsaved bool
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.
 	failures map[string]bool
@@ -65,8 +68,9 @@ type Service struct {
 	tally    tally    // of the report's rows
 	set      Snapshot // the last one saved, or loaded
 	suspects Quarantine
-	unsaved  bool // the suspects, since they could not be written
-	changed  chan struct{}
+	// unkept: the suspects could not be written.
+	unkept  bool
+	changed chan struct{}
 	// restarted: the last run ended in order in this very boot. Then nothing is
 	// recovered, and the set goes on as it is.
 	restarted bool

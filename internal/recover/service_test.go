@@ -336,6 +336,36 @@ func TestTheSnapshotFollowsTheHostWithinASecond(t *testing.T) {
 	})
 }
 
+// The disk takes the snapshot, but not for good: the new one is read, and may be
+// lost with the power. The next look saves it again, though it finds no change.
+func TestASnapshotThatWasNotSyncedIsSavedAgain(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = crashed
+	during(t, h, func() {
+		saves := func(change func()) int {
+			h.mu.Lock()
+			before := len(h.history)
+			change()
+			h.changes <- struct{}{}
+			h.mu.Unlock()
+			time.Sleep(time.Second) // of the bubble's time
+			synctest.Wait()
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return strings.Count(strings.Join(h.history[before:], "\n"), "save a p")
+		}
+		if n := saves(func() { h.syncErr = errBroken; h.plain("p", "running") }); n != 1 {
+			t.Errorf("saved %d times", n)
+		}
+		if n := saves(func() { h.syncErr = nil }); n != 1 {
+			t.Errorf("after that saved %d times", n)
+		}
+		if n := saves(func() {}); n != 0 {
+			t.Errorf("and when it is well %d times", n)
+		}
+	})
+}
+
 func TestAManagerThatGoesAwayEndsTheRunAndLeavesTheMarker(t *testing.T) {
 	h := newHost(t).quadlet("a").ran("a")
 	h.marker = crashed

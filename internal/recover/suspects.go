@@ -197,7 +197,7 @@ func (s *Service) unlist(suspect Suspect) error {
 
 func (s *Service) saveQuarantine(q Quarantine) error {
 	err := s.Store.SaveQuarantine(q)
-	s.change(func() { s.unsaved = err != nil })
+	s.change(func() { s.unkept = err != nil })
 	if err != nil {
 		s.note("who is suspected of having taken the host down cannot be written", err)
 	}

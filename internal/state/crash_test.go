@@ -3,9 +3,11 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -111,6 +113,25 @@ var operations = map[string]operation{
 		func(d *Dir) string { q, err := d.Quarantine(); return fmt.Sprint(q, err) },
 		false,
 	},
+	"SaveReport": {
+		func(d *Dir) error { return report(d, recover.Report{ID: 2, BootID: "b2"}) },
+		reports,
+		false,
+	},
+	"SaveReport again": {
+		func(d *Dir) error { return report(d, recover.Report{ID: 1, BootID: "b2"}) },
+		reports,
+		false,
+	},
+}
+
+func reports(d *Dir) string {
+	all, err := d.Reports()
+	words := []any{err}
+	for _, r := range all {
+		words = append(words, r.ID, r.BootID)
+	}
+	return fmt.Sprint(words...)
 }
 
 // prepare makes a directory with one generation of everything.
@@ -123,6 +144,7 @@ func prepare(t *testing.T, dir string) map[string]string {
 		stop(d, "x"),
 		d.SaveInFlight(recover.InFlight{BootID: "b1", Names: []string{"one"}}),
 		d.SaveQuarantine(recover.Quarantine{{Name: "one"}}),
+		report(d, recover.Report{BootID: "b1"}),
 		d.Close())
 	if err != nil {
 		t.Fatal(err)
@@ -130,19 +152,25 @@ func prepare(t *testing.T, dir string) map[string]string {
 	return contents(t, dir)
 }
 
+func report(d *Dir, r recover.Report) error {
+	_, err := d.SaveReport(r)
+	return err
+}
+
+// contents are the files by their names in dir.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		files[name] = string(text)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, e := range entries {
-		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[e.Name()] = string(text)
 	}
 	return files
 }
@@ -151,13 +179,19 @@ func reading(t *testing.T, files map[string]string, read func(*Dir) string) stri
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, dir, name, text)
 	}
 	d, _ := open(t, dir)
 	defer d.Close()
 	return read(d)
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const childVariable = "ARCHY_STATE_OPERATION"
@@ -217,6 +251,25 @@ type change struct {
 	back       *int // the file that gone is instead, where a rename exchanges
 }
 
+// sync makes the changes of one directory durable, "" for ours.
+func (d *disk) sync(dir string) {
+	d.pending = slices.DeleteFunc(d.pending, func(c change) bool {
+		in := c.in() == dir
+		if in {
+			c.apply(d.durable)
+		}
+		return in
+	})
+}
+
+// in is the directory that a change is of.
+func (c change) in() string {
+	if dir := path.Dir(c.name); dir != "." {
+		return dir
+	}
+	return ""
+}
+
 // apply makes the change to a directory.
 func (c change) apply(names map[string]int) {
 	if delete(names, c.gone); c.back != nil {
@@ -251,10 +304,11 @@ func replayTrace(t *testing.T, before, after map[string]string, trace string, ea
 			d.names[name] = len(d.files) - 1
 			d.pending = append(d.pending, change{name: name, file: d.names[name]})
 		case synced.MatchString(line):
-			if name := synced.FindStringSubmatch(line)[1]; name != "" {
-				d.files[d.names[name]].synced = true
+			name := synced.FindStringSubmatch(line)[1]
+			if file, ok := d.names[name]; ok {
+				d.files[file].synced = true
 			} else {
-				d.durable, d.pending = maps.Clone(d.names), nil
+				d.sync(name)
 			}
 		case renamed.MatchString(line):
 			m := renamed.FindStringSubmatch(line)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +32,9 @@ type Dir struct {
 	held bool     // by another live instance instead of us
 	// readOnly: nothing is written (see Reader).
 	readOnly bool
-	tell     func(text, file string, err error)
+	// unsure: the last change may not have reached the disk, though it is read.
+	unsure atomic.Bool
+	tell   func(text, file string, err error)
 
 	mu   sync.Mutex
 	told map[string]string // file -> the damage last reported of it
@@ -98,10 +101,16 @@ func (d *Dir) sweep() {
 		return
 	}
 	for _, name := range []string{markerFile, snapshotFile, userStoppedFile, inFlightFile, quarantineFile} {
-		left, _ := filepath.Glob(d.file("." + name + "*")) // the pattern is constant: no error
-		for _, path := range left {
-			_ = os.Remove(path) // tried again at the next start
-		}
+		d.removeAll("." + name + "*")
+	}
+	d.removeAll(historyDir + "/.*.json*")
+	d.removeAll(historyDir + "/*.json~") // as earlier versions left behind
+}
+
+func (d *Dir) removeAll(pattern string) {
+	left, _ := filepath.Glob(d.file(pattern)) // it is constant: no error
+	for _, path := range left {
+		_ = os.Remove(path) // tried again at the next start
 	}
 }
 

@@ -47,7 +47,10 @@ func (d *Dir) editUserStopped(edit func(names []string) []string, within time.Du
 			return false, err
 		}
 		wanted := edit(slices.Clone(names))
-		if slices.Equal(wanted, names) {
+		// A change whose caller was told that it failed may still be read: it is
+		// written once more when it is asked for again.
+		again := d.unsure.Load()
+		if slices.Equal(wanted, names) && !again {
 			return false, nil
 		}
 		if wanted == nil {

@@ -284,3 +284,25 @@ func TestAnExchangeByHand(t *testing.T) {
 		t.Errorf("there is %q, %v", now, err)
 	}
 }
+
+// A change that was read back, but did not reach the disk, is written again when
+// it is asked for again: who is told that it is done may rely on that.
+func TestAChangeThatWasNotSyncedIsMadeAgain(t *testing.T) {
+	d, _ := open(t, t.TempDir())
+	broken, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken.Close()
+	well := d.fd
+	d.fd = broken
+	for range 2 {
+		if err := stop(d, "x"); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("on a directory that cannot be synced: %v", err)
+		}
+	}
+	d.fd = well
+	if err := stop(d, "x"); err != nil || d.unsure.Load() {
+		t.Errorf("on one that is well again: %v", err)
+	}
+}

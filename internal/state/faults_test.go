@@ -94,9 +94,7 @@ func TestOnATinyDisk(t *testing.T) {
 					t.Errorf("reported %q", *told)
 				}
 				c.mend(t)
-				if left, _ := filepath.Glob(filepath.Join(path, ".*")); len(left) > 0 {
-					t.Errorf("left behind: %q", left)
-				}
+				wantNothingLeft(t, path)
 				if err := op.do(d); err != nil {
 					t.Errorf("on a disk that is well again: %v", err)
 				}
@@ -104,6 +102,16 @@ func TestOnATinyDisk(t *testing.T) {
 					t.Error("the second try changes nothing")
 				}
 			})
+		}
+	}
+}
+
+// wantNothingLeft wants no temporary file.
+func wantNothingLeft(t *testing.T, dir string) {
+	t.Helper()
+	for name := range contents(t, dir) {
+		if base := filepath.Base(name); strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") {
+			t.Errorf("left behind: %s", name)
 		}
 	}
 }
@@ -164,9 +172,7 @@ func TestADiskThatFails(t *testing.T) {
 					if second == old {
 						t.Error("the second try changes nothing")
 					}
-					if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
-						t.Errorf("left behind: %q", left)
-					}
+					wantNothingLeft(t, dir)
 				})
 			}
 		}
@@ -250,19 +256,14 @@ func TestDisturbedOperation(t *testing.T) {
 	} else {
 		err = <-done
 	}
-	keep := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(report, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for name, text := range contents(t, dir) {
-		keep(name, text)
+		write(t, report, name, text)
 	}
 	if err != nil {
-		keep("ERR", err.Error())
+		write(t, report, "ERR", err.Error())
 	}
-	keep("TOLD", strings.Join(*told, "\n"))
-	keep("SLOWEST", slowest.String())
+	write(t, report, "TOLD", strings.Join(*told, "\n"))
+	write(t, report, "SLOWEST", slowest.String())
 }
 
 // readUntil reads the state over and over until done says how the operation

@@ -45,12 +45,13 @@ func (d *Dir) Reports() ([]recover.Report, error) {
 }
 
 // SaveReport keeps a recovery: in place of the one with its ID, or, where that
-// is 0, as a new one after the last. The oldest ones go. A report lost with the
-// power is a pity and no more, so it is replaced atomically, but not synced.
+// is 0, as a new one after the last. The oldest ones go.
 func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
-	if err := os.MkdirAll(d.file(historyDir), 0o755); err != nil {
-		return 0, fmt.Errorf("cannot make the history: %w", err)
+	dir, err := d.openHistory()
+	if err != nil {
+		return 0, err
 	}
+	defer dir.Close()
 	ids, err := d.reportIDs()
 	if err != nil {
 		return 0, err
@@ -69,14 +70,29 @@ func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	path := d.file(reportFile(r.ID))
-	if err := os.WriteFile(path+"~", content, 0o644); err != nil {
-		return 0, fmt.Errorf("cannot write %s: %w", path, err)
+	if err := d.replaceIn(dir.Name(), reportFile(r.ID), content); err != nil {
+		return 0, err
 	}
-	if err := os.Rename(path+"~", path); err != nil {
-		return 0, fmt.Errorf("cannot write %s: %w", path, err)
+	if err := d.syncDir(dir); err != nil {
+		return 0, err
 	}
 	return r.ID, nil
+}
+
+// openHistory opens the directory of the reports, and makes it if need be.
+func (d *Dir) openHistory() (*os.File, error) {
+	err := os.Mkdir(d.file(historyDir), 0o755)
+	if err == nil {
+		err = d.sync()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("cannot make the history: %w", err)
+	}
+	dir, err := os.Open(d.file(historyDir))
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the history: %w", err)
+	}
+	return dir, nil
 }
 
 func reportFile(id int) string { return filepath.Join(historyDir, strconv.Itoa(id)+".json") }

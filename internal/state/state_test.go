@@ -263,16 +263,14 @@ func TestAWriteThatFailsLosesNothing(t *testing.T) {
 
 func TestLeftoversOfACutWriteAreSwept(t *testing.T) {
 	path := t.TempDir()
-	for _, name := range []string{"." + snapshotFile + "123", "." + markerFile + "9", "." + userStoppedFile + ".previous77"} {
-		if err := os.WriteFile(filepath.Join(path, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	for _, name := range []string{"." + snapshotFile + "123", "." + markerFile + "9", "." + userStoppedFile + ".previous77",
+		historyDir + "/.7.json123", historyDir + "/7.json~"} {
+		write(t, path, name, "")
 	}
 	d, _ := open(t, path)
 	put(t, d, "mine.txt", "other")
-	left, err := os.ReadDir(path)
-	if err != nil || len(left) != 1 {
-		t.Errorf("left: %v, %v", left, err)
+	if left := contents(t, path); len(left) != 1 {
+		t.Errorf("left: %v", left)
 	}
 }
 

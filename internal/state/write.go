@@ -13,7 +13,16 @@ import (
 // renameio), fsync of the directory. At no moment is there no file under the
 // name.
 func (d *Dir) replace(name string, content []byte) error {
-	f, err := renameio.NewPendingFile(d.file(name), renameio.WithPermissions(0o644), renameio.WithTempDir(d.path))
+	if err := d.replaceIn(d.path, name, content); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
+// replaceIn is replace without the sync of the directory, by way of a temporary
+// file in dir, which is on the same disk.
+func (d *Dir) replaceIn(dir, name string, content []byte) error {
+	f, err := renameio.NewPendingFile(d.file(name), renameio.WithPermissions(0o644), renameio.WithTempDir(dir))
 	if err != nil {
 		return d.cannotWrite(name, err)
 	}
@@ -24,7 +33,7 @@ func (d *Dir) replace(name string, content []byte) error {
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return d.cannotWrite(name, err)
 	}
-	return d.sync()
+	return nil
 }
 
 // cannotWrite says which file could not be written. The temporary file's name,
@@ -40,8 +49,14 @@ func (d *Dir) cannotWrite(name string, err error) error {
 
 // sync makes renames in the directory durable.
 func (d *Dir) sync() error {
-	if err := d.fd.Sync(); err != nil {
-		return fmt.Errorf("cannot sync %s: %w", d.path, err)
+	err := d.syncDir(d.fd)
+	d.unsure.Store(err != nil)
+	return err
+}
+
+func (d *Dir) syncDir(dir *os.File) error {
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("cannot sync %s: %w", dir.Name(), err)
 	}
 	return nil
 }

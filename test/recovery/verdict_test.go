@@ -19,14 +19,21 @@ func (n *node) record(name string, match ...string) {
 		return
 	}
 	text := n.Journal(append([]string{"-o", "json", "-n", "120", "--output-fields=" +
-		"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN"}, match...)...)
+		"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT,UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN"}, match...)...)
 	if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
 		n.t.Fatal(err)
 	}
 }
 
-// wantCause wants a verdict with that cause, and evidence for it.
+// wantCause wants a verdict with that cause, evidence for it, and the app.
 func (n *node) wantCause(ending recover.Ending, cause recover.Cause) {
+	n.t.Helper()
+	n.wantVerdict(ending, cause)
+	n.wantRunning("app")
+}
+
+// wantVerdict wants a verdict with that cause, and evidence for it.
+func (n *node) wantVerdict(ending recover.Ending, cause recover.Cause) {
 	n.t.Helper()
 	n.wait()
 	var v recover.Verdict
@@ -46,7 +53,6 @@ func (n *node) wantCause(ending recover.Ending, cause recover.Cause) {
 			n.t.Errorf("the evidence %q is not the entry at its cursor: %q", e.Message, shown)
 		}
 	}
-	n.wantRunning("app")
 }
 
 // Each cause that a container machine can show, named right.
