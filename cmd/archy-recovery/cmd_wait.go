@@ -71,9 +71,14 @@ func waitComplete(ctx context.Context, i instance, timeout time.Duration, shown 
 	}
 	var last control.Status
 	draw := func() {
-		if shown != nil && last.State != "" {
-			shown.draw(progressLines(last, expect, time.Now()))
+		if shown == nil || last.State == "" {
+			return
 		}
+		may := expect
+		if width, _ := shown.size(); width < 60 {
+			may = recover.Expectations{} // the names need the room
+		}
+		shown.draw(progressLines(last, may, time.Now()))
 	}
 	for {
 		first := true

@@ -44,7 +44,7 @@ func progressLines(st control.Status, expect recover.Expectations, now time.Time
 		if !st.Finished.IsZero() {
 			end, word = st.Finished, " after "
 		}
-		head = append(head, part{word + timeline.Span(end.Sub(st.Started).Truncate(100*time.Millisecond)), plain})
+		head = append(head, part{word + elapsed(end.Sub(st.Started)), plain})
 	}
 	if st.Verdict.Ending != "" {
 		why := ", after " + timeline.Ending(st.Verdict.Ending)
@@ -127,6 +127,16 @@ func (s stage) line(expect recover.Expectations, now time.Time) line {
 	return l
 }
 
+// elapsed is a time that passes: always with one decimal, so that what stands
+// beside it does not jump each second.
+func elapsed(d time.Duration) string {
+	d = max(0, d).Truncate(100 * time.Millisecond)
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return fmt.Sprintf("%dmin %04.1fs", d/time.Minute, (d % time.Minute).Seconds())
+}
+
 // time is how long a stage has taken, and how long it may.
 func (s stage) time(expect recover.Expectations, names []string, began, ended time.Time, pending int, now time.Time) string {
 	expected, _, unknown := expect.Tier(names)
@@ -149,7 +159,7 @@ func (s stage) time(expect recover.Expectations, names []string, began, ended ti
 	case pending == 0 && !began.IsZero() && ended.After(began):
 		return timeline.Span(ended.Sub(began).Round(100 * time.Millisecond))
 	case pending > 0 && !began.IsZero():
-		took := timeline.Span(max(0, now.Sub(began)).Truncate(100 * time.Millisecond))
+		took := elapsed(now.Sub(began))
 		if about != "" {
 			return took + " of " + about
 		}

@@ -58,3 +58,24 @@ func TestProgressOfWait(t *testing.T) {
 		}
 	}
 }
+
+// What is drawn five times a second keeps its width, as far as digits allow.
+func TestATimeThatPasses(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0.0s", 0: "0.0s", 950 * time.Millisecond: "0.9s", 2 * time.Second: "2.0s", 59990 * time.Millisecond: "59.9s",
+		time.Minute: "1min 00.0s", 65300 * time.Millisecond: "1min 05.3s", 15 * time.Minute: "15min 00.0s",
+	} {
+		if got := elapsed(d); got != want {
+			t.Errorf("%s is shown as %q, want %q", d, got, want)
+		}
+	}
+}
+
+// When it is over the display says after what time, not for how long.
+func TestProgressOfWaitAtTheEnd(t *testing.T) {
+	began := time.Now()
+	st := control.Status{State: recover.Ready, Started: began, Finished: began.Add(7600 * time.Millisecond)}
+	if got := progressLines(st, nil, began.Add(time.Hour))[0].render(0, false); got != "ready after 7.6s" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -79,7 +79,10 @@ func waitOn(t *testing.T, width uint16) (stdout, shown string) {
 	done.RecoveryComplete, done.Progress, done.Finished = true, "complete: 1 containers run, 1 of them started", begin.Add(time.Second)
 	row.State, row.Attempts = recover.RowUp, []recover.Attempt{{Started: begin, Ended: begin.Add(time.Second)}}
 	done.Containers = []recover.Row{row}
-	pretend(t, map[string]any{"events": []control.Status{going, done}, "recoveries": control.Recoveries{}})
+	before := row
+	before.Attempts = []recover.Attempt{{Started: begin, Ended: begin.Add(3 * time.Second)}}
+	past := recover.Report{Started: begin, Finished: begin.Add(3 * time.Second), Rows: []recover.Row{before}}
+	pretend(t, map[string]any{"events": []control.Status{going, done}, "recoveries": control.Recoveries{Recoveries: []recover.Report{past}}})
 	tty, text := newTerminal(t, width)
 	var out bytes.Buffer
 	if code := run([]string{"--uid", "4242", "wait"}, &out, tty); code != exitOK {
@@ -103,6 +106,14 @@ func TestWaitOnATerminal(t *testing.T) {
 }
 
 func TestWaitRespectsTheTerminal(t *testing.T) {
+	t.Run("a narrow one", func(t *testing.T) {
+		t.Setenv("TERM", "xterm")
+		_, wide := waitOn(t, 70)
+		_, narrow := waitOn(t, 40)
+		if !strings.Contains(wide, "of about 3s") || strings.Contains(narrow, "of about") || !strings.Contains(narrow, "a-database") {
+			t.Errorf("shown in 70 columns\n%q, in 40\n%q", wide, narrow)
+		}
+	})
 	t.Run("without colour", func(t *testing.T) {
 		t.Setenv("TERM", "xterm")
 		t.Setenv("NO_COLOR", "1")
