@@ -56,8 +56,8 @@ func TestTheSocketWithCurl(t *testing.T) {
 		n.crash()
 
 		// Wait as docs/health-monitor.md does.
-		n.MustRun("sh", "-c", "curl --silent --no-buffer --max-time 60 --unix-socket "+n.socket()+
-			` http://localhost/v1/events | grep --line-buffered --max-count=1 '"recoveryComplete":true'`)
+		n.MustRun("timeout", "60", "sh", "-c", "until curl --silent --unix-socket "+n.socket()+
+			` http://localhost/v1/status | grep --quiet '"recoveryComplete":true'; do sleep 1; done`)
 		for _, who := range []string{"root", "reader"} {
 			ask := func(method, path string) string {
 				n.t.Helper()

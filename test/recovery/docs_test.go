@@ -368,13 +368,13 @@ func TestTheHealthMonitor(t *testing.T) {
 	}
 	var shell []documented
 	for _, d := range indented(t, "docs/health-monitor.md", "## Ask over the socket") {
-		if strings.HasPrefix(d.command, "curl ") || strings.HasPrefix(d.command, "archy-recovery ") {
+		if strings.HasPrefix(d.command, "curl ") || strings.HasPrefix(d.command, "until ") || strings.HasPrefix(d.command, "archy-recovery ") {
 			shell = append(shell, d)
 		}
 	}
 	n.typed(n.As(0), shell, map[string]string{
 		"curl --silent --unix-socket":  `"recoveryComplete":true.*exit code 0`,
-		"curl --silent --no-buffer":    `^data: {.*"recoveryComplete":true`,
+		"until curl --silent":          "^exit code 0",
 		"archy-recovery --uid 1000 wa": "^recovery complete: 2 containers run, 2 of them started\nexit code 0",
 	})
 }
