@@ -64,6 +64,7 @@ func TestEventsOfAStreamAreApart(t *testing.T) {
 		}
 		change("the-last")
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if count := len(n.events); count < 10 || count > 12 {
 			t.Errorf("%d events for %d changes within a second", count, changes)
 		}

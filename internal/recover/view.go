@@ -57,7 +57,7 @@ func (v *View) lookForUnits(ctx context.Context, systemd Systemd, want []Contain
 // Include looks again if a container in want is in no unit of this view; nil is
 // all that there are.
 func (v *View) Include(ctx context.Context, systemd Systemd, want []Container) {
-	unknown := func(c Container) bool { return v.unit(c.Name) == nil }
+	unknown := func(c Container) bool { return unitThatRuns(c.Name, v.units) == nil }
 	if v.all || v.SystemdErr != nil || want != nil && !slices.ContainsFunc(want, unknown) {
 		return
 	}
@@ -65,13 +65,13 @@ func (v *View) Include(ctx context.Context, systemd Systemd, want []Container) {
 	v.all = true
 }
 
-// unit is the installed unit that runs a container, nil if none is known.
-func (v View) unit(name string) *ContainerUnit {
-	i := slices.IndexFunc(v.units, func(u ContainerUnit) bool { return u.Container.Name == name })
+// unitThatRuns is the one of the units that runs a container, or nil.
+func unitThatRuns(name string, units []ContainerUnit) *ContainerUnit {
+	i := slices.IndexFunc(units, func(u ContainerUnit) bool { return u.Container.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return &v.units[i]
+	return &units[i]
 }
 
 // Active reports whether podman has the container running.
@@ -101,7 +101,7 @@ func (v View) Existing() []Container {
 func (v View) Update(c Container) Container {
 	now, known := v.sightings[c.Name]
 	if !known {
-		u := v.unit(c.Name)
+		u := unitThatRuns(c.Name, v.units)
 		if u == nil {
 			return c
 		}
@@ -123,7 +123,7 @@ func (v View) unitOf(name string) string {
 	if unit := v.sightings[name].Unit; unit != "" {
 		return unit
 	}
-	if u := v.unit(name); u != nil {
+	if u := unitThatRuns(name, v.units); u != nil {
 		return u.Unit
 	}
 	return ""

@@ -19,9 +19,9 @@ import (
 // they start: as many side by side as the host bears, against a fixed number
 // and against all at once.
 func TestPacing(t *testing.T) {
-	const databases, others, hold = 4, 20, 50 // MB each
-	n := start(t, vm.Options{FS: vm.Ext4, Memory: 768, Limit: 20 * time.Minute}, "DeadlineSec=30min\n")
-	n.MustRun("sh", "-c", "fallocate -l 1500M /swap && chmod 600 /swap && mkswap /swap && swapon /swap")
+	const databases, others, hold = 2, 16, 80 // MB each
+	n := start(t, vm.Options{FS: vm.Ext4, Memory: 1024, Limit: 20 * time.Minute}, "DeadlineSec=30min\n")
+	n.MustRun("sh", "-c", "fallocate -l 2G /swap && chmod 600 /swap && mkswap /swap && swapon /swap")
 	var set recover.Snapshot
 	for i := range databases + others {
 		name, tier := fmt.Sprintf("other%02d", i), 3
@@ -30,7 +30,7 @@ func TestPacing(t *testing.T) {
 		}
 		set.Containers = append(set.Containers, recover.Container{Name: name, Unit: name + ".service", Tier: &tier})
 		n.WriteFile("/etc/containers/systemd/"+name+".container", fmt.Sprintf(
-			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 2s -hog %d\n[Service]\nTimeoutStartSec=900\n",
+			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 10s -hog %d\n[Service]\nTimeoutStartSec=900\n",
 			machine.Image, name, recover.TierLabel, tier, hold), 0o644)
 	}
 	n.MustRun("systemctl", "daemon-reload")
@@ -43,7 +43,7 @@ func TestPacing(t *testing.T) {
 	for _, pace := range []struct{ what, conf string }{
 		{"follows the pressure", ""},
 		{"8", "MinParallel=8\nMaxParallel=8\n"},
-		{"24: no bound", "MinParallel=24\nMaxParallel=24\n"},
+		{"18: no bound", "MinParallel=18\nMaxParallel=18\n"},
 	} {
 		n.MustRun("sh", "-c", "systemctl stop archy-recovery.socket "+service+" 'other*.service' 'database*.service'; systemctl reset-failed; "+
 			"rm -f "+data+"/in-flight.json "+data+"/quarantine.json; sync; echo 3 >/proc/sys/vm/drop_caches; swapoff /swap; swapon /swap")
@@ -65,11 +65,11 @@ func TestPacing(t *testing.T) {
 		}
 		took := st.Finished.Sub(st.Started)
 		most[pace.what] = sideBySide(st.Containers)
-		rows += fmt.Sprintf("| %s | %d | %.0f s | %.0f s | %.0f %% |\n", pace.what, most[pace.what],
+		rows += fmt.Sprintf("| %s | %d | %.0f s | %.0f s | %.1f %% |\n", pace.what, most[pace.what],
 			tierReady(st, 0).Seconds(), took.Seconds(), 100*stalled.Seconds()/took.Seconds())
 		t.Logf("so far:\n%s", rows)
 	}
-	if most["follows the pressure"] >= most["24: no bound"] {
+	if most["follows the pressure"] >= most["18: no bound"] {
 		t.Error("the pressure held nothing back")
 	}
 	t.Logf("\n| starts side by side | at most | databases ready | all ready | some task waited for memory |\n|---|---|---|---|---|\n%s", rows)
