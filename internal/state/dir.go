@@ -6,6 +6,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -121,19 +122,29 @@ func previous(name string) string { return name + ".previous" }
 const maxFile = 16 << 20
 
 // read returns the content of a file, bounded.
-func (d *Dir) read(name string) ([]byte, error) {
-	path := d.file(name)
-	info, err := os.Stat(path)
+func (d *Dir) read(name string) ([]byte, error) { return readRegular(d.file(name)) }
+
+// readRegular reads no symbolic link: the directory may belong to a user who may
+// read less than we do, and what cannot be parsed is copied for people to see.
+// Nor does it wait for somebody to write to a pipe.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", path, info.Size(), maxFile)
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(content) > maxFile {
+		return nil, fmt.Errorf("%s has more than the %d bytes that are read", path, maxFile)
 	}
-	return os.ReadFile(path)
+	return content, err
 }
 
 // setAside keeps a copy of damaged content under a name made from the file's
@@ -142,12 +153,12 @@ func (d *Dir) setAside(name string, content []byte) string {
 	if d.readOnly {
 		return ""
 	}
-	info, err := os.Stat(d.file(name))
-	if err != nil {
-		return ""
+	info, err := os.Lstat(d.file(name))
+	if err != nil || !info.Mode().IsRegular() {
+		return "" // nothing was read of it
 	}
 	aside := fmt.Sprintf("%s.corrupt-%d", name, info.ModTime().Unix())
-	if _, err := os.Stat(d.file(aside)); err == nil {
+	if _, err := os.Lstat(d.file(aside)); err == nil {
 		return aside
 	}
 	if err := d.replace(aside, content); err != nil {
