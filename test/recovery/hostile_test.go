@@ -3,6 +3,7 @@ package recovery
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/test/machine"
@@ -62,5 +63,49 @@ func TestHostileLabels(t *testing.T) {
 		if out := n.MustRun("find", "/tmp", "/var/tmp", "/run", "-xdev", "-name", "x.service"); strings.TrimSpace(out) != "" {
 			n.t.Errorf("written: %s", out)
 		}
+	})
+}
+
+// Another local user, of no group of ours: reads the lists, and that is all. Not
+// even a lock on the directory that holds them keeps the daemon from starting.
+func TestAnotherLocalUser(t *testing.T) {
+	both(t, "", func(n *node) {
+		n.quadlet("app", 3, "", "")
+		n.user.Systemctl("start", "app")
+		n.enable()
+		n.saved("app")
+		n.MustRun("useradd", "mallory")
+		as := func(command ...string) error {
+			_, err := n.Run(append([]string{"runuser", "-u", "mallory", "--"}, command...)...)
+			return err
+		}
+		dir := strings.TrimSuffix(n.data(""), "/")
+		for _, may := range [][]string{{"cat", n.data("running-containers.json")}, {"flock", "--nonblock", dir, "true"}} {
+			if err := as(may...); err != nil {
+				n.t.Errorf("%q: %v", may, err)
+			}
+		}
+		for _, mayNot := range [][]string{
+			{"touch", n.data("x")}, {"touch", n.data("running-containers.json")}, {"rm", "-f", n.data("archipelago.pid")},
+			{"ln", "-s", "/etc/passwd", n.data("history/9.json")}, {"mv", n.data("history"), "/tmp/history"},
+			{"flock", "--nonblock", n.data("daemon.lock"), "true"}, {"flock", "--nonblock", n.data("user-stopped.json.lock"), "true"},
+			{"curl", "--silent", "--max-time", "5", "--unix-socket", n.socket(), "http://localhost/v1/status"},
+			{"busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StopUnit", "ss", n.unit(), "replace"},
+		} {
+			if as(mayNot...) == nil {
+				n.t.Errorf("mallory can %q", mayNot)
+			}
+		}
+
+		n.MustRun("systemd-run", "--unit=holds", "--uid=mallory", "--service-type=exec", "flock", dir, "sleep", "infinity")
+		n.WaitFor(10*time.Second, "the lock on the directory", func() bool { return as("flock", "--nonblock", dir, "true") != nil })
+		daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+		n.WaitFor(20*time.Second, "the daemon that comes after it", func() bool {
+			now := n.Show(n.unit(), "MainPID", "ActiveState")
+			return now["ActiveState"] == "active" && now["MainPID"] != daemon
+		})
+		n.wait()
+		n.wantRunning("app")
 	})
 }
