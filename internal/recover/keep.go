@@ -153,6 +153,9 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
 	}
+	if last.Containers, err = s.withBelievedUnits(ctx, last.Containers, list); err != nil {
+		return Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
+	}
 	var units []string
 	for _, c := range last.Containers {
 		if c.Unit != "" {
@@ -186,6 +189,45 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 		SoftReboots: s.identity.SoftReboots,
 		Monotonic:   began,
 	}, nil
+}
+
+// withBelievedUnits takes from the members, and in place from the list, the units
+// that they claim wrongly: they are without one. Each claim that holds is asked
+// about once.
+func (s *Service) withBelievedUnits(ctx context.Context, members []Container, list []Sighting) ([]Container, error) {
+	var asked []Claim
+	ask := func(c Container) {
+		if claim := (Claim{c.Unit, c.Name}); c.Unit != "" && !s.believed[claim] {
+			asked = append(asked, claim)
+		}
+	}
+	for _, c := range members {
+		ask(c)
+	}
+	for _, sighting := range list {
+		ask(sighting.Container)
+	}
+	answers, err := Believe(ctx, s.Systemd, asked, nil)
+	if err != nil {
+		return nil, err
+	}
+	for claim, holds := range answers {
+		if holds {
+			s.believed[claim] = true
+		}
+	}
+	members = slices.Clone(members)
+	for i, c := range members {
+		if !s.believed[Claim{c.Unit, c.Name}] {
+			members[i].Unit = ""
+		}
+	}
+	for i, sighting := range list {
+		if !s.believed[Claim{sighting.Unit, sighting.Name}] {
+			list[i].Unit = ""
+		}
+	}
+	return members, nil
 }
 
 // askWhoStopped fills in StoppedByUser for the members that failed without a

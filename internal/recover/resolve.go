@@ -2,6 +2,7 @@ package recover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,21 +20,27 @@ type Resolution struct {
 
 // Resolve finds the unit for each container. In this order: the one that the
 // snapshot or the label PODMAN_SYSTEMD_UNIT names, if systemd can load it
-// (template units put a name there that is no unit); an installed unit whose
+// (template units put a name there that is no unit) and it may be believed (see
+// Believe); an installed unit whose
 // ExecStart= runs the container (a Quadlet container is gone from podman after
 // a power cut, only this brings it back); and for a container that has no unit
 // one that podman generates. Generated units are installed together, so that
 // the manager reloads once.
 func Resolve(ctx context.Context, want []Container, view View, podman Podman, systemd Systemd) map[string]Resolution {
+	var claims []Claim
+	for _, c := range want {
+		claims = append(claims, Claim{view.sightings[c.Name].Unit, c.Name}, Claim{c.Unit, c.Name})
+	}
+	believed, believedErr := Believe(ctx, systemd, claims, view.units)
 	hints := map[string][]string{} // container name -> units, best first
 	for _, c := range want {
 		var units []string
-		if s, ok := view.sightings[c.Name]; ok && s.Unit != "" {
-			units = append(units, s.Unit)
+		if unit := view.sightings[c.Name].Unit; believed[Claim{unit, c.Name}] {
+			units = append(units, unit)
 		}
 		// A unit that was generated for it in this boot names the container by
 		// an ID that may be gone: it is generated anew.
-		if c.Unit != "" && c.Unit != "container-"+c.Name+".service" {
+		if c.Unit != "container-"+c.Name+".service" && believed[Claim{c.Unit, c.Name}] {
 			units = append(units, c.Unit)
 		}
 		for _, u := range view.units {
@@ -45,6 +52,7 @@ func Resolve(ctx context.Context, want []Container, view View, podman Podman, sy
 	}
 
 	states, err := systemd.States(ctx, slices.Concat(slices.Collect(maps.Values(hints))...))
+	err = errors.Join(err, believedErr)
 	found := make(map[string]Resolution, len(want))
 	generated := map[string]string{}    // unit -> text
 	generatedFor := map[string]string{} // container name -> unit
@@ -104,4 +112,41 @@ func pickUnit(units []string, states map[string]UnitState) (string, bool) {
 		}
 	}
 	return best, ok
+}
+
+// A Claim is that a unit runs a container.
+type Claim struct{ Unit, Container string }
+
+// Believe says which claims hold. They come from labels, and whoever makes an
+// image gives it labels: one that names systemd-poweroff.service must not have
+// that started. So a claim holds if the unit's ExecStart= runs that container;
+// and, where it shows no container (a .kube, a script), if the unit says in its
+// environment that it labels what it runs. known are units that were read before.
+func Believe(ctx context.Context, systemd Systemd, claims []Claim, known []ContainerUnit) (map[Claim]bool, error) {
+	read := map[string]bool{}
+	for _, u := range known {
+		read[u.Unit] = true
+	}
+	var named []string
+	for _, c := range claims {
+		if c.Unit != "" && !read[c.Unit] {
+			read[c.Unit] = true
+			named = append(named, c.Unit)
+		}
+	}
+	var err error
+	if len(named) > 0 {
+		var more []ContainerUnit
+		more, err = systemd.ContainerUnits(ctx, named)
+		known = slices.Concat(known, more)
+	}
+	runs := map[Claim]bool{}
+	for _, u := range known {
+		runs[Claim{u.Unit, u.Container.Name}] = true
+	}
+	believed := map[Claim]bool{}
+	for _, c := range claims {
+		believed[c] = runs[c] || runs[Claim{c.Unit, ""}]
+	}
+	return believed, err
 }

@@ -54,6 +54,8 @@ type Service struct {
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.
 	failures map[string]bool
+	// believed are claims of units that held. Guarded by keeping.
+	believed map[Claim]bool
 	// seenRunning is since when suspects that others started are seen to run.
 	// Guarded by keeping.
 	seenRunning map[string]time.Time
@@ -80,7 +82,7 @@ type Service struct {
 func NewService(w World, p Policy, identity Identity) *Service {
 	s := &Service{
 		World: w, policy: p, identity: identity, began: time.Now(),
-		phase: Assessing, changed: make(chan struct{}), failures: map[string]bool{},
+		phase: Assessing, changed: make(chan struct{}), failures: map[string]bool{}, believed: map[Claim]bool{},
 		seenRunning: map[string]time.Time{},
 	}
 	s.flight = newFlight(s.writeInFlight, s.forgive)

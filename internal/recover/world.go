@@ -30,8 +30,9 @@ type Systemd interface {
 	// States returns the state of each unit, loading it if need be; one that
 	// cannot be loaded has Loaded false.
 	States(ctx context.Context, units []string) (map[string]UnitState, error)
-	// ContainerUnits lists those of the named units that run a podman container;
-	// with nil, of all that are installed, but for those that Install wrote.
+	// ContainerUnits lists those of the named units that run a podman container,
+	// or say that they do; with nil, those that run one, of all that are
+	// installed, but for those that Install wrote.
 	ContainerUnits(ctx context.Context, named []string) ([]ContainerUnit, error)
 	// Install puts units (name to text) where the manager finds them until the
 	// next boot, and has it read them.
@@ -96,7 +97,8 @@ type UnitState struct {
 	Job    string // type of the job that is queued or runs for it: start, stop, restart, …
 }
 
-// A ContainerUnit is an installed unit that runs a container.
+// A ContainerUnit is an installed unit that runs a container. Container is zero
+// where the unit does not show which ones, but says that it labels them.
 type ContainerUnit struct {
 	Unit      string
 	Container Container

@@ -6,6 +6,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,13 +23,15 @@ const (
 	userStoppedFile = "user-stopped.json"
 	inFlightFile    = "in-flight.json"
 	quarantineFile  = "quarantine.json"
+	holdFile        = "daemon.lock"
 )
 
 // Dir is a data directory that this process holds alone. It implements
 // recover.Store.
 type Dir struct {
 	path string
-	fd   *os.File // of the directory; its lock says that we live
+	fd   *os.File // of the directory
+	hold *os.File // its lock says that we live
 	held bool     // by another live instance instead of us
 	// readOnly: nothing is written (see Reader).
 	readOnly bool
@@ -45,8 +48,8 @@ type Dir struct {
 // that this process may not write is ErrNotOurs.
 // report is told of damage that was worked around.
 //
-// The hold is a flock(2) on the directory itself: the kernel drops it when the
-// process dies, however it dies, so it is never stale and needs no PID.
+// The hold is a flock(2): the kernel drops it when the process dies, however it
+// dies, so it is never stale and needs no PID.
 func Open(path string, report func(text, file string, err error)) (*Dir, error) {
 	made := os.MkdirAll(path, 0o755)
 	if err := checkAccess(path, made); err != nil {
@@ -60,11 +63,14 @@ func Open(path string, report func(text, file string, err error)) (*Dir, error) 
 		return nil, fmt.Errorf("cannot open the data directory: %w", err)
 	}
 	d := &Dir{path: path, fd: fd, tell: report, told: map[string]string{}}
-	switch err := unix.Flock(int(fd.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	if d.hold, err = d.openHold(); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot hold the data directory: %w", err), fd.Close())
+	}
+	switch err := unix.Flock(int(d.hold.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		d.held = true
 	case err != nil:
-		return nil, errors.Join(fmt.Errorf("cannot lock the data directory %s: %w", path, err), fd.Close())
+		return nil, errors.Join(fmt.Errorf("cannot lock the data directory %s: %w", path, err), d.Close())
 	}
 	d.sweep()
 	return d, nil
@@ -90,8 +96,19 @@ func (d *Dir) well(file string) {
 	delete(d.told, file)
 }
 
+// openHold opens the file that is locked: one that nobody else may open, since
+// whoever can open a file can lock it, and the directory is for all to read.
+// Where a disk takes no file it is the directory itself.
+func (d *Dir) openHold() (*os.File, error) {
+	f, err := d.openLock(holdFile)
+	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return os.Open(d.path)
+	}
+	return f, err
+}
+
 // Close lets go of the directory.
-func (d *Dir) Close() error { return d.fd.Close() }
+func (d *Dir) Close() error { return errors.Join(d.hold.Close(), d.fd.Close()) }
 
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 
@@ -121,19 +138,29 @@ func previous(name string) string { return name + ".previous" }
 const maxFile = 16 << 20
 
 // read returns the content of a file, bounded.
-func (d *Dir) read(name string) ([]byte, error) {
-	path := d.file(name)
-	info, err := os.Stat(path)
+func (d *Dir) read(name string) ([]byte, error) { return readRegular(d.file(name)) }
+
+// readRegular reads no symbolic link: the directory may belong to a user who may
+// read less than we do, and what cannot be parsed is copied for people to see.
+// Nor does it wait for somebody to write to a pipe.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", path, info.Size(), maxFile)
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(content) > maxFile {
+		return nil, fmt.Errorf("%s has more than the %d bytes that are read", path, maxFile)
 	}
-	return os.ReadFile(path)
+	return content, err
 }
 
 // setAside keeps a copy of damaged content under a name made from the file's
@@ -142,12 +169,12 @@ func (d *Dir) setAside(name string, content []byte) string {
 	if d.readOnly {
 		return ""
 	}
-	info, err := os.Stat(d.file(name))
-	if err != nil {
-		return ""
+	info, err := os.Lstat(d.file(name))
+	if err != nil || !info.Mode().IsRegular() {
+		return "" // nothing was read of it
 	}
 	aside := fmt.Sprintf("%s.corrupt-%d", name, info.ModTime().Unix())
-	if _, err := os.Stat(d.file(aside)); err == nil {
+	if _, err := os.Lstat(d.file(aside)); err == nil {
 		return aside
 	}
 	if err := d.replace(aside, content); err != nil {

@@ -110,14 +110,14 @@ func (d *Dir) exchange(name string, was, content []byte, between func()) (done b
 		return true, d.sync()
 	}
 	// The file that was replaced has the temporary name now.
-	if replaced, err := os.ReadFile(temporary); err == nil && bytes.Equal(replaced, was) {
+	if replaced, err := readRegular(temporary); err == nil && bytes.Equal(replaced, was) {
 		return true, d.sync()
 	}
 	if err := d.swap(temporary, name); err != nil {
 		return false, d.cannotWrite(name, err)
 	}
 	// Should someone have written even between the two, theirs is the later.
-	if ours, err := os.ReadFile(temporary); err == nil && !bytes.Equal(ours, content) {
+	if ours, err := readRegular(temporary); err == nil && !bytes.Equal(ours, content) {
 		if err := d.swap(temporary, name); err != nil {
 			return false, d.cannotWrite(name, err)
 		}

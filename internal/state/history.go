@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"archy-recovery/internal/recover"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -88,7 +90,7 @@ func (d *Dir) openHistory() (*os.File, error) {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("cannot make the history: %w", err)
 	}
-	dir, err := os.Open(d.file(historyDir))
+	dir, err := os.OpenFile(d.file(historyDir), os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}

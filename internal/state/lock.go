@@ -31,7 +31,7 @@ const (
 // lock takes the lock. The kernel drops it when its holder dies, so it is never
 // stale; one that is held for too long is recover.ErrBusy.
 func (d *Dir) lock(within time.Duration) (unlock func(), err error) {
-	f, err := d.openLock()
+	f, err := d.openLock(lockFile)
 	if err != nil {
 		return nil, d.cannotWrite(lockFile, err)
 	}
@@ -54,13 +54,13 @@ func (d *Dir) lock(within time.Duration) (unlock func(), err error) {
 	}
 }
 
-// openLock makes the file only where there is none: on a read-only disk the one
-// that is there can still be locked.
-func (d *Dir) openLock() (*os.File, error) {
+// openLock makes a file to lock only where there is none: on a read-only disk the
+// one that is there can still be locked. Only its owner may open it.
+func (d *Dir) openLock(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	f, err := os.OpenFile(d.file(lockFile), flags, 0)
+	f, err := os.OpenFile(d.file(name), flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.OpenFile(d.file(lockFile), flags|os.O_CREATE, 0o600)
+		return os.OpenFile(d.file(name), flags|os.O_CREATE, 0o600)
 	}
 	return f, err
 }

@@ -12,6 +12,7 @@ import (
 	"archy-recovery/internal/recover"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // open opens a data directory and keeps what it reports.
@@ -93,6 +94,30 @@ func TestMarkerRoundTrip(t *testing.T) {
 	}
 	if d.Marker() != nil {
 		t.Error("the marker is still there")
+	}
+}
+
+// The lists are for all to read, but only its owner can hold the directory: else
+// anybody could keep the daemon from starting.
+func TestNobodyElseCanHoldTheDirectory(t *testing.T) {
+	path := t.TempDir()
+	first, _ := open(t, path)
+	first.Close()
+	for name := range contents(t, path) {
+		if info, err := os.Stat(filepath.Join(path, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s is %v, %v", name, info.Mode(), err)
+		}
+	}
+	directory, err := os.Open(path) // as a reader of the lists may
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	if err := unix.Flock(int(directory.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if second, _ := open(t, path); second.held {
+		t.Error("who may read the directory keeps the daemon from starting")
 	}
 }
 
@@ -269,7 +294,7 @@ func TestLeftoversOfACutWriteAreSwept(t *testing.T) {
 	}
 	d, _ := open(t, path)
 	put(t, d, "mine.txt", "other")
-	if left := contents(t, path); len(left) != 1 {
+	if left := contents(t, path); len(left) != 2 { // mine, and the daemon's hold
 		t.Errorf("left: %v", left)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // ContainerUnits lists those of the named service units whose ExecStart= runs or
@@ -15,8 +17,11 @@ import (
 // that vendors ship in /usr, for which systemd reads all unit directories.
 // systemd is asked, not the files, since it has expanded the specifiers and
 // merged the drop-ins. (Manager.ListUnitFilesByPatterns, Service.ExecStart)
+// Of the named ones also those that show no container, but set
+// PODMAN_SYSTEMD_UNIT to their own name, as Quadlet's and generated ones do.
 func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover.ContainerUnit, error) {
-	if names == nil {
+	all := names == nil
+	if all {
 		var err error
 		if names, err = m.installed(ctx); err != nil {
 			return nil, err
@@ -47,13 +52,28 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 		if v.Store(&commands) != nil {
 			continue
 		}
+		before := len(found)
 		for _, c := range commands {
 			if container, ok := containerOf(c.Argv); ok {
 				found = append(found, recover.ContainerUnit{Unit: name, Container: container})
 			}
 		}
+		if len(found) == before && !all && l.labels(ctx, u.Path, name) {
+			found = append(found, recover.ContainerUnit{Unit: name})
+		}
 	}
 	return found, nil
+}
+
+// labels reports whether a unit has podman label what it runs with its name.
+// (Service.Environment)
+func (l *link) labels(ctx context.Context, path dbus.ObjectPath, name string) bool {
+	v, err := l.get(ctx, path, serviceIfc, "Environment")
+	if err != nil {
+		return false
+	}
+	set, _ := v.Value().([]string)
+	return slices.Contains(set, "PODMAN_SYSTEMD_UNIT="+name)
 }
 
 // execCommand is the (sasbttttuii) of Service.ExecStart.

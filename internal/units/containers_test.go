@@ -136,6 +136,18 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 	if diff := cmp.Diff(want[2:3], got); diff != "" {
 		t.Error(diff)
 	}
+	// And those that show no container, but label what they run as Quadlet's do.
+	for unit, environment := range map[string][]string{
+		"kube.service": {"A=b", "PODMAN_SYSTEMD_UNIT=kube.service"}, "other.service": {"PODMAN_SYSTEMD_UNIT=kube.service"}, "none.service": nil,
+	} {
+		props := execStart("/usr/bin/podman kube play x.yaml")
+		props["Service.Environment"] = environment
+		f.set(unit, "inactive", "dead", props)
+	}
+	got, err = m.ContainerUnits(soon(t), []string{"kube.service", "other.service", "none.service"})
+	if diff := cmp.Diff([]recover.ContainerUnit{{Unit: "kube.service"}}, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
 }
 
 func TestContainerUnitsIsEmptyWhereNothingIsInstalled(t *testing.T) {

@@ -189,7 +189,7 @@ func scaleRow(b *bench, r *Result) {
 	sizes := []int{30, 100, 300, 1000}
 	for i := range sizes[len(sizes)-1] {
 		m.WriteFile(fmt.Sprintf("/etc/systemd/system/%s.service", idleName(i)),
-			"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n", 0o644, 0)
+			"[Service]\nType=oneshot\nRemainAfterExit=yes\nEnvironment=PODMAN_SYSTEMD_UNIT=%n\nExecStart=/bin/true\n", 0o644, 0)
 	}
 	m.Reload()
 	used, peak, resting := map[int][]float64{}, map[int][]float64{}, map[int][]float64{}
