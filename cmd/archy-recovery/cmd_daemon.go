@@ -72,14 +72,6 @@ func runDaemon(ctx context.Context, i instance) error {
 	frugal := &frugalNotifier{Notifier: notifier, log: log}
 	defer frugal.stop()
 	client := podman.New(i.podmanSocket(), wakePodman(manager))
-	if !i.system {
-		client.Stuck = func() {
-			if podman.ForgetDead(i.runtimeDirectory()) {
-				log.Warn("podman did not answer, and took containers for running that died with the user's manager; it was made to forget them",
-					"MESSAGE_ID", recover.MsgImpaired)
-			}
-		}
-	}
 	service := recover.NewService(recover.World{
 		Store:    dir,
 		Podman:   client,

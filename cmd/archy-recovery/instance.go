@@ -125,11 +125,8 @@ func (i instance) podmanSocket() string {
 	if i.system {
 		return "/run/podman/podman.sock"
 	}
-	return i.runtimeDirectory() + "/podman/podman.sock"
+	return fmt.Sprintf("/run/user/%d/podman/podman.sock", i.uid)
 }
-
-// runtimeDirectory is a user's (XDG_RUNTIME_DIR).
-func (i instance) runtimeDirectory() string { return fmt.Sprintf("/run/user/%d", i.uid) }
 
 func (i instance) dataDirectory() string {
 	if i.system {
@@ -143,7 +140,7 @@ func (i instance) manager() *units.Manager {
 	if i.system {
 		return units.New(units.SystemBus, "/run/systemd/system", i.unit())
 	}
-	return units.New(units.UserBus(i.uid), i.runtimeDirectory()+"/systemd/user", "")
+	return units.New(units.UserBus(i.uid), fmt.Sprintf("/run/user/%d/systemd/user", i.uid), "")
 }
 
 func (i instance) client() *control.Client { return control.NewClient(i.socket()) }

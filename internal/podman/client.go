@@ -27,11 +27,6 @@ import (
 type Client struct {
 	http http.Client
 	wake func(context.Context) error
-	// Stuck, if set, is called when podman has said nothing for a while, and may
-	// do something about it. The call goes on.
-	Stuck func()
-	// patience is stuckAfter, but in tests.
-	patience time.Duration
 	// version is podman's, as its last answer said: a string.
 	version atomic.Value
 }
@@ -40,9 +35,6 @@ const (
 	// callTimeout bounds one call: podman may have to be started for it, on a
 	// busy machine that has just booted.
 	callTimeout = 60 * time.Second
-	// stuckAfter is longer than podman takes to start and to answer, but for a
-	// very busy machine.
-	stuckAfter = 3 * time.Second
 	// maxAnswer bounds what is read of an answer: some 5,000 containers.
 	maxAnswer = 32 << 20
 )
@@ -57,7 +49,7 @@ func New(socket string, wake func(context.Context) error) *Client {
 	}
 	// podman ends 5 s after its last connection; ours must not keep it up.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	c := &Client{http: http.Client{Transport: transport}, wake: wake, patience: stuckAfter}
+	c := &Client{http: http.Client{Transport: transport}, wake: wake}
 	c.version.Store("")
 	return c
 }
@@ -186,9 +178,6 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
 	if err != nil {
 		return nil, err
-	}
-	if c.Stuck != nil {
-		defer time.AfterFunc(c.patience, c.Stuck).Stop()
 	}
 	res, err := c.http.Do(req)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {

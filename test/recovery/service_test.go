@@ -269,36 +269,3 @@ func TestARestartInTheSameBoot(t *testing.T) {
 		n.wantRunning("fails", "lives")
 	})
 }
-
-// A container whose conmon was killed, and then the user's manager restarted:
-// podman takes it for running, and answers nothing. It is made to forget it.
-func TestAPodmanThatTakesTheDeadForRunning(t *testing.T) {
-	t.Parallel()
-	m := machine.Start(t)
-	n := &node{m, t, machine.User, m.As(machine.User)}
-	n.Install(deb(t))
-	n.configure("")
-	n.running()
-	n.quadlet("quad", 1, "", "")
-	n.user.Systemctl("start", "quad")
-	n.plain("plain", 2)
-	n.plain("other", 2)
-	n.generated("gen", 2, false)
-	n.enable()
-	n.saved("gen", "other", "plain", "quad")
-	n.MustRun("kill", "-KILL", strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.ConmonPid}}", "plain")))
-	n.wantRunning("gen", "other", "plain", "quad") // the container itself lives on
-	daemon := n.Show(n.unit(), "MainPID")["MainPID"]
-	n.MustRun("systemctl", "restart", "user@1000.service")
-	_, failed := n.user.Run("podman", "ps")
-	n.WaitFor(60*time.Second, "a new daemon", func() bool {
-		now := n.Show(n.unit(), "MainPID", "ActiveState")
-		return now["ActiveState"] == "active" && now["MainPID"] != daemon
-	})
-	n.wait()
-	n.wantRunning("gen", "other", "plain", "quad")
-	n.saved("gen", "other", "plain", "quad")
-	if failed != nil { // podman is older than 5.7
-		n.wantLog("made to forget them")
-	}
-}
