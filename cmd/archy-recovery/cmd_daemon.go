@@ -80,6 +80,8 @@ func runDaemon(ctx context.Context, i instance) error {
 		Notifier: frugal,
 		Gauge:    pressure.Host,
 		Log:      log,
+
+		PodmanFirst: !i.system,
 		Others: struct {
 			*units.Manager
 			*podman.Client

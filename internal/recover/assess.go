@@ -43,11 +43,16 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	if usesSnapshot(verdict, snapshot, s.policy) {
 		want = snapshot.Containers
 	}
-	view := Look(ctx, s.Podman, s.Systemd, want)
-	if view.PodmanErr != nil {
-		s.impaired("podman does not answer; containers with units are recovered without it", view.PodmanErr)
+	listed := listing(running, s.Podman)
+	var view View
+	view.lookForUnits(ctx, s.Systemd, want)
+	set := <-replayed
+	if s.needsPodman(verdict, snapshot, set, &view) {
+		s.takeList(&view, <-listed)
+	} else {
+		s.beside.Go(func() { s.takeList(new(View), <-listed) })
 	}
-	if set := <-replayed; snapshot != nil {
+	if snapshot != nil {
 		before := *snapshot
 		snapshot.Containers = set
 		if verdict.Unclean() {
@@ -84,6 +89,24 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	rows := MakePlan(candidates, holds, view, resolved, s.policy)
 	s.change(func() { s.report.Rows, s.tally = rows, tallyOf(rows) })
 	return rows, nil
+}
+
+// needsPodman reports whether the plan depends on what podman lists. After a boot
+// podman takes a while for its first answer, and tells nothing of containers that
+// units run: nothing runs yet.
+func (s *Service) needsPodman(v Verdict, snapshot *Snapshot, set []Container, view *View) bool {
+	if s.PodmanFirst || !v.Unclean() || snapshot == nil || snapshot.BootID == "" || snapshot.Of(s.identity) {
+		return true
+	}
+	suspects, err := s.Store.Quarantine() // whether one has changed is for podman to tell
+	return err != nil || len(suspects) > 0 || !view.covers(set)
+}
+
+// takeList adds what podman lists to a view.
+func (s *Service) takeList(view *View, l list) {
+	if view.take(l); l.err != nil {
+		s.impaired("podman does not answer; containers with units are recovered without it", l.err)
+	}
 }
 
 // impaired notes what podman, systemd or the journal could not be asked. It is

@@ -25,10 +25,13 @@ type host struct {
 	podmanErr error
 	units     map[string]ContainerUnit
 	listings  int // how often all of them were asked for
-	states    map[string]UnitState
-	busErr    error
-	down      bool
-	watchErr  error // of the manager that was watched first
+	// podmanTakes is how long podman takes to list; podmanFirst as in World.
+	podmanTakes time.Duration
+	podmanFirst bool
+	states      map[string]UnitState
+	busErr      error
+	down        bool
+	watchErr    error // of the manager that was watched first
 	// start says what each attempt of a unit does; ready at once without one.
 	start map[string]func(ctx context.Context, attempt int) (Outcome, error)
 	tries map[string]int
@@ -106,7 +109,8 @@ func (h *host) ran(names ...string) *host {
 	return h
 }
 
-func (h *host) List(context.Context) ([]Sighting, error) {
+func (h *host) List(ctx context.Context) ([]Sighting, error) {
+	sleep(ctx, h.podmanTakes)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Values(h.sightings)), h.podmanErr
@@ -411,7 +415,7 @@ func (h *host) Extend(time.Duration)   {}
 func (h *host) Stopping(status string) { h.mu.Lock(); defer h.mu.Unlock(); h.say("STOPPING") }
 
 func (h *host) service(p Policy) *Service {
-	return NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil)), nil}, p, here)
+	return NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil)), h.podmanFirst, nil}, p, here)
 }
 
 var here = Identity{BootID: "b2", PID: 50, StartTime: 900}

@@ -19,6 +19,10 @@ type World struct {
 	Notifier Notifier
 	Gauge    Gauge
 	Log      *slog.Logger
+	// PodmanFirst: podman has to have answered before a unit that runs it is
+	// started. A user's first podman commands after a boot, side by side, race for
+	// what they share, and kill each other's containers (seen with 5.4.2).
+	PodmanFirst bool
 	// Others may be nil: then nobody is told who else starts containers.
 	Others Others
 }

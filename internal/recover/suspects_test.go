@@ -60,7 +60,7 @@ func (f *fleet) bootUp(t *testing.T, p Policy) (complete bool, report Report) {
 				return f.started(ctx, name)
 			}
 		}
-		s := NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil)), nil}, p,
+		s := NewService(World{h, h, h, h, h, h, slog.New(slog.NewTextHandler(io.Discard, nil)), false, nil}, p,
 			Identity{BootID: fmt.Sprint("b", f.boot), PID: 1})
 		ctx, cut := context.WithCancel(t.Context())
 		h.died = cut

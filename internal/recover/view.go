@@ -3,7 +3,6 @@ package recover
 import (
 	"context"
 	"slices"
-	"sync"
 )
 
 // A View is the host as recovery found it: what podman lists and which units
@@ -22,19 +21,37 @@ type View struct {
 // nil is all that there are. It never fails as a whole: recovery goes on with
 // the half that answered.
 func Look(ctx context.Context, podman Podman, systemd Systemd, want []Container) View {
+	listed := listing(ctx, podman) // side by side: podman may have to be started first
 	var v View
-	var both sync.WaitGroup // side by side: podman may have to be started first
-	both.Go(func() { v.lookForUnits(ctx, systemd, want) })
-	both.Go(func() {
-		var list []Sighting
-		list, v.PodmanErr = podman.List(ctx)
-		v.sightings = make(map[string]Sighting, len(list))
-		for _, s := range list {
-			v.sightings[s.Name] = s
-		}
-	})
-	both.Wait()
+	v.lookForUnits(ctx, systemd, want)
+	v.take(<-listed)
 	return v
+}
+
+// A list is podman's answer.
+type list struct {
+	sightings []Sighting
+	err       error
+}
+
+// listing asks podman, and returns where the answer will be.
+func listing(ctx context.Context, podman Podman) <-chan list {
+	answer := make(chan list, 1)
+	go func() {
+		var l list
+		l.sightings, l.err = podman.List(ctx)
+		answer <- l
+	}()
+	return answer
+}
+
+// take adds podman's half.
+func (v *View) take(l list) {
+	v.PodmanErr = l.err
+	v.sightings = make(map[string]Sighting, len(l.sightings))
+	for _, s := range l.sightings {
+		v.sightings[s.Name] = s
+	}
 }
 
 // lookForUnits asks about the units that are said to run the containers in
@@ -57,12 +74,16 @@ func (v *View) lookForUnits(ctx context.Context, systemd Systemd, want []Contain
 // Include looks again if a container in want is in no unit of this view; nil is
 // all that there are.
 func (v *View) Include(ctx context.Context, systemd Systemd, want []Container) {
-	unknown := func(c Container) bool { return unitThatRuns(c.Name, v.units) == nil }
-	if v.all || v.SystemdErr != nil || want != nil && !slices.ContainsFunc(want, unknown) {
+	if v.all || v.SystemdErr != nil || want != nil && v.covers(want) {
 		return
 	}
 	v.units, v.SystemdErr = systemd.ContainerUnits(ctx, nil)
 	v.all = true
+}
+
+// covers reports whether a unit is known for each of the containers.
+func (v *View) covers(want []Container) bool {
+	return !slices.ContainsFunc(want, func(c Container) bool { return unitThatRuns(c.Name, v.units) == nil })
 }
 
 // unitThatRuns is the one of the units that runs a container, or nil.
