@@ -11,7 +11,8 @@ import (
 // failed is started when that one has come up; and one that was started too
 // often in a row is started all the same.
 func TestWhatFailedForWantOfAnother(t *testing.T) {
-	both(t, "RetryPauseSec=2\n", func(n *node) {
+	// The pause is long enough for app's first start to come in it, also on a busy host.
+	both(t, "RetryPauseSec=8\n", func(n *node) {
 		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), "/var/tmp/db", "/var/tmp/once")
 		n.quadlet("db", 0, "Notify=true\nVolume=/var/tmp/db:/state\nExec=-fail-times 3 -state /state", "")
 		n.Quadlet(n.uid, "app.container", fmt.Sprintf(
