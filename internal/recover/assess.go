@@ -47,10 +47,11 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	var view View
 	view.lookForUnits(ctx, s.Systemd, want)
 	set := <-replayed
-	if s.needsPodman(verdict, snapshot, set, &view) {
-		s.takeList(&view, <-listed)
+	if s.needsPodman(verdict, snapshot, set, view) {
+		view.take(<-listed)
+		s.noteUnanswered(view.PodmanErr)
 	} else {
-		s.beside.Go(func() { s.takeList(new(View), <-listed) })
+		s.beside.Go(func() { s.noteUnanswered((<-listed).err) })
 	}
 	if snapshot != nil {
 		before := *snapshot
@@ -94,7 +95,7 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 // needsPodman reports whether the plan depends on what podman lists. After a boot
 // podman takes a while for its first answer, and tells nothing of containers that
 // units run: nothing runs yet.
-func (s *Service) needsPodman(v Verdict, snapshot *Snapshot, set []Container, view *View) bool {
+func (s *Service) needsPodman(v Verdict, snapshot *Snapshot, set []Container, view View) bool {
 	if s.PodmanFirst || !v.Unclean() || snapshot == nil || snapshot.BootID == "" || snapshot.Of(s.identity) {
 		return true
 	}
@@ -102,10 +103,10 @@ func (s *Service) needsPodman(v Verdict, snapshot *Snapshot, set []Container, vi
 	return err != nil || len(suspects) > 0 || !view.covers(set)
 }
 
-// takeList adds what podman lists to a view.
-func (s *Service) takeList(view *View, l list) {
-	if view.take(l); l.err != nil {
-		s.impaired("podman does not answer; containers with units are recovered without it", l.err)
+// noteUnanswered notes that podman gave no list.
+func (s *Service) noteUnanswered(err error) {
+	if err != nil {
+		s.impaired("podman does not answer; containers with units are recovered without it", err)
 	}
 }
 

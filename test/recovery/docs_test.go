@@ -264,11 +264,7 @@ func (n *node) unitFiles(file, section string) (paths []string) {
 // that an alert rule names is in it.
 func TestTheMetricsForPrometheus(t *testing.T) {
 	t.Parallel()
-	m := machine.Start(t)
-	n := &node{m, t, machine.User, m.As(machine.User)}
-	n.Install(deb(t))
-	n.configure("RetryPauseSec=1\n")
-	n.running()
+	n := newNode(t, machine.User, "RetryPauseSec=1\n")
 	n.eventful()
 	n.MustRun("mkdir", "-p", "/var/lib/prometheus/node-exporter")
 	if paths := n.unitFiles("docs/metrics.md", "## To Prometheus"); len(paths) != 2 {
@@ -322,11 +318,7 @@ func TestTheMetricsForPrometheus(t *testing.T) {
 // in Rust, where there is a compiler: it waits, and starts after recovery.
 func TestTheHealthMonitor(t *testing.T) {
 	t.Parallel()
-	m := machine.Start(t)
-	n := &node{m, t, machine.User, m.As(machine.User)}
-	n.Install(deb(t))
-	n.configure("")
-	n.running()
+	n := newNode(t, machine.User, "")
 	n.quadlet("db", 0, "", "")
 	n.quadlet("slow", 1, "", "")
 	n.user.Systemctl("start", "db", "slow")

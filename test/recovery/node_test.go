@@ -33,21 +33,28 @@ type node struct {
 func both(t *testing.T, conf string, test func(*node)) {
 	t.Helper()
 	t.Parallel()
-	deb := deb(t)
 	for _, uid := range []int{0, machine.User} {
 		t.Run(fmt.Sprintf("uid %d", uid), func(t *testing.T) {
 			t.Parallel()
-			m := machine.Start(t)
-			n := &node{m, t, uid, m.As(uid)}
-			n.Install(deb)
-			n.configure(conf)
-			// Rootless podman's first commands of a boot race for its pause
-			// process when they come side by side, and may kill each other's
-			// containers. The daemon makes one call before it starts any.
-			n.running()
-			test(n)
+			test(newNode(t, uid, conf))
 		})
 	}
+}
+
+// newNode is a machine with the package installed and configured for one
+// instance.
+func newNode(t *testing.T, uid int, conf string) *node {
+	t.Helper()
+	deb := deb(t)
+	m := machine.Start(t)
+	n := &node{m, t, uid, m.As(uid)}
+	n.Install(deb)
+	n.configure(conf)
+	// Rootless podman's first commands of a boot race for its pause process when
+	// they come side by side, and may kill each other's containers. The daemon
+	// makes one call before it starts any.
+	n.running()
+	return n
 }
 
 // deb is the package under test; make sets it.
