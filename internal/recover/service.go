@@ -247,9 +247,14 @@ func (s *Service) stop(ctx context.Context, finished bool) {
 	}
 }
 
+// observePhase is told each change of the phase; tests look in, and hold the
+// diagram in docs/recovery.md against it.
+var observePhase = func(from, to Phase) {}
+
 // enter moves to a phase, together with what update changes.
 func (s *Service) enter(p Phase, update func()) {
 	s.change(func() {
+		observePhase(s.phase, p)
 		s.phase = p
 		if update != nil {
 			update()
