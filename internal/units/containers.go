@@ -35,21 +35,25 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	if err != nil {
 		return nil, err
 	}
-	var found []recover.ContainerUnit
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		u := listed[name]
+		return u.Load != "loaded" || u.Name != name // an alias is found under its own name
+	})
+	var paths []dbus.ObjectPath
 	for _, name := range names {
-		u, ok := listed[name]
-		if !ok || u.Load != "loaded" || u.Name != name { // an alias is found under its own name
-			continue
-		}
-		v, err := l.get(ctx, u.Path, serviceIfc, "ExecStart")
-		if err != nil {
+		paths = append(paths, listed[name].Path)
+	}
+	var found []recover.ContainerUnit
+	for i, answer := range l.getAll(ctx, paths, serviceIfc, "ExecStart") {
+		name := names[i]
+		if err := answer.err; err != nil {
 			if ctx.Err() != nil || !l.alive() {
 				return nil, l.explain(err)
 			}
 			continue // unloaded meanwhile
 		}
 		var commands []execCommand
-		if v.Store(&commands) != nil {
+		if answer.value.Store(&commands) != nil {
 			continue
 		}
 		before := len(found)
@@ -58,7 +62,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 				found = append(found, recover.ContainerUnit{Unit: name, Container: container})
 			}
 		}
-		if len(found) == before && !all && l.labels(ctx, u.Path, name) {
+		if len(found) == before && !all && l.labels(ctx, paths[i], name) {
 			found = append(found, recover.ContainerUnit{Unit: name})
 		}
 	}

@@ -152,13 +152,17 @@ func TestMounts(t *testing.T) {
 	}
 
 	done := make(chan error, 1)
-	f.awaitCall("ListUnitsByPatterns") // NotMounted's
+	look := func() { // mounts, and then automounts
+		f.awaitCall("ListUnitsByPatterns")
+		f.awaitCall("ListUnitsByPatterns")
+	}
+	look() // NotMounted's
 	go func() { done <- m.AwaitMounts(soon(t), []string{"/mnt/data", "/mnt/on"}) }()
 	// It has looked once, and then again for each change, also of another mount.
-	f.awaitCall("ListUnitsByPatterns")
+	look()
 	mount("mnt-two.mount", "active", "/mnt/two", "/etc/systemd/system/mnt-two.mount")
 	f.changed("mnt-two.mount")
-	f.awaitCall("ListUnitsByPatterns")
+	look()
 	select {
 	case err := <-done:
 		t.Fatalf("it did not wait: %v", err)

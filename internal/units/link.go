@@ -126,6 +126,31 @@ func (l *link) get(ctx context.Context, path dbus.ObjectPath, iface, name string
 	return v, err
 }
 
+// An answer is what came of one of many calls.
+type answer struct {
+	value dbus.Variant
+	err   error
+}
+
+// atOnce is how many calls may be out side by side: most of the time that one
+// takes is the way there and back. The bus allows some thousands.
+const atOnce = 32
+
+// getAll reads a property of many objects. The answers are in their order.
+func (l *link) getAll(ctx context.Context, paths []dbus.ObjectPath, iface, name string) []answer {
+	answers := make([]answer, len(paths))
+	for part := range slices.Chunk(answers, atOnce) {
+		var out sync.WaitGroup
+		for i := range part {
+			path := paths[i]
+			out.Go(func() { part[i].value, part[i].err = l.get(ctx, path, iface, name) })
+		}
+		out.Wait()
+		paths = paths[len(part):]
+	}
+	return answers
+}
+
 func (l *link) getString(ctx context.Context, path dbus.ObjectPath, iface, name string) (string, error) {
 	v, err := l.get(ctx, path, iface, name)
 	if err != nil {

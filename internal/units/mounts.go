@@ -33,37 +33,54 @@ func (m *Manager) NotMounted(ctx context.Context) ([]string, error) {
 }
 
 func (l *link) notMounted(ctx context.Context) ([]string, error) {
-	var listed []listedUnit
-	err := l.call(ctx, managerPath, managerIfc+".ListUnitsByPatterns", []string{}, []string{"*.mount", "*.automount"}).Store(&listed)
+	// Asked before each start: hence only for what is not as it should be.
+	listed, err := l.listByPattern(ctx, "*.mount", "inactive", "activating", "deactivating", "failed", "maintenance")
 	if err != nil {
-		return nil, l.explain(err)
+		return nil, err
 	}
-	var points []string
+	var missing []listedUnit
 	for _, u := range listed {
-		if !isMount(u.Name) || u.Load != "loaded" || u.Active == "active" || u.Active == "reloading" {
-			continue
-		}
-		automount := strings.TrimSuffix(u.Name, ".mount") + ".automount"
-		if slices.ContainsFunc(listed, func(a listedUnit) bool { return a.Name == automount && a.Active == "active" }) {
+		if u.Load != "loaded" {
 			continue
 		}
 		file, err := l.getString(ctx, u.Path, unitIfc, "FragmentPath")
-		if err == nil && !byOperator(file) {
+		if err != nil && !isGone(err) { // not to be taken for a mount that is there
+			return nil, l.explain(err)
+		}
+		if err == nil && byOperator(file) {
+			missing = append(missing, u)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	waiting, err := l.listByPattern(ctx, "*.automount", "active")
+	if err != nil {
+		return nil, err
+	}
+	var points []string
+	for _, u := range missing {
+		automount := strings.TrimSuffix(u.Name, ".mount") + ".automount"
+		if slices.ContainsFunc(waiting, func(a listedUnit) bool { return a.Name == automount }) {
 			continue
 		}
-		where := ""
-		if err == nil {
-			where, err = l.getString(ctx, u.Path, mountIfc, "Where")
-		}
+		where, err := l.getString(ctx, u.Path, mountIfc, "Where")
 		if isGone(err) {
 			continue // unloaded meanwhile
 		}
-		if err != nil { // not to be taken for a mount that is there
+		if err != nil {
 			return nil, l.explain(err)
 		}
 		points = append(points, where)
 	}
 	return points, nil
+}
+
+// listByPattern lists the loaded units of that name that are in one of the states.
+func (l *link) listByPattern(ctx context.Context, pattern string, states ...string) ([]listedUnit, error) {
+	var listed []listedUnit
+	err := l.call(ctx, managerPath, managerIfc+".ListUnitsByPatterns", states, []string{pattern}).Store(&listed)
+	return listed, l.explain(err)
 }
 
 // byOperator: not a unit that a vendor ships.

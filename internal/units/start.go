@@ -73,11 +73,21 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	}
 }
 
-// hold has systemd keep the unit in memory until release. One that is over at
-// once, as a unit that only starts its container is, may be forgotten before it
-// was asked how that went; loaded anew it says that no condition was met, as
-// systemd 252 was seen to. (Manager.RefUnit, which also loads it)
+// hold has systemd keep a unit with conditions in memory until release. One that
+// is over at once, as a unit that only starts its container is, may be forgotten
+// before it was asked how that went; loaded anew it says that no condition was
+// met, as systemd 252 was seen to. Where there are none that does not matter, and
+// PID 1 is spared the four calls to the bus that a client's hold costs it.
+// (Unit.Conditions, Manager.RefUnit)
 func (l *link) hold(ctx context.Context, unit string) (held bool, release func()) {
+	var conditions []condition
+	v, err := l.get(ctx, pathOf(unit), unitIfc, "Conditions")
+	if err == nil {
+		err = v.Store(&conditions)
+	}
+	if err == nil && len(conditions) == 0 {
+		return false, func() {}
+	}
 	if l.call(ctx, managerPath, managerIfc+".RefUnit", unit).Err != nil {
 		return false, func() {}
 	}
@@ -85,6 +95,14 @@ func (l *link) hold(ctx context.Context, unit string) (held bool, release func()
 		// Not waited for: should it get lost, the end of the connection does it.
 		l.conn.Object(systemd, managerPath).Go(managerIfc+".UnrefUnit", dbus.FlagNoReplyExpected, nil, unit)
 	}
+}
+
+// condition is the (sbbsi) of Unit.Conditions.
+type condition struct {
+	Type             string
+	Trigger, Negated bool
+	Parameter        string
+	State            int32
 }
 
 // outcome reads the unit after its job has ended.

@@ -82,6 +82,40 @@ func TestStartTellsWhatBecameOfTheJobAndTheUnit(t *testing.T) {
 	}
 }
 
+// systemd may forget a unit that was over at once, and what it says of one that
+// it loaded anew is no answer. Only for one with conditions it is kept from that.
+func TestOnlyAUnitWithConditionsIsHeld(t *testing.T) {
+	t.Parallel()
+	for sentence, c := range map[string]struct {
+		conditions []condition
+		held       int
+	}{
+		"with conditions":    {[]condition{{Type: "ConditionPathExists", Parameter: "/mnt/data"}}, 1},
+		"without conditions": {nil, 0},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			m, f := newManager(t)
+			props := map[string]any{"Unit.Conditions": c.conditions, "Service.Result": "success", "Service.ExecMainStatus": int32(0), "Unit.ConditionResult": false}
+			f.set("app.service", "inactive", "dead", props)
+			f.starts(func(call *startCall) {
+				job := f.newJob()
+				call.reply(job)
+				f.end(job, call.unit, "done")
+			})
+			o, err := m.Start(soon(t), "app.service")
+			if err != nil || o.ConditionFailed != (c.held > 0) || f.count("RefUnit") != c.held {
+				t.Errorf("%+v, %v; held %d times", o, err, f.count("RefUnit"))
+			}
+			settleReplies(t, m)
+			if f.count("UnrefUnit") != c.held {
+				t.Errorf("let go %d times", f.count("UnrefUnit"))
+			}
+			nobodyHolds(t, f)
+		})
+	}
+}
+
 func TestStartHearsTheEndOfItsJob(t *testing.T) {
 	t.Parallel()
 	for sentence, answer := range map[string]func(f *fakeSystemd, c *startCall, job dbus.ObjectPath){

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -131,7 +133,7 @@ func works(c *startCall) {
 }
 
 func (f *fakeSystemd) serve(msg *dbus.Message) {
-	path := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	at := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	member := msg.Headers[dbus.FieldMember].Value().(string)
 	f.mu.Lock()
 	f.calls[member]++
@@ -139,7 +141,7 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	case f.called <- member:
 	default:
 	}
-	onStart, onReload, files, waitsFor, gone := f.onStart, f.onReload, f.files, f.before[path], f.gone[path]
+	onStart, onReload, files, waitsFor, gone := f.onStart, f.onReload, f.files, f.before[at], f.gone[at]
 	f.mu.Unlock()
 	switch member {
 	case "Subscribe":
@@ -175,17 +177,17 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	case "ResetFailedUnit":
 		f.reset(msg)
 	case "ListUnitsByPatterns":
-		f.listMounts(msg)
+		f.listByPatterns(msg)
 	case "ListUnitFilesByPatterns":
 		f.reply(msg, files)
 	case "GetBefore":
 		if gone {
-			f.fail(msg, "org.freedesktop.DBus.Error.UnknownObject", "Unknown object '"+string(path)+"'.")
+			f.fail(msg, "org.freedesktop.DBus.Error.UnknownObject", "Unknown object '"+string(at)+"'.")
 		} else {
 			f.reply(msg, waitsFor)
 		}
 	case "Get":
-		f.get(msg, path, msg.Body[0].(string), msg.Body[1].(string))
+		f.get(msg, at, msg.Body[0].(string), msg.Body[1].(string))
 	default:
 		f.fail(msg, "org.freedesktop.DBus.Error.UnknownMethod", "Unknown method "+member)
 	}
@@ -208,13 +210,15 @@ func (f *fakeSystemd) reset(msg *dbus.Message) {
 	f.fail(msg, systemd+".NoSuchUnit", "Unit not loaded.")
 }
 
-// listMounts answers ListUnitsByPatterns, whatever the patterns.
-func (f *fakeSystemd) listMounts(msg *dbus.Message) {
+// listByPatterns answers ListUnitsByPatterns.
+func (f *fakeSystemd) listByPatterns(msg *dbus.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	states, patterns := msg.Body[0].([]string), msg.Body[1].([]string)
 	listed := []listedUnit{}
 	for name, u := range f.units {
-		if strings.HasSuffix(name, "mount") {
+		matches := func(pattern string) bool { ok, _ := path.Match(pattern, name); return ok }
+		if slices.ContainsFunc(patterns, matches) && (len(states) == 0 || slices.Contains(states, u.active)) {
 			listed = append(listed, listedUnit{Name: name, Load: u.load, Active: u.active, Sub: u.sub, Path: unitPath(name), JobPath: "/"})
 		}
 	}
@@ -272,6 +276,9 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 				props = map[string]any{}
 			}
 			props["Unit.ActiveState"] = u.active
+			if props["Unit.Conditions"] == nil {
+				props["Unit.Conditions"] = []condition{}
+			}
 		}
 	}
 	value, ok := props[key]

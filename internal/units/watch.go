@@ -2,8 +2,6 @@ package units
 
 import (
 	"context"
-	"path"
-	"strconv"
 	"strings"
 
 	"archy-recovery/internal/recover"
@@ -148,22 +146,4 @@ func (w *watcher) runsContainer(unit string) bool {
 	}
 	w.ours[unit] = len(found) > 0
 	return len(found) > 0
-}
-
-// unitOf is the unit's name in an object path, where each byte that is no
-// letter or digit is written _XX (sd_bus_path_encode(3)).
-func unitOf(p dbus.ObjectPath) string {
-	label := path.Base(string(p))
-	var name strings.Builder
-	for i := 0; i < len(label); i++ {
-		if label[i] == '_' && i+2 < len(label) {
-			if b, err := strconv.ParseUint(label[i+1:i+3], 16, 8); err == nil {
-				name.WriteByte(byte(b))
-				i += 2
-				continue
-			}
-		}
-		name.WriteByte(label[i])
-	}
-	return name.String()
 }
