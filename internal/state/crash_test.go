@@ -29,8 +29,10 @@ func TestACrashAtAnyMomentLeavesTheOldStateOrTheNew(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatal("strace is missing: run `make deps`")
 	}
+	t.Parallel()
 	for name, op := range operations {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			before := prepare(t, dir)
 			trace := runTraced(t, name, dir)

@@ -72,6 +72,9 @@ func Open(path string, report func(text, file string, err error)) (*Dir, error) 
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("cannot lock the data directory %s: %w", path, err), d.Close())
 	}
+	if err := whoElseWrites(fd); err != nil {
+		d.log("others may write to the data directory, and so decide what is started", "", err)
+	}
 	d.sweep()
 	return d, nil
 }

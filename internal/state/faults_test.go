@@ -118,7 +118,7 @@ func wantNothingLeft(t *testing.T, dir string) {
 
 func mount(t *testing.T, path string, flags uintptr, options string) {
 	t.Helper()
-	if err := unix.Mount("tmpfs", path, "tmpfs", flags, options); err != nil {
+	if err := unix.Mount("tmpfs", path, "tmpfs", flags, strings.Trim("mode=755,"+options, ",")); err != nil {
 		t.Fatalf("mount a tmpfs: %v", err)
 	}
 }
@@ -143,44 +143,54 @@ func fill(t *testing.T, path string) {
 // state, or the new one where only the directory could not be synced any more.
 // A second try, on a disk that is well, works.
 func TestADiskThatFails(t *testing.T) {
+	t.Parallel()
 	for name, op := range operations {
-		for _, call := range []string{"fsync", "renameat", "renameat2", "unlinkat"} {
-			for n := 1; ; n++ {
-				dir := t.TempDir()
-				old := op.read(t, prepare(t, dir))
-				report, hit := runInjected(t, name, dir, fmt.Sprintf("%s:error=EIO:when=%d", call, n))
-				if !hit {
-					break // the operation makes no more such calls
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, call := range []string{"fsync", "renameat", "renameat2", "unlinkat"} {
+				for n := 1; ; n++ {
+					dir := t.TempDir()
+					old := op.read(t, prepare(t, dir))
+					injected, hit := runInjected(t, name, dir, fmt.Sprintf("%s:error=EIO:when=%d", call, n))
+					if !hit {
+						break // the operation makes no more such calls
+					}
+					t.Run(fmt.Sprintf("%s %d", call, n), func(t *testing.T) { op.wantKept(t, dir, old, injected) })
 				}
-				t.Run(fmt.Sprintf("%s/%s %d", name, call, n), func(t *testing.T) {
-					after := op.read(t, report.files)
-					d, _ := open(t, dir)
-					if err := op.do(d); err != nil {
-						t.Errorf("the second try: %v", err)
-					}
-					second := op.readIn(d)
-					if !strings.Contains(report.err, "input/output error") || !strings.Contains(report.err, dir) {
-						// Of the last good generation that could not be kept the
-						// log tells; the write itself went well.
-						if after == old || !strings.Contains(report.told, "input/output error") {
-							t.Errorf("the operation says %q, and reports %q: want the error and the file's name", report.err, report.told)
-						}
-					}
-					if after != old && after != second {
-						t.Errorf("the state reads as %s, want the old one, %s, or the new one, %s", after, old, second)
-					}
-					if second == old {
-						t.Error("the second try changes nothing")
-					}
-					wantNothingLeft(t, dir)
-				})
 			}
+		})
+	}
+}
+
+// wantKept wants an operation that a disk disturbed to have said so, to have left
+// the state old or new, and to work when it is tried again.
+func (op operation) wantKept(t *testing.T, dir, old string, r injected) {
+	t.Helper()
+	after := op.read(t, r.files)
+	d, _ := open(t, dir)
+	if err := op.do(d); err != nil {
+		t.Errorf("the second try: %v", err)
+	}
+	second := op.readIn(d)
+	if !strings.Contains(r.err, "input/output error") || !strings.Contains(r.err, dir) {
+		// Of the last good generation that could not be kept the
+		// log tells; the write itself went well.
+		if after == old || !strings.Contains(r.told, "input/output error") {
+			t.Errorf("the operation says %q, and reports %q: want the error and the file's name", r.err, r.told)
 		}
 	}
+	if after != old && after != second {
+		t.Errorf("the state reads as %s, want the old one, %s, or the new one, %s", after, old, second)
+	}
+	if second == old {
+		t.Error("the second try changes nothing")
+	}
+	wantNothingLeft(t, dir)
 }
 
 // While a sync takes long, the old state is read without delay.
 func TestASlowDiskHoldsUpNoReader(t *testing.T) {
+	t.Parallel()
 	for name, op := range operations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +210,7 @@ func TestASlowDiskHoldsUpNoReader(t *testing.T) {
 	}
 }
 
-const slowSync = 1500 * time.Millisecond
+const slowSync = 2 * time.Second
 
 // An injected is what became of an operation that was disturbed.
 type injected struct {

@@ -33,6 +33,23 @@ func checkAccess(path string, err error) error {
 	return err
 }
 
+// whoElseWrites says who else may write to a directory, besides root and this
+// process's user: they decide what is started after a crash. Recovery goes on all
+// the same: it is the operator's to say who may.
+func whoElseWrites(dir *os.File) error {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &s); err != nil {
+		return err
+	}
+	switch {
+	case s.Mode&unix.S_IWOTH != 0:
+		return fmt.Errorf("anyone (mode %#o): chmod o-w it", s.Mode&0o7777)
+	case s.Uid != 0 && int(s.Uid) != os.Getuid():
+		return errors.New("its owner, another user: chown it")
+	}
+	return nil
+}
+
 // readOnlyMount reports whether the mount that path is on, or would be, is
 // read-only while its file system is not.
 func readOnlyMount(path string) bool {

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"archy-recovery/internal/recover"
 )
 
 func TestReadOnlyIn(t *testing.T) {
@@ -28,6 +31,42 @@ func TestReadOnlyIn(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			if got := readOnlyIn(c.mountinfo, c.path); got != c.want {
 				t.Errorf("readOnlyIn(%q) = %v", c.path, got)
+			}
+		})
+	}
+}
+
+// A data directory where others may write, one that is a link, and one that is
+// not there: recovery works in all, and of the first the operator is told.
+func TestADirectoryAsOthersLeftIt(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		lay  func(path string) error
+		told string
+	}{
+		"missing, as is what it lies in": {func(string) error { return nil }, ""},
+		"a link": {func(path string) error {
+			return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(t.TempDir(), path))
+		}, ""},
+		"ours":           {func(path string) error { return os.MkdirAll(path, 0o775) }, ""},
+		"world-writable": {func(path string) error { return errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, 0o777)) }, "anyone (mode 0777)"},
+		"somebody else's": {func(path string) error {
+			if os.Getuid() != 0 {
+				t.Skip("only root can give it away")
+			}
+			return errors.Join(os.MkdirAll(path, 0o755), os.Chown(path, 4242, 4242))
+		}, "its owner, another user"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "lib", "archy-recovery")
+			if err := c.lay(path); err != nil {
+				t.Fatal(err)
+			}
+			d, told := open(t, path)
+			if err := d.SaveSnapshot(recover.Snapshot{Timestamp: 1}); err != nil {
+				t.Error(err)
+			}
+			if said := strings.Join(*told, "\n"); (said == "") != (c.told == "") || !strings.Contains(said, c.told) {
+				t.Errorf("reported %q, want %q", said, c.told)
 			}
 		})
 	}

@@ -33,6 +33,8 @@ type fakeSystemd struct {
 	manager   map[string]any // Manager's properties
 	before    map[dbus.ObjectPath][]fakeJob
 	gone      map[dbus.ObjectPath]bool // jobs that are no more
+	onCall    func(n int) bool         // told the number of each call; says whether it is answered
+	served    int                      // calls so far
 	onStart   func(*startCall)
 	onReload  func()
 	calls     map[string]int
@@ -137,12 +139,17 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	member := msg.Headers[dbus.FieldMember].Value().(string)
 	f.mu.Lock()
 	f.calls[member]++
+	f.served++
+	ignored := f.onCall != nil && !f.onCall(f.served)
 	select {
 	case f.called <- member:
 	default:
 	}
 	onStart, onReload, files, waitsFor, gone := f.onStart, f.onReload, f.files, f.before[at], f.gone[at]
 	f.mu.Unlock()
+	if ignored {
+		return
+	}
 	switch member {
 	case "Subscribe":
 		f.reply(msg)
@@ -407,7 +414,7 @@ func await[T any](t testing.TB, c <-chan T, what string) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute): // reached only by a test that fails
 		t.Fatal("in vain awaited: ", what)
 		panic("unreachable")
 	}
