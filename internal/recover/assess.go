@@ -43,15 +43,19 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	if usesSnapshot(verdict, snapshot, s.policy) {
 		want = snapshot.Containers
 	}
-	listed := listing(running, s.Podman)
+	var listed <-chan list
+	if s.needsPodman(verdict, snapshot) {
+		listed = listing(ctx, s.Podman)
+	}
 	var view View
 	view.lookForUnits(ctx, s.Systemd, want)
 	set := <-replayed
-	if s.needsPodman(verdict, snapshot, set, view) {
+	if listed == nil && !view.covers(set) {
+		listed = listing(ctx, s.Podman)
+	}
+	if listed != nil {
 		view.take(<-listed)
 		s.noteUnanswered(view.PodmanErr)
-	} else {
-		s.beside.Go(func() { s.noteUnanswered((<-listed).err) })
 	}
 	if snapshot != nil {
 		before := *snapshot
@@ -92,15 +96,19 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	return rows, nil
 }
 
-// needsPodman reports whether the plan depends on what podman lists. After a boot
-// podman takes a while for its first answer, and tells nothing of containers that
-// units run: nothing runs yet.
-func (s *Service) needsPodman(v Verdict, snapshot *Snapshot, set []Container, view View) bool {
+// needsPodman reports whether the plan depends on what podman lists, as far as
+// that is known before the units are. After a boot podman takes a while for its
+// first answer, and the CPU from those that start, and tells nothing of containers
+// that units run: nothing runs yet. It is asked when recovery is complete.
+func (s *Service) needsPodman(v Verdict, snapshot *Snapshot) bool {
 	if s.PodmanFirst || !v.Unclean() || snapshot == nil || snapshot.BootID == "" || snapshot.Of(s.identity) {
 		return true
 	}
+	if slices.ContainsFunc(snapshot.Containers, func(c Container) bool { return c.Unit == "" }) {
+		return true
+	}
 	suspects, err := s.Store.Quarantine() // whether one has changed is for podman to tell
-	return err != nil || len(suspects) > 0 || !view.covers(set)
+	return err != nil || len(suspects) > 0
 }
 
 // noteUnanswered notes that podman gave no list.

@@ -50,6 +50,8 @@ type Service struct {
 	beside sync.WaitGroup
 	// keeping is held by who reads and replaces files of the data directory.
 	keeping sync.Mutex
+	// remembering is held by who writes the report of this recovery.
+	remembering sync.Mutex
 	// unmarked: our marker could not be written yet. Guarded by keeping.
 	unmarked bool
 	// unsaved: the last save of the snapshot failed, though what it wrote may
@@ -273,8 +275,9 @@ func (s *Service) change(update func()) {
 
 // remember keeps the recovery in the history.
 func (s *Service) remember() {
-	s.keeping.Lock()
-	defer s.keeping.Unlock()
+	// Not keeping, which a look holds while podman takes its time to answer.
+	s.remembering.Lock()
+	defer s.remembering.Unlock()
 	status, _ := s.Status()
 	if !status.RecoveryComplete || status.Restarted {
 		return // not yet, or no recovery at all
