@@ -177,7 +177,12 @@ func wakePodman(m *units.Manager) func(context.Context) error {
 		if err == nil && o.Active != "active" {
 			err = fmt.Errorf("podman.socket is %s (%s)", o.Active, o.Job)
 		}
-		return err
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// Only the words: that this unit is masked does not say so of the
+		// container's for which podman was asked.
+		return errors.New(err.Error())
 	}
 }
 
