@@ -24,7 +24,7 @@ func TestADataDirectoryElsewhere(t *testing.T) {
 
 		// What the journal says is done to the letter.
 		said := n.Journal("-b", "-u", n.unit(), "-o", "cat")
-		_, advice, found := strings.Cut(said, "make it:\n\n")
+		_, advice, found := strings.Cut(said, "make it:\n")
 		command, rest, _ := strings.Cut(strings.TrimSpace(advice), "\n")
 		_, dropIn, _ := strings.Cut(rest, "    [Service]\n")
 		setting, _, _ := strings.Cut(strings.TrimSpace(dropIn), "\n")
