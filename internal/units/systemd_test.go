@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -224,7 +223,7 @@ func (f *fakeSystemd) listByPatterns(msg *dbus.Message) {
 	states, patterns := msg.Body[0].([]string), msg.Body[1].([]string)
 	listed := []listedUnit{}
 	for name, u := range f.units {
-		matches := func(pattern string) bool { ok, _ := path.Match(pattern, name); return ok }
+		matches := func(pattern string) bool { return strings.HasSuffix(name, strings.TrimPrefix(pattern, "*")) }
 		if slices.ContainsFunc(patterns, matches) && (len(states) == 0 || slices.Contains(states, u.active)) {
 			listed = append(listed, listedUnit{Name: name, Load: u.load, Active: u.active, Sub: u.sub, Path: unitPath(name), JobPath: "/"})
 		}
