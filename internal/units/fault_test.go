@@ -35,9 +35,8 @@ func TestRecoveryOutlivesTheBus(t *testing.T) {
 	const containers = 3
 	calls := 0
 	calm := newSite(t, containers, 0)
-	calm.f.change(func() { calm.f.onCall = func(int) bool { calls++; return true } })
 	calm.recover(func(string) (leave func()) {
-		return func() { calm.f.change(func() { calm.f.onCall = nil }) }
+		return func() { calm.f.change(func() { calls = calm.f.served }) }
 	})
 	// Of a unit: what it runs, its mounts, its conditions, its start, its state.
 	if calls < 5*containers {

@@ -33,8 +33,8 @@ func TestADataDirectoryElsewhere(t *testing.T) {
 		}
 		n.MustRun(strings.Fields(command)...)
 		n.WriteFile(fmt.Sprintf("/etc/systemd/system/%s.d/data-directory.conf", n.unit()), "[Service]\n"+setting+"\n", 0o644, 0)
-		n.MustRun("systemctl", "daemon-reload")
-		n.MustRun("systemctl", "restart", n.unit())
+		n.Reload()
+		n.Systemctl("restart", n.unit())
 		n.wait()
 		n.crash()
 		n.wait()
