@@ -92,9 +92,11 @@ fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
 		done; \
 	done
 
+soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50)
 .PHONY: soak
-soak: deps ## 1,000 recoveries, and 10,000 requests to the API during others: nothing grows, nothing slows; N=1000
+soak: deps deb ## 1,000 recoveries, 10,000 requests during others, 50 recoveries of machines; N=1000 MACHINE_N=50 (root)
 	SOAK_N=$(or $(N),1000) $(GO) test -count=1 -timeout 2h -v -run '^(TestRecoveriesInALoop|TestLoadOnTheAPI)' ./internal/units
+	$(GO) test $(AS_ROOT) -count=1 -timeout 2h -v -run '^TestSoak$$' ./test/recovery
 
 .PHONY: check-units
 check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed

@@ -332,6 +332,9 @@ func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) (
 		or("_PID=1", "UNIT=multi-user.target")
 	}
 	entries, err := r.readSome(ctx, eventsSince(since), append([]string{"--reverse"}, match...)...)
+	if r.uid == 0 { // users come and go: that is no end of the host's manager
+		entries = slices.DeleteFunc(entries, func(e recover.Entry) bool { return strings.HasPrefix(e.Fields["UNIT"], "user@") })
+	}
 	slices.Reverse(entries)
 	return entries, err
 }
@@ -360,9 +363,10 @@ func eventsSince(since time.Duration) func(recover.Entry) taking {
 	}
 }
 
-// unitEnds matches what a manager says when a unit was stopped, ended well, or
-// failed.
+// unitEnds matches what a manager says when a unit is being stopped, was
+// stopped, ended well, or failed.
 var unitEnds = []string{
+	"MESSAGE_ID=" + recover.IDUnitStopping,
 	"MESSAGE_ID=" + recover.IDUnitStopped,
 	"MESSAGE_ID=" + recover.IDUnitSuccess,
 	"MESSAGE_ID=" + recover.IDUnitResult,

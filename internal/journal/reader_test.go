@@ -277,6 +277,18 @@ func TestEventsAreThinnedOutWithoutLoss(t *testing.T) {
 	})
 }
 
+// A user's manager that is stopped is the end of what it runs. To the host's it
+// is a unit like others.
+func TestOnlyTheirOwnUsersManagerEndsContainers(t *testing.T) {
+	r := journalctl(t, `echo '{"MESSAGE":"Stopping","MESSAGE_ID":"`+recover.IDUnitStopping+`","UNIT":"user@1000.service","__CURSOR":"c","__MONOTONIC_TIMESTAMP":"9",`+byPID1+`}'`)
+	for uid, want := range map[int]int{0: 0, 1000: 1} {
+		r.uid = uid
+		if got, err := r.Events(t.Context(), "b", 0); err != nil || len(got) != want {
+			t.Errorf("uid %d: %+v, %v", uid, got, err)
+		}
+	}
+}
+
 // event makes one that Events may read.
 func event(t *rapid.T) recover.Entry {
 	unit := rapid.SampledFrom([]string{"a.service", "a.service", "timer.service", "multi-user.target"}).Draw(t, "unit")
@@ -289,7 +301,7 @@ func event(t *rapid.T) recover.Entry {
 	case "begins": // the user's manager
 		return recover.Entry{ID: "39f53479d3a045ac8e11786248231fbf", Fields: map[string]string{"UNIT": "user@0.service"}}
 	}
-	id := rapid.SampledFrom([]string{recover.IDUnitSuccess, recover.IDUnitSuccess, recover.IDUnitResult, recover.IDUnitStopped}).Draw(t, "id")
+	id := rapid.SampledFrom([]string{recover.IDUnitSuccess, recover.IDUnitSuccess, recover.IDUnitResult, recover.IDUnitStopping, recover.IDUnitStopped}).Draw(t, "id")
 	return recover.Entry{ID: id, Fields: map[string]string{"UNIT": unit}}
 }
 

@@ -154,7 +154,7 @@ func shutDown(tail []Entry) (Cause, []Entry, bool) {
 	last := tail[len(tail)-1]
 	// Only after: the flush service also stops when someone restarts it.
 	flushed, letGo := find(after(tail, IDUnitStopped, "basic.target"), func(e Entry) bool {
-		return (e.ID == msgUnitStopping || e.ID == IDUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
+		return (e.ID == IDUnitStopping || e.ID == IDUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
 	})
 	switch {
 	case last.ID == IDJournalStop:

@@ -108,16 +108,23 @@ func (m *model) unit(name, unit string) {
 		m.say("start " + name + " " + unit)
 		active("active")
 	}
-	down := func(how string, code int) { m.say(fmt.Sprintf("died %s %d\n remove %s\n%s", name, code, name, how)) }
+	died := func(code int) { m.say(fmt.Sprintf("died %s %d\n remove %s", name, code, name)) }
+	down := func(how string, code int) { died(code); m.say(how) }
+	stop := func(how string, code int) { m.say("stopping " + unit); down(how+"\n stopped "+unit, code) }
 	does := map[string]map[string]func(){
 		"active": {
-			"systemctl stop":                   func() { down("ended "+unit+"\n stopped "+unit, 0); active("inactive") },
-			"systemctl stop, which ends badly": func() { down("failed "+unit+"\n stopped "+unit, 137); active("failed") },
+			"systemctl stop":                   func() { stop("ended "+unit, 0); active("inactive") },
+			"systemctl stop, which ends badly": func() { stop("failed "+unit, 137); active("failed") },
 			"podman stop, or it ends well":     func() { down("ended "+unit, 0); active("inactive") },
 			"it fails":                         func() { down("failed "+unit, 1); active("failed") },
 			"it is killed":                     func() { down("failed "+unit, 137); active("failed") },
+			"it is killed, and cleaned up":     func() { died(137); active("deactivating") },
+			"it dies, and is cleaned up":       func() { died(143); active("deactivating") },
 			"it fails, and waits for restart":  func() { down("failed "+unit, 1); active("activating") },
-			"systemctl restart":                func() { down("ended "+unit+"\n stopped "+unit, 0); start() },
+			"systemctl restart":                func() { stop("ended "+unit, 0); start() },
+		},
+		"deactivating": {
+			"the unit says so": func() { m.say("failed " + unit); active("failed") },
 		},
 		"inactive": {"systemctl start": start},
 		"failed":   {"systemctl start": start},

@@ -15,7 +15,7 @@ import (
 // now; who belongs to the set then, NextSet says. When the host, or a user's
 // manager, goes down, nothing leaves the set.
 func Replay(set []Container, events []Entry) []Container {
-	r := replay{ran: map[string]Container{}, sightings: map[string]Sighting{}, units: map[string]UnitState{}}
+	r := replay{ran: map[string]Container{}, sightings: map[string]Sighting{}, units: map[string]UnitState{}, stopping: map[string]bool{}}
 	for _, c := range set {
 		r.runs(c)
 	}
@@ -44,6 +44,7 @@ type replay struct {
 	ran       map[string]Container // at some time
 	sightings map[string]Sighting
 	units     map[string]UnitState // those of which it tells
+	stopping  map[string]bool      // units that someone stops
 }
 
 func (r *replay) started(e Entry) {
@@ -73,6 +74,7 @@ func (r *replay) runs(c Container) {
 	r.ran[c.Name] = c
 	r.sightings[c.Name] = Sighting{Container: c, State: "running"}
 	delete(r.units, c.Unit)
+	delete(r.stopping, c.Unit)
 }
 
 // unstop takes back that containers without a word of their units ended: a
@@ -95,16 +97,30 @@ func (r *replay) podman(e Entry) {
 		if err != nil {
 			code = -1 // not known: not taken for a stop
 		}
-		s.State, s.ExitCode, s.StoppedByUser = "exited", code, slices.Contains(StopCodes, code)
+		s.State, s.ExitCode, s.StoppedByUser = "exited", code, r.toldToStop(s.Unit, code)
 		r.sightings[s.Name] = s
 	case e.Fields["PODMAN_EVENT"] == "remove" && s.Unit == "": // else the unit says what that meant
 		delete(r.sightings, s.Name)
 	}
 }
 
+// toldToStop guesses whether someone stopped a container that died with an exit
+// code. Of one with a unit this holds only until the unit has said how it
+// ended, some hundred milliseconds later. A daemon that is killed together with
+// its containers may be back by then: so it has to be what the unit will say.
+// One that is being stopped said so before its container died.
+func (r *replay) toldToStop(unit string, code int) bool {
+	if unit == "" {
+		return slices.Contains(StopCodes, code)
+	}
+	return code == 0 || r.stopping[unit]
+}
+
 func (r *replay) unit(e Entry) {
 	unit := e.Fields["UNIT"] + e.Fields["USER_UNIT"] // one of them
 	switch e.ID {
+	case IDUnitStopping:
+		r.stopping[unit] = true
 	case IDUnitSuccess: // of one that only starts its container, too: that runs on
 		if !r.units[unit].Loaded {
 			r.units[unit] = UnitState{Loaded: true, Active: "inactive"}
@@ -138,7 +154,7 @@ func endsManager(e Entry) bool {
 	unit := e.Fields["UNIT"]
 	return e.ID == IDShutdown ||
 		e.ID == IDUnitStopped && (unit == "multi-user.target" || unit == "graphical.target") ||
-		e.ID == msgUnitStopping && strings.HasPrefix(unit, "user@")
+		e.ID == IDUnitStopping && strings.HasPrefix(unit, "user@")
 }
 
 func beginsManager(e Entry) bool {

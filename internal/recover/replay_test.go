@@ -31,7 +31,7 @@ func story(lines string) []Entry {
 		case "stopped":
 			e.ID, e.Fields["UNIT"] = IDUnitStopped, w[1]
 		case "stopping":
-			e.ID, e.Fields["UNIT"] = msgUnitStopping, w[1]
+			e.ID, e.Fields["UNIT"] = IDUnitStopping, w[1]
 		case "started":
 			e.ID, e.Fields["UNIT"] = msgUnitStarted, w[1]
 		case "userstopped":
@@ -65,6 +65,9 @@ func TestReplay(t *testing.T) {
 		"podman stopped it, and its unit ended well": {"died quad 0\n remove quad\n ended quad.service", "plain"},
 		"a unit failed, and its own word is lost":    {"died quad 1\n remove quad", "plain quad"},
 		"a unit was stopped, and podman's is lost":   {"stopped quad.service", "plain"},
+		"its unit has not said yet that it failed":   {"died quad 137\n remove quad", "plain quad"},
+		"its unit has not said yet that it stopped":  {"stopping quad.service\n died quad 137\n remove quad", "plain"},
+		"it stopped, was started, and was killed":    {"stopping quad.service\n died quad 0\n stopped quad.service\n start quad quad.service\n died quad 137", "plain quad"},
 		"one without a unit was stopped":             {"died plain 143", "quad"},
 		"one without a unit failed":                  {"died plain 2", "plain quad"},
 		"one without a unit ended, no one knows how": {"died plain", "plain quad"},
