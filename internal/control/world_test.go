@@ -182,6 +182,7 @@ func (w *world) Pulls(context.Context, []string) (map[string][]string, error) { 
 func (w *world) Definition(context.Context, string) (string, error)           { return "", nil }
 func (w *world) NotMounted(context.Context) ([]string, error)                 { return nil, nil }
 func (w *world) MountsNeeded(context.Context, string) ([]string, error)       { return nil, nil }
+func (w *world) AwaitEnd(context.Context, string) error                       { return nil }
 func (w *world) AwaitMounts(context.Context, []string) error                  { return nil }
 func (w *world) Binds(context.Context, string) ([]string, error)              { return nil, nil }
 func (w *world) ImageID(context.Context, string) (string, error)              { return "", nil }

@@ -37,8 +37,8 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 		s.change(func() { s.restarted = true })
 		s.mark() // at once: containers run
 	}
-	replayed := make(chan []Container, 1)
-	go func() { replayed <- s.replay(ctx, verdict, snapshot) }()
+	replaying := make(chan replayed, 1)
+	go func() { replaying <- s.replay(ctx, verdict, snapshot) }()
 	var want []Container // all
 	if usesSnapshot(verdict, snapshot, s.policy) {
 		want = snapshot.Containers
@@ -49,19 +49,20 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	}
 	var view View
 	view.lookForUnits(ctx, s.Systemd, want)
-	set := <-replayed
-	if listed == nil && !view.covers(set) {
+	since := <-replaying
+	if listed == nil && !view.covers(since.set) {
 		listed = listing(ctx, s.Podman)
 	}
 	if listed != nil {
 		view.take(<-listed)
+		view.heed(ctx, since.dead, s.Podman)
 		s.noteUnanswered(view.PodmanErr)
 	}
 	if snapshot != nil {
 		before := *snapshot
-		snapshot.Containers = set
+		snapshot.Containers = since.set
 		if verdict.Unclean() {
-			snapshot.Containers = s.settleByPodman(ctx, before, set, view)
+			snapshot.Containers = s.settleByPodman(ctx, before, since.set, view)
 			view.Include(ctx, s.Systemd, snapshot.Containers) // it has members now that the snapshot has not
 		}
 	}
@@ -183,23 +184,33 @@ func (s *Service) loadSnapshot() *Snapshot {
 	return nil
 }
 
+// A replayed set, and who has died in this boot and was not started since.
+type replayed struct {
+	set  []Container
+	dead map[string]bool
+}
+
 // replay is the snapshot's set, brought up to date with what the journal has
 // of the time after it. A journal that cannot be read leaves it as it is.
-func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) []Container {
+func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) replayed {
 	if snapshot == nil {
-		return nil
+		return replayed{}
 	}
 	if !v.Unclean() || snapshot.BootID == "" {
-		return snapshot.Containers
+		return replayed{set: snapshot.Containers}
 	}
 	events, err := s.Journal.Events(ctx, snapshot.BootID, snapshot.Monotonic)
 	if err != nil {
 		s.impaired("what happened after the snapshot is not known", err)
 	}
-	set := Replay(snapshot.Containers, events)
+	r := newReplay(snapshot.Containers, events)
+	set := r.set()
 	s.Log.Info("snapshot brought up to date", "MESSAGE_ID", MsgReplayed,
 		"events", len(events), "before", len(snapshot.Containers), "after", len(set))
-	return set
+	if !snapshot.Of(s.identity) {
+		return replayed{set: set} // then all are
+	}
+	return replayed{set, r.dead()}
 }
 
 // settleByPodman settles for the members without a unit that ended badly

@@ -22,6 +22,7 @@ type host struct {
 	mu        sync.Mutex
 	history   []string
 	sightings map[string]Sighting
+	stale     []Sighting // what podman lists at first, if that is not what it knows
 	podmanErr error
 	units     map[string]ContainerUnit
 	listings  int // how often all of them were asked for
@@ -65,8 +66,9 @@ type host struct {
 	notMounted []string
 	mounted    chan struct{} // closed when all is mounted
 	awaitErr   error
-	binds      map[string][]string // of containers
-	needed     map[string][]string // paths, of units
+	ends       map[string]time.Duration // how long units take to end
+	binds      map[string][]string      // of containers
+	needed     map[string][]string      // paths, of units
 	images     map[string]string
 	healthy    map[string]func(context.Context) error
 	stalls     func() (Stalls, error)
@@ -113,7 +115,11 @@ func (h *host) List(ctx context.Context) ([]Sighting, error) {
 	sleep(ctx, h.podmanTakes)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Collect(maps.Values(h.sightings)), h.podmanErr
+	list := slices.Collect(maps.Values(h.sightings))
+	if h.stale != nil {
+		list, h.stale = h.stale, nil
+	}
+	return list, h.podmanErr
 }
 
 func (h *host) GenerateUnit(_ context.Context, name string) (string, string, error) {
@@ -227,6 +233,20 @@ func (h *host) AwaitMounts(ctx context.Context, points []string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (h *host) AwaitEnd(ctx context.Context, unit string) error {
+	h.mu.Lock()
+	h.say("await the end of %s", unit)
+	ends := h.ends[unit]
+	h.mu.Unlock()
+	if sleep(ctx, ends); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.states[unit] = UnitState{Loaded: true, Active: "failed"}
+	return nil
 }
 
 func (h *host) setAwaitErr(err error) {

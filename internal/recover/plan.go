@@ -56,6 +56,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 			row.Unit = "" // looked for again when its turn comes
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
+		row.Ending = row.State == RowQueued && how.State.Active == "active"
 		rows = append(rows, row)
 	}
 	rank := setApart(rows, holds, p)
@@ -75,7 +76,7 @@ func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowS
 		return RowQuarantined, suspect.Why()
 	case slices.Contains(holds.UserStopped, row.Name):
 		return RowUserStopped, "on the user-stopped list"
-	case how.State.Active == "active":
+	case how.State.Active == "active" && !view.Ending(row.Name):
 		return RowActive, "its unit is already active"
 	case holds.UserStoppedLost:
 		return RowFailed, "held back: the user-stopped list cannot be read"

@@ -15,7 +15,11 @@ import (
 // now; who belongs to the set then, NextSet says. When the host, or a user's
 // manager, goes down, nothing leaves the set.
 func Replay(set []Container, events []Entry) []Container {
-	r := replay{ran: map[string]Container{}, sightings: map[string]Sighting{}, units: map[string]UnitState{}, stopping: map[string]bool{}}
+	return newReplay(set, events).set()
+}
+
+func newReplay(set []Container, events []Entry) *replay {
+	r := &replay{ran: map[string]Container{}, sightings: map[string]Sighting{}, units: map[string]UnitState{}, stopping: map[string]bool{}}
 	for _, c := range set {
 		r.runs(c)
 	}
@@ -36,7 +40,22 @@ func Replay(set []Container, events []Entry) []Container {
 			r.unit(e)
 		}
 	}
+	return r
+}
+
+func (r *replay) set() []Container {
 	return NextSet(slices.Collect(maps.Values(r.ran)), slices.Collect(maps.Values(r.sightings)), r.units, nil)
+}
+
+// dead are those that have died, and were not started since.
+func (r *replay) dead() map[string]bool {
+	dead := map[string]bool{}
+	for name, s := range r.sightings {
+		if s.State == "exited" {
+			dead[name] = true
+		}
+	}
+	return dead
 }
 
 // A replay is the host as the journal tells of it.

@@ -21,6 +21,8 @@ type Row struct {
 	// Strikes is how many crashes of the host it was in flight at.
 	Strikes int      `json:"strikes,omitempty"`
 	State   RowState `json:"state"`
+	// Ending: it has died, and its unit has yet to end.
+	Ending bool `json:"-"`
 	// Queued is when its turn came, zero if it never did.
 	Queued time.Time `json:"queued,omitzero"`
 	// Attempts are the starts that were made, oldest first.

@@ -548,6 +548,46 @@ func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
 	}
 }
 
+// Containers that are killed together with the daemon are being cleaned up when
+// the next one is there: podman may list them as running, and their units are
+// active still.
+func TestWhatIsBeingCleanedUpIsNotTakenForRunning(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends  time.Duration // the unit of db
+		after time.Duration // then db is started
+	}{
+		"its unit ends":       {3 * time.Second, 3 * time.Second},
+		"its unit ends never": {time.Hour, endWithin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("db").ran("db")
+			h.plain("plain", "exited")
+			h.states["db.service"] = UnitState{Loaded: true, Active: "active", Sub: "running"}
+			h.stale = []Sighting{
+				{Container: Container{Name: "db", Unit: "db.service"}, State: "running"},
+				{Container: Container{Name: "plain"}, State: "running"},
+			}
+			h.sightings["plain"] = Sighting{Container: Container{Name: "plain"}, State: "exited", ExitCode: 137}
+			h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+			h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "db", Unit: "db.service"}, {Name: "plain"}}}
+			h.events = story("died db 137\n died plain 137\n remove db")
+			h.ends = map[string]time.Duration{"db.service": c.ends}
+			_, report, err := live(t, h, DefaultPolicy())
+			if err != nil || len(report.Rows) != 2 {
+				t.Errorf("%v, rows are %+v", err, report.Rows)
+			}
+			for _, row := range report.Rows {
+				if row.State != RowUp {
+					t.Errorf("%s is %s: %s", row.Name, row.State, row.Error)
+				}
+				if took := row.Ended().Sub(report.Started); row.Name == "db" && took != c.after {
+					t.Errorf("db was up after %s, want %s", took, c.after)
+				}
+			}
+		})
+	}
+}
+
 // A user's manager that goes down in the middle of recovery, while the host
 // does not, must not leave us waiting for ever.
 func TestAUsersManagerThatGoesDownDuringRecovery(t *testing.T) {

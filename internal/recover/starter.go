@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A starter starts containers for a Run.
@@ -40,6 +41,9 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	if points := s.notMounted(ctx, row); len(points) > 0 {
 		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
 	}
+	if row.Ending {
+		s.awaitEnd(ctx, row.Unit)
+	}
 	if len(row.Attempts) == 2 {
 		s.reset(ctx, row.Unit)
 	}
@@ -67,6 +71,20 @@ func (s starter) awaitHealthy(ctx context.Context, name string) error {
 		return errors.New("it runs, but it did not become healthy in time")
 	}
 	return err
+}
+
+// endWithin bounds the wait for the end of a unit whose container has died.
+const endWithin = 10 * time.Second
+
+// awaitEnd waits for the end of a unit whose container has died. systemd calls it
+// active until podman has cleaned up, and to start it then does nothing. One that
+// stays active all the same is started like others: it runs something.
+func (s starter) awaitEnd(ctx context.Context, unit string) {
+	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	if err := s.Systemd.AwaitEnd(ctx, unit); err != nil {
+		s.Log.Debug("the unit's end cannot be awaited", "unit", unit, "error", err)
+	}
 }
 
 // reset has systemd forget how often a unit was started: it refuses to start

@@ -10,7 +10,8 @@ import (
 type View struct {
 	sightings map[string]Sighting
 	units     []ContainerUnit
-	all       bool // units are all that are installed
+	all       bool            // units are all that are installed
+	dead      map[string]bool // as the journal says: in this boot, and not started since
 	// PodmanErr is why podman's half is unknown, nil when it is known.
 	PodmanErr error
 	// SystemdErr is why systemd's half is unknown, nil when it is known.
@@ -52,6 +53,26 @@ func (v *View) take(l list) {
 	for _, s := range l.sightings {
 		v.sightings[s.Name] = s
 	}
+}
+
+// heed has the view take account of who is dead, as the journal says. podman
+// lists a container as it stood before the container's lock was free: one that is
+// being cleaned up, for seconds where the host is busy, as running. It has then
+// been waited for, and podman knows better when it is asked again.
+func (v *View) heed(ctx context.Context, dead map[string]bool, podman Podman) {
+	v.dead = dead
+	for name := range dead {
+		if v.Active(name) {
+			v.take(<-listing(ctx, podman))
+			return
+		}
+	}
+}
+
+// Ending reports whether a container has died, so that its unit, should that be
+// active, is about to end.
+func (v View) Ending(name string) bool {
+	return v.dead[name] && v.PodmanErr == nil && !v.Active(name)
 }
 
 // lookForUnits asks about the units that are said to run the containers in

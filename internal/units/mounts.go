@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"archy-recovery/internal/recover"
-
 	"github.com/godbus/dbus/v5"
 )
 
@@ -151,42 +149,9 @@ func bindsOf(argv []string) []string {
 
 // AwaitMounts returns when none of the mount points is without its mount. It
 // listens to the host's units and looks again when a mount has changed.
-// (PropertiesChanged of org.freedesktop.systemd1.Unit)
 func (m *Manager) AwaitMounts(ctx context.Context, points []string) error {
-	changes := make(chan struct{}, 1)
-	listen := func(signals <-chan *dbus.Signal) {
-		defer close(changes)
-		for sig := range signals {
-			if !isMount(unitOf(sig.Path)) {
-				continue
-			}
-			select {
-			case changes <- struct{}{}:
-			default:
-			}
-		}
-	}
-	conn, err := dial(ctx, m.hostBus, listen, [][]dbus.MatchOption{unitChanges})
-	if err != nil {
-		return noBus(m.hostBus, err)
-	}
-	defer conn.Close()
-	l := &link{conn: conn}
-	for {
+	return awaitUnits(ctx, m.hostBus, isMount, func(l *link) (bool, error) {
 		missing, err := l.notMounted(ctx)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(points, func(p string) bool { return slices.Contains(missing, p) }) {
-			return nil
-		}
-		select {
-		case _, alive := <-changes:
-			if !alive {
-				return recover.ErrNoBus
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return !slices.ContainsFunc(points, func(p string) bool { return slices.Contains(missing, p) }), err
+	})
 }

@@ -1,0 +1,48 @@
+package units
+
+import (
+	"errors"
+	"testing"
+
+	"archy-recovery/internal/recover"
+)
+
+func TestAwaitEnd(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	m, f := managerOn(t, b), newSystemd(t, b)
+	looked := func() { f.awaitCall("Get") }
+	f.set("db.service", "inactive", "dead", nil)
+	if err := m.AwaitEnd(soon(t), "db.service"); err != nil {
+		t.Error(err)
+	}
+	looked()
+
+	done := make(chan error, 1)
+	wait := func() {
+		f.set("db.service", "active", "running", nil)
+		go func() { done <- m.AwaitEnd(soon(t), "db.service") }()
+		looked()
+	}
+	wait()
+	f.set("db.service", "reloading", "reload", nil)
+	f.changed("db.service")
+	looked()
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	f.set("db.service", "deactivating", "stop-sigterm", nil)
+	f.changed("db.service")
+	looked()
+	if err := await(t, done, "the end"); err != nil {
+		t.Error(err)
+	}
+
+	wait()
+	b.kill()
+	if err := await(t, done, "the end of the bus"); !errors.Is(err, recover.ErrNoBus) {
+		t.Errorf("%v, want ErrNoBus", err)
+	}
+}
