@@ -47,7 +47,7 @@ func parseMarker(content []byte) recover.Marker {
 		key, value, _ := strings.Cut(lines.Text(), "=")
 		switch key {
 		case "boot_id":
-			m.BootID = value
+			m.BootID = strings.TrimSpace(value)
 		case "soft_reboots":
 			m.SoftReboots, err = strconv.ParseUint(value, 10, 64)
 		case "start_time":
