@@ -33,7 +33,7 @@ func (s *Service) beginWatch(watching context.Context) error {
 	}
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
-	s.watch = watch
+	s.watch, s.unsaved = watch, true
 	return nil
 }
 

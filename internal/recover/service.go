@@ -54,8 +54,9 @@ type Service struct {
 	remembering sync.Mutex
 	// unmarked: our marker could not be written yet. Guarded by keeping.
 	unmarked bool
-	// unsaved: the last save of the snapshot failed, though what it wrote may
-	// be what is read. Guarded by keeping.
+	// unsaved: the snapshot is to be saved though it may be what is read. The
+	// last save failed; or there was none in this run, and what happened before
+	// the recovery would be replayed after it. Guarded by keeping.
 	unsaved bool
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.

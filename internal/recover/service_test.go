@@ -548,6 +548,18 @@ func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
 	}
 }
 
+// What a recovery has brought up to date is saved though it is the set that was
+// read, once: the next one has only to replay what comes after.
+func TestARecoveredSetIsSavedAnew(t *testing.T) {
+	h := newHost(t).quadlet("a").ran("a")
+	h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+	h.snapshot = &Snapshot{BootID: here.BootID, Monotonic: time.Minute, Containers: []Container{{Name: "a", Unit: "a.service"}}}
+	history, _, err := live(t, h, DefaultPolicy())
+	if saves := strings.Count(strings.Join(history, "\n"), "save "); err != nil || saves != 1 || h.snapshot.Monotonic != time.Hour {
+		t.Errorf("%v, %d saves, the last of %s; history is %q", err, saves, h.snapshot.Monotonic, history)
+	}
+}
+
 // Containers that are killed together with the daemon are being cleaned up when
 // the next one is there: podman may list them as running, and their units are
 // active still.
