@@ -80,14 +80,16 @@ func TestRecordedBoots(t *testing.T) {
 		"long before it is not": {
 			recover.BootEnd{Tail: append([]recover.Entry{{Kernel: true, Monotonic: cut[len(cut)-1].Monotonic - time.Hour,
 				Message: "Out of memory: Killed process 812 (bitcoind) total-vm:9000000kB"}}, cut...)}, recover.CausePowerLoss},
+		"the last entry lost its fields": {
+			recover.BootEnd{Tail: append(slices.Clone(cut), recover.Entry{Cursor: "c"})}, recover.CausePowerLoss},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, evidence := recover.ExplainHost(c.end)
 			if got != c.want {
 				t.Errorf("cause %s, want %s", got, c.want)
 			}
-			if got != recover.CauseUnknown && len(evidence) == 0 {
-				t.Error("no evidence")
+			if got != recover.CauseUnknown && (len(evidence) == 0 || evidence[len(evidence)-1].Message == "") {
+				t.Errorf("the evidence is %+v", evidence)
 			}
 		})
 	}

@@ -72,6 +72,10 @@ func ExplainHost(end BootEnd) (Cause, []Entry) {
 	if entry, ok := find(end.Tail, oomKill); ok && last.Monotonic-entry.Monotonic < oomWindow {
 		return CauseOOM, []Entry{entry, last}
 	}
+	// Of what was being written when the power failed, the fields may be lost.
+	if said, ok := find(end.Tail, func(e Entry) bool { return e.Message != "" }); ok {
+		last = said
+	}
 	return CausePowerLoss, []Entry{last}
 }
 

@@ -204,7 +204,7 @@ func (s *storm) look() {
 	s.t.Helper()
 	v := s.verdict()
 	want := recover.CausePowerLoss
-	if v.Previous != nil && s.MustRun("journalctl", "--quiet", "--lines=1", "--output=cat", "_BOOT_ID="+v.Previous.BootID) == "" {
+	if v.Previous != nil && s.MustRun("journalctl", "--quiet", "--lines=1", "--output=json", "_BOOT_ID="+v.Previous.BootID) == "" {
 		want = recover.CauseUnknown // nothing of its journal had reached the disk
 		s.tally.NoJournal++
 	}
