@@ -304,7 +304,8 @@ func event(t *rapid.T) recover.Entry {
 		return recover.Entry{ID: "39f53479d3a045ac8e11786248231fbf", Fields: map[string]string{"UNIT": "user@0.service"}}
 	}
 	id := rapid.SampledFrom([]string{recover.IDUnitSuccess, recover.IDUnitSuccess, recover.IDUnitResult, recover.IDUnitStopping, recover.IDUnitStopped}).Draw(t, "id")
-	return recover.Entry{ID: id, Fields: map[string]string{"UNIT": unit}}
+	job := rapid.SampledFrom([]string{"stop", "restart"}).Draw(t, "job")
+	return recover.Entry{ID: id, Fields: map[string]string{"UNIT": unit, "JOB_TYPE": job}}
 }
 
 func TestALongBootIsReadNoFurtherThanNeeded(t *testing.T) {

@@ -38,7 +38,11 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 		s.mark() // at once: containers run
 	}
 	replaying := make(chan replayed, 1)
-	go func() { replaying <- s.replay(ctx, verdict, snapshot) }()
+	replay := func() { replaying <- s.replay(ctx, verdict, snapshot) }
+	here := verdict.Unclean() && snapshot != nil && (verdict.Ending == ServiceCrashed || snapshot.Of(s.identity))
+	if !here {
+		go replay()
+	}
 	var want []Container // all
 	if usesSnapshot(verdict, snapshot, s.policy) {
 		want = snapshot.Containers
@@ -49,20 +53,30 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 	}
 	var view View
 	view.lookForUnits(ctx, s.Systemd, want)
+	if here {
+		// In this order: of who dies while podman lists, the journal knows.
+		view.take(<-listed)
+		replay()
+	}
 	since := <-replaying
-	if listed == nil && !view.covers(since.set) {
+	if here {
+		view.heed(ctx, since.dead, s.Podman)
+		s.noteUnanswered(view.PodmanErr)
+		listed = nil
+	} else if listed == nil && !view.covers(since.set) {
 		listed = listing(ctx, s.Podman)
 	}
 	if listed != nil {
 		view.take(<-listed)
-		view.heed(ctx, since.dead, s.Podman)
 		s.noteUnanswered(view.PodmanErr)
 	}
 	if snapshot != nil {
-		before := *snapshot
+		before := snapshot.Containers
 		snapshot.Containers = since.set
+		if here {
+			snapshot.Containers = s.settle(ctx, before, since.set, view)
+		}
 		if verdict.Unclean() {
-			snapshot.Containers = s.settleByPodman(ctx, before, since.set, view)
 			view.Include(ctx, s.Systemd, snapshot.Containers) // it has members now that the snapshot has not
 		}
 	}
@@ -102,7 +116,7 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 // first answer, and the CPU from those that start, and tells nothing of containers
 // that units run: nothing runs yet. It is asked when recovery is complete.
 func (s *Service) needsPodman(v Verdict, snapshot *Snapshot) bool {
-	if s.PodmanFirst || !v.Unclean() || snapshot == nil || snapshot.BootID == "" || snapshot.Of(s.identity) {
+	if s.PodmanFirst || !v.Unclean() || v.Ending == ServiceCrashed || snapshot == nil || snapshot.BootID == "" || snapshot.Of(s.identity) {
 		return true
 	}
 	if slices.ContainsFunc(snapshot.Containers, func(c Container) bool { return c.Unit == "" }) {
@@ -184,14 +198,17 @@ func (s *Service) loadSnapshot() *Snapshot {
 	return nil
 }
 
-// A replayed set, and who has died in this boot and was not started since.
+// A replayed set, and who has died in the boot that was replayed last, and was
+// not started since.
 type replayed struct {
 	set  []Container
 	dead map[string]bool
 }
 
 // replay is the snapshot's set, brought up to date with what the journal has
-// of the time after it. A journal that cannot be read leaves it as it is.
+// of the time after it: of the snapshot's boot, and of that of the last run, which
+// is a later one where it did not get as far as READY. A journal that cannot be
+// read leaves it as it is.
 func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) replayed {
 	if snapshot == nil {
 		return replayed{}
@@ -199,33 +216,68 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) rep
 	if !v.Unclean() || snapshot.BootID == "" {
 		return replayed{set: snapshot.Containers}
 	}
-	events, err := s.Journal.Events(ctx, snapshot.BootID, snapshot.Monotonic)
-	if err != nil {
-		s.impaired("what happened after the snapshot is not known", err)
+	now := replayed{set: snapshot.Containers}
+	read := 0
+	more := func(boot string, since time.Duration) {
+		events, err := s.Journal.Events(ctx, boot, since)
+		if err != nil {
+			s.impaired("what happened after the snapshot is not known", err)
+		}
+		r := newReplay(now.set, events)
+		now = replayed{r.set(), r.dead()}
+		read += len(events)
 	}
-	r := newReplay(snapshot.Containers, events)
-	set := r.set()
+	more(snapshot.BootID, snapshot.Monotonic)
+	if v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != snapshot.BootID {
+		more(v.Previous.BootID, 0)
+	}
 	s.Log.Info("snapshot brought up to date", "MESSAGE_ID", MsgReplayed,
-		"events", len(events), "before", len(snapshot.Containers), "after", len(set))
-	if !snapshot.Of(s.identity) {
-		return replayed{set: set} // then all are
-	}
-	return replayed{set, r.dead()}
+		"events", read, "before", len(snapshot.Containers), "after", len(now.set))
+	return now
 }
 
-// settleByPodman settles for the members without a unit that ended badly
-// whether someone stopped them. A replay can only guess that by the exit code;
-// podman knows, but only in the same boot: a reboot makes it forget.
-func (s *Service) settleByPodman(ctx context.Context, snapshot Snapshot, replayed []Container, view View) []Container {
-	if !snapshot.Of(s.identity) {
-		return replayed
-	}
+// settle decides, after a crash in this boot, what a replay can only guess: of a
+// unit that has ended whether systemd is about to start it again, and of a
+// container without a unit that ended badly, or is about to end, whether someone
+// stopped it, which a reboot makes podman forget. before is the set before the
+// replay.
+func (s *Service) settle(ctx context.Context, before, replayed []Container, view View) []Container {
 	byName := map[string]Container{}
 	for _, c := range replayed {
 		byName[c.Name] = c
 	}
-	for _, c := range slices.Concat(snapshot.Containers, replayed) {
-		if c.Unit != "" || !view.sightings[c.Name].failed() {
+	var units []string // of who left
+	var claims []Claim // of who joined: by their labels, which a look would not have believed
+	for _, c := range before {
+		if _, stayed := byName[c.Name]; !stayed && c.Unit != "" {
+			units = append(units, c.Unit)
+		}
+	}
+	for _, c := range replayed {
+		if c.Unit != "" && !holds(before, c.Name) {
+			claims = append(claims, Claim{c.Unit, c.Name})
+		}
+	}
+	states := map[string]UnitState{}
+	if len(units) > 0 {
+		states, _ = s.Systemd.States(ctx, units) // without them the guess stands
+	}
+	believed, err := Believe(ctx, s.Systemd, claims, view.units)
+	for _, claim := range claims {
+		if err == nil && !believed[claim] {
+			c := byName[claim.Container]
+			c.Unit = ""
+			byName[c.Name] = c
+		}
+	}
+	for _, c := range before {
+		if states[c.Unit].returns() {
+			byName[c.Name] = c
+		}
+	}
+	for _, c := range slices.Concat(before, slices.Collect(maps.Values(byName))) {
+		now := view.sightings[c.Name]
+		if c.Unit != "" || !now.failed() && now.State != "stopping" {
 			continue
 		}
 		switch stopped, err := s.Podman.StoppedByUser(ctx, c.Name); {

@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,8 @@ type host struct {
 	mounted    chan struct{} // closed when all is mounted
 	awaitErr   error
 	ends       map[string]time.Duration // how long units take to end
+	endAs      string                   // and how
+	idle       bool                     // units run nothing
 	binds      map[string][]string      // of containers
 	needed     map[string][]string      // paths, of units
 	images     map[string]string
@@ -177,7 +180,7 @@ func (h *host) Start(ctx context.Context, unit string) (Outcome, error) {
 	if behave != nil {
 		o, err = behave(ctx, attempt)
 	}
-	if o.Active == "active" {
+	if o.Active == "active" && !h.idle {
 		h.mu.Lock()
 		h.states[unit] = o.UnitState
 		name := strings.TrimSuffix(strings.TrimPrefix(unit, "container-"), ".service")
@@ -245,7 +248,7 @@ func (h *host) AwaitEnd(ctx context.Context, unit string) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.states[unit] = UnitState{Loaded: true, Active: "failed"}
+	h.states[unit] = UnitState{Loaded: true, Active: cmp.Or(h.endAs, "failed")}
 	return nil
 }
 

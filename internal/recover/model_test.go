@@ -122,6 +122,8 @@ func (m *model) unit(name, unit string) {
 			"it dies, and is cleaned up":       func() { died(143); active("deactivating") },
 			"it fails, and waits for restart":  func() { down("failed "+unit, 1); active("activating") },
 			"systemctl restart":                func() { stop("ended "+unit, 0); start() },
+			"systemctl restart, which lasts":   func() { m.say("stopping " + unit); down("ended "+unit+"\n restopped "+unit, 0); active("activating") },
+			"it fails, and restarts as of old": func() { down("failed "+unit+"\n restopped "+unit, 1); active("activating") },
 		},
 		"deactivating": {
 			"the unit says so": func() { m.say("failed " + unit); active("failed") },

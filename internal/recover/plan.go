@@ -76,6 +76,8 @@ func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowS
 		return RowQuarantined, suspect.Why()
 	case slices.Contains(holds.UserStopped, row.Name):
 		return RowUserStopped, "on the user-stopped list"
+	case how.State.Job == "stop":
+		return RowUserStopped, "someone is stopping it"
 	case how.State.Active == "active" && !view.Ending(row.Name):
 		return RowActive, "its unit is already active"
 	case holds.UserStoppedLost:

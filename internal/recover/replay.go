@@ -145,9 +145,18 @@ func (r *replay) unit(e Entry) {
 			r.units[unit] = UnitState{Loaded: true, Active: "inactive"}
 		}
 	case IDUnitStopped:
-		r.ended(unit, "inactive")
+		delete(r.stopping, unit)
+		if e.Fields["JOB_TYPE"] == "restart" {
+			r.ended(unit, "activating") // down for a moment
+		} else {
+			r.ended(unit, "inactive")
+		}
 	case IDUnitResult:
-		r.ended(unit, "failed")
+		if r.stopping[unit] {
+			r.ended(unit, "inactive") // that it is stopped is said next
+		} else {
+			r.ended(unit, "failed")
+		}
 	}
 }
 

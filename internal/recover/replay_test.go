@@ -30,6 +30,8 @@ func story(lines string) []Entry {
 			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "remove", w[1]
 		case "stopped":
 			e.ID, e.Fields["UNIT"] = IDUnitStopped, w[1]
+		case "restopped": // by a restart
+			e.ID, e.Fields["UNIT"], e.Fields["JOB_TYPE"] = IDUnitStopped, w[1], "restart"
 		case "stopping":
 			e.ID, e.Fields["UNIT"] = IDUnitStopping, w[1]
 		case "started":
@@ -67,6 +69,11 @@ func TestReplay(t *testing.T) {
 		"a unit was stopped, and podman's is lost":   {"stopped quad.service", "plain"},
 		"its unit has not said yet that it failed":   {"died quad 137\n remove quad", "plain quad"},
 		"its unit has not said yet that it stopped":  {"stopping quad.service\n died quad 137\n remove quad", "plain"},
+		"it stopped badly, and has not said so yet":  {"stopping quad.service\n died quad 137\n remove quad\n failed quad.service", "plain"},
+		"it is being restarted":                      {"stopping quad.service\n died quad 0\n remove quad\n ended quad.service\n restopped quad.service", "plain quad"},
+		"a failed one is being restarted":            {"died quad 1\n remove quad\n failed quad.service\n restopped quad.service", "plain quad"},
+		"one that ended well is being restarted":     {"died quad 0\n remove quad\n ended quad.service\n restopped quad.service", "plain quad"},
+		"it was restarted, and then stopped":         {"restopped quad.service\n stopped quad.service", "plain"},
 		"it stopped, was started, and was killed":    {"stopping quad.service\n died quad 0\n stopped quad.service\n start quad quad.service\n died quad 137", "plain quad"},
 		"one without a unit was stopped":             {"died plain 143", "quad"},
 		"one without a unit failed":                  {"died plain 2", "plain quad"},

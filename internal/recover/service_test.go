@@ -560,6 +560,152 @@ func TestARecoveredSetIsSavedAnew(t *testing.T) {
 	}
 }
 
+// ofBoots has the events of each boot.
+type ofBoots struct {
+	*host
+	events map[string][]Entry
+}
+
+func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]Entry, error) {
+	return j.events[boot], nil
+}
+
+// What a daemon finds that is back after a crash in this boot.
+func TestACrashInThisBoot(t *testing.T) {
+	crash := func(t *testing.T) *host {
+		h := newHost(t)
+		h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+		return h
+	}
+	was := func(h *host, members ...Container) *host {
+		h.snapshot = &Snapshot{BootID: here.BootID, Containers: members}
+		return h
+	}
+	db, plain := Container{Name: "db", Unit: "db.service"}, Container{Name: "plain"}
+	shows := func(h *host, c Container, state string, code int) {
+		h.sightings[c.Name] = Sighting{Container: c, State: state, ExitCode: code}
+	}
+	for name, c := range map[string]struct {
+		host    func(*testing.T) *host
+		started string
+		set     string // after it
+	}{
+		"a unit's stop goes on": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "deactivating", Sub: "stop", Job: "stop"}
+			shows(h, db, "stopping", 0)
+			h.events = story("stopping db.service")
+			return h
+		}, "", ""},
+		"podman's stop goes on": {func(t *testing.T) *host {
+			h := was(crash(t), plain)
+			shows(h, plain, "stopping", 0)
+			h.stoppedByUser = map[string]bool{"plain": true}
+			return h
+		}, "", ""},
+		"podman knows of a death of which the journal does not": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "active"}
+			shows(h, db, "stopped", 137)
+			h.ends = map[string]time.Duration{"db.service": time.Second}
+			return h
+		}, "db", "db"},
+		"systemd is about to restart it": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "activating", Sub: "auto-restart"}
+			h.events = story("died db 0\n remove db\n ended db.service")
+			return h
+		}, "db", "db"},
+		"someone restarts it": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "deactivating", Job: "restart"}
+			h.events = story("stopping db.service\n died db 137\n remove db")
+			return h
+		}, "db", "db"},
+		"a dead one's unit turns out to have been stopped": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "active"}
+			h.events = story("died db 143\n remove db")
+			h.ends, h.endAs = map[string]time.Duration{"db.service": time.Second}, "inactive"
+			return h
+		}, "", ""},
+		"a label names a unit that runs something else": {func(t *testing.T) *host {
+			h := was(crash(t))
+			shows(h, Container{Name: "web", Unit: "podman-compose@p.service"}, "exited", 143)
+			h.stoppedByUser = map[string]bool{"web": true}
+			h.events = story("start web podman-compose@p.service\n died web 143")
+			return h
+		}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := c.host(t)
+			history, report, err := live(t, h, DefaultPolicy())
+			if got := strings.Join(started(history), " "); err != nil || got != c.started {
+				t.Errorf("%v, started %q, want %q; rows are %+v", err, got, c.started, report.Rows)
+			}
+			if got := strings.Join(names(h.snapshot.Containers), " "); got != c.set {
+				t.Errorf("the set is %q, want %q", got, c.set)
+			}
+		})
+	}
+}
+
+// A unit that stays active though its container is gone is not one that is up.
+func TestAUnitThatOutlivesItsContainer(t *testing.T) {
+	h := newHost(t).quadlet("db")
+	h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+	h.snapshot = &Snapshot{BootID: here.BootID, Containers: []Container{{Name: "db", Unit: "db.service"}}}
+	h.states["db.service"] = UnitState{Loaded: true, Active: "active", Sub: "exited"}
+	h.events = story("died db 137")
+	h.ends = map[string]time.Duration{"db.service": time.Hour}
+	h.idle = true
+	_, report, err := live(t, h, DefaultPolicy())
+	if err != nil || len(report.Rows) != 1 || report.Rows[0].State != RowFailed || len(report.Rows[0].Attempts) != 2 {
+		t.Errorf("%v, rows are %+v", err, report.Rows)
+	}
+}
+
+// A run that died before READY had no snapshot of its own: what happened in its
+// boot is replayed all the same.
+func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
+	run := func(t *testing.T, h *host, events map[string][]Entry) []string {
+		synctest.Test(t, func(t *testing.T) {
+			s := h.service(DefaultPolicy())
+			s.Journal = ofBoots{h, events}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }()
+			time.Sleep(time.Minute) // of the bubble's time
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+		return started(h.history)
+	}
+	t.Run("this one", func(t *testing.T) {
+		h := newHost(t).quadlet("db").plain("plain", "exited")
+		h.marker = &Marker{Identity: Identity{BootID: here.BootID, PID: 49}}
+		h.snapshot = &Snapshot{BootID: "b1", Containers: []Container{{Name: "db", Unit: "db.service"}, {Name: "plain"}}}
+		h.sightings["plain"] = Sighting{Container: Container{Name: "plain"}, State: "exited", ExitCode: 143}
+		h.stoppedByUser = map[string]bool{"plain": true}
+		got := run(t, h, map[string][]Entry{here.BootID: story("start db db.service\n start plain\n stopping db.service\n died db 0\n ended db.service\n stopped db.service\n died plain 143")})
+		if len(got) > 0 {
+			t.Errorf("started %q, which were stopped", got)
+		}
+	})
+	t.Run("the last one", func(t *testing.T) {
+		h := newHost(t).quadlet("db").quadlet("new")
+		h.marker = &Marker{Identity: Identity{BootID: "b1", PID: 40}}
+		h.snapshot = &Snapshot{BootID: "b0", Containers: []Container{{Name: "db", Unit: "db.service"}}}
+		got := run(t, h, map[string][]Entry{"b1": story("start new new.service")})
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"db", "new"}) {
+			t.Errorf("started %q", got)
+		}
+	})
+}
+
 // Containers that are killed together with the daemon are being cleaned up when
 // the next one is there: podman may list them as running, and their units are
 // active still.

@@ -33,8 +33,8 @@ func NextSet(last []Container, sightings []Sighting, units map[string]UnitState,
 func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool {
 	if u := units[c.Unit]; u.Loaded {
 		switch {
-		case u.Job == "start", u.Job == "restart":
-			return true // down for a moment
+		case u.returns():
+			return true
 		case u.Active == "inactive":
 			return false
 		}
@@ -45,6 +45,11 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 	}
 	// Without a unit only podman can tell.
 	return s.State == "stopping" || s.State == "removing" || s.failed() && !s.StoppedByUser
+}
+
+// returns: it is down for a moment, and systemd is about to start it.
+func (u UnitState) returns() bool {
+	return u.Active == "activating" || u.Job == "start" || u.Job == "restart"
 }
 
 // failed: it ended, and not well.

@@ -41,8 +41,8 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	if points := s.notMounted(ctx, row); len(points) > 0 {
 		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
 	}
-	if row.Ending {
-		s.awaitEnd(ctx, row.Unit)
+	if row.Ending && s.stoppedMeanwhile(ctx, row.Unit) {
+		return Outcome{Unit: row.Unit, Job: "canceled", UnitState: UnitState{Active: "inactive"}}, nil
 	}
 	if len(row.Attempts) == 2 {
 		s.reset(ctx, row.Unit)
@@ -53,6 +53,9 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 		// A unit that only starts its container, and is done then: ours, and
 		// those of people who write Type=oneshot.
 		outcome.Active = "active"
+	}
+	if err == nil && outcome.Active == "active" && row.Ending && !s.runs(ctx, row.Name) {
+		err = errors.New("its unit stays active, though the container has ended")
 	}
 	if err == nil && outcome.Active == "active" && s.policy.WaitFor == WaitForHealthy {
 		err = s.awaitHealthy(ctx, row.Name)
@@ -76,15 +79,19 @@ func (s starter) awaitHealthy(ctx context.Context, name string) error {
 // endWithin bounds the wait for the end of a unit whose container has died.
 const endWithin = 10 * time.Second
 
-// awaitEnd waits for the end of a unit whose container has died. systemd calls it
-// active until podman has cleaned up, and to start it then does nothing. One that
-// stays active all the same is started like others: it runs something.
-func (s starter) awaitEnd(ctx context.Context, unit string) {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
+// stoppedMeanwhile waits for the end of a unit whose container has died, and
+// reports whether that was a stop. systemd calls it active until podman has
+// cleaned up, and to start it then does nothing.
+func (s starter) stoppedMeanwhile(ctx context.Context, unit string) bool {
+	waiting, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	if err := s.Systemd.AwaitEnd(ctx, unit); err != nil {
+	if err := s.Systemd.AwaitEnd(waiting, unit); err != nil {
 		s.Log.Debug("the unit's end cannot be awaited", "unit", unit, "error", err)
+		return false
 	}
+	states, err := s.Systemd.States(ctx, []string{unit})
+	now := states[unit]
+	return err == nil && (now.Job == "stop" || now.Active == "inactive" && !now.returns())
 }
 
 // reset has systemd forget how often a unit was started: it refuses to start

@@ -69,10 +69,11 @@ func (v *View) heed(ctx context.Context, dead map[string]bool, podman Podman) {
 	}
 }
 
-// Ending reports whether a container has died, so that its unit, should that be
+// Ending reports whether a container has ended, so that its unit, should that be
 // active, is about to end.
 func (v View) Ending(name string) bool {
-	return v.dead[name] && v.PodmanErr == nil && !v.Active(name)
+	now := v.sightings[name]
+	return v.PodmanErr == nil && !now.Running() && (v.dead[name] || now.State == "stopped" || now.State == "exited")
 }
 
 // lookForUnits asks about the units that are said to run the containers in
