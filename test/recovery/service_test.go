@@ -3,6 +3,7 @@ package recovery
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -267,5 +268,40 @@ func TestARestartInTheSameBoot(t *testing.T) {
 		n.crash()
 		n.wait()
 		n.wantRunning("fails", "lives")
+	})
+}
+
+// The daemon dies while the operator stops one container and restarts another,
+// both of which take their time to stop: both are as the operator wants them.
+func TestACrashWhileSomeoneStops(t *testing.T) {
+	both(t, "", func(n *node) {
+		for _, name := range []string{"stopped", "restarted"} {
+			n.quadlet(name, 1, "Exec=-ignore-term\nStopTimeout=6", "")
+		}
+		n.user.Systemctl("start", "stopped", "restarted")
+		n.enable()
+		n.saved("stopped", "restarted")
+		before := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "restarted"))
+		n.user.Systemctl("stop", "--no-block", "stopped")
+		n.user.Systemctl("restart", "--no-block", "restarted")
+		for _, unit := range []string{"stopped.service", "restarted.service"} {
+			n.WaitFor(10*time.Second, unit+" to be stopped", func() bool {
+				return n.user.Show(unit, "ActiveState")["ActiveState"] == "deactivating"
+			})
+		}
+		daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+		n.MustRun("kill", "-KILL", daemon)
+		n.WaitFor(60*time.Second, "the recovery", func() bool {
+			st, err := n.status()
+			return err == nil && st.RecoveryComplete && strconv.Itoa(st.PID) != daemon
+		})
+		n.WaitFor(30*time.Second, "the end of the stop", func() bool {
+			return n.user.Show("stopped.service", "ActiveState")["ActiveState"] != "deactivating"
+		})
+		n.saved("restarted")
+		n.wantRunning("restarted")
+		if after := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "restarted")); after == before {
+			t.Error("nobody restarted it")
+		}
 	})
 }
