@@ -71,10 +71,9 @@ func (s *Service) assess(ctx context.Context) ([]Row, error) {
 		s.noteUnanswered(view.PodmanErr)
 	}
 	if snapshot != nil {
-		before := snapshot.Containers
 		snapshot.Containers = since.set
 		if here {
-			snapshot.Containers = s.settle(ctx, before, since.set, view)
+			snapshot.Containers = s.settle(ctx, since.before, since.set, view)
 		}
 		if verdict.Unclean() {
 			view.Include(ctx, s.Systemd, snapshot.Containers) // it has members now that the snapshot has not
@@ -198,11 +197,12 @@ func (s *Service) loadSnapshot() *Snapshot {
 	return nil
 }
 
-// A replayed set, and who has died in the boot that was replayed last, and was
-// not started since.
+// A replayed set; who has died in the boot that was replayed last, and was not
+// started since; and the set at the beginning of that.
 type replayed struct {
-	set  []Container
-	dead map[string]bool
+	set    []Container
+	dead   map[string]bool
+	before []Container
 }
 
 // replay is the snapshot's set, brought up to date with what the journal has
@@ -224,7 +224,7 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) rep
 			s.impaired("what happened after the snapshot is not known", err)
 		}
 		r := newReplay(now.set, events)
-		now = replayed{r.set(), r.dead()}
+		now = replayed{r.set(), r.dead(), now.set}
 		read += len(events)
 	}
 	more(snapshot.BootID, snapshot.Monotonic)
@@ -239,8 +239,8 @@ func (s *Service) replay(ctx context.Context, v Verdict, snapshot *Snapshot) rep
 // settle decides, after a crash in this boot, what a replay can only guess: of a
 // unit that has ended whether systemd is about to start it again, and of a
 // container without a unit that ended badly, or is about to end, whether someone
-// stopped it, which a reboot makes podman forget. before is the set before the
-// replay.
+// stopped it, which a reboot makes podman forget. before is the set before this
+// boot was replayed.
 func (s *Service) settle(ctx context.Context, before, replayed []Container, view View) []Container {
 	byName := map[string]Container{}
 	for _, c := range replayed {

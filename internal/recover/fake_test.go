@@ -44,6 +44,7 @@ type host struct {
 	bootEnd       BootEnd
 	journalErr    error
 	events        []Entry // after the snapshot
+	inBoot        string  // of which they are; any without one
 
 	marker         *Marker
 	snapshot       *Snapshot
@@ -360,7 +361,10 @@ func (h *host) ServiceEnd(context.Context, string) ([]Entry, error) {
 	return h.bootEnd.Tail, h.journalErr
 }
 
-func (h *host) Events(context.Context, string, time.Duration) ([]Entry, error) {
+func (h *host) Events(_ context.Context, boot string, _ time.Duration) ([]Entry, error) {
+	if h.inBoot != "" && boot != h.inBoot {
+		return nil, h.journalErr
+	}
 	return h.events, h.journalErr
 }
 

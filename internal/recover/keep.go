@@ -182,6 +182,11 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 		status.Quarantine = q
 	}
 	next := NextSet(last.Containers, list, states, s.byOthers(userStopped, status.Quarantine))
+	// That nobody stopped them is known now. It is saved: were their ends replayed
+	// after a crash of the host, it would be guessed.
+	if down := down(next, list, states); !slices.Equal(down, s.down) {
+		s.down, s.unsaved = down, true
+	}
 	return Snapshot{
 		Timestamp:   time.Now().Unix(),
 		Containers:  s.withoutStopped(ctx, next, last, states),
@@ -189,6 +194,19 @@ func (s *Service) lookAtSet(ctx context.Context, last Snapshot) (Snapshot, error
 		SoftReboots: s.identity.SoftReboots,
 		Monotonic:   began,
 	}, nil
+}
+
+// down are the members of a set that do not run, nor are on their way to an end.
+func down(set []Container, list []Sighting, states map[string]UnitState) []string {
+	var names []string
+	for _, c := range set {
+		i := slices.IndexFunc(list, func(s Sighting) bool { return s.Name == c.Name })
+		ending := states[c.Unit].Active == "deactivating" || i >= 0 && (list[i].State == "stopping" || list[i].State == "removing")
+		if !ending && (i < 0 || !list[i].Running()) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // withBelievedUnits takes from the members, and in place from the list, the units

@@ -56,7 +56,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 			row.Unit = "" // looked for again when its turn comes
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
-		row.Ending = row.State == RowQueued && how.State.Active == "active"
+		row.Ending = row.State == RowQueued && (how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
 		rows = append(rows, row)
 	}
 	rank := setApart(rows, holds, p)

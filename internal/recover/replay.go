@@ -177,12 +177,13 @@ func (r *replay) ended(unit, state string) {
 var StopCodes = []int{0, 130, 137, 143}
 
 // endsManager: the host's shutdown was asked for, or begins, or PID 1 stops
-// the manager of the user.
+// the manager of the user, or that exits by itself (systemctl --user exit).
 func endsManager(e Entry) bool {
 	unit := e.Fields["UNIT"]
 	return e.ID == IDShutdown ||
 		e.ID == IDUnitStopped && (unit == "multi-user.target" || unit == "graphical.target") ||
-		e.ID == IDUnitStopping && strings.HasPrefix(unit, "user@")
+		e.ID == IDUnitStopping && strings.HasPrefix(unit, "user@") ||
+		e.ID == IDUnitStopped && e.Fields["USER_UNIT"] == "default.target"
 }
 
 func beginsManager(e Entry) bool {

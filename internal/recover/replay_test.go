@@ -81,6 +81,7 @@ func TestReplay(t *testing.T) {
 		"one without a unit was removed":             {"died plain 1\n remove plain", "quad"},
 		"all went with the host":                     {"shutdown\n died plain 0\n died quad 0\n remove quad\n stopped quad.service", "plain quad"},
 		"all went with a host that did not say so":   {"stopped multi-user.target\n died quad 0\n stopped quad.service", "plain quad"},
+		"also when that exits by itself":             {"userstopped default.target\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
 		"what was stopped before that, was stopped":  {"died plain 0\n shutdown\n died quad 0\n stopped quad.service", "quad"},
 		"all went with the user's manager":           {"stopping user@1000.service\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
 		"also when that dies unannounced":            {"died plain 143\n started user@1000.service", "plain quad"},

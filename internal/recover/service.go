@@ -58,6 +58,9 @@ type Service struct {
 	// last save failed; or there was none in this run, and what happened before
 	// the recovery would be replayed after it. Guarded by keeping.
 	unsaved bool
+	// down are the members that did not run when the set was last looked at.
+	// Guarded by keeping.
+	down []string
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop. Guarded by keeping.
 	failures map[string]bool

@@ -629,6 +629,54 @@ func TestACrashInThisBoot(t *testing.T) {
 			h.ends, h.endAs = map[string]time.Duration{"db.service": time.Second}, "inactive"
 			return h
 		}, "", ""},
+		"it died, and podman does not answer": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.podmanErr = errBroken
+			h.states["db.service"] = UnitState{Loaded: true, Active: "active"}
+			h.ends = map[string]time.Duration{"db.service": time.Second}
+			h.events = story("died db 137\n remove db")
+			return h
+		}, "db", "db"},
+		"a dead one's unit is deactivating, and was stopped": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "deactivating", Sub: "stop-post"}
+			h.events = story("died db 143\n remove db")
+			h.ends, h.endAs = map[string]time.Duration{"db.service": time.Second}, "inactive"
+			return h
+		}, "", ""},
+		"a dead one ends at once when it is started": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.states["db.service"] = UnitState{Loaded: true, Active: "active"}
+			h.ends = map[string]time.Duration{"db.service": time.Second}
+			h.events = story("died db 137\n remove db")
+			h.start["db.service"] = func(_ context.Context, attempt int) (Outcome, error) {
+				if attempt > 1 {
+					return up, nil
+				}
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.states["db.service"] = UnitState{Loaded: true, Active: "inactive"}
+				return Outcome{Job: "done", UnitState: h.states["db.service"]}, nil
+			}
+			return h
+		}, "db db", "db"},
+		"someone stops it before its second attempt": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db"), db)
+			h.start["db.service"] = func(_ context.Context, attempt int) (Outcome, error) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.states["db.service"] = UnitState{Loaded: true, Active: "deactivating", Job: "stop"}
+				return Outcome{Job: "failed", UnitState: UnitState{Loaded: true, Active: "failed"}}, nil
+			}
+			return h
+		}, "db", ""},
+		"it was stopped in the boot before, and podman has forgotten that": {func(t *testing.T) *host {
+			h := was(crash(t).plain("plain", "exited"), plain)
+			h.snapshot.BootID = "b1"
+			shows(h, plain, "exited", 143)
+			h.inBoot, h.events = "b1", story("died plain 143")
+			return h
+		}, "", ""},
 		"a label names a unit that runs something else": {func(t *testing.T) *host {
 			h := was(crash(t))
 			shows(h, Container{Name: "web", Unit: "podman-compose@p.service"}, "exited", 143)
@@ -648,6 +696,38 @@ func TestACrashInThisBoot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the daemon knew of a member that is down need not be guessed when the host
+// has crashed: the set is saved after it was looked at.
+func TestAMemberThatIsDownIsSavedAsThat(t *testing.T) {
+	h := newHost(t).plain("a", "running")
+	h.marker = crashed
+	h.snapshot = &Snapshot{BootID: "b1", Containers: []Container{{Name: "a"}}}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.service(DefaultPolicy()).Run(ctx) }()
+		synctest.Wait()
+		h.mu.Lock()
+		h.history = nil
+		h.sightings["a"] = Sighting{Container: Container{Name: "a"}, State: "exited", ExitCode: 137}
+		h.mu.Unlock()
+		for range 2 {
+			h.changes <- struct{}{}
+			time.Sleep(time.Second) // of the bubble's time
+			synctest.Wait()
+		}
+		h.mu.Lock()
+		if !slices.Equal(h.history, []string{"save a"}) {
+			t.Errorf("done was %q, want one save", h.history)
+		}
+		h.mu.Unlock()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A unit that stays active though its container is gone is not one that is up.

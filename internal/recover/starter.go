@@ -41,10 +41,11 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	if points := s.notMounted(ctx, row); len(points) > 0 {
 		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
 	}
-	if row.Ending && s.stoppedMeanwhile(ctx, row.Unit) {
+	first := len(row.Attempts) < 2
+	if row.Ending && first && s.stoppedMeanwhile(ctx, row.Unit) || !first && s.beingStopped(ctx, row.Unit) {
 		return Outcome{Unit: row.Unit, Job: "canceled", UnitState: UnitState{Active: "inactive"}}, nil
 	}
-	if len(row.Attempts) == 2 {
+	if !first {
 		s.reset(ctx, row.Unit)
 	}
 	outcome, err := s.Systemd.Start(ctx, row.Unit)
@@ -54,7 +55,7 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 		// those of people who write Type=oneshot.
 		outcome.Active = "active"
 	}
-	if err == nil && outcome.Active == "active" && row.Ending && !s.runs(ctx, row.Name) {
+	if err == nil && outcome.Active == "active" && row.Ending && s.ended(ctx, row.Name) {
 		err = errors.New("its unit stays active, though the container has ended")
 	}
 	if err == nil && outcome.Active == "active" && s.policy.WaitFor == WaitForHealthy {
@@ -92,6 +93,19 @@ func (s starter) stoppedMeanwhile(ctx context.Context, unit string) bool {
 	states, err := s.Systemd.States(ctx, []string{unit})
 	now := states[unit]
 	return err == nil && (now.Job == "stop" || now.Active == "inactive" && !now.returns())
+}
+
+// beingStopped reports whether someone is stopping a unit: our start would undo
+// that.
+func (s starter) beingStopped(ctx context.Context, unit string) bool {
+	states, err := s.Systemd.States(ctx, []string{unit})
+	return err == nil && states[unit].Job == "stop"
+}
+
+// ended reports whether podman says that a container does not run.
+func (s starter) ended(ctx context.Context, name string) bool {
+	list, err := s.Podman.List(ctx)
+	return err == nil && !slices.ContainsFunc(list, func(c Sighting) bool { return c.Name == name && c.Running() })
 }
 
 // reset has systemd forget how often a unit was started: it refuses to start

@@ -62,10 +62,13 @@ func (v *View) take(l list) {
 func (v *View) heed(ctx context.Context, dead map[string]bool, podman Podman) {
 	v.dead = dead
 	for name := range dead {
-		if v.Active(name) {
-			v.take(<-listing(ctx, podman))
-			return
+		if !v.Active(name) {
+			continue
 		}
+		if again := <-listing(ctx, podman); again.err == nil {
+			v.take(again)
+		}
+		return
 	}
 }
 
@@ -73,7 +76,7 @@ func (v *View) heed(ctx context.Context, dead map[string]bool, podman Podman) {
 // active, is about to end.
 func (v View) Ending(name string) bool {
 	now := v.sightings[name]
-	return v.PodmanErr == nil && !now.Running() && (v.dead[name] || now.State == "stopped" || now.State == "exited")
+	return !now.Running() && (v.dead[name] || now.State == "stopped" || now.State == "exited")
 }
 
 // lookForUnits asks about the units that are said to run the containers in

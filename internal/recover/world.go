@@ -57,7 +57,7 @@ type Systemd interface {
 	MountsNeeded(ctx context.Context, unit string) ([]string, error)
 	// AwaitMounts returns when none of the mount points is not mounted.
 	AwaitMounts(ctx context.Context, points []string) error
-	// AwaitEnd returns when a unit is not active any more.
+	// AwaitEnd returns when a unit is not active any more, nor deactivating.
 	AwaitEnd(ctx context.Context, unit string) error
 	// Watch begins to watch the containers' units, until ctx ends.
 	Watch(ctx context.Context) (Watch, error)

@@ -8,14 +8,15 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// AwaitEnd returns when a unit is not active any more. (Unit.ActiveState)
+// AwaitEnd returns when a unit is not active any more, nor deactivating.
+// (Unit.ActiveState)
 func (m *Manager) AwaitEnd(ctx context.Context, unit string) error {
 	if err := checkUnit(unit); err != nil {
 		return err
 	}
 	return awaitUnits(ctx, m.address, func(changed string) bool { return changed == unit }, func(l *link) (bool, error) {
 		state, err := l.getString(ctx, pathOf(unit), unitIfc, "ActiveState")
-		return state != "active" && state != "reloading", l.explain(err)
+		return state != "active" && state != "reloading" && state != "deactivating", l.explain(err)
 	})
 }
 

@@ -25,15 +25,17 @@ func TestAwaitEnd(t *testing.T) {
 		looked()
 	}
 	wait()
-	f.set("db.service", "reloading", "reload", nil)
-	f.changed("db.service")
-	looked()
-	select {
-	case err := <-done:
-		t.Fatalf("it did not wait: %v", err)
-	default:
+	for _, state := range []string{"reloading", "deactivating"} {
+		f.set("db.service", state, "", nil)
+		f.changed("db.service")
+		looked()
+		select {
+		case err := <-done:
+			t.Fatalf("%s: it did not wait: %v", state, err)
+		default:
+		}
 	}
-	f.set("db.service", "deactivating", "stop-sigterm", nil)
+	f.set("db.service", "failed", "failed", nil)
 	f.changed("db.service")
 	looked()
 	if err := await(t, done, "the end"); err != nil {
