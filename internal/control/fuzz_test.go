@@ -35,7 +35,6 @@ func FuzzHandlers(f *testing.F) {
 		w.userStopped = []string{"old"}
 		w.quarantine = recover.Quarantine{{Name: "db", Strikes: 2, Quarantined: true}}
 		w.reports = []recover.Report{{ID: 1, BootID: "b1"}}
-		w.watched = make(chan struct{})
 		service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 			recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50})
 		const uid = 1234

@@ -16,7 +16,6 @@ import (
 
 // inMemory is a server without a socket, whose clock is the bubble's.
 func inMemory(w *world) *Server {
-	w.watched = make(chan struct{})
 	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	return NewServer(service, "system", "1.2.3", os.Getuid(), silent)

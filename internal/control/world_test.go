@@ -51,8 +51,6 @@ type world struct {
 	down        bool
 	list        func() error              // what podman does when it is asked
 	start       func(ctx context.Context) // what a start waits for
-	looked      sync.Once
-	watched     chan struct{} // closed when the service has looked at its set
 }
 
 func (w *world) set(do func()) {
@@ -109,7 +107,6 @@ type watch struct {
 func (w watch) Changes() <-chan struct{} { return w.changes }
 
 func (w watch) GoingDown(context.Context) (bool, error) {
-	w.world.looked.Do(func() { close(w.world.watched) })
 	w.world.mu.Lock()
 	defer w.world.mu.Unlock()
 	return w.world.down, nil
@@ -238,7 +235,6 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 	}
 	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
-	w.watched = make(chan struct{})
 	ctx, stop := context.WithCancel(context.Background())
 	served, quiet := make(chan error, 1), make(chan struct{}, 100)
 	server := newServer(service, "system", "1.2.3", uid, log, l)
@@ -272,13 +268,12 @@ func (d *daemon) run() *daemon {
 	return d
 }
 
-// ready waits until recovery is complete and the set is watched.
+// ready waits until recovery is complete and the set of this boot is known.
 func (d *daemon) ready() *daemon {
 	d.t.Helper()
 	for {
 		st, changed := d.service.Status()
-		if st.State == recover.Ready {
-			await(d.t, d.world.watched, "the first look at the set")
+		if st.State == recover.Ready && st.Set.BootID == st.Identity.BootID {
 			return d
 		}
 		await(d.t, changed, "the next change of the service")

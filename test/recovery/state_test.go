@@ -142,13 +142,23 @@ func TestTheTimersTick(t *testing.T) {
 	both(t, "", func(n *node) {
 		n.plain("before", 3)
 		n.enable()
-		n.cli("snapshot") // after the first of the run, which is written anyway
+		n.cli("snapshot") // the first of the run is written anyway, by the watch or for this; only then it finds a difference
 		n.saved("before")
+		var heard int
+		said := func() []string {
+			n.t.Helper()
+			n.MustRun("journalctl", "--sync")
+			all := strings.Fields(n.Journal("-b", "-o", "cat", "--output-fields=JOINED,LEFT", "MESSAGE_ID="+recover.MsgSetDiffered))
+			news := all[heard:]
+			heard = len(all)
+			slices.Sort(news)
+			return news
+		}
+		said()
 		tick := func() []string {
 			n.t.Helper()
 			n.MustRun("systemctl", "start", strings.Replace(n.unit(), "archy-recovery", "archy-recovery-snapshot", 1))
-			n.MustRun("journalctl", "--sync")
-			return strings.Fields(n.Journal("-b", "-o", "cat", "--output-fields=JOINED,LEFT", "MESSAGE_ID="+recover.MsgSetDiffered))
+			return said()
 		}
 		untouched := func() string {
 			return n.MustRun("stat", "--format=%i %.9Y %.9Z", n.data("running-containers.json"))
@@ -159,13 +169,13 @@ func TestTheTimersTick(t *testing.T) {
 			n.t.Errorf("nothing had changed; the tick says %q, and the snapshot was %q and is %q", said, was, untouched())
 		}
 		n.user.MustRun("podman", "rename", "before", "after") // of which systemd knows nothing
-		if said := tick(); !slices.Equal(said, []string{"after", "before"}) && !slices.Equal(said, []string{"before", "after"}) {
+		if said := tick(); !slices.Equal(said, []string{"after", "before"}) {
 			n.t.Errorf("the tick says %q", said)
 		}
 		n.saved("after")
 		was = untouched()
-		if said := tick(); len(said) != 2 || untouched() != was {
-			n.t.Errorf("again nothing had changed; the ticks have said %q, and the snapshot was %q and is %q", said, was, untouched())
+		if said := tick(); len(said) > 0 || untouched() != was {
+			n.t.Errorf("again nothing had changed; the tick says %q, and the snapshot was %q and is %q", said, was, untouched())
 		}
 		if log := n.Journal("-b", "-x", "MESSAGE_ID="+recover.MsgSetDiffered); !strings.Contains(log, "joined: after") {
 			n.t.Errorf("journalctl -x does not explain it:\n%s", log)
