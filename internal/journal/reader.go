@@ -324,6 +324,7 @@ func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) (
 	or("MESSAGE_ID="+recover.IDShutdown, "_UID=0")
 	if r.uid == 0 {
 		or(append(unitEnds, "_PID=1")...)
+		or("_PID=1", "MESSAGE_ID="+recover.IDUnitStarted, "UNIT=multi-user.target")
 	} else {
 		// A user's manager writes as the user; what it says of units of its
 		// own has USER_UNIT=. PID 1 says when that manager begins and ends.

@@ -295,13 +295,15 @@ func TestOnlyTheirOwnUsersManagerEndsContainers(t *testing.T) {
 func event(t *rapid.T) recover.Entry {
 	unit := rapid.SampledFrom([]string{"a.service", "a.service", "timer.service", "multi-user.target"}).Draw(t, "unit")
 	name := rapid.SampledFrom([]string{"a", "plain"}).Draw(t, "name")
-	switch what := rapid.SampledFrom([]string{"start", "died", "remove", "shutdown", "begins", "ends"}).Draw(t, "what"); what {
+	switch what := rapid.SampledFrom([]string{"start", "died", "remove", "shutdown", "begins", "hostUp", "ends"}).Draw(t, "what"); what {
 	case "start", "died", "remove":
 		return recover.Entry{Fields: map[string]string{"PODMAN_EVENT": what, "PODMAN_NAME": name, "PODMAN_EXIT_CODE": "1"}}
 	case "shutdown":
 		return recover.Entry{ID: recover.IDShutdown}
 	case "begins": // the user's manager
-		return recover.Entry{ID: "39f53479d3a045ac8e11786248231fbf", Fields: map[string]string{"UNIT": "user@0.service"}}
+		return recover.Entry{ID: recover.IDUnitStarted, Fields: map[string]string{"UNIT": "user@0.service"}}
+	case "hostUp":
+		return recover.Entry{ID: recover.IDUnitStarted, Fields: map[string]string{"UNIT": "multi-user.target"}}
 	}
 	id := rapid.SampledFrom([]string{recover.IDUnitSuccess, recover.IDUnitSuccess, recover.IDUnitResult, recover.IDUnitStopping, recover.IDUnitStopped}).Draw(t, "id")
 	job := rapid.SampledFrom([]string{"stop", "restart"}).Draw(t, "job")

@@ -173,7 +173,7 @@ func shutDown(tail []Entry) (Cause, []Entry, bool) {
 		evidence = []Entry{asked, last}
 	}
 	reached := func(target string) bool {
-		_, ok := find(tail, func(e Entry) bool { return e.ID == msgUnitStarted && e.Fields["UNIT"] == target })
+		_, ok := find(tail, func(e Entry) bool { return e.ID == IDUnitStarted && e.Fields["UNIT"] == target })
 		return ok
 	}
 	switch {
@@ -265,7 +265,7 @@ func lastRun(entries []Entry) []Entry {
 		switch entries[i].ID {
 		case msgProcessExit, IDUnitResult, msgOutOfMemory, msgOomdKill:
 			ended = true
-		case msgUnitStarted:
+		case IDUnitStarted:
 			if ended {
 				return entries[i:]
 			}

@@ -22,7 +22,7 @@ type Entry struct {
 const (
 	IDJournalStop  = "d93fb3c9c24d451a97cea615ce59c00b"
 	IDShutdown     = "98268866d1d54a499c4e98921d93bc40" // logind: it was asked for
-	msgUnitStarted = "39f53479d3a045ac8e11786248231fbf"
+	IDUnitStarted  = "39f53479d3a045ac8e11786248231fbf"
 	IDUnitStopped  = "9d1aaa27d60140bd96365438aad20286"
 	IDUnitStopping = "de5b426a63be47a7b6ac3eaac82e2f6f"
 	IDUnitSuccess  = "7ad2d189f7e94e70a38c781354912448" // it ended well, by itself or when told to

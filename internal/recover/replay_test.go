@@ -35,7 +35,7 @@ func story(lines string) []Entry {
 		case "stopping":
 			e.ID, e.Fields["UNIT"] = IDUnitStopping, w[1]
 		case "started":
-			e.ID, e.Fields["UNIT"] = msgUnitStarted, w[1]
+			e.ID, e.Fields["UNIT"] = IDUnitStarted, w[1]
 		case "userstopped":
 			e.ID, e.Fields["USER_UNIT"] = IDUnitStopped, w[1]
 		case "ended":
@@ -81,6 +81,10 @@ func TestReplay(t *testing.T) {
 		"one without a unit was removed":             {"died plain 1\n remove plain", "quad"},
 		"all went with the host":                     {"shutdown\n died plain 0\n died quad 0\n remove quad\n stopped quad.service", "plain quad"},
 		"all went with a host that did not say so":   {"stopped multi-user.target\n died quad 0\n stopped quad.service", "plain quad"},
+		"a host that went down softly is up again":   {"shutdown\n stopped quad.service\n started multi-user.target\n died plain 0\n stopped quad.service", ""},
+		"what went with it is up again, or comes":    {"stopped multi-user.target\n died quad 0\n stopped quad.service\n started multi-user.target", "plain quad"},
+		"what stopped before that, was stopped":      {"died plain 0\n stopped multi-user.target\n started multi-user.target", "quad"},
+		"a desktop that goes is no end of the host":  {"stopped graphical.target\n died plain 0\n stopped quad.service", ""},
 		"also when that exits by itself":             {"userstopped default.target\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
 		"what was stopped before that, was stopped":  {"died plain 0\n shutdown\n died quad 0\n stopped quad.service", "quad"},
 		"all went with the user's manager":           {"stopping user@1000.service\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},

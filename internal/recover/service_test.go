@@ -660,6 +660,18 @@ func TestACrashInThisBoot(t *testing.T) {
 			}
 			return h
 		}, "db db", "db"},
+		"someone stops it before its turn comes": {func(t *testing.T) *host {
+			h := was(crash(t).quadlet("db").quadlet("web"),
+				Container{Name: "db", Unit: "db.service", Tier: new(0)}, Container{Name: "web", Unit: "web.service"})
+			h.units["db.service"] = ContainerUnit{Unit: "db.service", Container: h.snapshot.Containers[0]}
+			h.start["db.service"] = func(context.Context, int) (Outcome, error) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.states["web.service"] = UnitState{Loaded: true, Active: "deactivating", Job: "stop"}
+				return up, nil
+			}
+			return h
+		}, "db", "db"},
 		"someone stops it before its second attempt": {func(t *testing.T) *host {
 			h := was(crash(t).quadlet("db"), db)
 			h.start["db.service"] = func(_ context.Context, attempt int) (Outcome, error) {

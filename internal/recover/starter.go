@@ -42,7 +42,7 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
 	}
 	first := len(row.Attempts) < 2
-	if row.Ending && first && s.stoppedMeanwhile(ctx, row.Unit) || !first && s.beingStopped(ctx, row.Unit) {
+	if row.Ending && first && s.stoppedMeanwhile(ctx, row.Unit) || s.beingStopped(ctx, row.Unit) {
 		return Outcome{Unit: row.Unit, Job: "canceled", UnitState: UnitState{Active: "inactive"}}, nil
 	}
 	if !first {
