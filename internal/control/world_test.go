@@ -202,6 +202,26 @@ type daemon struct {
 	stop    func()       // what SIGTERM does
 	served  <-chan error // what Serve returned
 	quiet   chan struct{}
+	saved   *savedWatch
+}
+
+// A savedWatch is the log of a service, and tells when it has first saved what it
+// keeps.
+type savedWatch struct {
+	slog.Handler
+	once  sync.Once
+	first chan struct{}
+}
+
+func (w *savedWatch) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w *savedWatch) Handle(_ context.Context, r slog.Record) error {
+	for a := range r.Attrs {
+		if a.Value.String() == recover.MsgSnapshotSaved {
+			w.once.Do(func() { close(w.first) })
+		}
+	}
+	return nil
 }
 
 var silent = slog.New(slog.DiscardHandler)
@@ -233,7 +253,8 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 			t.Fatal(err)
 		}
 	}
-	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+	saved := &savedWatch{Handler: slog.DiscardHandler, first: make(chan struct{})}
+	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: slog.New(saved)},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	ctx, stop := context.WithCancel(context.Background())
 	served, quiet := make(chan error, 1), make(chan struct{}, 100)
@@ -248,7 +269,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
-	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet}
+	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet, saved: saved}
 	t.Cleanup(func() { stop(); <-served })
 	return d
 }
@@ -268,12 +289,14 @@ func (d *daemon) run() *daemon {
 	return d
 }
 
-// ready waits until recovery is complete and the set of this boot is known.
+// ready waits until recovery is complete and the first look at the set, which
+// is saved anyway, is over.
 func (d *daemon) ready() *daemon {
 	d.t.Helper()
 	for {
 		st, changed := d.service.Status()
-		if st.State == recover.Ready && st.Set.BootID == st.Identity.BootID {
+		if st.State == recover.Ready {
+			await(d.t, d.saved.first, "the first look at the set")
 			return d
 		}
 		await(d.t, changed, "the next change of the service")
