@@ -354,12 +354,13 @@ func TestStoppedByUser(t *testing.T) {
 		want   bool
 		fails  bool
 	}{
-		"one that was stopped":                  {answers(http.StatusOK, `{"State":{"Status":"exited","StoppedByUser":true,"ExitCode":137}}`), true, false},
-		"one that was stopped, of podman 4.3":   {answersOf("4.3.1", `{"State":{"Status":"exited","ExitCode":137}}`), true, false},
-		"one that failed, of podman 4.3":        {answersOf("4.3.1", `{"State":{"Status":"exited","ExitCode":1}}`), false, false},
-		"one that lacked memory, of podman 4.3": {answersOf("4.3.1", `{"State":{"Status":"exited","ExitCode":137,"OOMKilled":true}}`), false, false},
-		"one that was killed, of podman 5":      {answersOf("5.4.2", `{"State":{"Status":"exited","ExitCode":137}}`), false, false},
-		"one that was not":                      {answers(http.StatusOK, `{"State":{"Status":"exited","ExitCode":137}}`), false, false},
+		"one that was stopped":                  {answers(http.StatusOK, `{"Name":"p1","State":{"Status":"exited","StoppedByUser":true,"ExitCode":137}}`), true, false},
+		"one that was stopped, of podman 4.3":   {answersOf("4.3.1", `{"Name":"p1","State":{"Status":"exited","ExitCode":137}}`), true, false},
+		"one that failed, of podman 4.3":        {answersOf("4.3.1", `{"Name":"p1","State":{"Status":"exited","ExitCode":1}}`), false, false},
+		"one that lacked memory, of podman 4.3": {answersOf("4.3.1", `{"Name":"p1","State":{"Status":"exited","ExitCode":137,"OOMKilled":true}}`), false, false},
+		"one that was killed, of podman 5":      {answersOf("5.4.2", `{"Name":"p1","State":{"Status":"exited","ExitCode":137}}`), false, false},
+		"one that was not":                      {answers(http.StatusOK, `{"Name":"p1","State":{"Status":"exited","ExitCode":137}}`), false, false},
+		"another, whose ID begins with that":    {answers(http.StatusOK, `{"Name":"p12","State":{"StoppedByUser":true}}`), false, true},
 		"a podman that does not know":           {answers(http.StatusNotFound, `{"message":"no such container"}`), false, true},
 		"a podman that answers a list":          {answers(http.StatusOK, `[]`), false, true},
 	} {
@@ -412,7 +413,7 @@ func TestInspecting(t *testing.T) {
 	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.EscapedPath() {
 		case "/v4.0.0/libpod/containers/db/json":
-			fmt.Fprint(w, `{"State":{"StoppedByUser":true},"Mounts":[{"Type":"bind","Source":"/mnt/db"},{"Type":"volume","Source":"/var/lib/v"},{"Type":"bind","Source":"/etc/x"}]}`)
+			fmt.Fprint(w, `{"Name":"db","State":{"StoppedByUser":true},"Mounts":[{"Type":"bind","Source":"/mnt/db"},{"Type":"volume","Source":"/var/lib/v"},{"Type":"bind","Source":"/etc/x"}]}`)
 		case "/v4.0.0/libpod/images/localhost%2Fapp:1/json":
 			fmt.Fprint(w, `{"Id":"abc"}`)
 		default:
@@ -482,7 +483,7 @@ func TestAwaitHealthy(t *testing.T) {
 					return
 				}
 				n := int(looks.Add(1))
-				fmt.Fprintf(w, `{"State":{"Health":{"Status":%q}}}`, c.states[min(n, len(c.states))-1])
+				fmt.Fprintf(w, `{"Name":"db","State":{"Health":{"Status":%q}}}`, c.states[min(n, len(c.states))-1])
 				_ = http.NewResponseController(w).Flush()
 				looked <- struct{}{}
 			})

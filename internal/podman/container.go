@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"archy-recovery/internal/recover"
@@ -13,6 +14,7 @@ import (
 
 // inspected is what we read of a container (GET /libpod/containers/{name}/json).
 type inspected struct {
+	Name  string
 	State struct {
 		// podman 5 leaves a false out, podman 4.3 knows of no such thing.
 		StoppedByUser *bool
@@ -29,8 +31,14 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 	if err := recover.CheckName(name); err != nil {
 		return i, err
 	}
-	err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i)
-	return i, err
+	if err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i); err != nil {
+		return inspected{}, err
+	}
+	// What is no name, podman takes for the beginning of an ID.
+	if i.Name != name {
+		return inspected{}, fmt.Errorf("podman knows no container %s: it tells of %s", name, strconv.Quote(i.Name))
+	}
+	return i, nil
 }
 
 // StoppedByUser reports whether podman was told to stop the container name

@@ -60,8 +60,8 @@ func FuzzList(f *testing.F) {
 
 func FuzzInspect(f *testing.F) {
 	for _, seed := range []string{
-		`{"State":{"StoppedByUser":true,"ExitCode":137},"Mounts":[{"Type":"bind","Source":"/mnt"}]}`, `{"State":null,"Mounts":null}`, "null", "[]", `{"State":{"StoppedByUser":1}}`,
-		`{"State":{"ExitCode":143,"OOMKilled":true}}`, `{"Mounts":[null,{"Type":"bind"}]}`, `{"Id":5}`,
+		`{"Name":"a","State":{"StoppedByUser":true,"ExitCode":137},"Mounts":[{"Type":"bind","Source":"/mnt"}]}`, `{"State":null,"Mounts":null}`, "null", "[]", `{"State":{"StoppedByUser":1}}`,
+		`{"Name":"a","State":{"ExitCode":143,"OOMKilled":true}}`, `{"Name":"a","Mounts":[null,{"Type":"bind"}]}`, `{"Id":5}`,
 	} {
 		f.Add("4.3.1", []byte(seed))
 		f.Add("5.4.2", []byte(seed))

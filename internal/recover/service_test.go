@@ -525,6 +525,39 @@ func TestAContainerThatIsPutOnTheListDuringRecoveryIsNotStarted(t *testing.T) {
 	}
 }
 
+// What is no name, podman takes for the beginning of an ID.
+func TestANameThatPodmanWouldTakeForAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		shows   Sighting // beside app
+		started string
+	}{
+		"it is another's ID":               {Sighting{Container: Container{Name: "other"}, ID: "db7277", State: "running"}, "app"},
+		"it is not":                        {Sighting{Container: Container{Name: "other"}, ID: "7277db", State: "running"}, "app db"},
+		"podman knows the name":            {Sighting{Container: Container{Name: "db"}, ID: "db7277", State: "exited", ExitCode: 1}, "app db"},
+		"no ID begins with a name like it": {Sighting{Container: Container{Name: "other"}, ID: "app", State: "running"}, "app db"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).quadlet("db").quadlet("app").ran("app", "db")
+			h.marker = crashed
+			h.sightings[c.shows.Name] = c.shows
+			history, report, err := live(t, h, DefaultPolicy())
+			got := started(history)
+			slices.Sort(got)
+			if err != nil || strings.Join(got, " ") != c.started {
+				t.Errorf("%v, started %q, want %q", err, got, c.started)
+			}
+			for _, row := range report.Rows {
+				if row.Name == "db" && (row.State == RowFailed) == strings.Contains(c.started, "db") || row.State == RowFailed && !strings.Contains(row.Error, "other") {
+					t.Errorf("the row is %+v", row)
+				}
+			}
+			if !holds(h.snapshot.Containers, "db") {
+				t.Errorf("the set is %+v", h.snapshot.Containers)
+			}
+		})
+	}
+}
+
 // A container without a unit that was killed while the daemon was dead: exit
 // code 137 alone does not say by whom.
 func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {

@@ -41,6 +41,10 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 	if points := s.notMounted(ctx, row); len(points) > 0 {
 		return Outcome{Unit: row.Unit, Generated: row.Generated}, &NotMounted{points}
 	}
+	if other := s.mistaken(ctx, row.Name); other != "" {
+		return Outcome{Unit: row.Unit, Generated: row.Generated}, fmt.Errorf(
+			"podman would take %s for it, whose ID begins with %s, and replace that: rename one of them", other, row.Name)
+	}
 	first := len(row.Attempts) < 2
 	if row.Ending && first && s.stoppedMeanwhile(ctx, row.Unit) || s.beingStopped(ctx, row.Unit) {
 		return Outcome{Unit: row.Unit, Job: "canceled", UnitState: UnitState{Active: "inactive"}}, nil
@@ -100,6 +104,26 @@ func (s starter) stoppedMeanwhile(ctx context.Context, unit string) bool {
 func (s starter) beingStopped(ctx context.Context, unit string) bool {
 	states, err := s.Systemd.States(ctx, []string{unit})
 	return err == nil && states[unit].Job == "stop"
+}
+
+// mistaken names the container that podman would take for the one of that name:
+// what is no name, it takes for the beginning of an ID. A Quadlet container is
+// gone after a boot, and `podman run --replace --name db` then removes the
+// container whose ID begins with db, whatever that runs. (podman 5.4, libpod's
+// LookupContainer)
+func (s starter) mistaken(ctx context.Context, name string) string {
+	if strings.Trim(name, "0123456789abcdef") != "" {
+		return ""
+	}
+	list, err := s.Podman.List(ctx)
+	if err != nil || slices.ContainsFunc(list, func(c Sighting) bool { return c.Name == name }) {
+		return ""
+	}
+	i := slices.IndexFunc(list, func(c Sighting) bool { return strings.HasPrefix(c.ID, name) })
+	if i < 0 {
+		return ""
+	}
+	return list[i].Name
 }
 
 // ended reports whether podman says that a container does not run.

@@ -47,10 +47,10 @@ func (n *node) answered(code string, command []string) string {
 // by someone of the group, who may only read.
 func TestTheSocketWithCurl(t *testing.T) {
 	both(t, "", func(n *node) {
-		n.quadlet("db", 0, "", "")
-		n.user.Systemctl("start", "db")
+		n.quadlet("sql", 0, "", "")
+		n.user.Systemctl("start", "sql")
 		n.enable()
-		n.saved("db")
+		n.saved("sql")
 		n.MustRun("useradd", "--groups", "archy-recovery", "reader")
 		n.MustRun("useradd", "outsider")
 		n.crash()
@@ -64,7 +64,7 @@ func TestTheSocketWithCurl(t *testing.T) {
 				return n.answered("200", as(who, "asks-"+who, n.curl(method, path)))
 			}
 			var st control.Status
-			if err := json.Unmarshal([]byte(ask("GET", "/v1/status")), &st); err != nil || !st.RecoveryComplete || states(st)["db"] != recover.RowUp {
+			if err := json.Unmarshal([]byte(ask("GET", "/v1/status")), &st); err != nil || !st.RecoveryComplete || states(st)["sql"] != recover.RowUp {
 				n.t.Errorf("%s: status %+v, %v", who, st, err)
 			}
 			if metrics := ask("GET", "/metrics"); !strings.Contains(metrics, fmt.Sprintf("archy_recovery_complete{uid=\"%d\"} 1\n", n.uid)) {
@@ -98,7 +98,7 @@ func TestTheSocketWithCurl(t *testing.T) {
 		if out, err := n.Run(as("outsider", "outside", n.curl("GET", "/v1/status"))...); err == nil || !strings.Contains(err.Error(), "exit status 7") {
 			n.t.Errorf("someone else got %q, %v", out, err)
 		}
-		for _, change := range []string{"PUT /v1/user-stopped/db", "DELETE /v1/user-stopped/db", "DELETE /v1/quarantine/db", "POST /v1/snapshot"} {
+		for _, change := range []string{"PUT /v1/user-stopped/sql", "DELETE /v1/user-stopped/sql", "DELETE /v1/quarantine/sql", "POST /v1/snapshot"} {
 			method, path, _ := strings.Cut(change, " ")
 			body := n.answered("403", as("reader", "refused-one", n.curl(method, path)))
 			if !strings.Contains(body, "only root and uid") {

@@ -13,28 +13,28 @@ import (
 func TestWhatFailedForWantOfAnother(t *testing.T) {
 	// The pause is long enough for app's first start to come in it, also on a busy host.
 	both(t, "RetryPauseSec=8\n", func(n *node) {
-		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), "/var/tmp/db", "/var/tmp/once")
-		n.quadlet("db", 0, "Notify=true\nVolume=/var/tmp/db:/state\nExec=-fail-times 3 -state /state", "")
+		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), "/var/tmp/sql", "/var/tmp/once")
+		n.quadlet("sql", 0, "Notify=true\nVolume=/var/tmp/sql:/state\nExec=-fail-times 3 -state /state", "")
 		n.Quadlet(n.uid, "app.container", fmt.Sprintf(
-			"[Unit]\nRequires=db.service\nAfter=db.service\n[Container]\nImage=localhost/testapp:1\nContainerName=app\nLabel=%s=2\n", recover.TierLabel))
+			"[Unit]\nRequires=sql.service\nAfter=sql.service\n[Container]\nImage=localhost/testapp:1\nContainerName=app\nLabel=%s=2\n", recover.TierLabel))
 		n.Quadlet(n.uid, "once.container", fmt.Sprintf(
 			"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n[Container]\nImage=localhost/testapp:1\nContainerName=once\nLabel=%s=0\n"+
 				"Notify=true\nVolume=/var/tmp/once:/state\nExec=-fail-times 2 -state /state\n", recover.TierLabel))
 		// Each of them has been started once before the crash, and failed.
-		for _, unit := range []string{"db", "once"} {
+		for _, unit := range []string{"sql", "once"} {
 			_, _ = n.user.Run("systemctl", n.scope(), "start", unit)
 		}
 		n.enable()
 		n.PullPlug()
-		n.WriteFile(n.data("running-containers.json"), `{"containers":[{"name":"db"},{"name":"app"},{"name":"once"}]}`, 0o644, n.uid)
+		n.WriteFile(n.data("running-containers.json"), `{"containers":[{"name":"sql"},{"name":"app"},{"name":"once"}]}`, 0o644, n.uid)
 		n.Boot()
 		st := n.wait()
-		n.wantStates(st, map[string]recover.RowState{"db": recover.RowUp, "app": recover.RowUp, "once": recover.RowUp})
-		n.wantRunning("app", "db", "once")
+		n.wantStates(st, map[string]recover.RowState{"sql": recover.RowUp, "app": recover.RowUp, "once": recover.RowUp})
+		n.wantRunning("app", "sql", "once")
 		for _, row := range st.Containers {
 			n.t.Logf("%s: %+v", row.Name, row.Attempts)
 		}
-		n.wantLog("it needs db.service, which did not start")
+		n.wantLog("it needs sql.service, which did not start")
 	})
 }
 

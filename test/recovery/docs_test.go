@@ -92,13 +92,13 @@ func (n *node) typed(who *machine.Shell, commands []documented, want map[string]
 // someone was refused.
 func (n *node) eventful() {
 	n.t.Helper()
-	n.quadlet("db", 0, "", "")
+	n.quadlet("sql", 0, "", "")
 	n.quadlet("broken", 2, "", "")
-	n.user.Systemctl("start", "db", "broken")
+	n.user.Systemctl("start", "sql", "broken")
 	n.plain("lnd", 2)
 	n.plain("guilty", 2)
 	n.enable()
-	n.saved("broken", "db", "guilty", "lnd")
+	n.saved("broken", "sql", "guilty", "lnd")
 	n.MustRun("useradd", "--groups", "archy-recovery", "reader")
 	for range 2 { // two good generations
 		n.cli("user-stopped", "add", "other")
@@ -167,7 +167,7 @@ func TestTheCommandsOfTheReadme(t *testing.T) {
 			"archy-recovery user-stopped list":    "guilty\nexit code 0",
 			"archy-recovery quarantine list":      "guilty +quarantined +2.*exit code 0",
 			"archy-recovery quarantine release":   "^guilty is released; it is not started now\nexit code 0",
-			"archy-recovery plan":                 "If the machine died now.*tier 0: 1.*db.*Critical path.*exit code 0",
+			"archy-recovery plan":                 "If the machine died now.*tier 0: 1.*sql.*Critical path.*exit code 0",
 			"archy-recovery report  ":             "broken +2 +broken.service +2 .*failed.*The last run ended: host-crash, cause power-loss.*exit code 0",
 			"archy-recovery report --list":        "ID.*1 .*clean-stop.*2 .*host-crash +power-loss.*1 failed.*exit code 0",
 			"archy-recovery report --html > page": "^exit code 0",
@@ -198,7 +198,7 @@ func TestTheCommandsOfTheReadme(t *testing.T) {
 			"archy-recovery plot > recovery.svg":       "exit code [05]\n$",
 			"archy-recovery status --json | jq -r '.c": map[bool]string{true: "^broken\n", false: "did you mean --uid 1000"}[n.uid == 0],
 		})
-		for words, want := range map[string]string{`user-stopped add ""`: "db", `user-stopped remove ""`: "lnd", `report ""`: "2", `sta`: "status"} {
+		for words, want := range map[string]string{`user-stopped add ""`: "sql", `user-stopped remove ""`: "lnd", `report ""`: "2", `sta`: "status"} {
 			if n.uid != 0 {
 				words = "--uid 1000 " + words
 			}
@@ -319,11 +319,11 @@ func TestTheMetricsForPrometheus(t *testing.T) {
 func TestTheHealthMonitor(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, machine.User, "")
-	n.quadlet("db", 0, "", "")
+	n.quadlet("sql", 0, "", "")
 	n.quadlet("slow", 1, "", "")
-	n.user.Systemctl("start", "db", "slow")
+	n.user.Systemctl("start", "sql", "slow")
 	n.enable()
-	n.saved("db", "slow")
+	n.saved("sql", "slow")
 	n.WriteFile("/usr/local/bin/monitor", "#!/bin/sh\necho begins\n", 0o755, 0)
 	program := rustExample(t)
 	if program != "" {

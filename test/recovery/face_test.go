@@ -12,15 +12,15 @@ import (
 // verbs agree, and those that need none leave the data directory as it is.
 func TestTheVerbsThatTellOfARecovery(t *testing.T) {
 	both(t, "RetryPauseSec=1\nDefaultTier=4\n", func(n *node) {
-		n.quadlet("db", 0, "", "")
-		n.user.Systemctl("start", "db")
+		n.quadlet("sql", 0, "", "")
+		n.user.Systemctl("start", "sql")
 		n.plain("web", 3)
 		n.enable()
-		n.saved("db", "web")
+		n.saved("sql", "web")
 		died := n.BootID()
 		n.crash()
 		n.wait()
-		n.wantRunning("db", "web")
+		n.wantRunning("sql", "web")
 
 		status := n.cli("status")
 		for _, want := range []string{"Next check of the snapshot: 2", "recovery complete: 2 containers run", "cause power-loss"} {
@@ -31,10 +31,10 @@ func TestTheVerbsThatTellOfARecovery(t *testing.T) {
 		if n.uid == 0 { // for who tries it by hand
 			n.t.Log(status, n.cli("report"), n.cli("report", "--list"), n.cli("blame"), n.cli("plan"), n.cli("boots"), n.cli("quarantine", "list"))
 		}
-		if report := n.cli("report"); !strings.Contains(report, "host-crash") || !strings.Contains(report, "db.service") {
+		if report := n.cli("report"); !strings.Contains(report, "host-crash") || !strings.Contains(report, "sql.service") {
 			n.t.Errorf("report:\n%s", report)
 		}
-		if blame := n.cli("blame"); !strings.Contains(blame, "db") || !strings.Contains(blame, "web") {
+		if blame := n.cli("blame"); !strings.Contains(blame, "sql") || !strings.Contains(blame, "web") {
 			n.t.Errorf("blame:\n%s", blame)
 		}
 		if plot := n.cli("plot"); !strings.HasPrefix(plot, "<svg ") {
@@ -64,7 +64,7 @@ func TestTheVerbsThatTellOfARecovery(t *testing.T) {
 		if after := n.MustRun(listing...); after != before {
 			n.t.Errorf("the data directory was changed:\n%s\nbefore:\n%s", after, before)
 		}
-		n.wantRunning("db", "web")
+		n.wantRunning("sql", "web")
 	})
 }
 
@@ -89,7 +89,7 @@ func wantPlan(n *node, p recover.Preview) {
 			got = append(got, c.Name)
 		}
 	}
-	if strings.Join(got, " ") != "db web" || len(p.Batches) != 2 || len(p.CriticalPath) != 2 {
+	if strings.Join(got, " ") != "sql web" || len(p.Batches) != 2 || len(p.CriticalPath) != 2 {
 		n.t.Errorf("plan %+v", p)
 	}
 }

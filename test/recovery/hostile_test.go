@@ -21,11 +21,11 @@ func TestHostileLabels(t *testing.T) {
 		n.WriteFile(dir+"trap.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/tmp/trapped\n", 0o644, n.uid)
 		n.WriteFile(dir+"idle.service", "[Service]\nExecStart=/usr/bin/sleep infinity\n", 0o644, n.uid)
 		n.user.Reload()
-		n.quadlet("db", 3, "", "")
-		n.user.Systemctl("start", "db")
+		n.quadlet("sql", 3, "", "")
+		n.user.Systemctl("start", "sql")
 		hostile := map[string]string{
 			"trap":   "PODMAN_SYSTEMD_UNIT=trap.service",
-			"thief":  "PODMAN_SYSTEMD_UNIT=db.service",
+			"thief":  "PODMAN_SYSTEMD_UNIT=sql.service",
 			"path":   "PODMAN_SYSTEMD_UNIT=../../../../tmp/x.service",
 			"words":  "PODMAN_SYSTEMD_UNIT=a.service trap.service",
 			"lines":  "PODMAN_SYSTEMD_UNIT=a.service\nExecStart=/usr/bin/touch /var/tmp/trapped",
@@ -38,12 +38,12 @@ func TestHostileLabels(t *testing.T) {
 			all = append(all, name)
 		}
 		n.enable()
-		n.saved(append(all, "db")...)
+		n.saved(append(all, "sql")...)
 		// The unit that it names runs on; the container was stopped all the same.
 		n.user.Systemctl("start", "idle")
 		n.user.MustRun("podman", "stop", "--time=1", "clings")
 		delete(hostile, "clings")
-		all = []string{"db"}
+		all = []string{"sql"}
 		for name := range hostile {
 			all = append(all, name)
 		}
@@ -53,7 +53,7 @@ func TestHostileLabels(t *testing.T) {
 		st := n.wait()
 		n.wantRunning(all...)
 		for _, row := range st.Containers {
-			if want := "container-" + row.Name + ".service"; row.Name != "db" && row.Unit != want {
+			if want := "container-" + row.Name + ".service"; row.Name != "sql" && row.Unit != want {
 				n.t.Errorf("%s was started by %s", row.Name, row.Unit)
 			}
 		}

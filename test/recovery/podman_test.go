@@ -35,3 +35,35 @@ func TestAPodmanThatDoesNotAnswer(t *testing.T) {
 		n.wantRunning("plain", "web")
 	})
 }
+
+// A Quadlet container is gone after a boot. Where its name is the beginning of
+// another's ID, podman would remove that one for it.
+func TestANameThatIsTheBeginningOfAnID(t *testing.T) {
+	both(t, "RetryPauseSec=1\n", func(n *node) {
+		n.plain("other", 3)
+		id := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.Id}}", "other"))
+		name := id[:3]
+		n.quadlet(name, 3, "", "")
+		n.user.Reload()
+		n.enable()
+		n.saved("other")
+		n.PullPlug()
+		n.WriteFile(n.data("running-containers.json"), `{"timestamp":1,"containers":[{"name":"other","image":"x"},{"name":"`+name+`","image":"x"}]}`, 0o644, n.uid)
+		n.Boot()
+
+		st := n.wait()
+		n.wantRunning("other")
+		n.wantStates(st, map[string]recover.RowState{"other": recover.RowUp, name: recover.RowFailed})
+		n.wantLog("podman would take other for it, whose ID begins with " + name)
+		n.saved("other", name)
+		if now := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.Id}}", "other")); now != id {
+			n.t.Errorf("other is %s, and was %s", now, id)
+		}
+
+		n.user.MustRun("podman", "rename", "other", "another")
+		n.user.MustRun("podman", "rm", "--force", "another")
+		n.crash()
+		n.wait()
+		n.wantRunning(name)
+	})
+}

@@ -27,7 +27,7 @@ func (n *node) arm() { n.WriteFile("/var/tmp/armed", "", 0o644, 0) }
 // others two more crashes at most.
 func TestAContainerThatPullsThePlug(t *testing.T) {
 	both(t, "SoakSec=4\nProbationSec=2\n", func(n *node) {
-		for tier, name := range []string{"db", "evil", "web", "shop"} {
+		for tier, name := range []string{"sql", "evil", "web", "shop"} {
 			service := ""
 			if name == "evil" {
 				service = n.trap()
@@ -36,7 +36,7 @@ func TestAContainerThatPullsThePlug(t *testing.T) {
 			n.user.Systemctl("start", name)
 		}
 		n.enable()
-		n.saved("db", "evil", "shop", "web")
+		n.saved("sql", "evil", "shop", "web")
 		n.arm()
 		n.PullPlug()
 
@@ -57,9 +57,9 @@ func TestAContainerThatPullsThePlug(t *testing.T) {
 		if crashes == 0 {
 			n.t.Fatal("the trap did not work")
 		}
-		n.wantRunning("db", "shop", "web")
+		n.wantRunning("sql", "shop", "web")
 		n.wantStates(st, map[string]recover.RowState{
-			"db": recover.RowUp, "web": recover.RowUp, "shop": recover.RowUp, "evil": recover.RowQuarantined})
+			"sql": recover.RowUp, "web": recover.RowUp, "shop": recover.RowUp, "evil": recover.RowQuarantined})
 		if list, err := n.ReadFile(n.data("user-stopped.json")); err != nil || !strings.Contains(list, `"evil"`) {
 			n.t.Errorf("the user-stopped list is %q, %v: a health monitor would start it", list, err)
 		}
@@ -79,7 +79,7 @@ func TestAContainerThatPullsThePlug(t *testing.T) {
 		}
 		n.crash()
 		n.wait()
-		n.wantRunning("db", "evil", "shop", "web")
+		n.wantRunning("sql", "evil", "shop", "web")
 	})
 }
 
@@ -113,27 +113,27 @@ func TestTheKernelCommandLine(t *testing.T) {
 		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/50-cmdline.conf", "[Service]\nBindReadOnlyPaths=/etc/cmdline:/proc/cmdline\n", 0o644, 0)
 		n.WriteFile("/etc/cmdline", "quiet\n", 0o644, 0)
 		n.MustRun("systemctl", "daemon-reload")
-		n.quadlet("db", 0, "", "")
+		n.quadlet("sql", 0, "", "")
 		n.quadlet("web", 3, "", "")
-		n.user.Systemctl("start", "db", "web")
+		n.user.Systemctl("start", "sql", "web")
 		n.enable()
-		n.saved("db", "web")
+		n.saved("sql", "web")
 
 		st := boot("quiet archy.recovery=off")
 		n.wantRunning()
-		n.wantStates(st, map[string]recover.RowState{"db": recover.RowHeld, "web": recover.RowHeld})
+		n.wantStates(st, map[string]recover.RowState{"sql": recover.RowHeld, "web": recover.RowHeld})
 		if !strings.Contains(n.cli("status"), "archy.recovery=off is on the kernel command line") {
 			n.t.Error("status does not say why nothing is started")
 		}
 
 		st = boot("archy.recovery=safe")
-		n.wantRunning("db", "web")
+		n.wantRunning("sql", "web")
 		if took := st.Finished.Sub(st.Started); took < 4*time.Second {
 			n.t.Errorf("safe recovery took %s: not one at a time, with a probation each", took)
 		}
-		first := slices.IndexFunc(st.Containers, func(r recover.Row) bool { return r.Name == "db" })
+		first := slices.IndexFunc(st.Containers, func(r recover.Row) bool { return r.Name == "sql" })
 		if !st.Containers[first].Alone {
-			n.t.Errorf("db was not started alone: %+v", st.Containers[first])
+			n.t.Errorf("sql was not started alone: %+v", st.Containers[first])
 		}
 	})
 }
@@ -216,23 +216,23 @@ func TestAMountThatComesLate(t *testing.T) {
 // WaitFor=healthy: the next tier waits for the health check.
 func TestATierWaitsForHealth(t *testing.T) {
 	both(t, "WaitFor=healthy\n", func(n *node) {
-		n.quadlet("db", 0, "HealthCmd=[\"/testapp\",\"-check-age\",\"3s\"]\nHealthInterval=1s", "")
+		n.quadlet("sql", 0, "HealthCmd=[\"/testapp\",\"-check-age\",\"3s\"]\nHealthInterval=1s", "")
 		n.quadlet("web", 3, "", "")
-		n.user.Systemctl("start", "db", "web")
+		n.user.Systemctl("start", "sql", "web")
 		n.enable()
-		n.saved("db", "web")
+		n.saved("sql", "web")
 		n.crash()
 		st := n.wait()
-		n.wantRunning("db", "web")
+		n.wantRunning("sql", "web")
 		byName := map[string]recover.Row{}
 		for _, row := range st.Containers {
 			byName[row.Name] = row
 		}
-		if took := byName["db"].Took(); took < 2*time.Second {
-			n.t.Errorf("db was up after %s, before it was healthy", took)
+		if took := byName["sql"].Took(); took < 2*time.Second {
+			n.t.Errorf("sql was up after %s, before it was healthy", took)
 		}
-		if byName["web"].Started().Before(byName["db"].Ended()) {
-			n.t.Error("web was started before db was healthy")
+		if byName["web"].Started().Before(byName["sql"].Ended()) {
+			n.t.Error("web was started before sql was healthy")
 		}
 	})
 }

@@ -155,12 +155,12 @@ func TestAHealthMonitorWaits(t *testing.T) {
 		monitored()
 		n.wantRunning("good")
 
-		n.quadlet("bad", 0, "Notify=true\nExec=-state /nowhere", "")
+		n.quadlet("wrong", 0, "Notify=true\nExec=-state /nowhere", "")
 		n.PullPlug()
-		n.WriteFile(n.data("running-containers.json"), `{"timestamp":1,"containers":[{"name":"good","image":"x"},{"name":"bad","image":"x"}]}`, 0o644, n.uid)
+		n.WriteFile(n.data("running-containers.json"), `{"timestamp":1,"containers":[{"name":"good","image":"x"},{"name":"wrong","image":"x"}]}`, 0o644, n.uid)
 		n.Boot()
 		st := n.wait()
-		n.wantStates(st, map[string]recover.RowState{"good": recover.RowUp, "bad": recover.RowFailed})
+		n.wantStates(st, map[string]recover.RowState{"good": recover.RowUp, "wrong": recover.RowFailed})
 		n.MustRun("systemctl", "start", "monitor.service")
 		monitored()
 		if text := n.Show(n.unit(), "StatusText")["StatusText"]; !strings.Contains(text, "1 failed") {
