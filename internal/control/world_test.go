@@ -202,11 +202,11 @@ type daemon struct {
 	stop    func()       // what SIGTERM does
 	served  <-chan error // what Serve returned
 	quiet   chan struct{}
-	saved   *savedWatch
+	saved   <-chan struct{} // closed when the service has first saved its set
 }
 
-// A savedWatch is the log of a service, and tells when it has first saved what it
-// keeps.
+// A savedWatch is the log of a service, and tells when that has first saved its
+// set.
 type savedWatch struct {
 	slog.Handler
 	once  sync.Once
@@ -269,7 +269,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
-	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet, saved: saved}
+	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet, saved: saved.first}
 	t.Cleanup(func() { stop(); <-served })
 	return d
 }
@@ -296,7 +296,7 @@ func (d *daemon) ready() *daemon {
 	for {
 		st, changed := d.service.Status()
 		if st.State == recover.Ready {
-			await(d.t, d.saved.first, "the first look at the set")
+			await(d.t, d.saved, "the first look at the set")
 			return d
 		}
 		await(d.t, changed, "the next change of the service")

@@ -322,15 +322,14 @@ func (r *Reader) Events(ctx context.Context, boot string, since time.Duration) (
 		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=remove"}
 	or := func(words ...string) { match = append(append(match, "+", "_BOOT_ID="+boot), words...) }
 	or("MESSAGE_ID="+recover.IDShutdown, "_UID=0")
+	or("_PID=1", "UNIT="+recover.HostUp)
 	if r.uid == 0 {
 		or(append(unitEnds, "_PID=1")...)
-		or("_PID=1", "MESSAGE_ID="+recover.IDUnitStarted, "UNIT=multi-user.target")
 	} else {
 		// A user's manager writes as the user; what it says of units of its
 		// own has USER_UNIT=. PID 1 says when that manager begins and ends.
 		or(append(unitEnds, "_UID="+strconv.Itoa(r.uid), "SYSLOG_IDENTIFIER=systemd")...)
 		or("_PID=1", fmt.Sprintf("UNIT=user@%d.service", r.uid))
-		or("_PID=1", "UNIT=multi-user.target")
 	}
 	entries, err := r.readSome(ctx, eventsSince(since), append([]string{"--reverse"}, match...)...)
 	if r.uid == 0 { // users come and go: that is no end of the host's manager

@@ -303,7 +303,7 @@ func event(t *rapid.T) recover.Entry {
 	case "begins": // the user's manager
 		return recover.Entry{ID: recover.IDUnitStarted, Fields: map[string]string{"UNIT": "user@0.service"}}
 	case "hostUp":
-		return recover.Entry{ID: recover.IDUnitStarted, Fields: map[string]string{"UNIT": "multi-user.target"}}
+		return recover.Entry{ID: recover.IDUnitStarted, Fields: map[string]string{"UNIT": recover.HostUp}}
 	}
 	id := rapid.SampledFrom([]string{recover.IDUnitSuccess, recover.IDUnitSuccess, recover.IDUnitResult, recover.IDUnitStopping, recover.IDUnitStopped}).Draw(t, "id")
 	job := rapid.SampledFrom([]string{"stop", "restart"}).Draw(t, "job")

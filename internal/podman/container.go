@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"archy-recovery/internal/recover"
@@ -36,7 +35,7 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 	}
 	// What is no name, podman takes for the beginning of an ID.
 	if i.Name != name {
-		return inspected{}, fmt.Errorf("podman knows no container %s: it tells of %s", name, strconv.Quote(i.Name))
+		return inspected{}, fmt.Errorf("podman knows no container %s: it tells of %q", name, i.Name)
 	}
 	return i, nil
 }

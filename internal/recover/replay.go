@@ -28,11 +28,11 @@ func newReplay(set []Container, events []Entry) *replay {
 		switch {
 		case endsManager(e):
 			goingDown = true
+		case e.ID == IDUnitStarted && e.Fields["UNIT"] == HostUp:
+			goingDown = false
 		case beginsManager(e):
 			goingDown = false
-			if e.Fields["UNIT"] != hostUp {
-				r.unstop()
-			}
+			r.unstop()
 		case e.Fields["PODMAN_EVENT"] == "start":
 			r.started(e)
 		case goingDown:
@@ -178,21 +178,21 @@ func (r *replay) ended(unit, state string) {
 // of SIGINT, SIGKILL and SIGTERM. podman's events do not say what died of what.
 var StopCodes = []int{0, 130, 137, 143}
 
-// hostUp is stopped when the host goes down, and reached when that was no end of
-// its boot: a soft reboot, or `systemctl isolate` there and back.
-const hostUp = "multi-user.target"
+// HostUp is the unit that is stopped when the host goes down, and reached again
+// when that was no end of its boot: a soft reboot, or `systemctl isolate` there and
+// back (systemd.special(7)).
+const HostUp = "multi-user.target"
 
 // endsManager: the host's shutdown was asked for, or begins, or PID 1 stops
 // the manager of the user, or that exits by itself (systemctl --user exit).
 func endsManager(e Entry) bool {
 	unit := e.Fields["UNIT"]
 	return e.ID == IDShutdown ||
-		e.ID == IDUnitStopped && unit == hostUp ||
+		e.ID == IDUnitStopped && unit == HostUp ||
 		e.ID == IDUnitStopping && strings.HasPrefix(unit, "user@") ||
 		e.ID == IDUnitStopped && e.Fields["USER_UNIT"] == "default.target"
 }
 
 func beginsManager(e Entry) bool {
-	unit := e.Fields["UNIT"]
-	return e.ID == IDUnitStarted && (unit == hostUp || strings.HasPrefix(unit, "user@"))
+	return e.ID == IDUnitStarted && strings.HasPrefix(e.Fields["UNIT"], "user@")
 }

@@ -46,7 +46,8 @@ func (s starter) Start(ctx context.Context, row Row) (Outcome, error) {
 			"podman would take %s for it, whose ID begins with %s, and replace that: rename one of them", other, row.Name)
 	}
 	first := len(row.Attempts) < 2
-	if row.Ending && first && s.stoppedMeanwhile(ctx, row.Unit) || s.beingStopped(ctx, row.Unit) {
+	ended := first && row.Ending && s.awaitEnd(ctx, row.Unit)
+	if s.stopped(ctx, row.Unit, ended) {
 		return Outcome{Unit: row.Unit, Job: "canceled", UnitState: UnitState{Active: "inactive"}}, nil
 	}
 	if !first {
@@ -84,26 +85,25 @@ func (s starter) awaitHealthy(ctx context.Context, name string) error {
 // endWithin bounds the wait for the end of a unit whose container has died.
 const endWithin = 10 * time.Second
 
-// stoppedMeanwhile waits for the end of a unit whose container has died, and
-// reports whether that was a stop. systemd calls it active until podman has
-// cleaned up, and to start it then does nothing.
-func (s starter) stoppedMeanwhile(ctx context.Context, unit string) bool {
+// awaitEnd waits for the end of a unit whose container has died, and reports
+// whether it came. systemd calls it active until podman has cleaned up, and to start
+// it then does nothing.
+func (s starter) awaitEnd(ctx context.Context, unit string) bool {
 	waiting, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	if err := s.Systemd.AwaitEnd(waiting, unit); err != nil {
+	err := s.Systemd.AwaitEnd(waiting, unit)
+	if err != nil {
 		s.Log.Debug("the unit's end cannot be awaited", "unit", unit, "error", err)
-		return false
 	}
-	states, err := s.Systemd.States(ctx, []string{unit})
-	now := states[unit]
-	return err == nil && (now.Job == "stop" || now.Active == "inactive" && !now.returns())
+	return err == nil
 }
 
-// beingStopped reports whether someone is stopping a unit: our start would undo
-// that.
-func (s starter) beingStopped(ctx context.Context, unit string) bool {
+// stopped reports whether someone is stopping a unit, which our start would
+// undo, or, of one that has ended while we waited, whether that was a stop.
+func (s starter) stopped(ctx context.Context, unit string, ended bool) bool {
 	states, err := s.Systemd.States(ctx, []string{unit})
-	return err == nil && states[unit].Job == "stop"
+	now := states[unit]
+	return err == nil && (now.Job == "stop" || ended && now.Active == "inactive" && !now.returns())
 }
 
 // mistaken names the container that podman would take for the one of that name:

@@ -145,20 +145,20 @@ func TestTheTimersTick(t *testing.T) {
 		n.cli("snapshot") // the first of the run is written anyway, by the watch or for this; only then it finds a difference
 		n.saved("before")
 		var heard int
-		said := func() []string {
+		news := func() []string {
 			n.t.Helper()
 			n.MustRun("journalctl", "--sync")
 			all := strings.Fields(n.Journal("-b", "-o", "cat", "--output-fields=JOINED,LEFT", "MESSAGE_ID="+recover.MsgSetDiffered))
-			news := all[heard:]
+			said := all[heard:]
 			heard = len(all)
-			slices.Sort(news)
-			return news
+			slices.Sort(said)
+			return said
 		}
-		said()
+		news()
 		tick := func() []string {
 			n.t.Helper()
 			n.MustRun("systemctl", "start", strings.Replace(n.unit(), "archy-recovery", "archy-recovery-snapshot", 1))
-			return said()
+			return news()
 		}
 		untouched := func() string {
 			return n.MustRun("stat", "--format=%i %.9Y %.9Z", n.data("running-containers.json"))
