@@ -1,39 +1,39 @@
 # archy-recovery. `make help` lists the targets.
 #
-# Machine tests, the benchmark and the demo boot whole machines, which needs root. Only they, and installing packages,
-# go through sudo; compiling never does.
+# Machine tests, the benchmark and the demo boot whole machines, which needs root. They and the installation of packages
+# use sudo. Compiling does not.
 
 PREFIX  ?= /usr
 DESTDIR ?=
 GO      ?= go
 
-# The version stands in the changelog and nowhere else.
+# debian/changelog is the only place of the version.
 DEB_VERSION := $(shell sed -n '1s/^[^(]*(\([^)]*\)).*/\1/p' debian/changelog)
 VERSION     := $(shell echo '$(DEB_VERSION)' | sed 's/-[^-]*$$//')
 DEB_ARCH    ?= $(shell dpkg --print-architecture)
 DEB          = dist/archy-recovery_$(DEB_VERSION)_$(DEB_ARCH).deb
 
-# One static binary, the same from the same sources wherever they lie.
+# One static binary. The same sources give the same binary in any directory.
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-# What runs while something is built for another architecture.
+# For programs that run on this machine while the build is for another architecture.
 HOST_GO := env -u GOOS -u GOARCH $(GO)
 
 MAN := $(patsubst docs/man/%.md,bin/man/%,$(wildcard docs/man/*.md))
-# Debian's zsh looks in vendor-completions, others in site-functions.
+# Debian's zsh reads vendor-completions. Other distributions' zsh reads site-functions.
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 
-# Empty for root. For others, `go test` and `go run` compile as the user and run the result as root; sudo drops the
-# environment, so it gets what it needs. Root keeps a build cache of its own, or the user's would get root's files.
+# Empty for root. For other users, `go test` and `go run` compile as the user and run the result as root. sudo drops the
+# environment, so these variables are passed on. Root has its own build cache: the user's must not get files of root.
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT  = -exec '$(SUDO) env "PATH='"$$PATH"'" "GOMODCACHE='"$$($(GO) env GOMODCACHE)"'" "ARCHY_DEB=$(abspath $(DEB))" $(TEST_ENV)'
 
 TEST_FLAGS   ?= -v
 TEST_TIMEOUT ?= 60m
 
-# mmdebstrap makes the trees of the test machines (checked against the archive keyring), systemd-container boots them;
-# dbus is the private bus of the bus tests; strace shows what a crash can cut; gcc and libc6-dev are for the race detector
-# and for a wrong clock; man-db reads the man pages as a user does; the last three build the package.
+# mmdebstrap makes the trees of the test machines, checked by the archive keyring. systemd-container boots them. dbus is
+# the private bus of the bus tests. strace shows the system calls that a crash can interrupt. gcc and libc6-dev are for
+# the race detector and for the test of a wrong clock. man-db formats the man pages. The last three build the package.
 DEPS := mmdebstrap debian-archive-keyring systemd-container systemd dbus strace gcc libc6-dev man-db \
 	build-essential debhelper dpkg-dev
 
@@ -61,29 +61,29 @@ build-arm64: ## build bin/archy-recovery-arm64
 	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o bin/archy-recovery-arm64 ./cmd/archy-recovery
 
 .PHONY: all-arch
-all-arch: build build-arm64 ## build for amd64 or whatever this is, and for arm64
+all-arch: build build-arm64 ## build for this architecture and for arm64
 
 .PHONY: demo
-demo: deps deb ## boot a machine, pull its plug, watch it recover (root)
+demo: deps deb ## boot a machine, pull its plug, show its recovery (root)
 	$(GO) run $(AS_ROOT) ./test/demo
 
 .PHONY: test
-test: check deb ## everything: check, then the machine tests (root)
+test: check deb ## run all tests: check, then the machine tests (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...
 
 .PHONY: check
-check: deps check-units check-man ## format, vet, staticcheck, units, unit and bus tests; no root
+check: deps check-units check-man ## check format, vet, staticcheck and units; run unit and bus tests; no root
 	@unformatted=$$(gofmt -l cmd internal test) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test -race -count=1 -timeout 10m ./cmd/... ./internal/...
 
-# Go fuzzes one test at a time. What it finds is kept in testdata/fuzz, where each `make check` tries it again.
+# Go fuzzes one target at a time. It keeps a failing input in testdata/fuzz, and each `make check` tests it again.
 FUZZTIME ?= 10m
 .PHONY: fuzz
-fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
-	@mkdir -p dist # where the time runs out in the middle of an input, go calls that a failure
+fuzz: ## fuzz each parser and the API one after the other, FUZZTIME=10m each
+	@mkdir -p dist # go reports a failure if the time ends during an input; the log tells
 	@for package in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \
 		for test in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$package/*_test.go); do \
 			echo "== $$package $$test"; \
@@ -94,67 +94,67 @@ fuzz: ## fuzz each parser and the API, one after another, FUZZTIME=10m each
 
 soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50)
 .PHONY: soak
-soak: deps deb ## 1,000 recoveries, 10,000 requests during others, 50 recoveries of machines; N=1000 MACHINE_N=50 (root)
+soak: deps deb ## run 1,000 recoveries, 10,000 requests, 50 recoveries of machines; N=1000 MACHINE_N=50 (root)
 	SOAK_N=$(or $(N),1000) $(GO) test -count=1 -timeout 2h -v -run '^(TestRecoveriesInALoop|TestLoadOnTheAPI)' ./internal/units
 	$(GO) test $(AS_ROOT) -count=1 -timeout 2h -v -run '^TestSoak$$' ./test/recovery
 
 .PHONY: check-units
-check-units: ## systemd's own opinion of the units: they verify, and stay well sandboxed
+check-units: ## check the units with systemd-analyze verify and security
 	packaging/check-units $(SANDBOXED)
 
 .PHONY: check-man
-check-man: $(MAN) ## the man pages are formatted without a warning
+check-man: $(MAN) ## check that man formats the man pages without a warning
 	@for page in $^; do \
 		said=$$(MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 $$page 2>&1 >/dev/null) || exit 1; \
 		if [ -n "$$said" ]; then echo "$$page: $$said"; exit 1; fi; \
 	done
 
 .PHONY: bench
-bench: deps deb all-arch ## measure recovery on a test machine (root)
+bench: deps deb all-arch ## measure recovery on a test machine, write docs/benchmarks.md (root)
 	$(GO) run $(AS_ROOT) ./test/bench
 	$(GO) run $(AS_ROOT) ./test/bench/journal
 
-# Virtual machines, and the disks of them. Only these tests need that, so only they install it.
+# Only these tests need virtual machines and file systems, so only this target installs them.
 power-test: DEPS += qemu-system-x86 e2fsprogs xfsprogs btrfs-progs
 power-test: TEST_ENV = ARCHY_VM=1 POWER_N=$(N) POWER_OTHERS=$(OTHERS) POWER_SEED=$(SEED)
 .PHONY: power-test
-power-test: deps deb ## power loss, panics and watchdogs on a virtual machine; N=30 OTHERS=5 SEED=… (root)
+power-test: deps deb ## test power loss, panics and watchdogs on a virtual machine; N=30 OTHERS=5 SEED=… (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout 24h -v ./test/vm ./test/power
 
 storm: TEST_ENV = STORM_N=$(or $(N),200) STORM_SEED=$(SEED)
 .PHONY: storm
-storm: deps deb ## kill what recovery lives on, N=200 times at random moments; SEED=… (root)
+storm: deps deb ## kill the processes that recovery needs, N=200 times at random moments; SEED=… (root)
 	$(GO) test $(AS_ROOT) -count=1 -timeout 12h -v -run '^TestStorm$$' ./test/recovery
 
 .PHONY: deb
-deb: ## build the Debian source and binary packages into dist/ (DEB_ARCH=arm64 for the other one)
+deb: ## build the Debian source and binary packages into dist/; DEB_ARCH=arm64
 	@packaging/build-deb dist $(DEB_ARCH)
 	@echo "$(DEB)"
 
 .PHONY: lintian
-lintian: deb ## have the packages checked by lintian: no error, no warning
+lintian: deb ## check the packages with lintian: no error, no warning
 	@$(MAKE) --no-print-directory deps DEPS=lintian
 	lintian --allow-root --fail-on error,warning $(DEB:.deb=.changes)
 
 .PHONY: reproducible
-reproducible: ## build the packages twice, differently, and compare every byte
+reproducible: ## build the packages twice, in different surroundings, and compare every byte
 	@packaging/check-reproducible
 
-# The tools of a release have a module of their own, so that theirs are no dependencies of ours.
+# The release tools have their own module, so that their dependencies stay out of go.mod.
 RELEASE_TOOL := $(GO) tool -C packaging/tools
 
 .PHONY: vulncheck
-vulncheck: ## have govulncheck look for known vulnerabilities (asks vuln.go.dev)
+vulncheck: ## look for known vulnerabilities with govulncheck (asks vuln.go.dev)
 	$(RELEASE_TOOL) govulncheck -C $(CURDIR) ./...
 
 .PHONY: sbom
-sbom: ## list all that is linked in, with licences, in dist/ (CycloneDX)
+sbom: ## write the list of linked modules and their licences to dist/ (CycloneDX)
 	mkdir -p dist
 	CGO_ENABLED=0 $(RELEASE_TOOL) cyclonedx-gomod app -json -std -licenses -noserial -main cmd/archy-recovery \
 		-output $(CURDIR)/dist/archy-recovery_$(VERSION).cdx.json $(CURDIR)
 
 .PHONY: release-check
-release-check: build ## all that has to hold before a release: consistency, tests, packages, vulnerabilities, SBOM (root)
+release-check: build ## check a release: consistency, tests, packages, vulnerabilities, SBOM (root)
 	packaging/release-check $(VERSION)
 	$(MAKE) test lintian reproducible vulncheck sbom
 
@@ -174,7 +174,7 @@ install: bin/archy-recovery docs ## install below DESTDIR, PREFIX=/usr
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog packaging/systemd/catalog/archy-recovery.catalog
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d packaging/systemd/tmpfiles.d/archy-recovery.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/archy-recovery.conf.d packaging/systemd/archy-recovery.conf.d/*.conf
-	@# The operator's, should it be there.
+	@# An existing file belongs to the operator.
 	test -e $(DESTDIR)/etc/archy-recovery.conf || \
 		install -D -m 0644 packaging/systemd/archy-recovery.conf $(DESTDIR)/etc/archy-recovery.conf
 	for page in $(MAN); do \
@@ -187,7 +187,7 @@ install: bin/archy-recovery docs ## install below DESTDIR, PREFIX=/usr
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery/docs $(filter-out docs/man,$(wildcard docs/*))
 
 .PHONY: deps
-deps: ## install what is missing of the Debian packages that build and tests need
+deps: ## install the Debian packages that build and tests need
 	@missing=; for package in $(DEPS); do \
 		[ "$$(dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || \
 			missing="$$missing $$package"; \
@@ -199,9 +199,9 @@ deps: ## install what is missing of the Debian packages that build and tests nee
 	fi
 
 .PHONY: clean
-clean: ## remove what was built; the test machines' trees in .cache stay
+clean: ## remove the build results; the trees of the test machines in .cache stay
 	rm -rf bin dist
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
