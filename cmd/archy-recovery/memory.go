@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -9,48 +8,38 @@ import (
 	"archy-recovery/internal/sdnotify"
 )
 
-// A frugalNotifier gives back memory when recovery is complete: what a recovery
-// needs, the daemon does not need in the months in which it only keeps the set.
-type frugalNotifier struct {
-	*sdnotify.Notifier
-	log   *slog.Logger
-	timer atomic.Pointer[time.Timer]
-	idles atomic.Bool
-}
-
 const (
-	// frugalAfter leaves time for what follows READY: the first look, the soak, and
-	// those who have waited for it.
-	frugalAfter = 30 * time.Second
-	// frugalPercent is the garbage collector's GOGC from then on. Its heap grows to
-	// 4 MB times a hundredth of that before it is looked through: less memory for
-	// more work, of which there is hardly any.
-	frugalPercent = 20
+	// idleAfter is from READY to the idle time. It leaves time for what follows
+	// READY: the first look, the soak, and the clients that waited for recovery.
+	idleAfter = 30 * time.Second
+	// idleGCPercent is GOGC in the idle time, in which the daemon allocates little.
+	// The collector runs more often, and the heap stays smaller.
+	idleGCPercent = 20
 )
 
-// Ready is the notifier's.
-func (n *frugalNotifier) Ready(status string) {
-	n.Notifier.Ready(status)
-	n.timer.Store(time.AfterFunc(frugalAfter, func() {
-		debug.SetGCPercent(frugalPercent)
+// A memoryReleaser is a notifier that also releases memory, once, idleAfter READY:
+// a recovery needs more memory than the months that follow it.
+type memoryReleaser struct {
+	*sdnotify.Notifier
+	whenIdle func() // called after the release; nil for nothing
+	timer    atomic.Pointer[time.Timer]
+}
+
+// Ready tells systemd, and starts the timer.
+func (m *memoryReleaser) Ready(status string) {
+	m.Notifier.Ready(status)
+	m.timer.Store(time.AfterFunc(idleAfter, func() {
+		debug.SetGCPercent(idleGCPercent)
 		debug.FreeOSMemory()
-		n.idles.Store(true)
-		n.unmap()
+		if m.whenIdle != nil {
+			m.whenIdle()
+		}
 	}))
 }
 
-// unmap gives back what of the program a client has needed, in the idle time.
-func (n *frugalNotifier) unmap() {
-	if !n.idles.Load() {
-		return
-	}
-	if err := unmapProgram(); err != nil {
-		n.log.Debug("the program's pages stay in memory", "error", err)
-	}
-}
-
-func (n *frugalNotifier) stop() {
-	if timer := n.timer.Load(); timer != nil {
+// stop stops the timer.
+func (m *memoryReleaser) stop() {
+	if timer := m.timer.Load(); timer != nil {
 		timer.Stop()
 	}
 }

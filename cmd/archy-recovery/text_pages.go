@@ -3,21 +3,44 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
+
+	"archy-recovery/internal/control"
 
 	"golang.org/x/sys/unix"
 )
 
-// unmapProgram takes the pages of this program's own file out of its memory.
-// They stay in the page cache, where the kernel may drop them when it wants memory
-// for something else, and the few that are needed again come back from there one
-// by one. (madvise(2), MADV_DONTNEED)
+// dropTextPagesWhenIdle drops the program's text pages when the idle time begins.
+// It drops them again each time the last client of the API leaves, because an
+// answer brings pages back. Call it before either can happen.
+func dropTextPagesWhenIdle(memory *memoryReleaser, api *control.Server, log *slog.Logger) {
+	var idle atomic.Bool
+	drop := func() {
+		if !idle.Load() {
+			return
+		}
+		if err := dropTextPages(); err != nil {
+			log.Debug("cannot drop the program's text pages; they stay in memory", "error", err)
+		}
+	}
+	memory.whenIdle = func() {
+		idle.Store(true)
+		drop()
+	}
+	api.WhenQuiet(drop)
+}
+
+// dropTextPages drops the pages of this program's own file from its memory
+// (madvise(2), MADV_DONTNEED). They stay in the page cache, where the kernel may
+// reclaim them. The few that are needed again are read from there, one by one.
 //
-// Only mappings without a page of their own are touched: in others that
-// page would be lost, such as one with the addresses that the loader has put into a
+// It skips a mapping that has an anonymous page, because that page would be lost.
+// An example is a page with addresses that the loader wrote into a
 // position-independent program.
-func unmapProgram() error {
+func dropTextPages() error {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
@@ -27,12 +50,12 @@ func unmapProgram() error {
 		return err
 	}
 	defer f.Close()
-	var from, to uintptr // of the program's mapping that is being read; else 0
+	var from, to uintptr // the mapping that is being read; both 0 if it is not the program's
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		switch {
-		case len(fields) >= 5 && !strings.HasSuffix(fields[0], ":"): // proc_pid_maps(5)
+		case len(fields) >= 5 && !strings.HasSuffix(fields[0], ":"): // a mapping begins, as in proc_pid_maps(5)
 			from, to = 0, 0
 			if strings.Join(fields[5:], " ") == program && !strings.Contains(fields[1], "w") {
 				if _, err := fmt.Sscanf(fields[0], "%x-%x", &from, &to); err != nil {

@@ -21,9 +21,9 @@ func rssFile(t *testing.T) int {
 	return n
 }
 
-func TestUnmapProgram(t *testing.T) {
+func TestDropTextPages(t *testing.T) {
 	before := rssFile(t)
-	if err := unmapProgram(); err != nil {
+	if err := dropTextPages(); err != nil {
 		t.Fatal(err)
 	}
 	after := rssFile(t)
@@ -31,7 +31,7 @@ func TestUnmapProgram(t *testing.T) {
 	if after > before*3/4 {
 		t.Errorf("%d kB before, %d kB after", before, after)
 	}
-	// It still runs, and can do what it has not done yet.
+	// The program still runs, and can do what it has not done before.
 	for _, text := range []string{"12", "x"} {
 		if _, err := strconv.ParseFloat(text, 64); (err == nil) != (text == "12") {
 			t.Errorf("%q: %v", text, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/timeline"
@@ -19,72 +20,60 @@ type blamed struct {
 	Unit     string           `json:"unit,omitempty"`
 	Attempts int              `json:"attempts"`
 	State    recover.RowState `json:"state"`
+
+	took time.Duration // Seconds, exactly
 }
 
-func newBlame(at *instanceFlags) *cobra.Command {
-	var asJSON bool
+func newBlame(f *globalFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "blame [ID]",
 		Short: "List the containers of a recovery by how long they took, slowest first",
 		Long: `List the containers of a recovery by the time from their first start to the end of
-the last, slowest first, as systemd-analyze blame does for a boot. Pauses before a
-second attempt are part of it. A slow container does not hold up others but those
-of later tiers: archy-recovery plot shows which time mattered.
+the last, slowest first, as systemd-analyze blame does for a boot. The time
+includes the pause before a second attempt. A slow container delays only the
+containers of later tiers: archy-recovery plot shows which time mattered.
 
 ` + idHelp,
-		Args:              atMostID,
-		ValidArgsFunction: completing(at, recoveryIDs),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			i, err := at.pick()
-			if err != nil {
-				return err
-			}
-			r, err := i.report(cmd.Context(), idOf(args))
-			if err != nil {
-				return err
-			}
-			all := blame(r)
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), all, true)
-			}
-			printBlame(cmd.OutOrStdout(), r)
-			return nil
-		},
+		Args:              atMostOneID,
+		ValidArgsFunction: completing(f, recoveryIDs),
+		RunE:              f.onInstance(func(r request) error { return answer(r, askBlamed, printBlamed) }),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.addJSON(cmd.Flags(), "print JSON")
 	return cmd
 }
 
-// slowestFirst are the rows that took time.
-func slowestFirst(r recover.Report) []recover.Row {
-	rows := slices.DeleteFunc(slices.Clone(r.Rows), func(row recover.Row) bool { return row.Took() <= 0 })
-	slices.SortStableFunc(rows, func(a, b recover.Row) int { return int(min(max(b.Took()-a.Took(), -1), 1)) })
-	return rows
+func askBlamed(r request) ([]blamed, error) {
+	report, err := askReport(r)
+	return slowestFirst(report), err
 }
 
-func blame(r recover.Report) []blamed {
+// slowestFirst lists the containers that took time. It is never nil, so that
+// JSON has a list.
+func slowestFirst(r recover.Report) []blamed {
 	all := []blamed{}
-	for _, row := range slowestFirst(r) {
-		all = append(all, blamed{row.Name, row.Took().Seconds(), row.Tier, row.Unit, len(row.Attempts), row.State})
+	for _, row := range r.Rows {
+		if took := row.Took(); took > 0 {
+			all = append(all, blamed{row.Name, took.Seconds(), row.Tier, row.Unit, len(row.Attempts), row.State, took})
+		}
 	}
+	slices.SortStableFunc(all, func(a, b blamed) int { return int(min(max(b.took-a.took, -1), 1)) })
 	return all
 }
 
-func printBlame(w io.Writer, r recover.Report) {
-	rows := slowestFirst(r)
-	if len(rows) == 0 {
+func printBlamed(w io.Writer, all []blamed, _ int) {
+	if len(all) == 0 {
 		fmt.Fprintln(w, "Nothing was started.")
 	}
-	for _, row := range rows {
+	for _, b := range all {
 		note := ""
 		switch {
-		case row.State != recover.RowUp && len(row.Attempts) > 1:
-			note = fmt.Sprintf(" (%s, %d tries)", row.State, len(row.Attempts))
-		case row.State != recover.RowUp:
-			note = fmt.Sprintf(" (%s)", row.State)
-		case len(row.Attempts) > 1:
-			note = fmt.Sprintf(" (%d tries)", len(row.Attempts))
+		case b.State != recover.RowUp && b.Attempts > 1:
+			note = fmt.Sprintf(" (%s, %d tries)", b.State, b.Attempts)
+		case b.State != recover.RowUp:
+			note = fmt.Sprintf(" (%s)", b.State)
+		case b.Attempts > 1:
+			note = fmt.Sprintf(" (%d tries)", b.Attempts)
 		}
-		fmt.Fprintf(w, "%11s %s%s\n", timeline.Span(row.Took()), printable(row.Name), note)
+		fmt.Fprintf(w, "%11s %s%s\n", timeline.Span(b.took), printable(b.Name), note)
 	}
 }

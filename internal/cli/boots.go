@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,71 +17,63 @@ import (
 // An endedBoot is a boot, how it ended, and the recovery that followed.
 type endedBoot struct {
 	journal.Boot
-	Recovery *followedBy `json:"recovery,omitempty"`
+	Recovery *recoverySummary `json:"recovery,omitempty"`
 }
 
-// A followedBy is a recovery in brief; report ID has it all.
-type followedBy struct {
+// A recoverySummary is a recovery in brief; report ID shows all of it.
+type recoverySummary struct {
 	ID          int     `json:"id"`
 	BootID      string  `json:"bootId"`
 	TookSeconds float64 `json:"tookSeconds"`
 	Summary     string  `json:"summary"`
 
-	text string
+	text string // for the table
 }
 
-func newBoots(at *instanceFlags) *cobra.Command {
-	var asJSON bool
+func newBoots(f *globalFlags) *cobra.Command {
 	var lines int
 	cmd := &cobra.Command{
 		Use:   "boots",
 		Short: "List the last boots, how each ended, and the recovery that followed",
 		Long: `List the last boots, as journalctl --list-boots does, how each ended, and the
-recovery that followed it, for archy-recovery report. It reads the journal and the
-history itself and needs no daemon; one must be root or in the group
-systemd-journal to see all of it.`,
-		Args: exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+recovery that followed it, for archy-recovery report. The verb reads the journal
+and the history itself and needs no daemon. Only root and the group
+systemd-journal see all of the journal.`,
+		Args: noArguments,
+		RunE: f.onInstance(func(r request) error {
 			if lines < 1 {
-				return usageError(cmd, fmt.Errorf("--lines=%d is not at least 1", lines))
+				return usageError(r.cmd, fmt.Errorf("--lines=%d is less than 1", lines))
 			}
-			i, err := at.pick()
+			boots, err := askBoots(r, lines)
 			if err != nil {
 				return err
 			}
-			boots, err := journal.NewReader(i.unit(), os.Getuid()).Boots(cmd.Context(), lines)
-			if err != nil && os.Getuid() != 0 {
-				return fmt.Errorf("%w (one must be root or in the group systemd-journal)", err)
-			}
-			if err != nil {
-				return err
-			}
-			ended := matchBoots(boots, i.historyIfAny(cmd.Context()))
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), ended, true)
-			}
-			printBoots(cmd.OutOrStdout(), ended, widthOf(cmd.OutOrStdout()))
-			return nil
-		},
+			return show(r, boots, printBoots)
+		}),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.addJSON(cmd.Flags(), "print JSON")
 	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "how many of the last boots")
 	return cmd
 }
 
-// historyIfAny is the history, from its files if they can be read: a list of
-// boots need not start a daemon.
-func (i instance) historyIfAny(ctx context.Context) []recover.Report {
-	if reports := i.historyFiles(); len(reports) > 0 {
-		return reports
+func askBoots(r request, lines int) ([]endedBoot, error) {
+	boots, err := journal.NewReader(r.Unit(), os.Getuid()).Boots(r.ctx(), lines)
+	if err != nil && os.Getuid() != 0 {
+		return nil, fmt.Errorf("%w. Use root, or join the group systemd-journal", err)
 	}
-	reports, _ := i.history(ctx)
-	return reports
+	if err != nil {
+		return nil, err
+	}
+	reports := r.reportsOnDisk() // first, because a list of boots need not start a daemon
+	if len(reports) == 0 {
+		reports, _ = r.reports(r.ctx())
+	}
+	return matchBoots(boots, reports), nil
 }
 
-// matchBoots finds the recovery that followed each boot: the one whose verdict
-// is about a run in it, made in another boot; after a clean stop, which leaves
-// nothing to point at, the first one in the boot after it.
+// matchBoots finds the recovery that followed each boot. Its verdict is about a
+// run in that boot, and it was made in another boot. A verdict after a clean stop
+// names no boot: then it is the first recovery in the next boot.
 func matchBoots(boots []journal.Boot, reports []recover.Report) []endedBoot {
 	ended := make([]endedBoot, 0, len(boots))
 	for n, b := range boots {
@@ -92,10 +83,10 @@ func matchBoots(boots []journal.Boot, reports []recover.Report) []endedBoot {
 		}
 		e := endedBoot{Boot: b}
 		for _, r := range reports {
-			about := r.Verdict.Previous != nil && r.Verdict.Previous.BootID == b.BootID && r.BootID != b.BootID
+			crashed := r.Verdict.Previous != nil && r.Verdict.Previous.BootID == b.BootID && r.BootID != b.BootID
 			clean := r.Verdict.Previous == nil && next != "" && r.BootID == next
-			if about || clean {
-				e.Recovery = inBrief(r)
+			if crashed || clean {
+				e.Recovery = summarize(r)
 				break
 			}
 		}
@@ -104,19 +95,31 @@ func matchBoots(boots []journal.Boot, reports []recover.Report) []endedBoot {
 	return ended
 }
 
-func inBrief(r recover.Report) *followedBy {
-	f := &followedBy{ID: r.ID, BootID: r.BootID, Summary: r.Summary(), text: strconv.Itoa(r.ID) + ": " + counts(r)}
+func summarize(r recover.Report) *recoverySummary {
+	s := &recoverySummary{
+		ID:      r.ID,
+		BootID:  r.BootID,
+		Summary: r.Summary(),
+		text:    strconv.Itoa(r.ID) + ": " + countByResult(r),
+	}
 	if !r.Finished.IsZero() {
 		took := r.Finished.Sub(r.Started)
-		f.TookSeconds = took.Seconds()
-		f.text += " in " + timeline.Span(took)
+		s.TookSeconds = took.Seconds()
+		s.text += " in " + timeline.Span(took)
 	}
-	return f
+	return s
 }
 
 func printBoots(w io.Writer, boots []endedBoot, width int) {
-	t := table{columns: []column{{head: "IDX", right: true}, {head: "BOOT ID", least: 9}, {head: "FIRST ENTRY", drop: 2}, {head: "LAST ENTRY"}, {head: "ENDED"},
-		{head: "RECOVERY", least: 10}, {head: "EVIDENCE", least: 10, drop: 1}}}
+	t := table{columns: []column{
+		{head: "IDX", right: true},
+		{head: "BOOT ID", least: 9},
+		{head: "FIRST ENTRY", drop: 2},
+		{head: "LAST ENTRY"},
+		{head: "ENDED"},
+		{head: "RECOVERY", least: 10},
+		{head: "EVIDENCE", least: 10, drop: 1},
+	}}
 	for _, b := range boots {
 		ended, recovery, evidence := string(b.Cause), "-", ""
 		if b.Index == 0 {
@@ -126,12 +129,13 @@ func printBoots(w io.Writer, boots []endedBoot, width int) {
 			recovery = b.Recovery.text
 		}
 		switch n := len(b.Evidence); {
-		case b.Cause == recover.CausePowerLoss: // what the last entry says has nothing to do with it
+		case b.Cause == recover.CausePowerLoss: // the last entry does not show it
 			evidence = "the journal just stops"
 		case n > 0:
 			evidence = b.Evidence[n-1].Message
 		}
-		t.add(strconv.Itoa(b.Index), b.BootID, b.First.Format(time.DateTime), b.Last.Format(time.DateTime), ended, recovery, evidence)
+		t.add(strconv.Itoa(b.Index), b.BootID, b.First.Format(time.DateTime), b.Last.Format(time.DateTime),
+			ended, recovery, evidence)
 	}
-	t.print(w, width)
+	t.printTo(w, width)
 }

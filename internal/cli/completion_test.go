@@ -11,14 +11,17 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// What a shell offers: the daemon is asked, and each verb offers what it takes.
-func TestNamesAreCompleted(t *testing.T) {
+// Completion asks the daemon, and each verb offers what it takes.
+func TestCompletion(t *testing.T) {
 	st := control.Status{UserStopped: []string{"old"}, Containers: []recover.Row{{Name: "web"}, {Name: "old"}},
 		Snapshot: recover.Snapshot{Containers: []recover.Container{{Name: "web"}, {Name: "db"}}}}
-	pretend(t, map[string]any{
+	fakeDaemon(t, map[string]any{
 		"status":     st,
 		"quarantine": control.Quarantine{Suspects: recover.Quarantine{{Name: "bad"}}},
-		"recoveries": control.Recoveries{Recoveries: []recover.Report{{ID: 1, Started: time.Unix(0, 0)}, {ID: 2, Started: time.Unix(9, 0)}}},
+		"recoveries": control.Recoveries{Recoveries: []recover.Report{
+			{ID: 1, Started: time.Unix(0, 0)},
+			{ID: 2, Started: time.Unix(9, 0)},
+		}},
 	})
 	for args, want := range map[string]string{
 		"user-stopped add":     "db web",
@@ -32,7 +35,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		"status":               "",
 		"wait --timeout 5m":    "",
 	} {
-		_, stdout, _ := cli(t, append(append([]string{"__complete"}, strings.Fields(args)...), "")...)
+		_, stdout, _ := runVerb(t, append(append([]string{"__complete"}, strings.Fields(args)...), "")...)
 		var got []string
 		for line := range strings.Lines(stdout) {
 			if name, _, _ := strings.Cut(strings.TrimSpace(line), "\t"); !strings.HasPrefix(name, ":") {
@@ -45,22 +48,23 @@ func TestNamesAreCompleted(t *testing.T) {
 			t.Errorf("%s: offered are %q, want %q", args, names, want)
 		}
 	}
-	if _, stdout, _ := cli(t, "__complete", "status", "--uid", ""); !strings.HasPrefix(stdout, "4242\n") {
+	if _, stdout, _ := runVerb(t, "__complete", "status", "--uid", ""); !strings.HasPrefix(stdout, "4242\n") {
 		t.Errorf("--uid: offered is %q", stdout)
 	}
 }
 
-// Who asks for an instance that is not there is told of those that are.
-func TestTheOtherInstancesAreNamed(t *testing.T) {
-	pretend(t, map[string]any{})
+// The error for an instance without a socket names the instances that have one.
+func TestOtherInstancesNamed(t *testing.T) {
+	fakeDaemon(t, map[string]any{})
 	var stderr bytes.Buffer
-	if code := run([]string{"--uid", "4243", "status"}, &bytes.Buffer{}, &stderr); code != exitNoDaemon || !strings.Contains(stderr.String(), "did you mean --uid 4242?") {
+	code := testProgram.Run([]string{"--uid", "4243", "status"}, &bytes.Buffer{}, &stderr)
+	if code != ExitNoDaemon || !strings.Contains(stderr.String(), "did you mean --uid 4242?") {
 		t.Errorf("exit code %d, %s", code, stderr.String())
 	}
 }
 
-// What cannot be written is no success.
-func TestAFullDisk(t *testing.T) {
+// A verb fails if its output cannot be written.
+func TestOutputDiskFull(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)
@@ -68,7 +72,8 @@ func TestAFullDisk(t *testing.T) {
 	defer full.Close()
 	for _, args := range []string{"version", "version --json", "completion bash", "--help"} {
 		var stderr bytes.Buffer
-		if code := run(strings.Fields(args), full, &stderr); code != exitError || !strings.Contains(stderr.String(), "no space left") {
+		code := testProgram.Run(strings.Fields(args), full, &stderr)
+		if code != ExitFailure || !strings.Contains(stderr.String(), "no space left") {
 			t.Errorf("%s: exit code %d, %s", args, code, stderr.String())
 		}
 	}

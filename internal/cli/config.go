@@ -3,8 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"strings"
 
 	"archy-recovery/internal/config"
@@ -13,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// An effectiveConfig answers config --json.
+// An effectiveConfig is what config --json prints.
 type effectiveConfig struct {
 	Instance string           `json:"instance"`
 	Mode     recover.Mode     `json:"mode,omitempty"` // of the kernel command line
@@ -21,49 +19,48 @@ type effectiveConfig struct {
 	Problems []string         `json:"problems"`
 }
 
-func newConfig(at *instanceFlags) *cobra.Command {
-	var asJSON bool
+func newConfig(f *globalFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show the effective configuration, and the file and line each value comes from",
 		Long: `Show the effective configuration of the instance, and the file and line that each
-value comes from. What is printed is itself a configuration file. It is read from
-the files as they are now and needs no daemon; a daemon that runs took them over
-when it was started.
+value comes from. The output is itself a configuration file. The verb reads the
+files as they are now and needs no daemon. A running daemon uses the files as they
+were when it was started.
 
-Exit codes: 0 all is well, 1 a file has a mistake, which is named on standard
-error: the default stands in its place.`,
-		Args: exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			i, err := at.pick()
-			if err != nil {
-				return err
+Exit codes: 0 success, 1 a file has a mistake: standard error names it, and the
+default is used instead.`,
+		Args: noArguments,
+		RunE: f.onInstance(func(r request) error {
+			conf := r.effectiveConfig()
+			for _, problem := range conf.Problems {
+				fmt.Fprintf(r.cmd.ErrOrStderr(), "archy-recovery: %s\n", problem)
 			}
-			conf, problems := config.Load(os.DirFS("/"), i.name())
-			conf.DataDirectory = dataDirectory(conf, i)
-			e := effectiveConfig{Instance: i.title(), Mode: kernelMode(slog.New(slog.DiscardHandler)), Settings: conf.Settings(), Problems: []string{}}
-			for _, p := range problems {
-				e.Problems = append(e.Problems, p.Error())
-				fmt.Fprintf(cmd.ErrOrStderr(), "archy-recovery: %v\n", p)
-			}
-			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), e, true)
-			} else {
-				printConfig(cmd.OutOrStdout(), e)
-			}
-			if err == nil && len(problems) > 0 {
-				return exitCode{code: exitError}
+			err := show(r, conf, printConfig)
+			if err == nil && len(conf.Problems) > 0 {
+				return ExitError{Code: ExitFailure}
 			}
 			return err
-		},
+		}),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.addJSON(cmd.Flags(), "print JSON")
 	return cmd
 }
 
-// printConfig writes a configuration file, with a comment above what was set
-// and the defaults at the end of their section.
-func printConfig(w io.Writer, e effectiveConfig) {
+func (i Instance) effectiveConfig() effectiveConfig {
+	conf, problems := i.loadConfig()
+	conf.DataDirectory = i.DataDirectory(conf)
+	mode, _ := KernelMode() // the daemon logs the error
+	e := effectiveConfig{Instance: i.Title(), Mode: mode, Settings: conf.Settings(), Problems: []string{}}
+	for _, p := range problems {
+		e.Problems = append(e.Problems, p.Error())
+	}
+	return e
+}
+
+// printConfig writes a configuration file. A comment above a value says where it
+// was set. The defaults stand at the end of their section.
+func printConfig(w io.Writer, e effectiveConfig, _ int) {
 	if e.Mode != recover.ModeNormal {
 		fmt.Fprintf(w, "# The kernel command line says %s=%s.\n\n", recover.CommandLineKey, e.Mode)
 	}
@@ -78,7 +75,7 @@ func printConfig(w io.Writer, e effectiveConfig) {
 				defaults = append(defaults, s)
 				continue
 			}
-			fmt.Fprintf(w, "# %s\n%s=%s\n", origins(s.From), s.Key, s.Value)
+			fmt.Fprintf(w, "# %s\n%s=%s\n", formatOrigins(s.From), s.Key, s.Value)
 		}
 		if len(defaults) > 0 {
 			fmt.Fprintln(w, "# defaults")
@@ -92,8 +89,8 @@ func printConfig(w io.Writer, e effectiveConfig) {
 	}
 }
 
-// origins names each file once, with all its lines.
-func origins(from []config.Origin) string {
+// formatOrigins names each file once, with all its lines.
+func formatOrigins(from []config.Origin) string {
 	var b strings.Builder
 	for n, o := range from {
 		switch {

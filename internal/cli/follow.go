@@ -7,12 +7,12 @@ import (
 	"archy-recovery/internal/control"
 )
 
-// redrawEvery is how often a display is drawn again for the time that passes.
-const redrawEvery = 200 * time.Millisecond
+// tickEvery is how often a display is redrawn because time passes.
+const tickEvery = 200 * time.Millisecond
 
-// follow is Client.Follow, but calls tick too, now and then between two
-// statuses, from the same goroutine.
-func follow(ctx context.Context, client *control.Client, each func(control.Status) bool, tick func()) error {
+// followWithTicks is Client.Follow, and also calls tick every tickEvery, from the
+// same goroutine as each.
+func followWithTicks(ctx context.Context, client *control.Client, each func(control.Status) bool, tick func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	statuses := make(chan control.Status)
@@ -27,7 +27,7 @@ func follow(ctx context.Context, client *control.Client, each func(control.Statu
 			}
 		})
 	}()
-	ticker := time.NewTicker(redrawEvery)
+	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -40,7 +40,7 @@ func follow(ctx context.Context, client *control.Client, each func(control.Statu
 		case <-ticker.C:
 			tick()
 		case err := <-ended:
-			if err == nil { // not because each had enough
+			if err == nil { // Follow ended because of ctx, not because of each
 				err = ctx.Err()
 			}
 			return err

@@ -8,13 +8,14 @@ import (
 	"archy-recovery/internal/control"
 )
 
-// A context that ends is never taken for a recovery that is complete, at
-// whatever moment it ends.
-func TestFollowThatIsCutShort(t *testing.T) {
-	pretend(t, map[string]any{"events": []control.Status{{Progress: "1"}, {Progress: "2"}, {Progress: "3"}}})
+// A canceled context is an error, whenever it is canceled. Otherwise wait would
+// take it for the end of the recovery.
+func TestFollowCanceled(t *testing.T) {
+	fakeDaemon(t, map[string]any{"events": []control.Status{{Progress: "1"}, {Progress: "2"}, {Progress: "3"}}})
+	client := Instance{UID: 4242}.client()
 	for range 50 {
 		ctx, cancel := context.WithCancel(t.Context())
-		err := follow(ctx, instance{uid: 4242}.client(), func(control.Status) bool { cancel(); return true }, func() {})
+		err := followWithTicks(ctx, client, func(control.Status) bool { cancel(); return true }, func() {})
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("it ended with %v", err)
 		}

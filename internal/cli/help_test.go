@@ -9,13 +9,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Each command and each flag says what it is for, and --help is a success that
-// names them.
-func TestHelpIsComplete(t *testing.T) {
+// Each command and each flag has a help text, and --help prints it and succeeds.
+func TestHelpComplete(t *testing.T) {
 	var walk func(cmd *cobra.Command, path []string)
 	walk = func(cmd *cobra.Command, path []string) {
 		var stdout, stderr bytes.Buffer
-		if code := run(append(path, "--help"), &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+		if code := testProgram.Run(append(path, "--help"), &stdout, &stderr); code != ExitOK || stderr.Len() > 0 {
 			t.Errorf("%v --help: exit code %d, %s", path, code, stderr.String())
 		}
 		if cmd.Short == "" || !strings.Contains(stdout.String(), "Usage:") {
@@ -37,10 +36,10 @@ func TestHelpIsComplete(t *testing.T) {
 			}
 		}
 	}
-	walk(newRoot(), nil)
+	walk(testProgram.newRoot(), nil)
 }
 
-func TestCountingBack(t *testing.T) {
+func TestNegativeIDs(t *testing.T) {
 	for args, want := range map[string]string{
 		"report -1":           "report last-1",
 		"--uid 5 plot -12":    "--uid 5 plot last-12",
@@ -50,7 +49,7 @@ func TestCountingBack(t *testing.T) {
 		"report --json -2":    "report --json last-2",
 		"user-stopped add -1": "user-stopped add -1",
 	} {
-		if got := strings.Join(allowCountingBack(strings.Fields(args)), " "); got != want {
+		if got := strings.Join(allowNegativeIDs(testProgram.newRoot(), strings.Fields(args)), " "); got != want {
 			t.Errorf("%s becomes %s, want %s", args, got, want)
 		}
 	}

@@ -13,20 +13,19 @@ import (
 
 const manPage = "../../docs/man/archy-recovery.1.md"
 
-// archy-recovery(1) has a section for each command and an entry for each
-// option, and none that is not there. Help texts are what people read first,
-// man pages what they trust: this keeps the two from drifting apart.
-func TestManPageNamesEveryCommandAndOption(t *testing.T) {
+// archy-recovery(1) has a section for each command and an entry for each option,
+// and no others.
+func TestManPageComplete(t *testing.T) {
 	text, err := os.ReadFile(manPage)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sections := manSections(string(text))
-	root := newRoot()
+	root := testProgram.newRoot()
 	root.InitDefaultCompletionCmd()
 
-	// What the program has and the page lacks.
-	known := map[string]map[string]bool{} // section -> options
+	// The page has what the program has.
+	known := map[string]map[string]bool{} // by section, the options of the program
 	collect := func(section string, flags *pflag.FlagSet) {
 		if known[section] == nil {
 			known[section] = map[string]bool{}
@@ -57,11 +56,11 @@ func TestManPageNamesEveryCommandAndOption(t *testing.T) {
 		collect(section, flags)
 	})
 
-	// What the page has and the program lacks.
+	// The program has what the page has.
 	for section, body := range sections {
 		options, ok := known[section]
 		if !ok {
-			t.Errorf("%s: %q describes no command there is", manPage, section)
+			t.Errorf("%s: %q describes no command of the program", manPage, section)
 			continue
 		}
 		for _, line := range strings.Split(body, "\n") {
@@ -70,7 +69,7 @@ func TestManPageNamesEveryCommandAndOption(t *testing.T) {
 			}
 			for _, option := range manOption.FindAllStringSubmatch(line, -1) {
 				if !options[option[1]] {
-					t.Errorf("%s: %q has an option %s that the command has not", manPage, section, option[1])
+					t.Errorf("%s: %q has the option %s, but the command does not", manPage, section, option[1])
 				}
 			}
 		}
@@ -80,7 +79,7 @@ func TestManPageNamesEveryCommandAndOption(t *testing.T) {
 var manOption = regexp.MustCompile(`\*\*(--?[a-z][a-z-]*)\*\*`)
 
 // manSections are the bodies of "# OPTIONS" and of the sections below
-// "# COMMANDS", by the words of their headings that name the command.
+// "# COMMANDS", by the part of the heading that names the command.
 func manSections(text string) map[string]string {
 	sections := map[string]string{}
 	part, name := "", ""
@@ -92,8 +91,8 @@ func manSections(text string) map[string]string {
 			}
 		} else if h, ok := strings.CutPrefix(line, "## "); ok && part == "COMMANDS" {
 			words := strings.Fields(h)
-			end := slices.IndexFunc(words, func(w string) bool { return w != strings.ToLower(w) || strings.ContainsAny(w, "[<") })
-			if end >= 0 { // an argument, such as NAME
+			end := slices.IndexFunc(words, isArgument)
+			if end >= 0 {
 				words = words[:end]
 			}
 			name = strings.Join(words, " ")
@@ -106,8 +105,13 @@ func manSections(text string) map[string]string {
 	return sections
 }
 
-// sectionOf is the heading that describes the command. The shells of
-// completion share one.
+// isArgument reports whether a word of a heading is an argument, such as NAME.
+func isArgument(word string) bool {
+	return word != strings.ToLower(word) || strings.ContainsAny(word, "[<")
+}
+
+// sectionOf is the heading that describes the command. The shells of completion
+// share one.
 func sectionOf(c *cobra.Command) string {
 	path := strings.TrimPrefix(c.CommandPath(), "archy-recovery ")
 	if strings.HasPrefix(path, "completion ") {
@@ -116,7 +120,7 @@ func sectionOf(c *cobra.Command) string {
 	return path
 }
 
-// walk calls f for every command that help shows.
+// walk calls f for each command that --help shows.
 func walk(c *cobra.Command, f func(*cobra.Command)) {
 	for _, sub := range c.Commands() {
 		if sub.Hidden || sub.Name() == "help" {

@@ -9,34 +9,30 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newPlot(at *instanceFlags) *cobra.Command {
+func newPlot(f *globalFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "plot [ID]",
-		Short: "Draw a recovery as an SVG, as systemd-analyze plot does a boot",
-		Long: `Draw a recovery over a time axis and print it as an SVG: a bar a container, tiers
-as bands, and READY as a line. The picture needs nothing else to be shown, and
+		Short: "Draw a recovery as an SVG, as systemd-analyze plot does for a boot",
+		Long: `Draw a recovery over a time axis and print it as an SVG: one bar per container,
+one band per tier, and a line for READY. The picture needs no other file, and
 follows the viewer's light or dark theme. A long time in which nothing changes is
 shortened, and marked as such.
 
 ` + idHelp,
 		Example: `  archy-recovery plot > recovery.svg
   archy-recovery plot -1 > before.svg`,
-		Args:              atMostID,
-		ValidArgsFunction: completing(at, recoveryIDs),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			out := cmd.OutOrStdout()
-			if isTerminal(out) {
-				return usageError(cmd, fmt.Errorf("an SVG on a terminal helps nobody: %s > recovery.svg", cmd.CommandPath()))
+		Args:              atMostOneID,
+		ValidArgsFunction: completing(f, recoveryIDs),
+		RunE: f.onInstance(func(r request) error {
+			if isTerminal(r.out()) {
+				return usageError(r.cmd, fmt.Errorf("a terminal cannot show an SVG. Write it to a file: %s > recovery.svg",
+					r.cmd.CommandPath()))
 			}
-			i, err := at.pick()
+			report, err := askReport(r)
 			if err != nil {
 				return err
 			}
-			r, err := i.report(cmd.Context(), idOf(args))
-			if err != nil {
-				return err
-			}
-			return timeline.SVG(out, r, time.Now())
-		},
+			return timeline.SVG(r.out(), report, time.Now())
+		}),
 	}
 }

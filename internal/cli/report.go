@@ -16,97 +16,104 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newReport(at *instanceFlags) *cobra.Command {
-	var list, asJSON, asHTML, full bool
+// reportFlags are the flags of report.
+type reportFlags struct {
+	list, html, full bool
+}
+
+func newReport(f *globalFlags) *cobra.Command {
+	var flags reportFlags
 	cmd := &cobra.Command{
 		Use:   "report [ID]",
 		Short: "Show a recovery: each container with its times, and the verdict with its evidence",
-		Long: `Show a recovery as a table: when each container's turn came, when its first start
-began and when it was up, as offsets from the beginning of the recovery; then how
-the last run ended, with the journal entries that say so.
+		Long: `Show a recovery as a table: when each container was queued, when its first start
+began and when it was up, as offsets from the beginning of the recovery. Then show
+how the last run ended, with the journal entries that say so.
 
 ` + idHelp,
 		Example: `  archy-recovery report
   archy-recovery report --list
   archy-recovery report -1 --json
   archy-recovery report 12 --html > recovery.html`,
-		Args:              atMostID,
-		ValidArgsFunction: completing(at, recoveryIDs),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case asJSON && asHTML, list && asHTML:
-				return usageError(cmd, errors.New("--html goes with neither --json nor --list"))
-			case list && len(args) > 0:
-				return usageError(cmd, errors.New("--list takes no ID"))
-			}
-			i, err := at.pick()
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			width := widthOf(out)
-			if full {
-				width = 0
-			}
-			if list {
-				reports, err := i.history(cmd.Context())
-				switch {
-				case err != nil:
-					return err
-				case asJSON:
-					return printJSON(out, control.Recoveries{Recoveries: append([]recover.Report{}, reports...)}, true)
-				}
-				printHistory(out, reports, width)
-				return nil
-			}
-			if asHTML && isTerminal(out) {
-				return usageError(cmd, fmt.Errorf("a page on a terminal helps nobody: %s --html > recovery.html", cmd.CommandPath()))
-			}
-			r, err := i.report(cmd.Context(), idOf(args))
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return printJSON(out, r, true)
-			case asHTML:
-				return timeline.HTML(out, r, time.Now())
-			}
-			printReport(out, r, width)
-			return nil
-		},
+		Args:              atMostOneID,
+		ValidArgsFunction: completing(f, recoveryIDs),
+		RunE:              f.onInstance(func(r request) error { return runReport(r, flags) }),
 	}
-	cmd.Flags().BoolVarP(&list, "list", "l", false, "list the recoveries in the history, oldest first")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&asHTML, "html", false, "print one self-contained page with picture, table and evidence")
-	cmd.Flags().BoolVar(&full, "full", false, "do not cut what is too wide for the terminal")
+	cmd.Flags().BoolVarP(&flags.list, "list", "l", false, "list the recoveries in the history, oldest first")
+	f.addJSON(cmd.Flags(), "print JSON")
+	cmd.Flags().BoolVar(&flags.html, "html", false, "print one self-contained page with picture, table and evidence")
+	cmd.Flags().BoolVar(&flags.full, "full", false, "do not cut what is too wide for the terminal")
 	return cmd
 }
 
+func runReport(r request, flags reportFlags) error {
+	switch {
+	case flags.html && (r.json || flags.list):
+		return usageError(r.cmd, errors.New("--html excludes --json and --list"))
+	case flags.list && len(r.args) > 0:
+		return usageError(r.cmd, errors.New("--list takes no ID"))
+	case flags.html && isTerminal(r.out()):
+		return usageError(r.cmd, fmt.Errorf("a terminal cannot show a page. Write it to a file: %s --html > recovery.html",
+			r.cmd.CommandPath()))
+	case flags.list:
+		return answer(r, askHistory, unlessFull(flags.full, printHistory))
+	case flags.html:
+		report, err := askReport(r)
+		if err != nil {
+			return err
+		}
+		return timeline.HTML(r.out(), report, time.Now())
+	}
+	return answer(r, askReport, unlessFull(flags.full, printReport))
+}
+
+// unlessFull drops the limit of the width if full is set.
+func unlessFull[T any](full bool, printText func(io.Writer, T, int)) func(io.Writer, T, int) {
+	return func(w io.Writer, value T, width int) {
+		if full {
+			width = 0
+		}
+		printText(w, value, width)
+	}
+}
+
+func askHistory(r request) (control.Recoveries, error) {
+	reports, err := r.reports(r.ctx())
+	return control.Recoveries{Recoveries: append([]recover.Report{}, reports...)}, err // JSON has a list, never null
+}
+
 // printHistory lists recoveries, oldest first.
-func printHistory(w io.Writer, reports []recover.Report, width int) {
-	if len(reports) == 0 {
+func printHistory(w io.Writer, history control.Recoveries, width int) {
+	if len(history.Recoveries) == 0 {
 		fmt.Fprintln(w, "There is no recovery in the history yet.")
 		return
 	}
-	t := table{columns: []column{{head: "ID", right: true}, {head: "TIME"}, {head: "BOOT", drop: 3}, {head: "VERDICT"}, {head: "CAUSE", drop: 2},
-		{head: "TOOK", right: true, drop: 1}, {head: "RESULT", least: 12}}}
-	for _, r := range reports {
+	t := table{columns: []column{
+		{head: "ID", right: true},
+		{head: "TIME"},
+		{head: "BOOT", drop: 3},
+		{head: "VERDICT"},
+		{head: "CAUSE", drop: 2},
+		{head: "TOOK", right: true, drop: 1},
+		{head: "RESULT", least: 12},
+	}}
+	for _, r := range history.Recoveries {
 		took := "-"
 		if !r.Finished.IsZero() {
 			took = timeline.Span(r.Finished.Sub(r.Started))
 		}
-		t.add(strconv.Itoa(r.ID), r.Started.Local().Format(time.DateTime), shortBoot(r.BootID), string(r.Verdict.Ending),
-			string(r.Verdict.Cause), took, counts(r))
+		t.add(strconv.Itoa(r.ID), r.Started.Local().Format(time.DateTime), shortBootID(r.BootID),
+			string(r.Verdict.Ending), string(r.Verdict.Cause), took, countByResult(r))
 	}
-	t.print(w, width)
+	t.printTo(w, width)
 }
 
-// shortBoot is a boot ID as people tell boots apart; journalctl takes the whole
-// one, which --json has.
-func shortBoot(id string) string { return cutTo(id, 9) }
+// shortBootID is enough to tell boots apart. journalctl needs the whole ID, which
+// --json has.
+func shortBootID(id string) string { return truncate(id, 9) }
 
-// counts says how many containers ended how.
-func counts(r recover.Report) string {
+// countByResult says how many containers ended in each state.
+func countByResult(r recover.Report) string {
 	n := r.Counts()
 	var words []string
 	for _, c := range []struct {
@@ -124,7 +131,6 @@ func counts(r recover.Report) string {
 	return cmp.Or(strings.Join(words, ", "), "nothing to start")
 }
 
-// printReport is for people.
 func printReport(w io.Writer, r recover.Report, width int) {
 	name := "Recovery"
 	if r.ID != 0 {
@@ -134,13 +140,14 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	if !r.Finished.IsZero() {
 		result = fmt.Sprintf("READY after %s, %s", timeline.Span(r.Finished.Sub(r.Started)), r.Summary())
 	}
-	fmt.Fprint(w, fold(fmt.Sprintf("%s at %s in boot %s: %s", name, r.Started.Format(time.DateTime), r.BootID, result), "", width))
+	started := r.Started.Format(time.DateTime)
+	fmt.Fprint(w, fold(fmt.Sprintf("%s at %s in boot %s: %s", name, started, r.BootID, result), "", width))
 	if len(r.Rows) > 0 {
 		fmt.Fprintln(w)
 		printReportRows(w, r, width)
 	}
 	fmt.Fprintln(w)
-	fmt.Fprint(w, fold("The last run ended: "+verdictLine(r.Verdict), "", width))
+	fmt.Fprint(w, fold("The last run ended: "+formatVerdict(r.Verdict), "", width))
 	for _, e := range r.Verdict.Evidence {
 		fmt.Fprint(w, fold(e.Time.Format("2006-01-02 15:04:05.000")+" "+e.Message, "  ", width))
 		if e.Cursor != "" {
@@ -152,23 +159,32 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	}
 }
 
-// printReportRows is the table. Where it is too wide, the errors, which one
-// wants to read to the end, stand below it instead.
+// printReportRows prints the table. If it is too wide, the errors stand below it
+// instead of in a column, so that they can be read to the end.
 func printReportRows(w io.Writer, r recover.Report, width int) {
-	t := table{columns: []column{{head: "CONTAINER", least: 12}, {head: "TIER", drop: 1}, {head: "UNIT", least: 16, drop: 5}, {head: "TRIES", right: true, drop: 2},
-		{head: "QUEUED", right: true, drop: 4}, {head: "STARTED", right: true, drop: 3}, {head: "UP", right: true, drop: 2}, {head: "TOOK", right: true},
-		{head: "RESULT", least: 10}, {head: "ERROR"}}}
+	t := table{columns: []column{
+		{head: "CONTAINER", least: 12},
+		{head: "TIER", drop: 1},
+		{head: "UNIT", least: 16, drop: 5},
+		{head: "TRIES", right: true, drop: 2},
+		{head: "QUEUED", right: true, drop: 4},
+		{head: "STARTED", right: true, drop: 3},
+		{head: "UP", right: true, drop: 2},
+		{head: "TOOK", right: true},
+		{head: "RESULT", least: 10},
+		{head: "ERROR"},
+	}}
 	for _, row := range r.Rows {
 		t.add(reportCells(r, row)...)
 	}
 	if t.fits(width) {
-		t.print(w, width)
+		t.printTo(w, width)
 		return
 	}
 	for _, cells := range t.rows {
 		cells[len(cells)-1] = ""
 	}
-	t.print(w, width)
+	t.printTo(w, width)
 	fmt.Fprintln(w)
 	for _, row := range r.Rows {
 		if row.Error != "" {
@@ -177,9 +193,9 @@ func printReportRows(w io.Writer, r recover.Report, width int) {
 	}
 }
 
-// reportCells is a container's line: what did not happen is a dash.
+// reportCells are the cells of a container. A dash is for what did not happen.
 func reportCells(r recover.Report, row recover.Row) []string {
-	since := func(t time.Time) string {
+	offset := func(t time.Time) string {
 		if t.IsZero() {
 			return "-"
 		}
@@ -196,14 +212,6 @@ func reportCells(r recover.Report, row recover.Row) []string {
 	if n := len(row.Attempts); row.State == recover.RowFailed && n > 0 && row.Attempts[n-1].Result != "" {
 		result += " (" + row.Attempts[n-1].Result + ")"
 	}
-	return []string{row.Name, tierOf(row), cmp.Or(row.Unit, "-"), strconv.Itoa(len(row.Attempts)), since(row.Queued), since(row.Started()),
-		since(up), took, result, row.Error}
-}
-
-// tierOf is where a container was started.
-func tierOf(row recover.Row) string {
-	if row.Alone {
-		return strconv.Itoa(row.Tier) + ", alone"
-	}
-	return strconv.Itoa(row.Tier)
+	return []string{row.Name, formatTier(row), cmp.Or(row.Unit, "-"), strconv.Itoa(len(row.Attempts)),
+		offset(row.Queued), offset(row.Started()), offset(up), took, result, row.Error}
 }

@@ -1,3 +1,6 @@
+// Package cli is the command line: one file a verb. A verb asks the daemon of
+// an instance through internal/control's client; some read the files of an
+// instance instead, when it has no daemon. See archy-recovery(1).
 package cli
 
 import (
@@ -11,117 +14,107 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes, documented in the README.
-const (
-	exitOK             = 0
-	exitError          = 1
-	exitUsage          = 2
-	exitFailures       = 3  // wait: recovery is complete, with failures
-	exitTimeout        = 4  // wait: it was not complete in time
-	exitNoDaemon       = 5  // nobody answers on the socket
-	exitConfig         = 78 // daemon: the data directory may not be written (EX_CONFIG); systemd does not restart us for it
-	exitAlreadyRunning = 69 // daemon: another instance lives (EX_UNAVAILABLE); systemd does not restart us for it
-)
-
-// exitCode is an error that ends the program with a code, and with a message
-// if it wraps an error.
-type exitCode struct {
-	code int
-	err  error
+// A Program is what the command line needs from outside.
+type Program struct {
+	// Version is what the version verb prints.
+	Version string
+	// Daemon runs the daemon of an instance until ctx ends.
+	Daemon func(ctx context.Context, i Instance) error
 }
 
-func (e exitCode) Error() string { return fmt.Sprint(e.err) }
-func (e exitCode) Unwrap() error { return e.err }
+// addVerbs adds all verbs, in the order of --help.
+func (p Program) addVerbs(root *cobra.Command, f *globalFlags) {
+	root.AddCommand(
+		newDaemon(f, p.Daemon),
+		newStatus(f),
+		newWait(f),
+		newPlan(f),
+		newReport(f),
+		newBlame(f),
+		newPlot(f),
+		newBoots(f),
+		newSnapshot(f),
+		newUserStopped(f),
+		newQuarantine(f),
+		newConfig(f),
+		newVersion(f, p.Version),
+	)
+}
 
-// run is the whole program but for os.Exit.
-func run(args []string, stdout, stderr io.Writer) int {
+// Run runs the program with args, which do not include its name, and returns
+// its exit code. SIGINT and SIGTERM cancel what runs.
+func (p Program) Run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	root := newRoot()
-	began := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
-	root.SetArgs(allowCountingBack(args))
+	root := p.newRoot()
+	parsed := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { parsed = true }
+	root.SetArgs(allowNegativeIDs(root, args))
 	out := &output{Writer: stdout}
 	root.SetOut(out)
 	root.SetErr(stderr)
-	knowShells(root)
+	refuseUnknownShells(root)
 	err := root.ExecuteContext(ctx)
-	var exit exitCode
+	var exit ExitError
 	switch {
 	case err == nil && out.err == nil:
-		return exitOK
+		return ExitOK
 	case err == nil:
-		fmt.Fprintf(stderr, "archy-recovery: not all could be written: %v\n", out.err)
-		return exitError
+		fmt.Fprintf(stderr, "archy-recovery: the output is incomplete: %v\n", out.err)
+		return ExitFailure
 	case errors.As(err, &exit):
-		if exit.err != nil {
-			fmt.Fprintf(stderr, "archy-recovery: %v\n", exit.err)
+		if exit.Err != nil {
+			fmt.Fprintf(stderr, "archy-recovery: %v\n", exit.Err)
 		}
-		return exit.code
+		return exit.Code
 	}
 	fmt.Fprintf(stderr, "archy-recovery: %v\n", err)
-	if !began { // flags and arguments are checked before
-		return exitUsage
+	if !parsed { // cobra rejects flags and arguments before PersistentPreRun
+		return ExitUsage
 	}
-	return exitError
+	return ExitFailure
 }
 
-func newRoot() *cobra.Command {
+func (p Program) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "archy-recovery",
 		Short: "Bring the podman containers of this host back after a crash",
-		Long: `archy-recovery finds out whether the last run of this host ended badly, starts
-the containers that were running again, as systemd units and tier by tier,
-leaves alone what the operator had stopped, and tells systemd when it is done.
+		Long: `archy-recovery finds out whether the last run of this host ended in a crash. If it
+did, it starts the containers that were running, as systemd units and tier by
+tier. It does not start what the operator stopped. When recovery is complete, it
+tells systemd.
 
 Exit codes: 0 success, 1 error, 2 bad usage, 5 no daemon answers.
 wait also: 3 complete with failures, 4 time-out.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(cmd, err)
-	})
-	var at instanceFlags
-	at.register(root)
-	_ = root.RegisterFlagCompletionFunc("uid", completeUID)                                 // fails for an unknown flag alone
-	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // no verb takes a file
-	root.AddCommand(
-		newDaemon(&at), newStatus(&at), newWait(&at), newPlan(&at), newReport(&at), newBlame(&at), newPlot(&at), newBoots(&at),
-		newSnapshot(&at), newUserStopped(&at), newQuarantine(&at), newConfig(&at), newVersion(),
-	)
+	root.SetFlagErrorFunc(usageError)
+	var f globalFlags
+	f.register(root)
+	// No verb takes a file as its argument.
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	p.addVerbs(root, &f)
 	return root
 }
 
-// knowShells has completion refuse a shell that it does not know: left to
-// itself it prints its help text, and a script takes that for a success.
-func knowShells(root *cobra.Command) {
+// refuseUnknownShells makes "completion SHELL" fail for a shell that cobra does
+// not know. By default cobra prints help and exits with 0, which a script would
+// take for a success.
+func refuseUnknownShells(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
-	if shells, _, err := root.Find([]string{"completion"}); err == nil {
-		shells.Args = func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return usageError(cmd, fmt.Errorf("there are no completions for %q", args[0]))
-		}
-		shells.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return
 	}
-}
-
-// usageError adds where to read more.
-func usageError(cmd *cobra.Command, err error) error {
-	return exitCode{exitUsage, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-}
-
-// exactly wants n arguments, and says so as a usage error.
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == n {
+	completion.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
 			return nil
 		}
-		if n == 0 {
-			return usageError(cmd, fmt.Errorf("%s takes no arguments, got %q", cmd.Name(), args))
-		}
-		return usageError(cmd, fmt.Errorf("%s wants %s", cmd.Name(), what))
+		return usageError(cmd, fmt.Errorf("there are no completions for the shell %q", args[0]))
 	}
+	completion.RunE = showHelp
 }
+
+// showHelp is the RunE of a command that only has subcommands.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }

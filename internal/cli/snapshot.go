@@ -2,34 +2,39 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"time"
+
+	"archy-recovery/internal/recover"
 
 	"github.com/spf13/cobra"
 )
 
-func newSnapshot(at *instanceFlags) *cobra.Command {
-	var asJSON, quiet bool
+func newSnapshot(f *globalFlags) *cobra.Command {
+	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "snapshot",
-		Short: "Bring the saved running set up to date now (what the timer does)",
-		Args:  exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			i, err := at.pick()
-			if err != nil {
-				return err
-			}
-			s, err := i.client().Snapshot(cmd.Context())
-			switch {
-			case err != nil:
-				return i.explain(err)
-			case asJSON:
-				return printJSON(cmd.OutOrStdout(), s, true)
-			case !quiet:
-				fmt.Fprintf(cmd.OutOrStdout(), "%d containers, saved %s\n", len(s.Containers), savedAt(s))
-			}
-			return nil
-		},
+		Short: "Bring the snapshot up to date now (what the timer does)",
+		Args:  noArguments,
+		RunE: f.onInstance(func(r request) error {
+			return answer(r, takeSnapshot, func(w io.Writer, s recover.Snapshot, _ int) {
+				if !quiet {
+					fmt.Fprintf(w, "%d containers, saved %s\n", len(s.Containers), savedAt(s))
+				}
+			})
+		}),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the set as JSON")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
+	f.addJSON(cmd.Flags(), "print the snapshot as JSON")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only errors")
 	return cmd
+}
+
+func takeSnapshot(r request) (recover.Snapshot, error) { return r.client().Snapshot(r.ctx()) }
+
+// savedAt is when a snapshot was saved, in local time.
+func savedAt(s recover.Snapshot) string {
+	if s.Timestamp == 0 {
+		return "never"
+	}
+	return time.Unix(s.Timestamp, 0).Format(time.DateTime)
 }

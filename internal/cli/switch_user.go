@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// becomeOwner gives up root for the user whose containers the instance has: a
-// user's bus answers nobody else, not even root. There is no way back, so it is
-// only for a verb that ends soon.
-func (i instance) becomeOwner() error {
-	if i.system || os.Geteuid() != 0 || i.uid == 0 {
+// switchToOwner makes the process that of the instance's user, if root runs it.
+// A user's bus answers only that user, not even root. There is no way back, so
+// it is only for a verb that ends soon.
+func (i Instance) switchToOwner() error {
+	if i.System || os.Geteuid() != 0 || i.UID == 0 {
 		return nil
 	}
-	owner, err := user.LookupId(strconv.Itoa(i.uid))
+	owner, err := user.LookupId(strconv.Itoa(i.UID))
 	if err != nil {
 		return err
 	}
@@ -27,10 +27,10 @@ func (i instance) becomeOwner() error {
 		err = syscall.Setresgid(gid, gid, gid)
 	}
 	if err == nil {
-		err = syscall.Setresuid(i.uid, i.uid, i.uid)
+		err = syscall.Setresuid(i.UID, i.UID, i.UID)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot become uid %d: %w", i.uid, err)
+		return fmt.Errorf("cannot switch to uid %d: %w", i.UID, err)
 	}
 	return nil
 }

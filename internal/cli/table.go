@@ -6,21 +6,20 @@ import (
 	"strings"
 )
 
-// A table is text in columns that fits the terminal: where it is too wide,
-// columns that may be cut are, the widest first, and where that does not do,
-// those that matter least are left out. So are columns in which nothing stands.
+// A table is text in columns that fits the terminal. If it is too wide, the
+// columns that may be cut are cut, the widest first. If that is not enough,
+// columns that may be dropped are dropped. Empty columns are not printed.
 type table struct {
 	columns []column
 	rows    [][]string
 }
 
-// A column may be cut to least letters, or, with 0, not at all. Where there is
-// no room the one with the highest drop goes first; with 0 it never goes.
+// A column of a table.
 type column struct {
 	head  string
-	right bool
-	least int
-	drop  int
+	right bool // aligned to the right
+	least int  // the letters to which it may be cut; 0: it is never cut
+	drop  int  // the column with the highest is dropped first; 0: it is never dropped
 }
 
 func (t *table) add(cells ...string) {
@@ -30,18 +29,18 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// print writes the table with its head.
-func (t *table) print(w io.Writer, width int) {
+// printTo writes the table with its head.
+func (t *table) printTo(w io.Writer, width int) {
 	for _, l := range t.lines(width) {
 		fmt.Fprintln(w, l)
 	}
 }
 
-// gap is between two columns.
+// gap is the number of spaces between two columns.
 const gap = 2
 
-// widths are the columns' as they would like to be, 0 where nothing stands, and
-// the total is the table's.
+// widths are those of the columns without a limit, 0 for an empty column. total
+// is the width of the table.
 func (t *table) widths() (widths []int, total int) {
 	widths = make([]int, len(t.columns))
 	total = -gap
@@ -63,41 +62,12 @@ func (t *table) fits(width int) bool {
 	return width <= 0 || total <= width
 }
 
-// lines lays the table out, the head first; width 0 is no limit.
+// lines lays the table out, the head first. A width of 0 is unlimited.
 func (t *table) lines(width int) []string {
 	widths, total := t.widths()
-	for width > 0 {
-		least := -gap
-		last := -1
-		for i, c := range t.columns {
-			if widths[i] == 0 {
-				continue
-			}
-			if least += widths[i] + gap; c.least > 0 {
-				least -= widths[i] - min(widths[i], max(c.least, len(c.head)))
-			}
-			if c.drop > 0 && (last < 0 || c.drop > t.columns[last].drop) {
-				last = i
-			}
-		}
-		if least <= width || last < 0 {
-			break
-		}
-		total -= widths[last] + gap
-		widths[last] = 0
-	}
-	for width > 0 && total > width {
-		widest := -1
-		for i, c := range t.columns {
-			if c.least > 0 && widths[i] > max(c.least, len(c.head)) && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
-			}
-		}
-		if widest < 0 {
-			break
-		}
-		widths[widest]--
-		total--
+	if width > 0 {
+		total = t.dropColumns(widths, total, width)
+		t.cutColumns(widths, total, width)
 	}
 	heads := make([]string, len(t.columns))
 	for i, c := range t.columns {
@@ -110,13 +80,56 @@ func (t *table) lines(width int) []string {
 	return lines
 }
 
+// dropColumns sets the widths of dropped columns to 0, until the others fit when
+// they are cut, or none may be dropped. It returns the new total.
+func (t *table) dropColumns(widths []int, total, width int) int {
+	for {
+		least := -gap // the width of the table when all columns are cut
+		next := -1    // the column to drop
+		for i, c := range t.columns {
+			if widths[i] == 0 {
+				continue
+			}
+			if least += widths[i] + gap; c.least > 0 {
+				least -= widths[i] - min(widths[i], max(c.least, len(c.head)))
+			}
+			if c.drop > 0 && (next < 0 || c.drop > t.columns[next].drop) {
+				next = i
+			}
+		}
+		if least <= width || next < 0 {
+			return total
+		}
+		total -= widths[next] + gap
+		widths[next] = 0
+	}
+}
+
+// cutColumns cuts the widest column by a letter, until the table fits or no
+// column may be cut.
+func (t *table) cutColumns(widths []int, total, width int) {
+	for ; total > width; total-- {
+		widest := -1
+		for i, c := range t.columns {
+			mayCut := c.least > 0 && widths[i] > max(c.least, len(c.head))
+			if mayCut && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		widths[widest]--
+	}
+}
+
 func (t *table) line(cells []string, widths []int, width int) string {
 	var parts []string
 	for i, c := range t.columns {
 		if widths[i] == 0 {
 			continue
 		}
-		cell := cutTo(cells[i], widths[i])
+		cell := truncate(cells[i], widths[i])
 		space := strings.Repeat(" ", widths[i]-len([]rune(cell)))
 		if c.right {
 			cell = space + cell
@@ -125,15 +138,14 @@ func (t *table) line(cells []string, widths []int, width int) string {
 		}
 		parts = append(parts, cell)
 	}
-	line := strings.TrimRight(strings.Join(parts, "  "), " ")
+	text := strings.TrimRight(strings.Join(parts, strings.Repeat(" ", gap)), " ")
 	if width > 0 {
-		line = cutTo(line, width)
+		text = truncate(text, width)
 	}
-	return line
+	return text
 }
 
-// fold breaks text into lines of a width, each after an indent; width 0 is no
-// limit.
+// fold breaks text into lines, each after an indent. A width of 0 is unlimited.
 func fold(text string, indent string, width int) string {
 	text = printable(text)
 	if width <= 0 {

@@ -7,8 +7,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTableFits(t *testing.T) {
-	sample := table{columns: []column{{head: "NAME", least: 6}, {head: "N", right: true}, {head: "NONE"}, {head: "WHY", least: 5}}}
+func TestTable(t *testing.T) {
+	sample := table{columns: []column{
+		{head: "NAME", least: 6}, {head: "N", right: true}, {head: "NONE"}, {head: "WHY", least: 5},
+	}}
 	sample.add("a-very-long-name", "1", "", "it did not\nstart")
 	sample.add("b", "12", "", "")
 	for width, want := range map[int][]string{
@@ -17,7 +19,7 @@ func TestTableFits(t *testing.T) {
 		12: {"NAME     N …", "a-ver…   1 …", "b       12"},
 	} {
 		got := sample.lines(width)
-		if width == 30 { // which of the two gives the last letter is of no importance
+		if width == 30 { // which of two columns is cut by the last letter does not matter
 			for _, l := range got {
 				if n := len([]rune(l)); n > 30 {
 					t.Errorf("%d letters: %q", n, l)
@@ -30,20 +32,19 @@ func TestTableFits(t *testing.T) {
 		}
 	}
 	if sample.fits(29) || !sample.fits(40) || !sample.fits(0) {
-		t.Error("whether it fits is not known")
+		t.Error("fits is wrong")
 	}
 	sample.columns[1].drop = 1
 	if diff := cmp.Diff([]string{"NAME    WHY", "a-ver…  it d…", "b"}, sample.lines(13)); diff != "" {
-		t.Errorf("without the column that matters least (-want +got):\n%s", diff)
+		t.Errorf("with a dropped column (-want +got):\n%s", diff)
 	}
 	if got := fold("one two three four", "  ", 11); got != "  one two\n  three\n  four\n" {
 		t.Errorf("folded: %q", got)
 	}
 }
 
-// What containers, or those who name them, write does not reach the terminal
-// as a command.
-func TestTerminalsTakeNoCommands(t *testing.T) {
+// A container's name or message does not reach the terminal as a command.
+func TestControlCharactersReplaced(t *testing.T) {
 	sample := table{columns: []column{{head: "NAME"}}}
 	sample.add("\x1b[2Jevil\u009b31m\x7f")
 	if got := strings.Join(sample.lines(0), ""); strings.ContainsAny(got, "\x1b\u009b\x7f") {
@@ -71,7 +72,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-func TestLinesAreCutWhereTheyEnd(t *testing.T) {
+func TestLineCut(t *testing.T) {
 	for want, l := range map[string]line{
 		"exactly10!": {{"exactly", plain}, {"10!", plain}},
 		"exactly10…": {{"exactly", plain}, {"10!!", plain}},

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newTerminal returns a terminal of a width (pty(7)), and what will have been
-// shown on it when it is closed.
+// newTerminal returns a terminal of a width (pty(7)). shown closes it and returns
+// all that was written to it.
 func newTerminal(t *testing.T, width uint16) (tty *os.File, shown func() string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("there are no terminals here: ", err)
+		t.Skip("this machine has no terminals: ", err)
 	}
 	fd := int(master.Fd())
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
@@ -36,11 +36,11 @@ func newTerminal(t *testing.T, width uint16) (tty *os.File, shown func() string)
 	}
 	if err != nil {
 		master.Close()
-		t.Skip("there are no terminals here: ", err)
+		t.Skip("this machine has no terminals: ", err)
 	}
 	text := make(chan string, 1)
 	go func() {
-		all, _ := io.ReadAll(master) // ends with EIO when the other side is closed
+		all, _ := io.ReadAll(master) // ends with EIO when tty is closed
 		text <- string(all)
 	}()
 	return tty, func() string {
@@ -50,17 +50,17 @@ func newTerminal(t *testing.T, width uint16) (tty *os.File, shown func() string)
 	}
 }
 
-// A picture or a page on a terminal is refused, and the error says what to do
+// A picture or a page is not written to a terminal, and the error says what to do
 // instead.
-func TestNoPicturesOnATerminal(t *testing.T) {
+func TestTerminalRefusesPictures(t *testing.T) {
 	for args, want := range map[string]string{
 		"plot":          "archy-recovery plot > recovery.svg",
 		"report --html": "archy-recovery report --html > recovery.html",
 	} {
 		tty, shown := newTerminal(t, 80)
 		var stderr bytes.Buffer
-		code := run(append([]string{"--uid", "4242"}, strings.Fields(args)...), tty, &stderr)
-		if code != exitUsage || !strings.Contains(stderr.String(), want) {
+		code := testProgram.Run(append([]string{"--uid", "4242"}, strings.Fields(args)...), tty, &stderr)
+		if code != ExitUsage || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit code %d, %q", args, code, stderr.String())
 		}
 		if text := shown(); text != "" {
@@ -69,29 +69,34 @@ func TestNoPicturesOnATerminal(t *testing.T) {
 	}
 }
 
-// waitOn runs wait with standard error on a terminal.
+// waitOn runs wait with standard error on a terminal of a width.
 func waitOn(t *testing.T, width uint16) (stdout, shown string) {
 	t.Helper()
 	begin := time.Now()
-	row := recover.Row{Name: "a-database-with-a-name-that-is-too-long-for-it", State: recover.RowStarting, Queued: begin, Attempts: []recover.Attempt{{Started: begin}}}
+	row := recover.Row{Name: "a-database-with-a-name-that-is-too-long-for-it", State: recover.RowStarting,
+		Queued: begin, Attempts: []recover.Attempt{{Started: begin}}}
 	going := control.Status{State: recover.Recovering, Started: begin, Containers: []recover.Row{row}}
 	done := going
-	done.RecoveryComplete, done.Progress, done.Finished = true, "complete: 1 containers run, 1 of them started", begin.Add(time.Second)
+	done.RecoveryComplete, done.Finished = true, begin.Add(time.Second)
+	done.Progress = "complete: 1 containers run, 1 of them started"
 	row.State, row.Attempts = recover.RowUp, []recover.Attempt{{Started: begin, Ended: begin.Add(time.Second)}}
 	done.Containers = []recover.Row{row}
 	before := row
 	before.Attempts = []recover.Attempt{{Started: begin, Ended: begin.Add(3 * time.Second)}}
 	past := recover.Report{Started: begin, Finished: begin.Add(3 * time.Second), Rows: []recover.Row{before}}
-	pretend(t, map[string]any{"events": []control.Status{going, done}, "recoveries": control.Recoveries{Recoveries: []recover.Report{past}}})
+	fakeDaemon(t, map[string]any{
+		"events":     []control.Status{going, done},
+		"recoveries": control.Recoveries{Recoveries: []recover.Report{past}},
+	})
 	tty, text := newTerminal(t, width)
 	var out bytes.Buffer
-	if code := run([]string{"--uid", "4242", "wait"}, &out, tty); code != exitOK {
+	if code := testProgram.Run([]string{"--uid", "4242", "wait"}, &out, tty); code != ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	return out.String(), text()
 }
 
-func TestWaitOnATerminal(t *testing.T) {
+func TestWaitTerminal(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
 	stdout, shown := waitOn(t, 60)
@@ -105,23 +110,24 @@ func TestWaitOnATerminal(t *testing.T) {
 	}
 }
 
-func TestWaitRespectsTheTerminal(t *testing.T) {
-	t.Run("a narrow one", func(t *testing.T) {
+func TestWaitTerminalSettings(t *testing.T) {
+	t.Run("narrow", func(t *testing.T) {
 		t.Setenv("TERM", "xterm")
 		_, wide := waitOn(t, 70)
 		_, narrow := waitOn(t, 40)
-		if !strings.Contains(wide, "of about 3s") || strings.Contains(narrow, "of about") || !strings.Contains(narrow, "a-database") {
+		if !strings.Contains(wide, "of about 3s") ||
+			strings.Contains(narrow, "of about") || !strings.Contains(narrow, "a-database") {
 			t.Errorf("shown in 70 columns\n%q, in 40\n%q", wide, narrow)
 		}
 	})
-	t.Run("without colour", func(t *testing.T) {
+	t.Run("NO_COLOR", func(t *testing.T) {
 		t.Setenv("TERM", "xterm")
 		t.Setenv("NO_COLOR", "1")
 		if _, shown := waitOn(t, 60); !strings.Contains(shown, "1/1 up") || strings.Contains(shown, "\x1b[1m") {
 			t.Errorf("shown %q", shown)
 		}
 	})
-	t.Run("one that cannot go back", func(t *testing.T) {
+	t.Run("TERM=dumb", func(t *testing.T) {
 		t.Setenv("TERM", "dumb")
 		if _, shown := waitOn(t, 60); shown != "" {
 			t.Errorf("shown %q", shown)
@@ -129,24 +135,27 @@ func TestWaitRespectsTheTerminal(t *testing.T) {
 	})
 }
 
-func TestFollowedStatus(t *testing.T) {
+func TestStatusFollow(t *testing.T) {
 	row := recover.Row{Name: "db", State: recover.RowStarting}
 	going := control.Status{State: recover.Recovering, Containers: []recover.Row{row}}
 	done := going
 	done.State = recover.Ready
-	pretend(t, map[string]any{"events": []control.Status{going, done}, "ends": true})
+	fakeDaemon(t, map[string]any{"events": []control.Status{going, done}, "ends": true})
 
 	t.Setenv("TERM", "xterm")
 	tty, shown := newTerminal(t, 60)
 	var stderr bytes.Buffer
-	code := run([]string{"--uid", "4242", "status", "--follow"}, tty, &stderr)
-	if text := shown(); strings.Count(text, "A\rarchy-recovery (") != 1 || !strings.Contains(text, "ready") {
+	code := testProgram.Run([]string{"--uid", "4242", "status", "--follow"}, tty, &stderr)
+	text := shown()
+	if strings.Count(text, "A\rarchy-recovery (") != 1 || !strings.Contains(text, "ready") {
 		t.Errorf("on a terminal: shown %q", text)
 	}
-	if code != exitError || !strings.Contains(stderr.String(), "has ended meanwhile: see systemctl status archy-recovery@4242.service") {
+	want := "has ended meanwhile: see systemctl status archy-recovery@4242.service"
+	if code != ExitFailure || !strings.Contains(stderr.String(), want) {
 		t.Errorf("exit code %d, %q", code, stderr.String())
 	}
-	if _, stdout, _ := cli(t, "status", "--follow"); strings.Contains(stdout, "\x1b") || strings.Count(stdout, "archy-recovery (") != 2 {
+	_, stdout, _ := runVerb(t, "status", "--follow")
+	if strings.Contains(stdout, "\x1b") || strings.Count(stdout, "archy-recovery (") != 2 {
 		t.Errorf("elsewhere: %q", stdout)
 	}
 }

@@ -7,24 +7,24 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newVersion() *cobra.Command {
-	var asJSON bool
+func newVersion(f *globalFlags, version string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  exactly(0, ""),
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if asJSON {
+			if f.json {
 				return printJSON(cmd.OutOrStdout(), map[string]string{
 					"version": version,
 					"go":      runtime.Version(),
 					"arch":    runtime.GOARCH,
-				}, true)
+				})
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "archy-recovery %s (%s, %s)\n", version, runtime.Version(), runtime.GOARCH)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "archy-recovery %s (%s, %s)\n",
+				version, runtime.Version(), runtime.GOARCH)
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.addJSON(cmd.Flags(), "print JSON")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"archy-recovery/internal/control"
@@ -12,95 +13,104 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newWait(at *instanceFlags) *cobra.Command {
+func newWait(f *globalFlags) *cobra.Command {
 	var timeout time.Duration
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "wait",
 		Short: "Wait until recovery is complete",
-		Long: `Wait until recovery is complete, and print one line about it. On a terminal its
-progress is shown meanwhile, on standard error: a line a tier with the time it has
-taken, the time that it took in earlier recoveries, and who is under way. NO_COLOR
-is respected, and with TERM=dumb nothing is shown.
+		Long: `Wait until recovery is complete, and print one line about it. If standard error is
+a terminal, it shows the progress: for each tier the time it has taken, the time it
+took in earlier recoveries, and the containers that are being started. NO_COLOR
+turns colours off, and TERM=dumb turns the progress off.
 
 Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
-		Args: exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: noArguments,
+		RunE: f.onInstance(func(r request) error {
 			if timeout < 0 {
-				return usageError(cmd, fmt.Errorf("--timeout=%s is negative", timeout))
+				return usageError(r.cmd, fmt.Errorf("--timeout=%s is negative", timeout))
 			}
-			i, err := at.pick()
+			st, err := r.waitUntilComplete(r.ctx(), timeout, newScreen(r.cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			st, err := waitComplete(cmd.Context(), i, timeout, newScreen(cmd.ErrOrStderr()))
-			if err != nil {
+			if err := show(r, st, printProgress); err != nil {
 				return err
-			}
-			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), st, true); err != nil {
-					return err
-				}
-			} else {
-				fmt.Fprintln(cmd.OutOrStdout(), "recovery "+st.Progress)
 			}
 			if len(st.Failed()) > 0 {
-				return exitCode{code: exitFailures}
+				return ExitError{Code: ExitContainersFailed}
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this long, such as 90s or 5m (0: never)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the final status as JSON")
+	f.addJSON(cmd.Flags(), "print the final status as JSON")
 	return cmd
 }
 
-// waitComplete follows the daemon until its recovery is complete. A daemon
-// that is restarted meanwhile is followed again: its socket stays.
-func waitComplete(ctx context.Context, i instance, timeout time.Duration, shown *screen) (control.Status, error) {
+func printProgress(w io.Writer, st control.Status, _ int) { fmt.Fprintln(w, "recovery "+st.Progress) }
+
+// waitUntilComplete follows the daemon until its recovery is complete, and shows
+// the progress unless terminal is nil. A daemon that restarts meanwhile is followed
+// again, because its socket stays.
+func (i Instance) waitUntilComplete(
+	ctx context.Context, timeout time.Duration, terminal *screen,
+) (control.Status, error) {
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	var expect recover.Expectations
-	if shown != nil {
-		if answer, err := i.client().Recoveries(ctx); err == nil {
-			expect = recover.Expect(answer.Recoveries)
-		}
-	}
-	var last control.Status
-	draw := func() {
-		if shown == nil || last.State == "" {
-			return
-		}
-		may := expect
-		if width, _ := shown.size(); width < 60 {
-			may = recover.Expectations{} // the names need the room
-		}
-		shown.draw(progressLines(last, may, time.Now()))
-	}
+	display := newProgressDisplay(ctx, i.client(), terminal)
 	for {
-		first := true
-		err := follow(ctx, i.client(), func(st control.Status) bool {
+		var last control.Status
+		err := followWithTicks(ctx, i.client(), func(st control.Status) bool {
+			first := last.State == ""
 			last = st
-			if !st.RecoveryComplete || !first { // what is complete already needs no display
-				draw()
+			if !st.RecoveryComplete || !first { // a recovery that was complete before needs no display
+				display.draw(last)
 			}
-			first = false
 			return !st.RecoveryComplete
-		}, draw)
+		}, func() { display.draw(last) })
 		switch {
 		case err == nil:
 			return last, nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return last, exitCode{exitTimeout, fmt.Errorf("recovery was not complete within %s: %s; to see what it waits for: archy-recovery%s status", timeout, last.Progress, i.flag())}
+			return last, ExitError{ExitTimeout, fmt.Errorf(
+				"recovery was not complete within %s: %s; to see what it waits for: archy-recovery%s status",
+				timeout, last.Progress, i.flag())}
 		case ctx.Err() != nil:
-			return last, exitCode{exitError, errors.New("interrupted")}
-		}
-		if last.State == "" { // it never answered
+			return last, ExitError{ExitFailure, errors.New("interrupted")}
+		case last.State == "": // it never answered
 			return last, i.explain(err)
 		}
-		last = control.Status{}
 	}
+}
+
+// A progressDisplay shows the progress on a screen, if there is one.
+type progressDisplay struct {
+	screen       *screen
+	expectations recover.Expectations
+}
+
+// newProgressDisplay asks the daemon how long earlier recoveries took.
+func newProgressDisplay(ctx context.Context, client *control.Client, terminal *screen) progressDisplay {
+	d := progressDisplay{screen: terminal}
+	if terminal != nil {
+		if answer, err := client.Recoveries(ctx); err == nil {
+			d.expectations = recover.Expect(answer.Recoveries)
+		}
+	}
+	return d
+}
+
+// draw shows a status. Nothing is shown before the first one.
+func (d progressDisplay) draw(st control.Status) {
+	if d.screen == nil || st.State == "" {
+		return
+	}
+	expectations := d.expectations
+	if width, _ := d.screen.size(); width < 60 { // leave the room for the names
+		expectations = recover.Expectations{}
+	}
+	d.screen.draw(progressLines(st, expectations, time.Now()))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestProgressOfWait(t *testing.T) {
+func TestWaitProgress(t *testing.T) {
 	began := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return began.Add(time.Duration(seconds * float64(time.Second))) }
 	row := func(name string, tier int, state recover.RowState, times ...float64) recover.Row {
@@ -24,11 +24,15 @@ func TestProgressOfWait(t *testing.T) {
 		}
 		return r
 	}
-	history := recover.Report{Rows: []recover.Row{row("bitcoin", 1, recover.RowUp, 0, 3), row("lnd", 2, recover.RowUp, 0, 2), row("odd", 3, recover.RowUp, 0, 4)}}
-	st := control.Status{State: recover.Recovering, Started: began, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: "power-loss"}}
+	history := recover.Report{Rows: []recover.Row{
+		row("bitcoin", 1, recover.RowUp, 0, 3), row("lnd", 2, recover.RowUp, 0, 2), row("odd", 3, recover.RowUp, 0, 4),
+	}}
+	st := control.Status{State: recover.Recovering, Started: began,
+		Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: "power-loss"}}
 	st.Containers = []recover.Row{
 		row("db", 0, recover.RowUp, 0.5, 2), row("cache", 0, recover.RowFailed, 0.5, 1),
-		row("bitcoin", 1, recover.RowStarting, 2), row("web", 1, recover.RowRetrying, 2, 3), row("api", 1, recover.RowUp, 2, 2.5),
+		row("bitcoin", 1, recover.RowStarting, 2), row("web", 1, recover.RowRetrying, 2, 3),
+		row("api", 1, recover.RowUp, 2, 2.5),
 		row("ran", 2, recover.RowActive), row("lnd", 2, recover.RowQueued), row("new", 2, recover.RowQueued),
 		row("odd", 3, recover.RowQueued),
 	}
@@ -59,11 +63,12 @@ func TestProgressOfWait(t *testing.T) {
 	}
 }
 
-// What is drawn five times a second keeps its width, as far as digits allow.
-func TestATimeThatPasses(t *testing.T) {
+// The time in the display keeps its width, as far as digits allow.
+func TestElapsed(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0.0s", 0: "0.0s", 950 * time.Millisecond: "0.9s", 2 * time.Second: "2.0s", 59990 * time.Millisecond: "59.9s",
-		time.Minute: "1min 00.0s", 65300 * time.Millisecond: "1min 05.3s", 15 * time.Minute: "15min 00.0s",
+		-time.Second: "0.0s", 0: "0.0s", 950 * time.Millisecond: "0.9s", 2 * time.Second: "2.0s",
+		59990 * time.Millisecond: "59.9s", time.Minute: "1min 00.0s", 65300 * time.Millisecond: "1min 05.3s",
+		15 * time.Minute: "15min 00.0s",
 	} {
 		if got := elapsed(d); got != want {
 			t.Errorf("%s is shown as %q, want %q", d, got, want)
@@ -71,8 +76,8 @@ func TestATimeThatPasses(t *testing.T) {
 	}
 }
 
-// When it is over the display says after what time, not for how long.
-func TestProgressOfWaitAtTheEnd(t *testing.T) {
+// At the end the display says after what time recovery was complete.
+func TestWaitProgressComplete(t *testing.T) {
 	began := time.Now()
 	st := control.Status{State: recover.Ready, Started: began, Finished: began.Add(7600 * time.Millisecond)}
 	if got := progressLines(st, nil, began.Add(time.Hour))[0].render(0, false); got != "ready after 7.6s" {
