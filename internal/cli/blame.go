@@ -38,7 +38,7 @@ containers of later tiers: archy-recovery plot shows which time mattered.
 		ValidArgsFunction: completing(f, recoveryIDs),
 		RunE:              f.onInstance(func(r request) error { return answer(r, askBlamed, printBlamed) }),
 	}
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	return cmd
 }
 

@@ -51,7 +51,7 @@ systemd-journal see all of the journal.`,
 			return show(r, boots, printBoots)
 		}),
 	}
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "how many of the last boots")
 	return cmd
 }

@@ -43,7 +43,7 @@ default is used instead.`,
 			return err
 		}),
 	}
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	return cmd
 }
 

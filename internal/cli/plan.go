@@ -26,7 +26,7 @@ configuration, and from what podman and systemd say.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error { return answer(r, askPlan, printPlan) }),
 	}
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	return cmd
 }
 

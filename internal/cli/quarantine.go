@@ -34,7 +34,7 @@ func newQuarantineList(f *globalFlags) *cobra.Command {
 		Args:  noArguments,
 		RunE:  f.onInstance(func(r request) error { return answer(r, askQuarantine, printQuarantine) }),
 	}
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	return cmd
 }
 

@@ -40,7 +40,7 @@ how the last run ended, with the journal entries that say so.
 		RunE:              f.onInstance(func(r request) error { return runReport(r, flags) }),
 	}
 	cmd.Flags().BoolVarP(&flags.list, "list", "l", false, "list the recoveries in the history, oldest first")
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	cmd.Flags().BoolVar(&flags.html, "html", false, "print one self-contained page with picture, table and evidence")
 	cmd.Flags().BoolVar(&flags.full, "full", false, "do not cut what is too wide for the terminal")
 	return cmd

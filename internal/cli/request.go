@@ -9,11 +9,10 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
-// globalFlags are the flags that several verbs have. One verb runs a process,
-// so they can share one --json.
+// globalFlags are the flags that several verbs have. A process runs one verb, so
+// the verbs can share one --json.
 type globalFlags struct {
 	system bool
 	uid    int
@@ -28,9 +27,9 @@ func (f *globalFlags) register(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("uid", completeUID) // fails only for an unknown flag
 }
 
-// addJSON adds --json to the flags of a verb.
-func (f *globalFlags) addJSON(flags *pflag.FlagSet, usage string) {
-	flags.BoolVar(&f.json, "json", false, usage)
+// addJSON adds --json to a verb and its subcommands.
+func (f *globalFlags) addJSON(cmd *cobra.Command, usage string) {
+	cmd.PersistentFlags().BoolVar(&f.json, "json", false, usage)
 }
 
 // pick returns the instance that --system or --uid name. The default is the
@@ -71,7 +70,8 @@ func (f *globalFlags) onInstance(run func(request) error) func(*cobra.Command, [
 func (r request) ctx() context.Context { return r.cmd.Context() }
 func (r request) out() io.Writer       { return r.cmd.OutOrStdout() }
 
-// answer asks for a value and shows it. An error of the client is explained.
+// answer calls ask and shows the value that it returns. It explains the errors of
+// the client. A verb that asks one thing is this one call.
 func answer[T any](r request, ask func(request) (T, error), printText func(w io.Writer, value T, width int)) error {
 	value, err := ask(r)
 	if err != nil {
@@ -90,7 +90,7 @@ func show[T any](r request, value T, printText func(w io.Writer, value T, width 
 	return nil
 }
 
-// printJSON prints a value for people and programs, indented.
+// printJSON prints a value, indented.
 func printJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

@@ -24,7 +24,7 @@ func newSnapshot(f *globalFlags) *cobra.Command {
 			})
 		}),
 	}
-	f.addJSON(cmd.Flags(), "print the snapshot as JSON")
+	f.addJSON(cmd, "print the snapshot as JSON")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only errors")
 	return cmd
 }

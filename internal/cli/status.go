@@ -41,7 +41,7 @@ changes: in place on a terminal, otherwise one below the other.`,
 			})
 		}),
 	}
-	f.addJSON(cmd.Flags(), "print JSON; with --follow one object a line")
+	f.addJSON(cmd, "print JSON; with --follow one object a line")
 	cmd.Flags().IntVarP(&lines, "lines", "n", 10,
 		"how many of the service's last journal entries, without --follow and --json")
 	cmd.Flags().BoolVarP(&keepFollowing, "follow", "f", false, "show again whenever something changes, until interrupted")

@@ -18,7 +18,7 @@ func newUserStopped(f *globalFlags) *cobra.Command {
 		Args:  noArguments,
 		RunE:  showHelp,
 	}
-	f.addJSON(cmd.PersistentFlags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "list",

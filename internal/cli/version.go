@@ -25,6 +25,6 @@ func newVersion(f *globalFlags, version string) *cobra.Command {
 			return err
 		},
 	}
-	f.addJSON(cmd.Flags(), "print JSON")
+	f.addJSON(cmd, "print JSON")
 	return cmd
 }

@@ -43,7 +43,7 @@ Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
 		}),
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this long, such as 90s or 5m (0: never)")
-	f.addJSON(cmd.Flags(), "print the final status as JSON")
+	f.addJSON(cmd, "print the final status as JSON")
 	return cmd
 }
 
