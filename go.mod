@@ -2,24 +2,24 @@ module archy-recovery
 
 go 1.26.0
 
+// Each direct dependency has its reason beside it.
 require (
-	github.com/coreos/go-systemd/v22 v22.7.0
-	github.com/godbus/dbus/v5 v5.2.4
-	github.com/google/go-cmp v0.7.0
-	github.com/google/renameio/v2 v2.0.2
-	github.com/lmittmann/tint v1.2.1
-	github.com/prometheus/client_golang v1.25.0
-	github.com/prometheus/client_model v0.6.3
-	github.com/prometheus/common v0.73.1
-	github.com/rogpeppe/go-internal v1.16.0
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-	github.com/spf13/cobra v1.10.2
-	github.com/spf13/pflag v1.0.9
-	go.uber.org/goleak v1.3.0
-	go.yaml.in/yaml/v3 v3.0.6
-	golang.org/x/mod v0.41.0
-	golang.org/x/sys v0.49.0
-	pgregory.net/rapid v1.3.0
+	github.com/coreos/go-systemd/v22 v22.7.0 // socket activation, sd_notify, journal fields
+	github.com/godbus/dbus/v5 v5.2.4 // D-Bus to systemd
+	github.com/google/go-cmp v0.7.0 // tests: diffs
+	github.com/google/renameio/v2 v2.0.2 // atomic, durable replacement of files
+	github.com/lmittmann/tint v1.2.1 // log lines on a terminal
+	github.com/prometheus/client_golang v1.25.0 // tests: Prometheus' linter of metric names
+	github.com/prometheus/client_model v0.6.3 // tests: what Prometheus' parser returns
+	github.com/prometheus/common v0.73.1 // tests: Prometheus' parser of the text format
+	github.com/rogpeppe/go-internal v1.16.0 // tests: scripts of the command line
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: checks the API's answers against docs/openapi.yaml
+	github.com/spf13/cobra v1.10.2 // commands, flags, help, completion
+	github.com/spf13/pflag v1.0.9 // tests: the flags that the man page must list
+	go.uber.org/goleak v1.3.0 // tests: goroutine leaks
+	go.yaml.in/yaml/v3 v3.0.6 // tests: reads docs/openapi.yaml
+	golang.org/x/sys v0.49.0 // flock, SO_PEERCRED, terminals
+	pgregory.net/rapid v1.3.0 // tests: random fleets, histories and crash points, shrunk to the smallest failure
 )
 
 require (
@@ -30,6 +30,7 @@ require (
 	github.com/pandatix/go-abnf v0.5.3 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
+	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect

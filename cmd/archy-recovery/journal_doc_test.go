@@ -30,14 +30,15 @@ func messageIDs(t *testing.T) map[string]string {
 	return ids
 }
 
-// docs/journal.md lists each message ID, and no other.
-func TestTheJournalIsDocumented(t *testing.T) {
+// docs/journal.md lists each message ID, and no others.
+func TestJournalDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/journal.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	documented := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| (\\w+) \\| `([0-9a-f]{32})` \\| [a-z]").FindAllStringSubmatch(string(text), -1) {
+	row := regexp.MustCompile("(?m)^\\| (\\w+) \\| `([0-9a-f]{32})` \\| [a-z]")
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		if documented[m[1]] != "" {
 			t.Errorf("%s is listed twice", m[1])
 		}
@@ -53,13 +54,13 @@ func TestTheJournalIsDocumented(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`MESSAGE_ID=([0-9a-f]+)`).FindAllStringSubmatch(string(text), -1) {
 		if !known[m[1]] {
-			t.Errorf("a one-liner asks for %s, which is never logged", m[1])
+			t.Errorf("an example asks for %s, which is never logged", m[1])
 		}
 	}
 }
 
-// journalctl -x explains each message, whatever its level.
-func TestTheCatalogIsWhole(t *testing.T) {
+// The catalog explains each message once (journalctl -x), whatever its level.
+func TestCatalogComplete(t *testing.T) {
 	text, err := os.ReadFile("../../packaging/systemd/catalog/archy-recovery.catalog")
 	if err != nil {
 		t.Fatal(err)
@@ -71,13 +72,15 @@ func TestTheCatalogIsWhole(t *testing.T) {
 	}
 }
 
-// An ID that nothing is logged with is of no use; and what is logged at warning
-// or above has one, so that it can be found and is explained. Not sdnotify: it
-// has no journal to speak of when it fails.
-func TestWarningsHaveAMessageID(t *testing.T) {
+// Each message ID is used, and each call that logs at warning or above has one,
+// so that it can be found and is explained. internal/sdnotify is exempt: when it
+// fails, there is usually no journal either.
+func TestWarningsHaveMessageID(t *testing.T) {
 	used := map[string]bool{}
 	var files []string
-	for _, pattern := range []string{"*.go", "../../internal/recover/*.go", "../../internal/control/*.go"} {
+	for _, pattern := range []string{
+		"*.go", "../../internal/cli/*.go", "../../internal/recover/*.go", "../../internal/control/*.go",
+	} {
 		some, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +98,8 @@ func TestWarningsHaveAMessageID(t *testing.T) {
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok && strings.HasPrefix(id.Name, "Msg") {
-				used[strings.TrimPrefix(id.Name, "Msg")] = used[strings.TrimPrefix(id.Name, "Msg")] || filepath.Base(path) != "messages.go"
+				name := strings.TrimPrefix(id.Name, "Msg")
+				used[name] = used[name] || filepath.Base(path) != "messages.go"
 			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok || !isWarning(call) {

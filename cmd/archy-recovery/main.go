@@ -2,11 +2,16 @@
 // crash. See archy-recovery(1).
 package main
 
-import "os"
+import (
+	"os"
 
-// version is set by the build.
+	"archy-recovery/internal/cli"
+)
+
+// version is set by the linker.
 var version = "devel"
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	program := cli.Program{Version: version, Daemon: runDaemon}
+	os.Exit(program.Run(os.Args[1:], os.Stdout, os.Stderr))
 }

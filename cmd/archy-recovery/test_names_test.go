@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What the documents say that a test shows, a test of that name shows.
-func TestDocumentsNameTestsThatExist(t *testing.T) {
+// Each test that a document names exists.
+func TestDocumentedTestsExist(t *testing.T) {
 	root := "../.."
 	tests := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"archy-recovery/internal/journal"
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/timeline"
+
+	"github.com/spf13/cobra"
+)
+
+// An endedBoot is a boot, how it ended, and the recovery that followed.
+type endedBoot struct {
+	journal.Boot
+	Recovery *recoverySummary `json:"recovery,omitempty"`
+}
+
+// A recoverySummary is a recovery in brief; report ID shows all of it.
+type recoverySummary struct {
+	ID          int     `json:"id"`
+	BootID      string  `json:"bootId"`
+	TookSeconds float64 `json:"tookSeconds"`
+	Summary     string  `json:"summary"`
+
+	text string // for the table
+}
+
+func newBoots(f *globalFlags) *cobra.Command {
+	var lines int
+	cmd := &cobra.Command{
+		Use:   "boots",
+		Short: "List the last boots, how each ended, and the recovery that followed",
+		Long: `List the last boots, as journalctl --list-boots does, how each ended, and the
+recovery that followed it, for archy-recovery report. The verb reads the journal
+and the history itself and needs no daemon. Only root and the group
+systemd-journal see all of the journal.`,
+		Args: noArguments,
+		RunE: f.onInstance(func(r request) error {
+			if lines < 1 {
+				return usageError(r.cmd, fmt.Errorf("--lines=%d is less than 1", lines))
+			}
+			boots, err := askBoots(r, lines)
+			if err != nil {
+				return err
+			}
+			return show(r, boots, printBoots)
+		}),
+	}
+	f.addJSON(cmd, "print JSON")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "how many of the last boots")
+	return cmd
+}
+
+func askBoots(r request, lines int) ([]endedBoot, error) {
+	boots, err := journal.NewReader(r.Unit(), os.Getuid()).Boots(r.ctx(), lines)
+	if err != nil && os.Getuid() != 0 {
+		return nil, fmt.Errorf("%w. Use root, or join the group systemd-journal", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	reports := r.reportsOnDisk() // first, because a list of boots need not start a daemon
+	if len(reports) == 0 {
+		reports, _ = r.reports(r.ctx())
+	}
+	return matchBoots(boots, reports), nil
+}
+
+// matchBoots finds the recovery that followed each boot. Its verdict is about a
+// run in that boot, and it was made in another boot. A verdict after a clean stop
+// names no boot: then it is the first recovery in the next boot.
+func matchBoots(boots []journal.Boot, reports []recover.Report) []endedBoot {
+	ended := make([]endedBoot, 0, len(boots))
+	for n, b := range boots {
+		next := ""
+		if n+1 < len(boots) {
+			next = boots[n+1].BootID
+		}
+		e := endedBoot{Boot: b}
+		for _, r := range reports {
+			crashed := r.Verdict.Previous != nil && r.Verdict.Previous.BootID == b.BootID && r.BootID != b.BootID
+			clean := r.Verdict.Previous == nil && next != "" && r.BootID == next
+			if crashed || clean {
+				e.Recovery = summarize(r)
+				break
+			}
+		}
+		ended = append(ended, e)
+	}
+	return ended
+}
+
+func summarize(r recover.Report) *recoverySummary {
+	s := &recoverySummary{
+		ID:      r.ID,
+		BootID:  r.BootID,
+		Summary: r.Summary(),
+		text:    strconv.Itoa(r.ID) + ": " + countByResult(r),
+	}
+	if !r.Finished.IsZero() {
+		took := r.Finished.Sub(r.Started)
+		s.TookSeconds = took.Seconds()
+		s.text += " in " + timeline.Span(took)
+	}
+	return s
+}
+
+func printBoots(w io.Writer, boots []endedBoot, width int) {
+	t := table{columns: []column{
+		{head: "IDX", right: true},
+		{head: "BOOT ID", least: 9},
+		{head: "FIRST ENTRY", drop: 2},
+		{head: "LAST ENTRY"},
+		{head: "ENDED"},
+		{head: "RECOVERY", least: 10},
+		{head: "EVIDENCE", least: 10, drop: 1},
+	}}
+	for _, b := range boots {
+		ended, recovery, evidence := string(b.Cause), "-", ""
+		if b.Index == 0 {
+			ended = "running"
+		}
+		if b.Recovery != nil {
+			recovery = b.Recovery.text
+		}
+		switch n := len(b.Evidence); {
+		case b.Cause == recover.CausePowerLoss: // the last entry does not show it
+			evidence = "the journal just stops"
+		case n > 0:
+			evidence = b.Evidence[n-1].Message
+		}
+		t.add(strconv.Itoa(b.Index), b.BootID, b.First.Format(time.DateTime), b.Last.Format(time.DateTime),
+			ended, recovery, evidence)
+	}
+	t.printTo(w, width)
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/control"
+	"archy-recovery/internal/journal"
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/timeline"
+
+	"github.com/spf13/cobra"
+)
+
+func newStatus(f *globalFlags) *cobra.Command {
+	var keepFollowing bool
+	var lines int
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the last run ended and the state of recovery",
+		Long: `Show how the last run ended, the state of recovery, and what needs attention, in
+the style of systemctl status. With --follow the status is shown again whenever it
+changes: in place on a terminal, otherwise one below the other.`,
+		Args: noArguments,
+		RunE: f.onInstance(func(r request) error {
+			if lines < 0 {
+				return usageError(r.cmd, fmt.Errorf("--lines=%d is negative", lines))
+			}
+			if keepFollowing {
+				return followStatus(r)
+			}
+			return answer(r, askStatus, func(w io.Writer, st control.Status, width int) {
+				printStatus(w, st, width)
+				r.printFromSystemd(r.ctx(), w, lines)
+			})
+		}),
+	}
+	f.addJSON(cmd, "print JSON; with --follow one object a line")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 10,
+		"how many of the service's last journal entries, without --follow and --json")
+	cmd.Flags().BoolVarP(&keepFollowing, "follow", "f", false, "show again whenever something changes, until interrupted")
+	return cmd
+}
+
+func askStatus(r request) (control.Status, error) { return r.client().Status(r.ctx()) }
+
+// followStatus shows the status at each change, until the daemon ends, the user
+// interrupts, or the output cannot be written.
+func followStatus(r request) error {
+	terminal := newScreen(r.out())
+	showNext := func(st control.Status) error {
+		switch {
+		case r.json:
+			return json.NewEncoder(r.out()).Encode(st)
+		case terminal == nil:
+			printStatus(r.out(), st, widthOf(r.out()))
+			return nil
+		}
+		var text strings.Builder
+		width, _ := terminal.size()
+		printStatus(&text, st, width)
+		terminal.draw(splitLines(text.String()))
+		return nil
+	}
+	err := r.client().Follow(r.ctx(), func(st control.Status) bool { return showNext(st) == nil })
+	if r.ctx().Err() != nil {
+		return nil // the user interrupted
+	}
+	return r.explain(err)
+}
+
+// splitLines makes lines for a screen.
+func splitLines(text string) (lines []line) {
+	for l := range strings.Lines(text) {
+		lines = append(lines, line{{strings.TrimSuffix(l, "\n"), plain}})
+	}
+	return lines
+}
+
+func printStatus(w io.Writer, st control.Status, width int) {
+	instance := "system"
+	if st.Instance != "system" {
+		instance = "uid " + st.Instance
+	}
+	fmt.Fprintf(w, "archy-recovery (%s): %s, %s\n", instance, st.State, cmp.Or(st.Progress, "not begun"))
+	fmt.Fprintf(w, "    Last run: %s\n", formatVerdict(st.Verdict))
+	if st.RecoveryComplete {
+		fmt.Fprintf(w, "    Recovery: took %s, at %s\n",
+			st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime))
+	}
+	fmt.Fprintf(w, "    Snapshot: %d containers, saved %s\n", len(st.Snapshot.Containers), savedAt(st.Snapshot))
+	if len(st.UserStopped) > 0 {
+		fmt.Fprintf(w, "User-stopped: %s\n", strings.Join(st.UserStopped, " "))
+	}
+	for _, suspect := range st.Quarantine {
+		if suspect.Quarantined {
+			fmt.Fprintf(w, " Quarantined: %s: %s\n", suspect.Name, suspect.Why())
+		} else {
+			fmt.Fprintf(w, "   Suspected: %s: in flight when the host crashed; it will be started alone\n", suspect.Name)
+		}
+	}
+	for _, note := range st.Notes {
+		fmt.Fprintf(w, "     Warning: %s\n", note)
+	}
+	if len(st.Containers) > 0 {
+		fmt.Fprintln(w)
+		printStatusRows(w, st.Containers, width)
+	}
+}
+
+// printStatusRows prints the containers as a table, tier by tier.
+func printStatusRows(w io.Writer, rows []recover.Row, width int) {
+	t := table{columns: []column{
+		{head: "TIER", drop: 1},
+		{head: "CONTAINER", least: 12},
+		{head: "STATE"},
+		{head: "TRIES", right: true, drop: 2},
+		{head: "TOOK", right: true},
+		{head: "UNIT", least: 8, drop: 3},
+		{head: "NOTE", least: 10},
+	}}
+	for _, r := range rows {
+		took := "-"
+		if d := r.Took(); d > 0 {
+			took = timeline.Span(d)
+		}
+		t.add(formatTier(r), r.Name, string(r.State), strconv.Itoa(len(r.Attempts)), took, cmp.Or(r.Unit, "-"), r.Error)
+	}
+	t.printTo(w, width)
+}
+
+// printFromSystemd prints when the timer elapses next, and the last journal
+// entries of the daemon. It leaves out what systemd or the journal do not answer.
+func (i Instance) printFromSystemd(ctx context.Context, w io.Writer, lines int) {
+	manager := SystemManager()
+	defer manager.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if at, runs, err := manager.NextElapse(ctx, i.timerUnit()); err == nil && runs {
+		fmt.Fprintf(w, "\nNext check of the snapshot: %s\n", at.Format(time.DateTime))
+	}
+	if lines == 0 {
+		return
+	}
+	last, err := journal.NewReader(i.Unit(), i.UID).Last(ctx, lines)
+	if err != nil || len(last) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, e := range last {
+		fmt.Fprintf(w, "%s %s\n", e.Time.Local().Format(time.Stamp), printable(e.Message))
+	}
+}
+
+func formatVerdict(v recover.Verdict) string {
+	if v.Cause != "" {
+		return fmt.Sprintf("%s, cause %s: %s", v.Ending, v.Cause, v.Reason)
+	}
+	return fmt.Sprintf("%s: %s", v.Ending, v.Reason)
+}
+
+// formatTier is the tier of a container, and whether it was started alone.
+func formatTier(row recover.Row) string {
+	if row.Alone {
+		return strconv.Itoa(row.Tier) + ", alone"
+	}
+	return strconv.Itoa(row.Tier)
+}
