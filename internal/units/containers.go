@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"archy-recovery/internal/podmancmd"
 	"archy-recovery/internal/recover"
 
 	"github.com/godbus/dbus/v5"
@@ -119,59 +120,19 @@ func (m *Manager) installed(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// containerOf reads which container a command line of podman runs or starts.
+// containerOf returns the container that a command line of podman runs or starts.
 func containerOf(argv []string) (recover.Container, bool) {
-	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
+	command, ok := podmancmd.Parse(argv)
+	if !ok || recover.CheckName(command.Name) != nil {
 		return recover.Container{}, false
 	}
-	args := withoutGlobalFlags(argv[1:])
-	if len(args) > 0 && args[0] == "container" {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return recover.Container{}, false
-	}
-	var c recover.Container
-	switch args[0] {
-	case "run":
-		for i, arg := range args {
-			flag, value, joined := strings.Cut(arg, "=")
-			if !joined && i+1 < len(args) {
-				value = args[i+1]
-			}
-			switch flag {
-			case "--name":
-				// The first: after the image comes the container's own command,
-				// which may have a --name too.
-				if c.Name == "" {
-					c.Name = value
-				}
-			case "--label", "-l":
-				if text, ok := strings.CutPrefix(value, recover.TierLabel+"="); ok {
-					if tier, err := recover.ParseTier(text); err == nil {
-						c.Tier = &tier
-					}
-				}
+	c := recover.Container{Name: command.Name}
+	for _, label := range command.Labels {
+		if text, ok := strings.CutPrefix(label, recover.TierLabel+"="); ok {
+			if tier, err := recover.ParseTier(text); err == nil {
+				c.Tier = &tier
 			}
 		}
-	case "start":
-		// The name is the last word; podman would start several, but then the
-		// unit is no container's.
-		c.Name = args[len(args)-1]
 	}
-	return c, recover.CheckName(c.Name) == nil
-}
-
-// withoutGlobalFlags drops the flags before podman's verb, which Quadlet's
-// GlobalArgs= puts there. What they are is podman's to know: a word after a
-// flag without "=" is its value, unless it is a verb that matters here.
-func withoutGlobalFlags(args []string) []string {
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		joined := strings.Contains(args[0], "=")
-		args = args[1:]
-		if !joined && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !slices.Contains([]string{"container", "run", "start"}, args[0]) {
-			args = args[1:]
-		}
-	}
-	return args
+	return c, true
 }

@@ -2,9 +2,10 @@ package units
 
 import (
 	"context"
-	"path"
 	"slices"
 	"strings"
+
+	"archy-recovery/internal/podmancmd"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -111,7 +112,7 @@ func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, erro
 	}
 	var paths []string
 	for _, c := range commands {
-		paths = append(paths, bindsOf(c.Argv)...)
+		paths = append(paths, podmancmd.BindSources(c.Argv)...)
 	}
 	v, err = l.get(ctx, at, unitIfc, "RequiresMountsFor")
 	if err != nil {
@@ -122,29 +123,6 @@ func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, erro
 		return append(paths, required...), nil
 	}
 	return slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(required, p) }), nil
-}
-
-// bindsOf lists the host's paths that a podman run mounts into its container
-// (podman-run(1), --volume, --mount).
-func bindsOf(argv []string) []string {
-	var paths []string
-	for i, arg := range argv {
-		flag, value, joined := strings.Cut(arg, "=")
-		if !joined && i+1 < len(argv) {
-			value = argv[i+1]
-		}
-		switch flag {
-		case "--volume", "-v":
-			paths = append(paths, strings.Split(value, ":")[0])
-		case "--mount":
-			for _, option := range strings.Split(value, ",") {
-				if key, v, _ := strings.Cut(option, "="); key == "source" || key == "src" {
-					paths = append(paths, v)
-				}
-			}
-		}
-	}
-	return slices.DeleteFunc(paths, func(p string) bool { return !path.IsAbs(p) }) // named volumes are podman's
 }
 
 // AwaitMounts returns when none of the mount points is without its mount. It
