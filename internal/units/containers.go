@@ -12,14 +12,15 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// ContainerUnits lists those of the named service units whose ExecStart= runs or
-// starts a podman container: Quadlet's, podman-generate-systemd's and those
-// that people write. With nil it looks through all installed ones but those
-// that vendors ship in /usr, for which systemd reads all unit directories.
-// systemd is asked, not the files, since it has expanded the specifiers and
-// merged the drop-ins. (Manager.ListUnitFilesByPatterns, Service.ExecStart)
-// Of the named ones also those that show no container, but set
-// PODMAN_SYSTEMD_UNIT to their own name, as Quadlet's and generated ones do.
+// ContainerUnits lists the service units whose ExecStart= runs or starts a podman container:
+// those of Quadlet, of podman-generate-systemd, and of the operator.
+//
+// With names it looks at these units. It then also lists a unit that shows no container, but sets
+// PODMAN_SYSTEMD_UNIT to its own name, as Quadlet's and generated units do. With nil it looks at all
+// installed units outside of /usr, for which systemd reads all unit directories.
+//
+// It asks systemd and reads no unit file, since systemd has expanded the specifiers and merged the
+// drop-ins (Manager.ListUnitFilesByPatterns, Service.ExecStart).
 func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover.ContainerUnit, error) {
 	all := names == nil
 	if all {
@@ -38,7 +39,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		u := listed[name]
-		return u.Load != "loaded" || u.Name != name // an alias is found under its own name
+		return u.Load != "loaded" || u.Name != name // an alias is listed under the name of its unit
 	})
 	var paths []dbus.ObjectPath
 	for _, name := range names {
@@ -51,7 +52,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 			if ctx.Err() != nil || !l.alive() {
 				return nil, l.explain(err)
 			}
-			continue // unloaded meanwhile
+			continue // systemd has unloaded it
 		}
 		var commands []execCommand
 		if answer.value.Store(&commands) != nil {
@@ -70,8 +71,8 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	return found, nil
 }
 
-// labels reports whether a unit has podman label what it runs with its name.
-// (Service.Environment)
+// labels reports whether a unit has podman label its containers with its name: it sets
+// PODMAN_SYSTEMD_UNIT to that (Service.Environment).
 func (l *link) labels(ctx context.Context, path dbus.ObjectPath, name string) bool {
 	v, err := l.get(ctx, path, serviceIfc, "Environment")
 	if err != nil {
@@ -81,7 +82,7 @@ func (l *link) labels(ctx context.Context, path dbus.ObjectPath, name string) bo
 	return slices.Contains(set, "PODMAN_SYSTEMD_UNIT="+name)
 }
 
-// execCommand is the (sasbttttuii) of Service.ExecStart.
+// An execCommand is one command of Service.ExecStart, which has the type a(sasbttttuii).
 type execCommand struct {
 	Path                      string
 	Argv                      []string
@@ -92,8 +93,8 @@ type execCommand struct {
 	Code, Status              int32
 }
 
-// installed lists the service units outside of /usr that can be started:
-// neither templates nor masked, nor written by Install.
+// installed lists the installed service units outside of /usr. It leaves out templates, masked
+// units, and those that Install wrote.
 func (m *Manager) installed(ctx context.Context) ([]string, error) {
 	l, err := m.connect(ctx)
 	if err != nil {
