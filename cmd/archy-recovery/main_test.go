@@ -45,7 +45,7 @@ func TestCatalogOnlyLogged(t *testing.T) {
 func TestArrowsPointInward(t *testing.T) {
 	allowed := map[string][]string{
 		"recover": {}, "config": {"recover"}, "control": {"recover"}, "podman": {"recover"},
-		"state": {"recover"}, "units": {"recover"}, "journal": {"recover"}, "sdnotify": {}, "pressure": {"recover"},
+		"state": {"recover"}, "units": {"recover", "podmancmd"}, "podmancmd": {}, "journal": {"recover"}, "sdnotify": {}, "pressure": {"recover"},
 		"timeline": {"recover"},
 		"cli":      {"recover", "config", "control", "journal", "podman", "state", "timeline", "units"},
 	}

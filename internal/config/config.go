@@ -1,12 +1,13 @@
-// Package config reads archy-recovery.conf the way systemd reads its own
-// configuration (systemd.syntax(7), systemd-system.conf(5)): the main file from
-// the first of /etc, /run, /usr/local/lib and /usr/lib that has one, then the
-// .conf.d drop-ins of all of them in the order of their names, where a file in
-// an earlier directory hides one of the same name in a later one. The files of
-// an instance, archy-recovery@UID.conf and its .d, override both.
+// Package config reads archy-recovery.conf as systemd reads its own
+// configuration (systemd.syntax(7), systemd-system.conf(5)).
 //
-// What is wrong in a file never stops recovery: it is named with file and
-// line, and the default stands.
+// The main file comes from the first of /etc, /run, /usr/local/lib and /usr/lib
+// that has one. The .conf.d drop-ins of all four directories follow, in the order
+// of their names. A drop-in hides those of the same name in later directories.
+// The files of an instance, archy-recovery@UID.conf and its .d, override both.
+//
+// A mistake in a file never stops recovery. It is reported with file and line,
+// and the default stays in force.
 package config
 
 import (
@@ -27,16 +28,16 @@ import (
 
 // Config is the effective configuration of one instance.
 type Config struct {
-	// DataDirectory is where state lives; empty means the instance's default.
+	// DataDirectory is the absolute path of the data directory. Empty means the instance's default.
 	DataDirectory string
-	// Debug asks for debug messages too.
+	// Debug says that debug messages are logged too.
 	Debug  bool
 	Policy recover.Policy
-	// Origins say where the values come from.
+	// Origins maps each key that a file sets to its lines.
 	Origins Origins
 }
 
-// Default is what holds without any file.
+// Default returns the configuration without any file.
 func Default() Config {
 	p := recover.DefaultPolicy()
 	cpus := runtime.NumCPU()
@@ -45,12 +46,13 @@ func Default() Config {
 	return Config{Policy: p, Origins: Origins{}}
 }
 
-// searchPath is where files are looked for, strongest first.
+// searchPath lists the directories of configuration files, the one with the highest priority first.
 var searchPath = []string{"etc", "run", "usr/local/lib", "usr/lib"}
 
-// Load reads the configuration of instance ("" for the system one, else a UID)
-// from the file tree root, usually os.DirFS("/"). Each problem is an error
-// that names file and line; the configuration is usable all the same.
+// Load reads the configuration of an instance from the file tree root, usually
+// os.DirFS("/"). The instance is "" for the system one, or a UID. Each problem is
+// an error that names the file, and the line if there is one. The configuration
+// is usable even if there are problems.
 func Load(root fs.FS, instance string) (Config, []error) {
 	c := Default()
 	var problems []error
@@ -73,7 +75,7 @@ func Load(root fs.FS, instance string) (Config, []error) {
 	return c, problems
 }
 
-// filesOf lists the files that make up name, in the order in which they apply.
+// filesOf lists the files of one configuration name, in the order in which they apply.
 func filesOf(root fs.FS, name string) (files []string, problems []error) {
 	for _, dir := range searchPath {
 		file := path.Join(dir, name)
@@ -98,8 +100,8 @@ func filesOf(root fs.FS, name string) (files []string, problems []error) {
 	}
 	for _, base := range slices.SortedFunc(maps.Keys(dropIns), cmp.Compare) {
 		file := dropIns[base]
-		// A drop-in that is a link to /dev/null is masked: it has no content,
-		// and a file system without devices cannot even open it.
+		// A drop-in that links to /dev/null is masked. It is skipped by its link,
+		// since a file system without devices cannot open it.
 		if target, err := fs.ReadLink(root, file); err == nil && filepath.Clean(target) == os.DevNull {
 			continue
 		}
@@ -108,47 +110,58 @@ func filesOf(root fs.FS, name string) (files []string, problems []error) {
 	return files, problems
 }
 
-// parse takes one file's assignments over.
+// parse applies the assignments of one file.
 func (c *Config) parse(file, text string) (problems []error) {
 	section := ""
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
-		complain := func(format string, args ...any) {
-			problems = append(problems, fmt.Errorf("%s:%d: %w", file, n+1, fmt.Errorf(format, args...)))
-		}
 		if line == "" || line[0] == '#' || line[0] == ';' {
 			continue
 		}
+		origin := Origin{file, n + 1}
 		if line[0] == '[' && line[len(line)-1] == ']' {
 			section = line[1 : len(line)-1]
 			if section != "Recovery" && section != "Tiers" {
-				complain("unknown section [%s]; there are [Recovery] and [Tiers]", section)
+				problems = append(problems,
+					fmt.Errorf("%s: unknown section [%s]; the sections are [Recovery] and [Tiers]", origin, section))
 			}
 			continue
 		}
-		key, value, ok := strings.Cut(line, "=")
-		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-		switch {
-		case !ok:
-			complain("%q is neither a section nor Key=value", line)
-		case section == "Recovery":
-			set, known := recoveryKeys[key]
-			if !known {
-				complain("unknown key %s= in [Recovery]", key)
-			} else if err := set(c, value); err != nil {
-				complain("%s=: %w; ignored", key, err)
-			} else {
-				c.Origins.set(key, value, key == "CleanBootList", Origin{file, n + 1})
-			}
-		case section == "Tiers":
-			if err := c.setTier(key, value); err != nil {
-				complain("%w; ignored", err)
-			} else {
-				c.Origins.set(key, value, true, Origin{file, n + 1})
-			}
-		case section == "":
-			complain("%s= stands before any section", key)
+		if err := c.assign(section, line, origin); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", origin, err))
 		}
 	}
 	return problems
+}
+
+// assign applies one line Key=value. In an unknown section it does nothing.
+func (c *Config) assign(section, line string, origin Origin) error {
+	name, value, ok := strings.Cut(line, "=")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !ok {
+		return fmt.Errorf("%q is neither a section nor Key=value", line)
+	}
+	list := false
+	switch section {
+	case "":
+		return fmt.Errorf("%s= stands before any section", name)
+	case "Recovery":
+		k, found := findKey(name)
+		if !found {
+			return fmt.Errorf("unknown key %s= in [Recovery]", name)
+		}
+		if err := k.set(c, value); err != nil {
+			return fmt.Errorf("%s=: %w; ignored", name, err)
+		}
+		list = k.list
+	case "Tiers":
+		if err := c.setTier(name, value); err != nil {
+			return fmt.Errorf("%w; ignored", err)
+		}
+		list = true
+	default:
+		return nil
+	}
+	c.Origins.record(name, value, list, origin)
+	return nil
 }

@@ -32,36 +32,36 @@ func TestLoad(t *testing.T) {
 		want     func(*Config)
 		problems []string
 	}{
-		"nothing anywhere is the default": {want: func(*Config) {}},
-		"the main file of the strongest directory counts alone": {
+		"no file": {want: func(*Config) {}},
+		"main files in two directories": {
 			files: map[string]string{
 				"etc/archy-recovery.conf":     "[Recovery]\nMaxParallel=5\n",
 				"usr/lib/archy-recovery.conf": "[Recovery]\nMaxParallel=6\nDefaultTier=7\n",
 			},
 			want: func(c *Config) { c.Policy.MaxParallel = 5 },
 		},
-		"drop-ins apply by name, whatever their directory": {
+		"drop-ins in two directories": {
 			files: map[string]string{
 				"etc/archy-recovery.conf.d/10-a.conf":     "[Recovery]\nMaxParallel=10\n",
 				"usr/lib/archy-recovery.conf.d/20-b.conf": "[Recovery]\nMaxParallel=20\n",
 			},
 			want: func(c *Config) { c.Policy.MaxParallel = 20 },
 		},
-		"a drop-in hides one of its name in a weaker directory": {
+		"drop-ins of the same name in two directories": {
 			files: map[string]string{
 				"etc/archy-recovery.conf.d/10-a.conf":     "[Recovery]\nDefaultTier=1\n",
 				"usr/lib/archy-recovery.conf.d/10-a.conf": "[Recovery]\nMaxParallel=20\n",
 			},
 			want: func(c *Config) { c.Policy.DefaultTier = 1 },
 		},
-		"a link to /dev/null masks a drop-in": {
+		"drop-in masked by a link to /dev/null": {
 			files: map[string]string{
 				"etc/archy-recovery.conf.d/10-a.conf":     "-> /dev/null",
 				"usr/lib/archy-recovery.conf.d/10-a.conf": "[Recovery]\nMaxParallel=20\n",
 			},
 			want: func(*Config) {},
 		},
-		"files of the instance go last, and only for it": {
+		"files of the instance": {
 			instance: "1000",
 			files: map[string]string{
 				"etc/archy-recovery.conf.d/90-z.conf":          "[Recovery]\nDataDirectory=/srv/a\n",
@@ -74,7 +74,7 @@ func TestLoad(t *testing.T) {
 				c.Policy.CleanBoot = recover.CleanBootRestore
 			},
 		},
-		"lists grow, and an empty assignment resets them": {
+		"lists, and an empty assignment": {
 			files: map[string]string{"etc/archy-recovery.conf": `
 [Recovery]
 CleanBootList=gone
@@ -93,8 +93,10 @@ Tier4=web
 				c.Policy.Tiers[4] = recover.Patterns{"web"}
 			},
 		},
-		"time spans are systemd's": {
-			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nFirstAttemptSec=90\nSecondAttemptSec=2min 30s\nRetryPauseSec=500ms\nTierDeadlineSec=1.5min\nDeadlineSec=1h\n"},
+		"time spans": {
+			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\n" +
+				"FirstAttemptSec=90\nSecondAttemptSec=2min 30s\nRetryPauseSec=500ms\n" +
+				"TierDeadlineSec=1.5min\nDeadlineSec=1h\n"},
 			want: func(c *Config) {
 				c.Policy.FirstAttempt = 90 * time.Second
 				c.Policy.SecondAttempt = 150 * time.Second
@@ -103,8 +105,9 @@ Tier4=web
 				c.Policy.Deadline = time.Hour
 			},
 		},
-		"what recovery waits for and suspects": {
-			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nWaitFor=healthy\nSoakSec=1min\nProbationSec=5\nMinParallel=2\nMaxParallel=\n"},
+		"WaitFor=, soak, probation and parallel starts": {
+			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\n" +
+				"WaitFor=healthy\nSoakSec=1min\nProbationSec=5\nMinParallel=2\nMaxParallel=\n"},
 			want: func(c *Config) {
 				c.Policy.WaitFor = recover.WaitForHealthy
 				c.Policy.Soak = time.Minute
@@ -112,7 +115,7 @@ Tier4=web
 				c.Policy.MinParallel = 2
 			},
 		},
-		"what is wrong is named with file and line, and the rest counts": {
+		"mistakes beside a correct line": {
 			files: map[string]string{"etc/archy-recovery.conf": `[Recovery]
 MaxParallel=none
 Colour=red
@@ -132,11 +135,12 @@ a=b
 `},
 			want: func(c *Config) { c.Policy.DefaultTier = 2 },
 			problems: []string{
-				"conf:2: MaxParallel", "conf:3: unknown key Colour", "conf:4: CleanBoot", "conf:5: DataDirectory", "conf:6: FirstAttemptSec",
-				"conf:7: RetryPauseSec", "conf:8:", "conf:10: WaitFor", "conf:12: Tier100", "conf:13: unknown key Row1", "conf:14: Tier1", "conf:15: unknown section [Other]",
+				"conf:2: MaxParallel", "conf:3: unknown key Colour", "conf:4: CleanBoot", "conf:5: DataDirectory",
+				"conf:6: FirstAttemptSec", "conf:7: RetryPauseSec", "conf:8:", "conf:10: WaitFor",
+				"conf:12: Tier100", "conf:13: unknown key Row1", "conf:14: Tier1", "conf:15: unknown section [Other]",
 			},
 		},
-		"an assignment before any section is a problem": {
+		"assignment before any section": {
 			files:    map[string]string{"etc/archy-recovery.conf": "MaxParallel=3\n"},
 			want:     func(*Config) {},
 			problems: []string{"conf:1: MaxParallel"},
@@ -146,7 +150,7 @@ a=b
 			want := Default()
 			c.want(&want)
 			got, problems := Load(tree(c.files), c.instance)
-			got.Origins = want.Origins // TestOrigins
+			got.Origins = want.Origins // TestOrigins checks these
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}
@@ -162,8 +166,8 @@ a=b
 	}
 }
 
-// The shipped files have to be ones that we accept, and say what the design
-// says.
+// TestShippedFiles loads the shipped files. They must have no mistake and set the
+// tiers and the clean-boot list of the design.
 func TestShippedFiles(t *testing.T) {
 	shipped := map[string]string{}
 	for from, to := range map[string]string{
@@ -175,9 +179,9 @@ func TestShippedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		shipped[to] = string(text)
-		if from == "archy-recovery.conf" { // also what is commented out has to be right
+		if from == "archy-recovery.conf" { // its commented-out keys must be correct too
 			if _, problems := Load(tree(map[string]string{to: uncomment(string(text))}), ""); len(problems) > 0 {
-				t.Errorf("its comments: %q", problems)
+				t.Errorf("problems in the commented-out keys: %q", problems)
 			}
 		}
 	}
@@ -193,13 +197,13 @@ func TestShippedFiles(t *testing.T) {
 			t.Errorf("%s is in tier %d, want %d", name, got, tier)
 		}
 	}
-	if !c.Policy.CleanBootList.Match("filebrowser") || !c.Policy.CleanBootList.Match("nostr-rs-relay") || c.Policy.CleanBootList.Match("lnd") {
-		t.Errorf("clean-boot list is %q", c.Policy.CleanBootList)
+	list := c.Policy.CleanBootList
+	if !list.Match("filebrowser") || !list.Match("nostr-rs-relay") || list.Match("lnd") {
+		t.Errorf("clean-boot list is %q", list)
 	}
 }
 
-// uncomment keeps sections, and the assignments that stand in comments, such
-// as #Key=value.
+// uncomment returns the sections of a file, and the assignments in its comments, such as #Key=value.
 func uncomment(text string) string {
 	var keys []string
 	for line := range strings.Lines(text) {
@@ -211,20 +215,4 @@ func uncomment(text string) string {
 		}
 	}
 	return strings.Join(keys, "")
-}
-
-func TestParseTimeSpan(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"90": 90 * time.Second, "2min": 2 * time.Minute, "1h 30s": time.Hour + 30*time.Second,
-		"1h30m": 90 * time.Minute, "250 ms": 250 * time.Millisecond, "0.5": 500 * time.Millisecond,
-	} {
-		if got, err := ParseTimeSpan(text); err != nil || got != want {
-			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "0", "-5", "abc", "5 parsecs", "infinity", "1e9", "99999999999999999999d", "5s min"} {
-		if got, err := ParseTimeSpan(text); err == nil {
-			t.Errorf("%q is accepted as %s", text, got)
-		}
-	}
 }

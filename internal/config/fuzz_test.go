@@ -13,9 +13,12 @@ import (
 
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{
-		"", "[Recovery]\nDefaultTier=2\n", "[Recovery\n", "=\n", "[", "[]", "Key=value\n", "[Recovery]\nFirstAttemptSec=1h 30s\nDeadlineSec=infinity\nMinParallel=0\n",
-		"[Tiers]\nTier0=db postgres-*\nTier99=[a-\nTier100=x\nTier-1=x\nTier0=\n", "[Recovery]\nCleanBoot=restore\nCleanBootList=a b\nCleanBootList=\nWaitFor=healthy\n",
-		"[Recovery]\nDataDirectory=relative\nDataDirectory=/x\nLogLevel=debug\n", "[Recovery]\r\nSoakSec=5\r\n", "[Recovery]\nMaxParallel=99999999999999999999\n", "[Tiers]\nTier1=\\\n",
+		"", "[Recovery]\nDefaultTier=2\n", "[Recovery\n", "=\n", "[", "[]", "Key=value\n",
+		"[Recovery]\nFirstAttemptSec=1h 30s\nDeadlineSec=infinity\nMinParallel=0\n",
+		"[Tiers]\nTier0=db postgres-*\nTier99=[a-\nTier100=x\nTier-1=x\nTier0=\n",
+		"[Recovery]\nCleanBoot=restore\nCleanBootList=a b\nCleanBootList=\nWaitFor=healthy\n",
+		"[Recovery]\nDataDirectory=relative\nDataDirectory=/x\nLogLevel=debug\n", "[Recovery]\r\nSoakSec=5\r\n",
+		"[Recovery]\nMaxParallel=99999999999999999999\n", "[Tiers]\nTier1=\\\n",
 	} {
 		f.Add(seed)
 	}
@@ -26,43 +29,52 @@ func FuzzConfig(f *testing.F) {
 		}
 		for _, p := range problems {
 			if !strings.HasPrefix(p.Error(), "/etc/archy-recovery.conf:") {
-				t.Errorf("a problem without a place: %v", p)
+				t.Errorf("a problem without file and line: %v", p)
 			}
 		}
 		p := c.Policy
-		for name, d := range map[string]time.Duration{"first": p.FirstAttempt, "pause": p.RetryPause, "second": p.SecondAttempt,
-			"tier": p.TierDeadline, "deadline": p.Deadline, "soak": p.Soak, "probation": p.Probation} {
+		for name, d := range map[string]time.Duration{
+			"first": p.FirstAttempt, "pause": p.RetryPause, "second": p.SecondAttempt,
+			"tier": p.TierDeadline, "deadline": p.Deadline, "soak": p.Soak, "probation": p.Probation,
+		} {
 			if d <= 0 || d > 365*24*time.Hour {
 				t.Errorf("%s: %s", name, d)
 			}
 		}
-		if p.MinParallel < 1 || p.MaxParallel < 1 || p.DefaultTier < 0 || p.DefaultTier > recover.MaxTier || c.DataDirectory != "" && !filepath.IsAbs(c.DataDirectory) {
-			t.Errorf("accepted: %+v", c)
+		if p.MinParallel < 1 || p.MaxParallel < 1 || p.DefaultTier < 0 || p.DefaultTier > recover.MaxTier {
+			t.Errorf("accepted: %+v", p)
 		}
-		usable(t, p.CleanBootList)
+		if c.DataDirectory != "" && !filepath.IsAbs(c.DataDirectory) {
+			t.Errorf("accepted: DataDirectory=%s", c.DataDirectory)
+		}
+		checkPatterns(t, p.CleanBootList)
 		for tier, patterns := range p.Tiers {
 			if tier < 0 || tier > recover.MaxTier {
 				t.Errorf("tier %d", tier)
 			}
-			usable(t, patterns)
+			checkPatterns(t, patterns)
 		}
 	})
 }
 
-// usable: no pattern that was accepted turns out malformed at some name.
-func usable(t *testing.T, patterns recover.Patterns) {
+// checkPatterns fails if an accepted pattern is malformed for some name.
+func checkPatterns(t *testing.T, patterns recover.Patterns) {
 	t.Helper()
 	for _, p := range patterns {
 		for _, name := range []string{"", "a", "db", "archy-db", strings.Repeat("a", 255)} {
-			if _, err := path.Match(strings.TrimPrefix(p, "archy-"), strings.TrimPrefix(name, "archy-")); err != nil {
-				t.Errorf("%q at %.9q: %v", p, name, err)
+			_, err := path.Match(strings.TrimPrefix(p, "archy-"), strings.TrimPrefix(name, "archy-"))
+			if err != nil {
+				t.Errorf("pattern %q with name %.9q: %v", p, name, err)
 			}
 		}
 	}
 }
 
 func FuzzTimeSpan(f *testing.F) {
-	for _, seed := range []string{"90", "2min", "1h 30s", "", " ", "infinity", "-1", "0", "0.5s", "0.0001us", "1.2.3", ".", "1e9", "366d", "99999999999999999999999d", "1µs", "1 s 2", "1s2", "1\t"} {
+	for _, seed := range []string{
+		"90", "2min", "1h 30s", "", " ", "infinity", "-1", "0", "0.5s", "0.0001us", "1.2.3", ".", "1e9", "366d",
+		"99999999999999999999999d", "1µs", "1 s 2", "1s2", "1\t",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -76,7 +88,7 @@ func FuzzTimeSpan(f *testing.F) {
 		if d <= 0 || d > 365*24*time.Hour {
 			t.Errorf("%q is %s", text, d)
 		}
-		// As systemd would write it: in whole µs.
+		// systemd writes whole microseconds.
 		if us := d.Microseconds(); us > 0 {
 			whole := time.Duration(us) * time.Microsecond
 			if again, err := ParseTimeSpan(whole.String()); err != nil || (again-whole).Abs() > time.Microsecond {
@@ -87,7 +99,10 @@ func FuzzTimeSpan(f *testing.F) {
 }
 
 func FuzzKernelCommandLine(f *testing.F) {
-	for _, seed := range []string{"", "quiet archy.recovery=off", "archy.recovery=safe archy.recovery=", "archy.recovery", `archy.recovery="off"`, "archy.recovery=OFF", "xarchy.recovery=off", "archy.recovery=off\n"} {
+	for _, seed := range []string{
+		"", "quiet archy.recovery=off", "archy.recovery=safe archy.recovery=", "archy.recovery",
+		`archy.recovery="off"`, "archy.recovery=OFF", "xarchy.recovery=off", "archy.recovery=off\n",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -101,8 +116,9 @@ func FuzzKernelCommandLine(f *testing.F) {
 		default:
 			t.Errorf("%q: mode %q", line, mode)
 		}
-		if last, err := KernelMode(line + " " + recover.CommandLineKey + "=safe"); last != recover.ModeSafe || err != nil {
-			t.Errorf("the last one does not count after %q: %q, %v", line, last, err)
+		last, err := KernelMode(line + " " + recover.CommandLineKey + "=safe")
+		if last != recover.ModeSafe || err != nil {
+			t.Errorf("%q and then =safe: mode %q, %v", line, last, err)
 		}
 	})
 }

@@ -7,9 +7,9 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// KernelMode reads what the kernel command line (proc_cmdline(5)) asks of
-// recovery: archy.recovery=off or =safe; the last one counts. A value that is
-// neither is an error, and the mode normal.
+// KernelMode reads the mode of recovery from the kernel command line
+// (proc_cmdline(5)): archy.recovery=off or archy.recovery=safe. The last one
+// counts. Another value is an error, and the mode is then normal.
 func KernelMode(commandLine string) (recover.Mode, error) {
 	mode := recover.ModeNormal
 	var problem error
@@ -22,7 +22,8 @@ func KernelMode(commandLine string) (recover.Mode, error) {
 		case recover.ModeOff, recover.ModeSafe:
 		default:
 			mode = recover.ModeNormal
-			problem = fmt.Errorf("kernel command line: %s is neither %s=off nor %[2]s=safe; ignored", word, recover.CommandLineKey)
+			problem = fmt.Errorf("kernel command line: %s is neither %s=off nor %[2]s=safe; ignored",
+				word, recover.CommandLineKey)
 		}
 	}
 	return mode, problem

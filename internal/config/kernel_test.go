@@ -9,8 +9,8 @@ import (
 
 func TestKernelMode(t *testing.T) {
 	for line, want := range map[string]struct {
-		mode  recover.Mode
-		wrong string
+		mode    recover.Mode
+		problem string
 	}{
 		"":                                        {},
 		"root=/dev/vda quiet":                     {},
@@ -18,17 +18,17 @@ func TestKernelMode(t *testing.T) {
 		"archy.recovery=safe ro":                  {mode: recover.ModeSafe},
 		`archy.recovery="safe"`:                   {mode: recover.ModeSafe},
 		"archy.recovery=off archy.recovery=safe":  {mode: recover.ModeSafe},
-		"archy.recovery=on":                       {wrong: "archy.recovery=on"},
+		"archy.recovery=on":                       {problem: "archy.recovery=on"},
 		"archy.recovery=on archy.recovery=off":    {mode: recover.ModeOff},
 		"archy.recovery":                          {},
 		"not-archy.recovery=off archy.recovery2=": {},
 	} {
 		mode, err := KernelMode(line)
 		if mode != want.mode {
-			t.Errorf("%q is mode %q, want %q", line, mode, want.mode)
+			t.Errorf("%q: mode %q, want %q", line, mode, want.mode)
 		}
-		if (err != nil) != (want.wrong != "") || err != nil && !strings.Contains(err.Error(), want.wrong) {
-			t.Errorf("%q: %v, want a complaint about %q", line, err, want.wrong)
+		if (err != nil) != (want.problem != "") || err != nil && !strings.Contains(err.Error(), want.problem) {
+			t.Errorf("%q: error %v, want one that names %q", line, err, want.problem)
 		}
 	}
 }

@@ -2,8 +2,8 @@ package config
 
 import (
 	"fmt"
-	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,172 +11,134 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// recoveryKeys are the keys of [Recovery]. An empty value means the default,
-// as in systemd's own files.
-var recoveryKeys = map[string]func(*Config, string) error{
-	"DataDirectory": func(c *Config, v string) error {
-		if v != "" && !filepath.IsAbs(v) {
-			return fmt.Errorf("%q is not an absolute path", v)
-		}
-		c.DataDirectory = v
-		return nil
-	},
-	"LogLevel": func(c *Config, v string) error {
-		switch v {
-		case "", "info":
-			c.Debug = false
-		case "debug":
-			c.Debug = true
-		default:
-			return fmt.Errorf("%q is neither info nor debug", v)
-		}
-		return nil
-	},
-	"CleanBoot": func(c *Config, v string) error {
-		switch mode := recover.CleanBoot(v); mode {
-		case "":
-			c.Policy.CleanBoot = Default().Policy.CleanBoot
-		case recover.CleanBootList, recover.CleanBootRestore:
-			c.Policy.CleanBoot = mode
-		default:
-			return fmt.Errorf("%q is neither list nor restore", v)
-		}
-		return nil
-	},
-	"CleanBootList": func(c *Config, v string) error {
-		return appendPatterns(&c.Policy.CleanBootList, v)
-	},
-	"DefaultTier": func(c *Config, v string) (err error) {
-		if v == "" {
-			v = strconv.Itoa(Default().Policy.DefaultTier)
-		}
-		tier, err := recover.ParseTier(v)
-		if err == nil {
-			c.Policy.DefaultTier = tier
-		}
-		return err
-	},
-	"MinParallel": count(func(p *recover.Policy) *int { return &p.MinParallel }),
-	"MaxParallel": count(func(p *recover.Policy) *int { return &p.MaxParallel }),
-	"WaitFor": func(c *Config, v string) error {
-		switch what := recover.WaitFor(v); what {
-		case "":
-			c.Policy.WaitFor = Default().Policy.WaitFor
-		case recover.WaitForActive, recover.WaitForHealthy:
-			c.Policy.WaitFor = what
-		default:
-			return fmt.Errorf("%q is neither active nor healthy", v)
-		}
-		return nil
-	},
-	"SoakSec":          seconds(func(p *recover.Policy) *time.Duration { return &p.Soak }),
-	"ProbationSec":     seconds(func(p *recover.Policy) *time.Duration { return &p.Probation }),
-	"FirstAttemptSec":  seconds(func(p *recover.Policy) *time.Duration { return &p.FirstAttempt }),
-	"SecondAttemptSec": seconds(func(p *recover.Policy) *time.Duration { return &p.SecondAttempt }),
-	"RetryPauseSec":    seconds(func(p *recover.Policy) *time.Duration { return &p.RetryPause }),
-	"TierDeadlineSec":  seconds(func(p *recover.Policy) *time.Duration { return &p.TierDeadline }),
-	"DeadlineSec":      seconds(func(p *recover.Policy) *time.Duration { return &p.Deadline }),
+// A recoveryKey is one key of [Recovery].
+type recoveryKey struct {
+	name string
+	// set stores a value. An empty value restores the default, as in systemd's own files.
+	set func(c *Config, value string) error
+	// get returns the value as a file holds it.
+	get func(c *Config) string
+	// list says that a further assignment adds to the value. Otherwise it replaces the value.
+	list bool
 }
 
-// setTier takes a line TierN=patterns of [Tiers] over.
-func (c *Config) setTier(key, value string) error {
-	number, ok := strings.CutPrefix(key, "Tier")
-	if !ok {
-		return fmt.Errorf("unknown key %s= in [Tiers]: there are Tier0= to Tier%d=", key, recover.MaxTier)
-	}
-	tier, err := recover.ParseTier(number)
-	if err != nil {
-		return fmt.Errorf("%s=: %w", key, err)
-	}
-	patterns := c.Policy.Tiers[tier]
-	if err := appendPatterns(&patterns, value); err != nil {
-		return fmt.Errorf("%s=: %w", key, err)
-	}
-	c.Policy.Tiers[tier] = patterns
-	return nil
+// recoveryKeys are the keys of [Recovery], in the order of archy-recovery.conf(5).
+// A new key is one entry here, and a field with its default in recover.Policy.
+var recoveryKeys = []recoveryKey{
+	pathKey("DataDirectory", func(c *Config) *string { return &c.DataDirectory }),
+	wordKey("CleanBoot", func(c *Config) *recover.CleanBoot { return &c.Policy.CleanBoot },
+		recover.CleanBootList, recover.CleanBootRestore),
+	patternsKey("CleanBootList", func(c *Config) *recover.Patterns { return &c.Policy.CleanBootList }),
+	tierKey("DefaultTier", func(c *Config) *int { return &c.Policy.DefaultTier }),
+	timeSpanKey("FirstAttemptSec", func(c *Config) *time.Duration { return &c.Policy.FirstAttempt }),
+	timeSpanKey("RetryPauseSec", func(c *Config) *time.Duration { return &c.Policy.RetryPause }),
+	timeSpanKey("SecondAttemptSec", func(c *Config) *time.Duration { return &c.Policy.SecondAttempt }),
+	timeSpanKey("TierDeadlineSec", func(c *Config) *time.Duration { return &c.Policy.TierDeadline }),
+	timeSpanKey("DeadlineSec", func(c *Config) *time.Duration { return &c.Policy.Deadline }),
+	countKey("MinParallel", func(c *Config) *int { return &c.Policy.MinParallel }),
+	countKey("MaxParallel", func(c *Config) *int { return &c.Policy.MaxParallel }),
+	wordKey("WaitFor", func(c *Config) *recover.WaitFor { return &c.Policy.WaitFor },
+		recover.WaitForActive, recover.WaitForHealthy),
+	timeSpanKey("SoakSec", func(c *Config) *time.Duration { return &c.Policy.Soak }),
+	timeSpanKey("ProbationSec", func(c *Config) *time.Duration { return &c.Policy.Probation }),
+	logLevelKey("LogLevel", func(c *Config) *bool { return &c.Debug }),
 }
 
-// appendPatterns appends the words of value; an empty value resets the list.
-func appendPatterns(to *recover.Patterns, value string) error {
-	words := strings.Fields(value)
-	if len(words) == 0 {
-		*to = nil
-		return nil
+// findKey returns the key with that name.
+func findKey(name string) (k recoveryKey, found bool) {
+	i := slices.IndexFunc(recoveryKeys, func(k recoveryKey) bool { return k.name == name })
+	if i < 0 {
+		return recoveryKey{}, false
 	}
-	for _, w := range words {
-		if _, err := path.Match(w, ""); err != nil {
-			return fmt.Errorf("%q is not a pattern: %w", w, err)
-		}
-	}
-	*to = append(*to, words...)
-	return nil
+	return recoveryKeys[i], true
 }
 
-func seconds(field func(*recover.Policy) *time.Duration) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		if v == "" {
-			standard := Default().Policy
-			*field(&c.Policy) = *field(&standard)
-			return nil
-		}
-		d, err := ParseTimeSpan(v)
-		if err == nil {
-			*field(&c.Policy) = d
-		}
-		return err
+// newKey returns the key whose value is in the field, with a way to read it from text and to write it.
+func newKey[T any](name string, field func(*Config) *T, read func(string) (T, error), write func(T) string) recoveryKey {
+	return recoveryKey{
+		name: name,
+		set: func(c *Config, text string) error {
+			if text == "" {
+				standard := Default()
+				*field(c) = *field(&standard)
+				return nil
+			}
+			v, err := read(text)
+			if err == nil {
+				*field(c) = v
+			}
+			return err
+		},
+		get: func(c *Config) string { return write(*field(c)) },
 	}
 }
 
-func count(field func(*recover.Policy) *int) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		standard := Default().Policy
-		n, err := strconv.Atoi(v)
-		if v == "" {
-			n, err = *field(&standard), nil
+// pathKey is a key whose value is an absolute path.
+func pathKey(name string, field func(*Config) *string) recoveryKey {
+	return newKey(name, field, func(text string) (string, error) {
+		if !filepath.IsAbs(text) {
+			return "", fmt.Errorf("%q is not an absolute path", text)
 		}
+		return text, nil
+	}, func(path string) string { return path })
+}
+
+// wordKey is a key whose value is one of a few words.
+func wordKey[T ~string](name string, field func(*Config) *T, words ...T) recoveryKey {
+	return newKey(name, field, func(text string) (T, error) {
+		if word := T(text); slices.Contains(words, word) {
+			return word, nil
+		}
+		var names []string
+		for _, w := range words {
+			names = append(names, string(w))
+		}
+		return "", fmt.Errorf("%q is neither %s", text, strings.Join(names, " nor "))
+	}, func(word T) string { return string(word) })
+}
+
+// tierKey is a key whose value is the number of a tier.
+func tierKey(name string, field func(*Config) *int) recoveryKey {
+	return newKey(name, field, recover.ParseTier, strconv.Itoa)
+}
+
+// countKey is a key whose value is a number of at least 1.
+func countKey(name string, field func(*Config) *int) recoveryKey {
+	return newKey(name, field, func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return fmt.Errorf("%q is not a number of at least 1", v)
+			return 0, fmt.Errorf("%q is not a number of at least 1", text)
 		}
-		*field(&c.Policy) = n
-		return nil
-	}
+		return n, nil
+	}, strconv.Itoa)
 }
 
-// ParseTimeSpan reads a time span of systemd.time(7), such as "90", "2min" or
-// "1h 30s"; a number without a unit is in seconds. It has to be positive, and
-// infinity is not accepted: every wait of recovery has an end.
-func ParseTimeSpan(text string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is not a time span such as 90, 2min or 1h 30s", text)
-	var total float64 // nanoseconds
-	rest := strings.TrimSpace(text)
-	for rest != "" {
-		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789."))
-		n, err := strconv.ParseFloat(rest[:digits], 64)
-		if err != nil {
-			return 0, bad
-		}
-		rest = strings.TrimLeft(rest[digits:], " ")
-		letters := len(rest) - len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzµ"))
-		unit, ok := timeUnits[rest[:letters]]
-		if !ok {
-			return 0, bad
-		}
-		total += n * float64(unit)
-		rest = strings.TrimLeft(rest[letters:], " ")
-	}
-	const longest = 365 * 24 * time.Hour
-	if total < 1 || total > float64(longest) {
-		return 0, fmt.Errorf("%q is not between 0 and a year", text)
-	}
-	return time.Duration(total), nil
+// timeSpanKey is a key whose value is a time span of systemd.time(7).
+func timeSpanKey(name string, field func(*Config) *time.Duration) recoveryKey {
+	return newKey(name, field, ParseTimeSpan, FormatTimeSpan)
 }
 
-var timeUnits = map[string]time.Duration{
-	"":   time.Second,
-	"us": time.Microsecond, "µs": time.Microsecond, "usec": time.Microsecond,
-	"ms": time.Millisecond, "msec": time.Millisecond,
-	"s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
-	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
-	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
-	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
+// logLevelKey is a key whose value is debug or info. The field says whether it is debug.
+func logLevelKey(name string, field func(*Config) *bool) recoveryKey {
+	return newKey(name, field, func(text string) (debug bool, err error) {
+		if text != "info" && text != "debug" {
+			return false, fmt.Errorf("%q is neither info nor debug", text)
+		}
+		return text == "debug", nil
+	}, func(debug bool) string {
+		if debug {
+			return "debug"
+		}
+		return "info"
+	})
+}
+
+// patternsKey is a key whose value is a list of patterns, which an empty value empties.
+func patternsKey(name string, field func(*Config) *recover.Patterns) recoveryKey {
+	return recoveryKey{
+		name: name,
+		set:  func(c *Config, text string) error { return appendPatterns(field(c), text) },
+		get:  func(c *Config) string { return strings.Join(*field(c), " ") },
+		list: true,
+	}
 }

@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// Each key is in archy-recovery.conf(5) and in the configuration file that is
-// installed, and both name no other.
-func TestEveryKeyIsDocumented(t *testing.T) {
+// TestKeysDocumented checks that archy-recovery.conf(5) and the installed
+// configuration file name each key, and no unknown key.
+func TestKeysDocumented(t *testing.T) {
 	for _, c := range []struct {
 		file  string
-		line  string         // what a line that documents keys begins with
+		line  string         // the beginning of a line that documents keys
 		key   *regexp.Regexp // a key on such a line
-		tiers string         // where [Tiers] begins: its keys are numbered
-		add   string         // what to add for KEY
+		tiers string         // where [Tiers] begins; its keys have numbers and are not checked
+		add   string         // the lines to add for KEY
 	}{
 		{"../../docs/man/archy-recovery.conf.5.md", "**", regexp.MustCompile(`\*\*([A-Z][A-Za-z]+)=\*\*`),
 			"\n# [TIERS]", "**KEY=**\n:   What it does. Default: …"},
@@ -28,7 +28,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 		recovery, _, found := strings.Cut(string(text), c.tiers)
 		if !found {
-			t.Errorf("%s has no section of tiers", c.file)
+			t.Errorf("%s has no section [Tiers]", c.file)
 		}
 		documented := map[string]bool{}
 		for line := range strings.Lines(recovery) {
@@ -39,14 +39,14 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 				documented[m[1]] = true
 			}
 		}
-		for key := range recoveryKeys {
-			if !documented[key] {
-				t.Errorf("%s lacks %s=. Add:\n\n%s\n", c.file, key, strings.ReplaceAll(c.add, "KEY", key))
+		for _, k := range recoveryKeys {
+			if !documented[k.name] {
+				t.Errorf("%s lacks %s=. Add:\n\n%s\n", c.file, k.name, strings.ReplaceAll(c.add, "KEY", k.name))
 			}
 		}
-		for key := range documented {
-			if recoveryKeys[key] == nil {
-				t.Errorf("%s documents %s=, which there is not", c.file, key)
+		for name := range documented {
+			if _, found := findKey(name); !found {
+				t.Errorf("%s documents %s=, but there is no such key", c.file, name)
 			}
 		}
 	}

@@ -8,25 +8,26 @@ import (
 // An Origin is a line of a file.
 type Origin struct {
 	File string `json:"file"`
-	Line int    `json:"line"`
+	// Line counts from 1.
+	Line int `json:"line"`
 }
 
 func (o Origin) String() string { return fmt.Sprintf("%s:%d", o.File, o.Line) }
 
-// Origins say where the value of each key comes from, such as "DefaultTier" or
-// "Tier0": one line, or several for a list that grew. A key with its default
-// is not among them.
+// Origins maps a key, such as "DefaultTier" or "Tier0", to the line that set
+// its value. A list has one line for each assignment. A key with its default
+// value is absent.
 type Origins map[string][]Origin
 
-// set takes note of an assignment that was accepted. One of a list adds to the
-// ones before; an empty one takes them back, and the default stands.
-func (o Origins) set(key, value string, list bool, at Origin) {
+// record notes an accepted assignment. An assignment to a list adds a line.
+// An empty value restores the default, so it removes the lines.
+func (o Origins) record(key, value string, list bool, line Origin) {
 	switch {
 	case value == "":
 		delete(o, key)
 	case list:
-		o[key] = append(slices.Clip(o[key]), at)
+		o[key] = append(slices.Clip(o[key]), line)
 	default:
-		o[key] = []Origin{at}
+		o[key] = []Origin{line}
 	}
 }

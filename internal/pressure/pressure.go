@@ -1,4 +1,4 @@
-// Package pressure reads how much the host suffers from want of memory and I/O: the kernel's pressure stall information
+// Package pressure reads the kernel's pressure stall information for memory and I/O
 // (https://docs.kernel.org/accounting/psi.html).
 package pressure
 
@@ -16,12 +16,11 @@ import (
 // A Gauge reads the files of one directory. It implements recover.Gauge.
 type Gauge struct{ dir string }
 
-// Host is the gauge of the whole host. A kernel may have none (CONFIG_PSI=n, or
-// psi=0): then reading it is an error.
+// Host is the gauge of the whole host. Reading it is an error with a kernel that has no pressure
+// stall information (CONFIG_PSI=n or psi=0).
 var Host = Gauge{"/proc/pressure"}
 
-// Stalls returns how long some task has been stalled since the boot, for want
-// of each of the two.
+// Stalls returns how long some task has waited since the boot, for memory and for I/O.
 func (g Gauge) Stalls() (s recover.Stalls, err error) {
 	for file, total := range map[string]*time.Duration{"memory": &s.Memory, "io": &s.IO} {
 		text, err := os.ReadFile(filepath.Join(g.dir, file))
@@ -35,8 +34,8 @@ func (g Gauge) Stalls() (s recover.Stalls, err error) {
 	return s, nil
 }
 
-// someTotal reads the total of the line
-// "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345", in microseconds.
+// someTotal returns the total of a line such as
+// "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345", where it is in microseconds.
 func someTotal(text string) (time.Duration, error) {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)

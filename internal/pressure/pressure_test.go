@@ -9,6 +9,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
+// gauge returns a Gauge of these files.
 func gauge(t *testing.T, files map[string]string) Gauge {
 	dir := t.TempDir()
 	for name, text := range files {
@@ -38,12 +39,12 @@ func TestStalls(t *testing.T) {
 		}
 	}
 	if _, err := gauge(t, nil).Stalls(); err == nil {
-		t.Error("a kernel without it is no error")
+		t.Error("missing files are no error")
 	}
 }
 
-// The kernel that runs the tests may have it or not; what it has can be read.
-func TestTheKernels(t *testing.T) {
+// TestHost reads the pressure of this host, if its kernel tells it.
+func TestHost(t *testing.T) {
 	if _, err := Host.Stalls(); err != nil && !os.IsNotExist(err) {
 		t.Error(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// manager is the other end of $NOTIFY_SOCKET.
+// manager returns the other end of $NOTIFY_SOCKET.
 func manager(t *testing.T) *net.UnixConn {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -25,7 +25,8 @@ func manager(t *testing.T) *net.UnixConn {
 	return conn
 }
 
-func hear(t *testing.T, conn *net.UnixConn) string {
+// receive returns the next message.
+func receive(t *testing.T, conn *net.UnixConn) string {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -41,56 +42,57 @@ func hear(t *testing.T, conn *net.UnixConn) string {
 func TestMessages(t *testing.T) {
 	conn := manager(t)
 	n := New(slog.Default())
-	for want, say := range map[string]func(){
+	for want, send := range map[string]func(){
 		"STATUS=tier 1: 3 of 5 started": func() { n.Status("tier 1: 3 of 5 started") },
 		"READY=1\nSTATUS=complete":      func() { n.Ready("complete") },
 		"STOPPING=1\nSTATUS=saving":     func() { n.Stopping("saving") },
 		"EXTEND_TIMEOUT_USEC=90000000":  func() { n.Extend(90 * time.Second) },
 	} {
-		say()
-		if got := hear(t, conn); got != want {
-			t.Errorf("systemd hears %q, want %q", got, want)
+		send()
+		if got := receive(t, conn); got != want {
+			t.Errorf("systemd gets %q, want %q", got, want)
 		}
 	}
 }
 
-func TestWatchdogPetsAsLongAsTheDaemonLives(t *testing.T) {
+// TestWatchdogHungDaemon checks that messages stop when the daemon hangs.
+func TestWatchdogHungDaemon(t *testing.T) {
 	conn := manager(t)
 	t.Setenv("WATCHDOG_USEC", "20000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 	stop, done, hang := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	asked := 0
+	calls := 0
 	go func() {
 		defer close(done)
 		New(slog.Default()).Watchdog(stop, func() {
-			if asked++; asked > 2 {
+			if calls++; calls > 2 {
 				<-hang
 			}
 		})
 	}()
 	for range 2 {
-		if got := hear(t, conn); got != "WATCHDOG=1" {
-			t.Errorf("systemd hears %q", got)
+		if got := receive(t, conn); got != "WATCHDOG=1" {
+			t.Errorf("systemd gets %q, want WATCHDOG=1", got)
 		}
 	}
-	// The daemon hangs: systemd must hear no more.
+	// The daemon hangs now, so no message may follow.
 	if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := conn.Read(make([]byte, 64)); err == nil {
-		t.Errorf("a hung daemon is reported alive (%d bytes)", n)
+		t.Errorf("a hung daemon sends %d bytes", n)
 	}
 	close(stop)
 	close(hang)
 	<-done
 }
 
-func TestWithoutAWatchdogItEnds(t *testing.T) {
+func TestNoWatchdog(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "")
-	New(slog.Default()).Watchdog(nil, func() { t.Error("asked whether it lives") })
+	New(slog.Default()).Watchdog(nil, func() { t.Error("alive is called") })
 }
 
-func TestAManagerThatIsGoneIsLoggedAndNoMore(t *testing.T) {
+func TestManagerGone(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	var log bytes.Buffer
 	New(slog.New(slog.NewTextHandler(&log, nil))).Ready("x")

@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// What the fuzz tests hold of every file: no panic, what is accepted is usable,
-// and what is written of it reads the same.
+// The fuzz tests check every file: nothing panics, accepted content is valid, and written
+// content reads the same.
 
-// silentDir is a data directory that reports damage to nobody.
+// silentDir returns a data directory that drops its reports of damage.
 func silentDir(t *testing.T) *Dir {
 	t.Helper()
 	d, err := Open(t.TempDir(), func(string, string, error) {})
@@ -30,7 +30,8 @@ func silentDir(t *testing.T) *Dir {
 func FuzzMarker(f *testing.F) {
 	for _, seed := range []string{
 		"", "\n", "4711", " 4711 \n", "4711\nboot_id=b1\nsoft_reboots=1\nstart_time=900\n",
-		"0\n", "-1\n", "99999999999999999999", "1\nstart_time=-1\n", "1\nboot_id=\n", "1\nboot_id=a\nboot_id=b", "1\r\nboot_id=b1\r\n",
+		"0\n", "-1\n", "99999999999999999999", "1\nstart_time=-1\n", "1\nboot_id=\n",
+		"1\nboot_id=a\nboot_id=b", "1\r\nboot_id=b1\r\n",
 		"1\nsoft_reboots=x\nboot_id=b", "1\x00\nboot_id=b",
 	} {
 		f.Add([]byte(seed))
@@ -39,7 +40,7 @@ func FuzzMarker(f *testing.F) {
 		m := parseMarker(content)
 		if m.Garbled {
 			if m != (recover.Marker{Garbled: true}) {
-				t.Errorf("garbled, and yet %+v", m)
+				t.Errorf("a garbled marker reads as %+v", m)
 			}
 			return
 		}
@@ -47,7 +48,7 @@ func FuzzMarker(f *testing.F) {
 			t.Errorf("accepted: %+v", m)
 		}
 		if v := recover.Judge(&m, recover.Identity{BootID: "here", PID: 1}); !v.Unclean() {
-			t.Errorf("a marker is no crash: %+v", v)
+			t.Errorf("a marker reads as a clean end: %+v", v)
 		}
 		if m.Legacy {
 			return
@@ -65,8 +66,10 @@ func FuzzMarker(f *testing.F) {
 func FuzzSnapshot(f *testing.F) {
 	for _, seed := range []string{
 		`{"timestamp":1,"containers":[]}`, `{"containers":null}`, `{}`, `null`, `[]`, `{"containers":[{}]}`,
-		`{"timestamp":1,"containers":[{"name":"db","image":"a:1","unit":"db.service","tier":0,"unrecovered":true}],"bootId":"b","softReboots":1,"monotonicNsec":5}`,
-		`{"containers":[{"name":"../etc"}]}`, `{"containers":[{"name":"a","tier":-1},{"name":"b","tier":100}]}`, `{"containers":[{"name":"a"},{"name":"a"}]}`,
+		`{"timestamp":1,"containers":[{"name":"db","image":"a:1","unit":"db.service","tier":0,"unrecovered":true}],` +
+			`"bootId":"b","softReboots":1,"monotonicNsec":5}`,
+		`{"containers":[{"name":"../etc"}]}`, `{"containers":[{"name":"a","tier":-1},{"name":"b","tier":100}]}`,
+		`{"containers":[{"name":"a"},{"name":"a"}]}`,
 		`{"Containers":[{"NAME":"a"}],"containers":[{"name":"b"}]}`,
 	} {
 		f.Add([]byte(seed))
@@ -89,7 +92,9 @@ func FuzzSnapshot(f *testing.F) {
 }
 
 func FuzzUserStopped(f *testing.F) {
-	for _, seed := range []string{`[]`, `null`, `{}`, `["a","b"]`, `[""]`, `["a","a"]`, `["\u0000"]`, `["a",1]`, `[null]`, "[]\n[]", "[\"a\"]\n"} {
+	for _, seed := range []string{
+		`[]`, `null`, `{}`, `["a","b"]`, `[""]`, `["a","a"]`, `["\u0000"]`, `["a",1]`, `[null]`, "[]\n[]", "[\"a\"]\n",
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -98,9 +103,9 @@ func FuzzUserStopped(f *testing.F) {
 			return
 		}
 		if names == nil {
-			t.Fatal("a list that cannot be told from none was accepted")
+			t.Fatal("a nil list was accepted")
 		}
-		// Through the file, and what others wrote stays when we add to it.
+		// A name that is added to the file leaves the others as they are.
 		d := silentDir(t)
 		if err := os.WriteFile(d.file(userStoppedFile), content, 0o644); err != nil {
 			t.Fatal(err)
@@ -115,7 +120,10 @@ func FuzzUserStopped(f *testing.F) {
 }
 
 func FuzzInFlight(f *testing.F) {
-	for _, seed := range []string{`{"bootId":"b","containers":["a"]}`, `{"bootId":"b"}`, `{"containers":["a"]}`, `null`, `{"bootId":"b","containers":["/"]}`} {
+	for _, seed := range []string{
+		`{"bootId":"b","containers":["a"]}`, `{"bootId":"b"}`, `{"containers":["a"]}`, `null`,
+		`{"bootId":"b","containers":["/"]}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -124,7 +132,7 @@ func FuzzInFlight(f *testing.F) {
 			return
 		}
 		if flight.BootID == "" {
-			t.Error("accepted without a boot")
+			t.Error("accepted without a boot ID")
 		}
 		for _, name := range flight.Names {
 			if err := recover.CheckName(name); err != nil {
@@ -139,8 +147,10 @@ func FuzzInFlight(f *testing.F) {
 
 func FuzzQuarantine(f *testing.F) {
 	for _, seed := range []string{
-		`[]`, `null`, `{}`, `[{"name":"a","strikes":2,"bootId":"b","since":"2026-11-22T22:01:12Z","quarantined":true,"listed":true,"fingerprint":"f"}]`,
-		`[{"name":""}]`, `[{"name":"a"},{"name":"a"}]`, `[{"name":"a","since":"0000-01-01T00:00:00+23:59"}]`, `[{"name":"a","strikes":-9223372036854775808}]`,
+		`[]`, `null`, `{}`, `[{"name":"a","strikes":2,"bootId":"b","since":"2026-11-22T22:01:12Z",` +
+			`"quarantined":true,"listed":true,"fingerprint":"f"}]`,
+		`[{"name":""}]`, `[{"name":"a"},{"name":"a"}]`, `[{"name":"a","since":"0000-01-01T00:00:00+23:59"}]`,
+		`[{"name":"a","strikes":-9223372036854775808}]`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -174,8 +184,10 @@ func FuzzReport(f *testing.F) {
 		f.Add(content)
 	}
 	for _, seed := range []string{
-		`{}`, `null`, `[]`, `{"id":-3,"bootId":"b","verdict":{"ending":"host-crash","evidence":[{"cursor":"c","time":"2026-11-22T22:01:12Z","message":"m"}],"previous":{"pid":1}}}`,
-		`{"containers":[{"name":"a","tier":1,"state":"up","queued":"2026-11-22T22:01:12Z","attempts":[{"started":"2026-11-22T22:01:12Z","ended":"2026-11-22T22:01:13Z"}]}]}`,
+		`{}`, `null`, `[]`, `{"id":-3,"bootId":"b","verdict":{"ending":"host-crash",` +
+			`"evidence":[{"cursor":"c","time":"2026-11-22T22:01:12Z","message":"m"}],"previous":{"pid":1}}}`,
+		`{"containers":[{"name":"a","tier":1,"state":"up","queued":"2026-11-22T22:01:12Z",` +
+			`"attempts":[{"started":"2026-11-22T22:01:12Z","ended":"2026-11-22T22:01:13Z"}]}]}`,
 		`{"containers":[{"name":"a","attempts":null},{"state":"nonsense"}],"notes":[""]}`,
 	} {
 		f.Add([]byte(seed))
@@ -194,7 +206,7 @@ func FuzzReport(f *testing.F) {
 		}
 		if len(reports) == 0 {
 			if json.Valid(content) && json.Unmarshal(content, &recover.Report{}) == nil {
-				t.Error("a report that can be read was left out")
+				t.Error("a valid report was left out")
 			}
 			return
 		}
@@ -208,12 +220,12 @@ func FuzzReport(f *testing.F) {
 		}
 		again, err := d.Reports()
 		if diff := cmp.Diff([]recover.Report{r}, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
-			t.Errorf("%v, (-was +is):\n%s", err, diff)
+			t.Errorf("%v (-read +written and read):\n%s", err, diff)
 		}
 	})
 }
 
-// roundTrip saves a value that was accepted and reads it again.
+// roundTrip saves an accepted value and reads it again.
 func roundTrip[T any](t *testing.T, value T, save func(*Dir) error, read func(*Dir) (T, error)) {
 	t.Helper()
 	d := silentDir(t)
@@ -222,6 +234,6 @@ func roundTrip[T any](t *testing.T, value T, save func(*Dir) error, read func(*D
 	}
 	again, err := read(d)
 	if diff := cmp.Diff(value, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
-		t.Errorf("%v, (-saved +read):\n%s", err, diff)
+		t.Errorf("%v (-saved +read):\n%s", err, diff)
 	}
 }

@@ -18,12 +18,12 @@ import (
 
 const (
 	historyDir = "history"
-	// keepReports is how many recoveries are remembered.
+	// keepReports is how many reports are kept.
 	keepReports = 100
 )
 
-// Reports returns the recoveries that are remembered, oldest first. One that
-// cannot be read is left out, and reported.
+// Reports returns the reports of earlier recoveries, oldest first. It leaves out and
+// reports one that cannot be read.
 func (d *Dir) Reports() ([]recover.Report, error) {
 	ids, err := d.reportIDs()
 	if err != nil {
@@ -37,7 +37,7 @@ func (d *Dir) Reports() ([]recover.Report, error) {
 			err = json.Unmarshal(content, &r)
 		}
 		if err != nil {
-			d.log("cannot be used", reportFile(id), err)
+			d.reportDamage("cannot be used", reportFile(id), err)
 			continue
 		}
 		r.ID = id
@@ -46,8 +46,8 @@ func (d *Dir) Reports() ([]recover.Report, error) {
 	return reports, nil
 }
 
-// SaveReport keeps a recovery: in place of the one with its ID, or, where that
-// is 0, as a new one after the last. The oldest ones go.
+// SaveReport keeps a report and returns its ID. It replaces the report with the same ID.
+// A report with ID 0 is a new one: it gets the next ID, and the oldest reports are removed.
 func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
 	dir, err := d.openHistory()
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
 			r.ID = ids[len(ids)-1] + 1
 		}
 		for len(ids) >= keepReports {
-			_ = os.Remove(d.file(reportFile(ids[0]))) // it goes the next time
+			_ = os.Remove(d.file(reportFile(ids[0]))) // the next new report tries again
 			ids = ids[1:]
 		}
 	}
@@ -81,14 +81,14 @@ func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
 	return r.ID, nil
 }
 
-// openHistory opens the directory of the reports, and makes it if need be.
+// openHistory opens the directory of the reports, and creates a missing one.
 func (d *Dir) openHistory() (*os.File, error) {
 	err := os.Mkdir(d.file(historyDir), 0o755)
 	if err == nil {
 		err = d.sync()
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("cannot make the history: %w", err)
+		return nil, fmt.Errorf("cannot create the history: %w", err)
 	}
 	dir, err := os.OpenFile(d.file(historyDir), os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *Dir) openHistory() (*os.File, error) {
 
 func reportFile(id int) string { return filepath.Join(historyDir, strconv.Itoa(id)+".json") }
 
-// reportIDs lists the reports there are, oldest first.
+// reportIDs lists the IDs of the reports, in ascending order.
 func (d *Dir) reportIDs() ([]int, error) {
 	entries, err := os.ReadDir(d.file(historyDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

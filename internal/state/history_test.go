@@ -10,6 +10,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
+// ids returns the IDs of the reports.
 func ids(t *testing.T, d *Dir) []int {
 	t.Helper()
 	reports, err := d.Reports()
@@ -27,7 +28,7 @@ func TestHistory(t *testing.T) {
 	dir := t.TempDir()
 	d, _ := open(t, dir)
 	if got := ids(t, d); got != nil {
-		t.Errorf("a new directory remembers %v", got)
+		t.Errorf("a new directory has the reports %v", got)
 	}
 	for want := 1; want <= keepReports+2; want++ {
 		if id, err := d.SaveReport(recover.Report{BootID: "b"}); err != nil || id != want {
@@ -36,23 +37,23 @@ func TestHistory(t *testing.T) {
 	}
 	got := ids(t, d)
 	if len(got) != keepReports || got[0] != 3 || !slices.IsSorted(got) {
-		t.Errorf("it remembers %d, from %d on", len(got), got[0])
+		t.Errorf("%d reports are kept, from %d on", len(got), got[0])
 	}
 	if id, err := d.SaveReport(recover.Report{ID: 50, BootID: "again"}); err != nil || id != 50 {
-		t.Errorf("report 50 became %d, %v", id, err)
+		t.Errorf("report 50 was saved as %d, %v", id, err)
 	}
 	reports, _ := d.Reports()
 	if r := reports[50-3]; r.ID != 50 || r.BootID != "again" || len(reports) != keepReports {
 		t.Errorf("report 50 is %+v, one of %d", r, len(reports))
 	}
-	// What others put there, and what is damaged, hides nothing.
+	// Other files and a damaged report hide no report.
 	for name, text := range map[string]string{"60.json": "{", "notes.txt": "x", "-1.json": "{}", "0.json": "{}"} {
 		if err := os.WriteFile(filepath.Join(dir, historyDir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := ids(t, d); len(got) != keepReports-1 || slices.Contains(got, 60) {
-		t.Errorf("beside a damaged one it remembers %v", got)
+		t.Errorf("beside a damaged report: %v", got)
 	}
 }
 
@@ -60,25 +61,25 @@ func TestInFlightAndQuarantine(t *testing.T) {
 	dir := t.TempDir()
 	d, _ := open(t, dir)
 	if f, err := d.InFlight(); err != nil || len(f.Names) > 0 {
-		t.Errorf("in a new directory %+v are in flight, %v", f, err)
+		t.Errorf("in flight in a new directory: %+v, %v", f, err)
 	}
 	if q, err := d.Quarantine(); err != nil || len(q) > 0 {
-		t.Errorf("in a new directory %+v are suspected, %v", q, err)
+		t.Errorf("suspects in a new directory: %+v, %v", q, err)
 	}
 	if err := d.SaveInFlight(recover.InFlight{BootID: "b", Names: []string{"x", "y"}}); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := d.InFlight(); err != nil || f.BootID != "b" || !slices.Equal(f.Names, []string{"x", "y"}) {
-		t.Errorf("in flight are %+v, %v", f, err)
+		t.Errorf("in flight: %+v, %v", f, err)
 	}
 	if err := d.SaveInFlight(recover.InFlight{BootID: "b"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, inFlightFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("with nothing in flight the file stays: %v", err)
+		t.Errorf("the file stays with nothing in flight: %v", err)
 	}
 	if err := d.SaveInFlight(recover.InFlight{BootID: "b"}); err != nil {
-		t.Errorf("a file that is gone already: %v", err)
+		t.Errorf("missing file: %v", err)
 	}
 	for _, text := range []string{"", "[]", `{"containers":["x"]}`, `{"bootId":"b","containers":["../x"]}`} {
 		if err := os.WriteFile(filepath.Join(dir, inFlightFile), []byte(text), 0o600); err != nil {
@@ -89,7 +90,7 @@ func TestInFlightAndQuarantine(t *testing.T) {
 		}
 	}
 	if aside, _ := filepath.Glob(filepath.Join(dir, inFlightFile+".corrupt-*")); len(aside) == 0 {
-		t.Error("the damaged one is not kept for a person to look at")
+		t.Error("no copy of the damaged file is kept")
 	}
 
 	suspects := recover.Quarantine{{Name: "x", Strikes: 2, Quarantined: true, Listed: true, BootID: "b"}}
@@ -100,7 +101,7 @@ func TestInFlightAndQuarantine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Quarantine(); !errors.Is(err, recover.ErrLost) {
-		t.Errorf("without a generation before it: %v", err)
+		t.Errorf("without an earlier generation: %v", err)
 	}
 	if err := errors.Join(d.SaveQuarantine(suspects), d.SaveQuarantine(nil)); err != nil {
 		t.Fatal(err)
@@ -109,6 +110,6 @@ func TestInFlightAndQuarantine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if q, err := d.Quarantine(); err != nil || !slices.Equal(q, suspects) {
-		t.Errorf("the last good generation is %+v, %v", q, err)
+		t.Errorf("last good generation: %+v, %v", q, err)
 	}
 }

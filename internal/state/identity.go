@@ -10,25 +10,25 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// Here is who this process is: the boot, with the count of soft-reboots that
-// systemd gave, the PID and the start time (proc_pid_stat(5)).
+// Here returns the identity of this process: its boot, its PID, and its start time
+// in clock ticks since the boot (proc_pid_stat(5)).
 //
-// bootID is what the service manager calls this boot (%b of systemd.unit(5)),
-// or "" to ask the kernel (random(4)). The manager's word goes first: the
-// journal uses the same, and where the whole system runs in a container, a unit
-// with a /proc of its own sees the boot ID of the host below.
+// bootID is the boot ID of the service manager (%b of systemd.unit(5)), or "" for that of
+// the kernel (random(4)). The manager's takes precedence, since the journal uses it. The two
+// differ where the whole system runs in a container: a unit with a private /proc then sees the
+// boot ID of the host. softReboots is systemd's count of soft-reboots in this boot.
 func Here(bootID string, softReboots uint64) (recover.Identity, error) {
 	if bootID == "" {
 		kernel, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 		if err != nil {
 			return recover.Identity{}, fmt.Errorf("cannot read the boot ID: %w", err)
 		}
-		// without dashes, as systemd and the journal write it
+		// systemd and the journal write it without dashes
 		bootID = strings.ReplaceAll(strings.TrimSpace(string(kernel)), "-", "")
 	}
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
-		return recover.Identity{}, fmt.Errorf("cannot read our start time: %w", err)
+		return recover.Identity{}, fmt.Errorf("cannot read the start time of this process: %w", err)
 	}
 	start, err := startTime(stat)
 	if err != nil {
@@ -37,13 +37,13 @@ func Here(bootID string, softReboots uint64) (recover.Identity, error) {
 	return recover.Identity{BootID: bootID, SoftReboots: softReboots, PID: os.Getpid(), StartTime: start}, nil
 }
 
-// startTime is field 22 of a stat line. Field 2, the command's name in
-// parentheses, may hold anything, also spaces and parentheses.
+// startTime returns field 22 of a stat line. Field 2 is the command's name in parentheses,
+// and may itself contain spaces and parentheses.
 func startTime(stat []byte) (uint64, error) {
-	const after = 22 - 3 // fields 3, 4, … follow the last parenthesis
+	const field22 = 22 - 3 // field 3 is the first after the last parenthesis
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= after {
+	if len(fields) <= field22 {
 		return 0, fmt.Errorf("no start time in %q", stat)
 	}
-	return strconv.ParseUint(string(fields[after]), 10, 64)
+	return strconv.ParseUint(string(fields[field22]), 10, 64)
 }

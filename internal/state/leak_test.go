@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// They mostly wait for children. -parallel still overrides it.
+	// The tests mostly wait for child processes. The flag -parallel still overrides this.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}

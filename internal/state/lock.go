@@ -12,50 +12,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile is what a program locks before it reads the user-stopped list in
-// order to write it: flock(2), LOCK_EX. Not the list itself, since each write
-// puts another file under that name. It is never removed: whoever still waited
-// for the old one would hold a lock that nobody else sees. docs/user-stopped.md
-// tells other programs.
+// lockFile is the file that a program locks with flock(2), LOCK_EX, before it reads the
+// user-stopped list to change it. The list itself cannot be locked, since each write puts
+// another file under its name. The lock file is never removed: a program that waits for the
+// removed file would get a lock that no other program sees. docs/user-stopped.md documents it.
 const lockFile = userStoppedFile + ".lock"
 
 const (
-	// lockWithin is how long a program may hold the lock that we want. Longer
-	// than any write takes; shorter than what a client, or a snapshot that
-	// waits behind the change, can wait.
-	lockWithin = 3 * time.Second
-	// lockEvery: flock(2) has no time-out, so it is asked again and again.
-	lockEvery = 5 * time.Millisecond
+	// lockTimeout is how long another program may keep the lock. It is longer than any
+	// write takes. It is shorter than a client waits, or a snapshot behind the change.
+	lockTimeout = 3 * time.Second
+	// lockInterval is the time between two tries, since flock(2) has no timeout.
+	lockInterval = 5 * time.Millisecond
 )
 
-// lock takes the lock. The kernel drops it when its holder dies, so it is never
-// stale; one that is held for too long is recover.ErrBusy.
-func (d *Dir) lock(within time.Duration) (unlock func(), err error) {
+// lock takes the lock of the user-stopped list. The kernel drops it when its holder ends, so
+// it is never stale. The error is recover.ErrBusy where it stays locked until the timeout.
+func (d *Dir) lock(timeout time.Duration) (unlock func(), err error) {
 	f, err := d.openLock(lockFile)
 	if err != nil {
 		return nil, d.cannotWrite(lockFile, err)
 	}
-	timeout := time.NewTimer(within)
-	defer timeout.Stop()
-	again := time.NewTicker(lockEvery)
-	defer again.Stop()
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	retry := time.NewTicker(lockInterval)
+	defer retry.Stop()
 	for {
 		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 		case err == nil:
-			return func() { _ = f.Close() }, nil // which drops the lock
+			return func() { _ = f.Close() }, nil // this drops the lock
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
 			return nil, errors.Join(fmt.Errorf("cannot lock %s: %w", d.file(lockFile), err), f.Close())
 		}
 		select {
-		case <-again.C:
-		case <-timeout.C:
-			return nil, errors.Join(fmt.Errorf("%w: %s was locked for more than %s", recover.ErrBusy, d.file(lockFile), within), f.Close())
+		case <-retry.C:
+		case <-deadline.C:
+			return nil, errors.Join(
+				fmt.Errorf("%w: %s was locked for more than %s", recover.ErrBusy, d.file(lockFile), timeout), f.Close())
 		}
 	}
 }
 
-// openLock makes a file to lock only where there is none: on a read-only disk the
-// one that is there can still be locked. Only its owner may open it.
+// openLock opens a file to lock, which only its owner may open. It creates the file only
+// where there is none, so that an existing one can be locked on a read-only disk.
 func (d *Dir) openLock(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	f, err := os.OpenFile(d.file(name), flags, 0)

@@ -13,11 +13,12 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// Marker returns the marker that the last run left, nil without one.
+// Marker returns the marker of the last run, nil without one. A marker that cannot be read is
+// Garbled. It is Alive where another live process holds the directory.
 func (d *Dir) Marker() *recover.Marker {
 	content, err := d.read(markerFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		if d.held { // the other instance has not written it yet
+		if d.otherHolds { // the other process has not written it yet
 			return &recover.Marker{Alive: true}
 		}
 		return nil
@@ -26,15 +27,15 @@ func (d *Dir) Marker() *recover.Marker {
 	if err == nil {
 		m = parseMarker(content)
 	}
-	if m.Garbled && !d.held {
-		d.log("the marker cannot be read; kept as "+d.setAside(markerFile, content), markerFile, err)
+	if m.Garbled && !d.otherHolds {
+		d.reportDamage("the marker cannot be read"+d.setAside(markerFile, content), markerFile, err)
 	}
-	m.Alive = d.held
+	m.Alive = d.otherHolds
 	return &m
 }
 
-// parseMarker reads a marker: the PID in the first line, key=value lines after
-// it. The old module wrote the PID alone.
+// parseMarker reads a marker: the PID in the first line, and key=value lines after it.
+// Unknown keys are ignored. The old module wrote only the PID.
 func parseMarker(content []byte) recover.Marker {
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	lines.Scan()
@@ -61,15 +62,15 @@ func parseMarker(content []byte) recover.Marker {
 	return m
 }
 
-// WriteMarker puts our marker in place of whatever is there.
+// WriteMarker replaces the marker.
 func (d *Dir) WriteMarker(id recover.Identity) error {
 	text := fmt.Sprintf("%d\nboot_id=%s\nsoft_reboots=%d\nstart_time=%d\n",
 		id.PID, id.BootID, id.SoftReboots, id.StartTime)
 	return d.replace(markerFile, []byte(text))
 }
 
-// RemoveMarker says durably that the run ended in order. A marker that is gone
-// already is no error.
+// RemoveMarker durably removes the marker, which says that the run ended in order. A missing
+// marker is no error.
 func (d *Dir) RemoveMarker() error {
 	if err := os.Remove(d.file(markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

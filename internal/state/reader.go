@@ -9,35 +9,33 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// A Reader reads a data directory that a daemon may hold at the same time, or
-// none. It takes no lock and writes nothing, not even a copy of what is
-// damaged: that is the daemon's.
+// A Reader reads a data directory, also while a daemon holds it. It takes no lock and
+// writes nothing. So it keeps no copy of a damaged file: the daemon does.
 type Reader struct{ dir Dir }
 
-// Read looks at the data directory at path, which need not be there. report is
-// told of damage that was worked around.
+// Read returns a Reader of the data directory at path, which may be missing. Damage that
+// the caller can work around goes to report, as in Open.
 func Read(path string, report func(text, file string, err error)) (*Reader, error) {
 	if _, err := os.ReadDir(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot read the data directory: %w", err)
 	}
-	return &Reader{Dir{path: path, readOnly: true, tell: report, told: map[string]string{}}}, nil
+	return &Reader{Dir{path: path, readOnly: true, report: report, reported: map[string]string{}}}, nil
 }
 
-// Running reports whether a marker is there: a run is under way, or ended
-// badly.
+// Running reports whether there is a marker: a run is under way, or did not end in order.
 func (r *Reader) Running() bool {
 	_, err := os.Stat(r.dir.file(markerFile))
 	return err == nil
 }
 
-// Snapshot is Dir.Snapshot.
+// Snapshot returns the last good snapshot, as Dir.Snapshot does.
 func (r *Reader) Snapshot() (recover.Snapshot, error) { return r.dir.Snapshot() }
 
-// UserStopped is Dir.UserStopped.
+// UserStopped returns the names that are never started automatically, as Dir.UserStopped does.
 func (r *Reader) UserStopped() ([]string, error) { return r.dir.UserStopped() }
 
-// Quarantine is Dir.Quarantine.
+// Quarantine returns the suspects, as Dir.Quarantine does.
 func (r *Reader) Quarantine() (recover.Quarantine, error) { return r.dir.Quarantine() }
 
-// Reports is Dir.Reports.
+// Reports returns the reports of earlier recoveries, as Dir.Reports does.
 func (r *Reader) Reports() ([]recover.Report, error) { return r.dir.Reports() }

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,30 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// filesBelow is each file below a directory.
-func filesBelow(t *testing.T, path string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(p)
-		all[p] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// A reader reads beside the daemon, and changes nothing: neither by keeping a
-// good generation, nor by setting a damaged file aside, nor by sweeping.
+// TestReaderChangesNothing reads while a daemon holds the directory. The reader keeps no
+// generation, sets no damaged file aside, and removes no temporary file.
 func TestReaderChangesNothing(t *testing.T) {
 	path := t.TempDir()
 	d, _ := open(t, path)
-	put(t, d, snapshotFile, `{"timestamp":1,"containers":[{"name":"db"}]}`) // by another: no generation of it is kept
+	put(t, d, snapshotFile, `{"timestamp":1,"containers":[{"name":"db"}]}`) // no generation of it is kept
 	put(t, d, userStoppedFile, `["a`)
 	put(t, d, previous(userStoppedFile), `["a"]`)
 	put(t, d, quarantineFile, `{`)
@@ -42,10 +23,10 @@ func TestReaderChangesNothing(t *testing.T) {
 	if _, err := d.SaveReport(recover.Report{BootID: "b"}); err != nil {
 		t.Fatal(err)
 	}
-	before := filesBelow(t, path)
+	before := contents(t, path)
 
-	told := 0
-	r, err := Read(path, func(string, string, error) { told++ })
+	damages := 0
+	r, err := Read(path, func(string, string, error) { damages++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,33 +37,33 @@ func TestReaderChangesNothing(t *testing.T) {
 		t.Errorf("user-stopped %q, %v", names, err)
 	}
 	if _, err := r.Quarantine(); err == nil {
-		t.Error("a lost list of suspects is no error")
+		t.Error("a lost quarantine is no error")
 	}
 	if reports, err := r.Reports(); err != nil || len(reports) != 1 {
 		t.Errorf("reports %+v, %v", reports, err)
 	}
 	if r.Running() {
-		t.Error("there is no marker")
+		t.Error("Running is true without a marker")
 	}
 	put(t, d, markerFile, "1\n")
 	if !r.Running() {
-		t.Error("there is a marker")
+		t.Error("Running is false with a marker")
 	}
 	os.Remove(d.file(markerFile))
-	if told != 2 {
-		t.Errorf("damage was reported %d times", told)
+	if damages != 2 {
+		t.Errorf("damage was reported %d times, want 2", damages)
 	}
-	if diff := cmp.Diff(before, filesBelow(t, path)); diff != "" {
+	if diff := cmp.Diff(before, contents(t, path)); diff != "" {
 		t.Errorf("files were changed:\n%s", diff)
 	}
 	other, err := Open(path, func(string, string, error) {})
-	if err != nil || !other.held {
-		t.Errorf("the daemon's hold is gone: %v", err)
+	if err != nil || !other.otherHolds {
+		t.Errorf("the daemon does not hold the directory any more: %v", err)
 	}
 	other.Close()
 }
 
-func TestReaderOfNothing(t *testing.T) {
+func TestReaderMissingDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none")
 	r, err := Read(path, func(text, file string, err error) { t.Error(text, file, err) })
 	if err != nil {
@@ -95,13 +76,13 @@ func TestReaderOfNothing(t *testing.T) {
 		t.Error("there is a snapshot")
 	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("the directory was made")
+		t.Error("the directory was created")
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Read(file, nil); err == nil {
-		t.Error("a file is no directory")
+		t.Error("Read accepts a file as the data directory")
 	}
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// replace writes content durably: temporary file, fsync, rename (all three by
-// renameio), fsync of the directory. At no moment is there no file under the
-// name.
+// replace durably replaces a file: temporary file, fsync and rename (all by renameio), and
+// then fsync of the directory. The name always has a file.
 func (d *Dir) replace(name string, content []byte) error {
 	if err := d.replaceIn(d.path, name, content); err != nil {
 		return err
@@ -19,8 +18,8 @@ func (d *Dir) replace(name string, content []byte) error {
 	return d.sync()
 }
 
-// replaceIn is replace without the sync of the directory, by way of a temporary
-// file in dir, which is on the same disk.
+// replaceIn is replace without the fsync of the directory. The temporary file is in dir, which
+// must be on the same file system.
 func (d *Dir) replaceIn(dir, name string, content []byte) error {
 	f, err := renameio.NewPendingFile(d.file(name), renameio.WithPermissions(0o644), renameio.WithTempDir(dir))
 	if err != nil {
@@ -36,8 +35,8 @@ func (d *Dir) replaceIn(dir, name string, content []byte) error {
 	return nil
 }
 
-// cannotWrite says which file could not be written. The temporary file's name,
-// another one each time, would make every failure look like a new one.
+// cannotWrite returns an error that names the file. It leaves out the temporary file's name:
+// that differs each time, and would make every failure look like a new one.
 func (d *Dir) cannotWrite(name string, err error) error {
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		err = fmt.Errorf("%s: %w", path.Op, path.Err)
@@ -47,10 +46,10 @@ func (d *Dir) cannotWrite(name string, err error) error {
 	return fmt.Errorf("cannot write %s: %w", d.file(name), err)
 }
 
-// sync makes renames in the directory durable.
+// sync makes the renames in the data directory durable.
 func (d *Dir) sync() error {
 	err := d.syncDir(d.fd)
-	d.unsure.Store(err != nil)
+	d.unsynced.Store(err != nil)
 	return err
 }
 

@@ -8,27 +8,29 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// AwaitEnd returns when a unit is not active any more, nor deactivating.
-// (Unit.ActiveState)
+// AwaitEnd returns when a unit is neither active nor deactivating (Unit.ActiveState).
 func (m *Manager) AwaitEnd(ctx context.Context, unit string) error {
 	if err := checkUnit(unit); err != nil {
 		return err
 	}
-	return awaitUnits(ctx, m.address, func(changed string) bool { return changed == unit }, func(l *link) (bool, error) {
+	isUnit := func(changed string) bool { return changed == unit }
+	return awaitUnits(ctx, m.address, isUnit, func(l *link) (bool, error) {
 		state, err := l.getString(ctx, pathOf(unit), unitIfc, "ActiveState")
 		return state != "active" && state != "reloading" && state != "deactivating", l.explain(err)
 	})
 }
 
-// awaitUnits returns when done says so, which is asked first, and again when a unit
-// that concerns it has changed. It has a connection of its own.
-// (PropertiesChanged of org.freedesktop.systemd1.Unit)
-func awaitUnits(ctx context.Context, address string, concerns func(unit string) bool, done func(*link) (bool, error)) error {
+// awaitUnits returns when done reports true. It calls done at once, and again after each change of
+// a unit for which relevant reports true (PropertiesChanged of org.freedesktop.systemd1.Unit). It
+// uses a connection of its own.
+func awaitUnits(
+	ctx context.Context, address string, relevant func(unit string) bool, done func(*link) (bool, error),
+) error {
 	changes := make(chan struct{}, 1)
 	listen := func(signals <-chan *dbus.Signal) {
 		defer close(changes)
 		for sig := range signals {
-			if !concerns(unitOf(sig.Path)) {
+			if !relevant(unitOf(sig.Path)) {
 				continue
 			}
 			select {

@@ -6,19 +6,21 @@ import (
 	"slices"
 	"strings"
 
+	"archy-recovery/internal/podmancmd"
 	"archy-recovery/internal/recover"
 
 	"github.com/godbus/dbus/v5"
 )
 
-// ContainerUnits lists those of the named service units whose ExecStart= runs or
-// starts a podman container: Quadlet's, podman-generate-systemd's and those
-// that people write. With nil it looks through all installed ones but those
-// that vendors ship in /usr, for which systemd reads all unit directories.
-// systemd is asked, not the files, since it has expanded the specifiers and
-// merged the drop-ins. (Manager.ListUnitFilesByPatterns, Service.ExecStart)
-// Of the named ones also those that show no container, but set
-// PODMAN_SYSTEMD_UNIT to their own name, as Quadlet's and generated ones do.
+// ContainerUnits lists the service units whose ExecStart= runs or starts a podman container:
+// those of Quadlet, of podman-generate-systemd, and of the operator.
+//
+// With names it looks at these units. It then also lists a unit that shows no container, but sets
+// PODMAN_SYSTEMD_UNIT to its own name, as Quadlet's and generated units do. With nil it looks at all
+// installed units outside of /usr, for which systemd reads all unit directories.
+//
+// It asks systemd and reads no unit file, since systemd has expanded the specifiers and merged the
+// drop-ins (Manager.ListUnitFilesByPatterns, Service.ExecStart).
 func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover.ContainerUnit, error) {
 	all := names == nil
 	if all {
@@ -37,7 +39,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		u := listed[name]
-		return u.Load != "loaded" || u.Name != name // an alias is found under its own name
+		return u.Load != "loaded" || u.Name != name // an alias is listed under the name of its unit
 	})
 	var paths []dbus.ObjectPath
 	for _, name := range names {
@@ -50,7 +52,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 			if ctx.Err() != nil || !l.alive() {
 				return nil, l.explain(err)
 			}
-			continue // unloaded meanwhile
+			continue // systemd has unloaded it
 		}
 		var commands []execCommand
 		if answer.value.Store(&commands) != nil {
@@ -69,8 +71,8 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	return found, nil
 }
 
-// labels reports whether a unit has podman label what it runs with its name.
-// (Service.Environment)
+// labels reports whether a unit has podman label its containers with its name: it sets
+// PODMAN_SYSTEMD_UNIT to that (Service.Environment).
 func (l *link) labels(ctx context.Context, path dbus.ObjectPath, name string) bool {
 	v, err := l.get(ctx, path, serviceIfc, "Environment")
 	if err != nil {
@@ -80,7 +82,7 @@ func (l *link) labels(ctx context.Context, path dbus.ObjectPath, name string) bo
 	return slices.Contains(set, "PODMAN_SYSTEMD_UNIT="+name)
 }
 
-// execCommand is the (sasbttttuii) of Service.ExecStart.
+// An execCommand is one command of Service.ExecStart, which has the type a(sasbttttuii).
 type execCommand struct {
 	Path                      string
 	Argv                      []string
@@ -91,8 +93,8 @@ type execCommand struct {
 	Code, Status              int32
 }
 
-// installed lists the service units outside of /usr that can be started:
-// neither templates nor masked, nor written by Install.
+// installed lists the installed service units outside of /usr. It leaves out templates, masked
+// units, and those that Install wrote.
 func (m *Manager) installed(ctx context.Context) ([]string, error) {
 	l, err := m.connect(ctx)
 	if err != nil {
@@ -119,59 +121,19 @@ func (m *Manager) installed(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// containerOf reads which container a command line of podman runs or starts.
+// containerOf returns the container that a command line of podman runs or starts.
 func containerOf(argv []string) (recover.Container, bool) {
-	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
+	command, ok := podmancmd.Parse(argv)
+	if !ok || recover.CheckName(command.Name) != nil {
 		return recover.Container{}, false
 	}
-	args := withoutGlobalFlags(argv[1:])
-	if len(args) > 0 && args[0] == "container" {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return recover.Container{}, false
-	}
-	var c recover.Container
-	switch args[0] {
-	case "run":
-		for i, arg := range args {
-			flag, value, joined := strings.Cut(arg, "=")
-			if !joined && i+1 < len(args) {
-				value = args[i+1]
-			}
-			switch flag {
-			case "--name":
-				// The first: after the image comes the container's own command,
-				// which may have a --name too.
-				if c.Name == "" {
-					c.Name = value
-				}
-			case "--label", "-l":
-				if text, ok := strings.CutPrefix(value, recover.TierLabel+"="); ok {
-					if tier, err := recover.ParseTier(text); err == nil {
-						c.Tier = &tier
-					}
-				}
+	c := recover.Container{Name: command.Name}
+	for _, label := range command.Labels {
+		if text, ok := strings.CutPrefix(label, recover.TierLabel+"="); ok {
+			if tier, err := recover.ParseTier(text); err == nil {
+				c.Tier = &tier
 			}
 		}
-	case "start":
-		// The name is the last word; podman would start several, but then the
-		// unit is no container's.
-		c.Name = args[len(args)-1]
 	}
-	return c, recover.CheckName(c.Name) == nil
-}
-
-// withoutGlobalFlags drops the flags before podman's verb, which Quadlet's
-// GlobalArgs= puts there. What they are is podman's to know: a word after a
-// flag without "=" is its value, unless it is a verb that matters here.
-func withoutGlobalFlags(args []string) []string {
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		joined := strings.Contains(args[0], "=")
-		args = args[1:]
-		if !joined && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !slices.Contains([]string{"container", "run", "start"}, args[0]) {
-			args = args[1:]
-		}
-	}
-	return args
+	return c, true
 }

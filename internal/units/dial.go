@@ -6,21 +6,22 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// dial connects to the bus at address, has systemd send its signals, and gives
-// those that match to hear, in order, until the connection ends. ctx bounds
-// the connecting, not the connection.
-func dial(ctx context.Context, address string, hear func(<-chan *dbus.Signal), matches [][]dbus.MatchOption) (*dbus.Conn, error) {
-	// To godbus a context is the connection's life, and neither connecting nor
-	// authentication has another bound.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	bound := context.AfterFunc(ctx, end)
-	conn, err := connect(life, address, hear, matches)
-	if err == nil && !bound() {
+// dial connects to the bus at address and subscribes to systemd's signals. It passes the signals that
+// match to receive, in order, until the connection ends. ctx bounds only the time to connect.
+func dial(
+	ctx context.Context, address string, receive func(<-chan *dbus.Signal), matches [][]dbus.MatchOption,
+) (*dbus.Conn, error) {
+	// In godbus a context is the lifetime of the connection. It is also the only bound for connecting
+	// and authentication.
+	lifetime, end := context.WithCancel(context.WithoutCancel(ctx))
+	stopBound := context.AfterFunc(ctx, end)
+	conn, err := connect(lifetime, address, receive, matches)
+	if err == nil && !stopBound() {
 		err = ctx.Err()
 	}
 	if err != nil {
 		end()
-		if ctx.Err() != nil { // the cause of whatever godbus says
+		if ctx.Err() != nil { // the cause of godbus's error
 			err = ctx.Err()
 		}
 		return nil, err
@@ -28,16 +29,19 @@ func dial(ctx context.Context, address string, hear func(<-chan *dbus.Signal), m
 	return conn, nil
 }
 
-func connect(life context.Context, address string, hear func(<-chan *dbus.Signal), matches [][]dbus.MatchOption) (*dbus.Conn, error) {
-	conn, err := dbus.Dial(address, dbus.WithContext(life),
-		// With godbus's default handler signals can overtake each other.
+// connect is dial without a bound for the time to connect.
+func connect(
+	lifetime context.Context, address string, receive func(<-chan *dbus.Signal), matches [][]dbus.MatchOption,
+) (*dbus.Conn, error) {
+	conn, err := dbus.Dial(address, dbus.WithContext(lifetime),
+		// godbus's default handler can change the order of signals.
 		dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return nil, err
 	}
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
-	go hear(signals)
+	go receive(signals)
 	if err = conn.Auth(nil); err == nil {
 		err = conn.Hello()
 	}
@@ -47,8 +51,8 @@ func connect(life context.Context, address string, hear func(<-chan *dbus.Signal
 		}
 	}
 	if err == nil {
-		// Without it systemd sends signals only for one's own jobs; a start of
-		// ours that merges with another's job would never be heard to end.
+		// Without this systemd sends signals only for the caller's own jobs. The end of a start that
+		// was merged with the job of another program would be lost.
 		err = conn.Object(systemd, managerPath).Call(managerIfc+".Subscribe", 0).Err
 	}
 	if err != nil {

@@ -47,32 +47,24 @@ func FuzzUnitOf(f *testing.F) {
 	})
 }
 
-func FuzzCommandLine(f *testing.F) {
+// FuzzExecStart checks that a container from a command line has a valid name and tier.
+// podmancmd fuzzes the command line itself.
+func FuzzExecStart(f *testing.F) {
 	for _, seed := range []string{
-		"", "podman", "/usr/bin/podman run --name=db --label io.archy.tier=1 -v /mnt/a:/b:Z --mount type=bind,source=/c,target=/d img",
-		"podman --log-level debug container start -a db", "podman run --name", "podman run --name= x", "podman start ../x", "docker run --name a b",
-		"podman run --mount src= -v  --volume=rel:/x x", "podman --x=y run --name a --name b", "podman run -l io.archy.tier=100 --name a x", "podman - -- run",
+		"podman run --name=db --label io.archy.tier=1 img", "podman run --name= x", "podman start ../x",
+		"podman run -l io.archy.tier=100 --name a x", "podman run --label io.archy.tier=-1 --name a x",
 	} {
 		f.Add(strings.ReplaceAll(seed, " ", "\x00"))
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		argv := strings.Split(line, "\x00")
-		c, ok := containerOf(argv)
+		c, ok := containerOf(strings.Split(line, "\x00"))
 		if ok {
 			if err := recover.CheckName(c.Name); err != nil {
 				t.Error("accepted: ", err)
 			}
-			if path.Base(argv[0]) != "podman" || !strings.Contains(line, c.Name) {
-				t.Errorf("%q runs %q?", argv, c.Name)
-			}
 		}
 		if c.Tier != nil && (*c.Tier < 0 || *c.Tier > recover.MaxTier) {
 			t.Errorf("tier %d", *c.Tier)
-		}
-		for _, p := range bindsOf(argv) {
-			if !path.IsAbs(p) || !strings.Contains(line, p) {
-				t.Errorf("%q mounts %q?", argv, p)
-			}
 		}
 	})
 }

@@ -2,6 +2,7 @@ package units
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,15 +10,14 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// ours is the first line of each unit that Install writes.
-const ours = "# Written by archy-recovery for a container that has no unit; gone after a reboot.\n"
+// header is the first line of each unit that Install writes.
+const header = "# Written by archy-recovery for a container that has no unit; gone after a reboot.\n"
 
-// Install writes units (name to text) into the runtime unit directory and has
-// the manager read them, once for all. The directory is gone with the boot, so
-// nothing of it needs to be durable. A unit of the same name that others put
-// there stays as it is.
+// Install writes units, a map of names to texts, to the runtime unit directory. Then it reloads the
+// manager once. It keeps a unit of the same name that another program wrote. The directory ends
+// with the boot, so no write is durable.
 func (m *Manager) Install(ctx context.Context, units map[string]string) error {
-	for name := range units { // all, before the first is written
+	for name := range units { // all names are checked before the first write
 		if err := checkUnit(name); err != nil {
 			return err
 		}
@@ -28,9 +28,9 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	for name, text := range units {
 		path := filepath.Join(m.runtimeDir, name)
 		if _, err := os.Lstat(path); err == nil && !m.wrote(path) {
-			continue // someone's own unit for the container: it stands
+			continue // another program's unit for the container
 		}
-		if err := renameio.WriteFile(path, []byte(ours+text), 0o644); err != nil {
+		if err := renameio.WriteFile(path, []byte(header+text), 0o644); err != nil {
 			return err
 		}
 	}
@@ -43,5 +43,17 @@ func (m *Manager) wrote(path string) bool {
 		return false
 	}
 	content, err := os.ReadFile(path)
-	return err == nil && strings.HasPrefix(string(content), ours)
+	return err == nil && strings.HasPrefix(string(content), header)
+}
+
+// reload has the manager read its unit files again (Manager.Reload).
+func (m *Manager) reload(ctx context.Context) error {
+	l, err := m.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.call(ctx, managerPath, managerIfc+".Reload").Err; err != nil {
+		return fmt.Errorf("cannot reload systemd: %w", l.explain(err))
+	}
+	return nil
 }

@@ -32,7 +32,7 @@ func TestInstallWritesTheUnitsAndReloadsOnce(t *testing.T) {
 	}
 	for name, text := range units {
 		content, err := os.ReadFile(filepath.Join(m.runtimeDir, name))
-		if err != nil || string(content) != ours+text {
+		if err != nil || string(content) != header+text {
 			t.Errorf("%s holds %q, %v", name, content, err)
 		}
 		info, err := os.Stat(filepath.Join(m.runtimeDir, name))

@@ -16,24 +16,20 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A link is one connection to the manager's bus, and the ends of the jobs that
-// are heard over it.
+// A link is a connection to the manager's bus, with the calls that wait for the end of a job.
 type link struct {
 	conn *dbus.Conn
 
 	mu sync.Mutex
-	// waiting maps a job to those who wait for its end: two starts of one unit
-	// share a job.
+	// waiting maps a job to the channels that get its result. Two starts of one unit share a job.
 	waiting map[dbus.ObjectPath][]chan string
-	// calls counts the StartUnit calls whose reply is still out. While there
-	// are any, early keeps the job ends that nobody waits for yet: JobRemoved
-	// can come before the reply that names the job.
+	// calls counts the StartUnit calls without a reply. While there are any, early keeps the results of
+	// jobs without a waiting channel: JobRemoved can come before the reply that names the job.
 	calls int
 	early map[dbus.ObjectPath]string
 }
 
-// newLink connects and listens for the ends of jobs. ctx bounds the
-// connecting, not the connection.
+// newLink connects and listens for the ends of jobs. ctx bounds only the time to connect.
 func newLink(ctx context.Context, address string) (*link, error) {
 	l := &link{waiting: map[dbus.ObjectPath][]chan string{}, early: map[dbus.ObjectPath]string{}}
 	conn, err := dial(ctx, address, l.listen, [][]dbus.MatchOption{{
@@ -47,8 +43,8 @@ func newLink(ctx context.Context, address string) (*link, error) {
 
 func (l *link) alive() bool { return l.conn.Context().Err() == nil }
 
-// listen hands job ends to those who wait for them. It ends with the
-// connection, which closes the channel.
+// listen sends the results of jobs to the channels that wait for them. It returns when the connection
+// ends, which closes signals.
 func (l *link) listen(signals <-chan *dbus.Signal) {
 	for sig := range signals {
 		if sig.Name != managerIfc+".JobRemoved" {
@@ -60,11 +56,11 @@ func (l *link) listen(signals <-chan *dbus.Signal) {
 			unit, result string
 		)
 		if dbus.Store(sig.Body, &id, &job, &unit, &result) != nil {
-			continue // not systemd's JobRemoved
+			continue // it is malformed
 		}
 		l.mu.Lock()
 		for _, waiter := range l.waiting[job] {
-			waiter <- result // buffered, and sent to once
+			waiter <- result // it has room, since it gets one result
 		}
 		delete(l.waiting, job)
 		if _, again := l.early[job]; l.calls > 0 && !again {
@@ -74,16 +70,16 @@ func (l *link) listen(signals <-chan *dbus.Signal) {
 	}
 }
 
-// begin announces a call whose reply will name a job.
-func (l *link) begin() {
+// beginCall announces a call whose reply will name a job.
+func (l *link) beginCall() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls++
 }
 
-// expect ends what begin began. Where job is not empty, its end arrives in the
-// channel; forget lets go of it.
-func (l *link) expect(job dbus.ObjectPath) (end <-chan string, forget func()) {
+// endCall ends the call of beginCall. The channel gets the result of job, unless job is empty. forget
+// stops the wait.
+func (l *link) endCall(job dbus.ObjectPath) (result <-chan string, forget func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls--
@@ -106,51 +102,53 @@ func (l *link) expect(job dbus.ObjectPath) (end <-chan string, forget func()) {
 	}
 }
 
-// callWithin is how long a call may take, as in sd-bus
-// (SD_BUS_DEFAULT_TIMEOUT); godbus itself sets no bound.
-const callWithin = 25 * time.Second
+// callTimeout bounds a call, as in sd-bus (SD_BUS_DEFAULT_TIMEOUT). godbus has no bound.
+const callTimeout = 25 * time.Second
 
+// call calls a method of systemd. The error wraps recover.ErrNoBus if there is no answer in time.
 func (l *link) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
-	bounded, cancel := context.WithTimeout(ctx, callWithin)
+	bounded, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	c := l.conn.Object(systemd, path).CallWithContext(bounded, method, 0, args...)
 	if c.Err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		c.Err = fmt.Errorf("%w: systemd did not answer within %s", recover.ErrNoBus, callWithin)
+		c.Err = fmt.Errorf("%w: systemd did not answer within %s", recover.ErrNoBus, callTimeout)
 	}
 	return c
 }
 
+// get reads a property.
 func (l *link) get(ctx context.Context, path dbus.ObjectPath, iface, name string) (dbus.Variant, error) {
 	var v dbus.Variant
 	err := l.call(ctx, path, "org.freedesktop.DBus.Properties.Get", iface, name).Store(&v)
 	return v, err
 }
 
-// An answer is what came of one of many calls.
+// An answer is the result of one call of getAll.
 type answer struct {
 	value dbus.Variant
 	err   error
 }
 
-// atOnce is how many calls may be out side by side: most of the time that one
-// takes is the way there and back. The bus allows some thousands.
-const atOnce = 32
+// maxCalls bounds the parallel calls. Most of the time of a call is the way to systemd and back. The
+// bus allows some thousands.
+const maxCalls = 32
 
-// getAll reads a property of many objects. The answers are in their order.
+// getAll reads a property of many objects. The answers have the order of the paths.
 func (l *link) getAll(ctx context.Context, paths []dbus.ObjectPath, iface, name string) []answer {
 	answers := make([]answer, len(paths))
-	for part := range slices.Chunk(answers, atOnce) {
-		var out sync.WaitGroup
+	for part := range slices.Chunk(answers, maxCalls) {
+		var calls sync.WaitGroup
 		for i := range part {
 			path := paths[i]
-			out.Go(func() { part[i].value, part[i].err = l.get(ctx, path, iface, name) })
+			calls.Go(func() { part[i].value, part[i].err = l.get(ctx, path, iface, name) })
 		}
-		out.Wait()
+		calls.Wait()
 		paths = paths[len(part):]
 	}
 	return answers
 }
 
+// getString reads a property that is a string.
 func (l *link) getString(ctx context.Context, path dbus.ObjectPath, iface, name string) (string, error) {
 	v, err := l.get(ctx, path, iface, name)
 	if err != nil {
@@ -163,11 +161,11 @@ func (l *link) getString(ctx context.Context, path dbus.ObjectPath, iface, name 
 	return text, nil
 }
 
-// explain turns an error of a call into one that policy knows.
+// explain wraps the error of a call into the errors of package recover.
 func (l *link) explain(err error) error {
 	var (
 		answer dbus.Error
-		broken syscall.Errno // a writer may see the end of the bus before godbus's reader does
+		broken syscall.Errno // a write may fail before godbus's reader sees the end of the bus
 	)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -1,13 +1,12 @@
-// Package units drives a systemd manager over D-Bus: it finds the units that
-// run containers, starts them and waits for their jobs, and writes units for
-// containers that have none. org.freedesktop.systemd1(5) is its reference.
+// Package units drives a systemd manager over D-Bus. It finds the units that run containers, starts
+// them, waits for their jobs, and installs units for containers without one. Its reference is
+// org.freedesktop.systemd1(5), whose methods and properties the comments name.
 package units
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"archy-recovery/internal/recover"
@@ -24,29 +23,26 @@ const (
 	jobIfc      = systemd + ".Job"
 )
 
-// SystemBus is where the system manager is reached.
+// SystemBus is the D-Bus address of the system manager.
 const SystemBus = "unix:path=/run/dbus/system_bus_socket"
 
-// UserBus is where the manager of a user is reached (pam_systemd(8),
-// XDG_RUNTIME_DIR).
+// UserBus returns the D-Bus address of a user's manager (pam_systemd(8), XDG_RUNTIME_DIR).
 func UserBus(uid int) string { return fmt.Sprintf("unix:path=/run/user/%d/bus", uid) }
 
-// A Manager is one systemd manager. It implements recover.Systemd. It connects
-// when it is first used, and again after its bus went away; no lock is held
-// during a call.
+// A Manager is a systemd manager. It implements recover.Systemd. It connects at its first use, and
+// again after its bus has ended. It holds no lock during a call.
 type Manager struct {
 	address    string // of the bus
 	hostBus    string // of the bus of the system manager
-	runtimeDir string // where units live until the next boot
-	ownUnit    string // the unit that we are, "" if this manager does not run us
+	runtimeDir string // the directory of units that end with the boot
+	ownUnit    string // the unit of this process, "" if it is not one of this manager
 
 	mu   sync.Mutex
 	link *link
 }
 
-// New returns a Manager for the systemd on the bus at address. runtimeDir is
-// its runtime unit directory (systemd.unit(5)); ownUnit the unit of this
-// manager that we are, or "".
+// New returns a Manager for the systemd on the bus at address. runtimeDir is its runtime unit directory
+// (systemd.unit(5)). ownUnit is the unit of this process, or "" if it is not one of this manager.
 func New(address, runtimeDir, ownUnit string) *Manager {
 	return &Manager{address: address, hostBus: SystemBus, runtimeDir: runtimeDir, ownUnit: ownUnit}
 }
@@ -61,8 +57,8 @@ func (m *Manager) Close() {
 	}
 }
 
-// host is the system manager: this one, or for a user's another, which is
-// connected only while it is needed.
+// host returns the system manager. For a user's manager that is another one, which is connected until
+// done is called.
 func (m *Manager) host() hostManager {
 	if m.address == m.hostBus {
 		return hostManager{m, func() {}}
@@ -71,17 +67,18 @@ func (m *Manager) host() hostManager {
 	return hostManager{host, host.Close}
 }
 
+// A hostManager is a system manager, with done to end its use.
 type hostManager struct {
 	*Manager
 	done func()
 }
 
+// noBus returns an error that wraps recover.ErrNoBus.
 func noBus(address string, err error) error {
 	return fmt.Errorf("%w at %s: %w", recover.ErrNoBus, address, err)
 }
 
-// connect returns the live connection, making one if need be. Errors wrap
-// recover.ErrNoBus.
+// connect returns the live connection, or else a new one. Errors wrap recover.ErrNoBus.
 func (m *Manager) connect(ctx context.Context) (*link, error) {
 	m.mu.Lock()
 	l := m.link
@@ -95,7 +92,7 @@ func (m *Manager) connect(ctx context.Context) (*link, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.link != nil && m.link.alive() { // another call was faster
+	if m.link != nil && m.link.alive() { // another call has connected
 		fresh.conn.Close()
 		return m.link, nil
 	}
@@ -103,8 +100,8 @@ func (m *Manager) connect(ctx context.Context) (*link, error) {
 	return fresh, nil
 }
 
-// States returns the state of each unit in one call, which loads those that
-// are not loaded. (Manager.ListUnitsByNames)
+// States returns the state of each unit. It makes one call, which loads units that are not loaded
+// (Manager.ListUnitsByNames).
 func (m *Manager) States(ctx context.Context, units []string) (map[string]recover.UnitState, error) {
 	listed, err := m.listByNames(ctx, units)
 	if err != nil {
@@ -117,7 +114,7 @@ func (m *Manager) States(ctx context.Context, units []string) (map[string]recove
 	return states, nil
 }
 
-// listedUnit is the (ssssssouso) of Manager.ListUnits and its kin.
+// A listedUnit is an entry of Manager.ListUnitsByNames and ListUnitsByPatterns, of type (ssssssouso).
 type listedUnit struct {
 	Name, Description, Load, Active, Sub, Following string
 	Path                                            dbus.ObjectPath
@@ -126,8 +123,8 @@ type listedUnit struct {
 	JobPath                                         dbus.ObjectPath
 }
 
-// listByNames answers under the names that were asked for: systemd answers an
-// alias with the unit's own name. Names that are no unit names are left out.
+// listByNames returns the units by the names in the question. systemd answers an alias with the name of
+// its unit. Invalid names are left out.
 func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]listedUnit, error) {
 	var names []string
 	for _, u := range units {
@@ -150,44 +147,14 @@ func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]l
 		return nil, fmt.Errorf("systemd answered for %d of %d units", len(listed), len(names))
 	}
 	byName := make(map[string]listedUnit, len(names))
-	for i, u := range listed { // in the order in which they were asked for
+	for i, u := range listed { // they have the order of the names
 		byName[names[i]] = u
 	}
 	return byName, nil
 }
 
-// Failure says why a service or socket has failed, such as start-limit-hit, and
-// "" of one that has not. (Service.Result, Socket.Result)
-func (m *Manager) Failure(ctx context.Context, unit string) (string, error) {
-	listed, err := m.listByNames(ctx, []string{unit})
-	if err != nil || listed[unit].Active != "failed" {
-		return "", err
-	}
-	l, err := m.connect(ctx)
-	if err != nil {
-		return "", err
-	}
-	iface := serviceIfc
-	if strings.HasSuffix(unit, ".socket") {
-		iface = systemd + ".Socket"
-	}
-	return l.getString(ctx, listed[unit].Path, iface, "Result")
-}
-
-// reload has the manager read its unit files again. (Manager.Reload)
-func (m *Manager) reload(ctx context.Context) error {
-	l, err := m.connect(ctx)
-	if err != nil {
-		return err
-	}
-	if err := l.call(ctx, managerPath, managerIfc+".Reload").Err; err != nil {
-		return fmt.Errorf("cannot reload systemd: %w", l.explain(err))
-	}
-	return nil
-}
-
-// SoftReboots is how many soft-reboots this boot has seen; systemd before 256
-// has none and does not count. (Manager.SoftRebootsCount)
+// SoftReboots returns the number of soft-reboots of this boot (Manager.SoftRebootsCount). It is 0 with
+// systemd before 256, which does not count them.
 func (m *Manager) SoftReboots(ctx context.Context) (uint64, error) {
 	l, err := m.connect(ctx)
 	if err != nil {

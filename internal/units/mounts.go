@@ -2,9 +2,10 @@ package units
 
 import (
 	"context"
-	"path"
 	"slices"
 	"strings"
+
+	"archy-recovery/internal/podmancmd"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -14,12 +15,10 @@ const mountIfc = systemd + ".Mount"
 func isMount(unit string) bool  { return strings.HasSuffix(unit, ".mount") }
 func isTarget(unit string) bool { return strings.HasSuffix(unit, ".target") }
 
-// NotMounted lists the mount points of the host's mount units that an operator
-// configured, in fstab(5) or as units, and that are not active. One with an
-// active automount unit is mounted when it is first looked at. The host's
-// manager is asked also for a user's containers, whose manager knows of a
-// mount only while it is there.
-// (Manager.ListUnitsByPatterns)
+// NotMounted lists the mount points of the host's inactive mount units that the operator configured, in
+// fstab(5) or as units (Manager.ListUnitsByPatterns). It leaves out one with an active automount unit,
+// which is mounted at its first access. For a user's containers it asks the host's manager too: the
+// user's manager knows a mount only while it is mounted.
 func (m *Manager) NotMounted(ctx context.Context) ([]string, error) {
 	host := m.host()
 	defer host.done()
@@ -30,8 +29,9 @@ func (m *Manager) NotMounted(ctx context.Context) ([]string, error) {
 	return l.notMounted(ctx)
 }
 
+// notMounted is NotMounted on the host's bus.
 func (l *link) notMounted(ctx context.Context) ([]string, error) {
-	// Asked before each start: hence only for what is not as it should be.
+	// This runs before each start, so it lists only units that are not active.
 	listed, err := l.listByPattern(ctx, "*.mount", "inactive", "activating", "deactivating", "failed", "maintenance")
 	if err != nil {
 		return nil, err
@@ -42,10 +42,10 @@ func (l *link) notMounted(ctx context.Context) ([]string, error) {
 			continue
 		}
 		file, err := l.getString(ctx, u.Path, unitIfc, "FragmentPath")
-		if err != nil && !isGone(err) { // not to be taken for a mount that is there
+		if err != nil && !isUnknownObject(err) { // an unknown mount must not count as mounted
 			return nil, l.explain(err)
 		}
-		if err == nil && byOperator(file) {
+		if err == nil && isOperators(file) {
 			missing = append(missing, u)
 		}
 	}
@@ -63,8 +63,8 @@ func (l *link) notMounted(ctx context.Context) ([]string, error) {
 			continue
 		}
 		where, err := l.getString(ctx, u.Path, mountIfc, "Where")
-		if isGone(err) {
-			continue // unloaded meanwhile
+		if isUnknownObject(err) {
+			continue // systemd has unloaded it
 		}
 		if err != nil {
 			return nil, l.explain(err)
@@ -74,21 +74,21 @@ func (l *link) notMounted(ctx context.Context) ([]string, error) {
 	return points, nil
 }
 
-// listByPattern lists the loaded units of that name that are in one of the states.
+// listByPattern lists the loaded units that match the pattern and are in one of the states.
 func (l *link) listByPattern(ctx context.Context, pattern string, states ...string) ([]listedUnit, error) {
 	var listed []listedUnit
 	err := l.call(ctx, managerPath, managerIfc+".ListUnitsByPatterns", states, []string{pattern}).Store(&listed)
 	return listed, l.explain(err)
 }
 
-// byOperator: not a unit that a vendor ships.
-func byOperator(file string) bool {
+// isOperators reports whether a unit file is the operator's, and not one that a vendor ships.
+func isOperators(file string) bool {
 	return strings.HasPrefix(file, "/etc/") || strings.HasPrefix(file, "/run/") || strings.HasPrefix(file, "/usr/local/")
 }
 
-// MountsNeeded lists the host's paths that a unit's container needs, and that
-// systemd does not see to itself: the sources of its bind mounts, and for a user,
-// whose manager cannot mount, those of RequiresMountsFor= too.
+// MountsNeeded lists the paths of the host that a unit's container needs, and that systemd does not mount
+// for it: the sources of its bind mounts. A user's manager cannot mount, so for it the paths of
+// RequiresMountsFor= are listed too.
 func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, error) {
 	if err := checkUnit(unit); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, erro
 	}
 	var paths []string
 	for _, c := range commands {
-		paths = append(paths, bindsOf(c.Argv)...)
+		paths = append(paths, podmancmd.BindSources(c.Argv)...)
 	}
 	v, err = l.get(ctx, at, unitIfc, "RequiresMountsFor")
 	if err != nil {
@@ -124,31 +124,8 @@ func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, erro
 	return slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(required, p) }), nil
 }
 
-// bindsOf lists the host's paths that a podman run mounts into its container
-// (podman-run(1), --volume, --mount).
-func bindsOf(argv []string) []string {
-	var paths []string
-	for i, arg := range argv {
-		flag, value, joined := strings.Cut(arg, "=")
-		if !joined && i+1 < len(argv) {
-			value = argv[i+1]
-		}
-		switch flag {
-		case "--volume", "-v":
-			paths = append(paths, strings.Split(value, ":")[0])
-		case "--mount":
-			for _, option := range strings.Split(value, ",") {
-				if key, v, _ := strings.Cut(option, "="); key == "source" || key == "src" {
-					paths = append(paths, v)
-				}
-			}
-		}
-	}
-	return slices.DeleteFunc(paths, func(p string) bool { return !path.IsAbs(p) }) // named volumes are podman's
-}
-
-// AwaitMounts returns when none of the mount points is without its mount. It
-// listens to the host's units and looks again when a mount has changed.
+// AwaitMounts returns when each of the mount points is mounted. It listens to the host's units and looks
+// again when a mount has changed.
 func (m *Manager) AwaitMounts(ctx context.Context, points []string) error {
 	return awaitUnits(ctx, m.hostBus, isMount, func(l *link) (bool, error) {
 		missing, err := l.notMounted(ctx)

@@ -9,14 +9,14 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// pathOf is the object of a unit, loaded or not: systemd loads it when it is
-// asked for (sd_bus_path_encode(3)).
+// pathOf returns the object path of a unit (sd_bus_path_encode(3)). The unit need not be loaded: a call on
+// the path loads it.
 func pathOf(unit string) dbus.ObjectPath {
 	return managerPath + "/unit/" + dbus.ObjectPath(systemdbus.PathBusEscape(unit))
 }
 
-// unitOf is the unit's name in an object path, where each byte that is no
-// letter or digit is written _XX (sd_bus_path_encode(3)).
+// unitOf returns the name of the unit in an object path. There a byte that is no letter or digit is _XX in
+// hexadecimal (sd_bus_path_encode(3)).
 func unitOf(p dbus.ObjectPath) string {
 	label := path.Base(string(p))
 	var name strings.Builder

@@ -6,8 +6,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// UnitOf names the unit that a process belongs to. The manager sees processes
-// that our sandbox hides from us. (Manager.GetUnitByPID)
+// UnitOf returns the name of the unit of a process (Manager.GetUnitByPID). The manager also sees processes
+// that the sandbox hides from this one.
 func (m *Manager) UnitOf(ctx context.Context, pid int) (string, error) {
 	l, err := m.connect(ctx)
 	if err != nil {

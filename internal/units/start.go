@@ -12,17 +12,15 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// checkAfter is how long a job may be out before it is asked what it waits
-// for; then again after ever longer pauses. Most jobs are done by then, and
-// cost no further call.
-const checkAfter = 500 * time.Millisecond
+// jobCheckDelay is the time until a job is asked what it waits for. Each further question waits longer.
+// Most jobs end before the first, and cost no further call.
+const jobCheckDelay = 500 * time.Millisecond
 
-// Start starts unit and waits until its job has ended, for as long as ctx
-// allows; then it reads what the unit says of itself, since a job that is
-// "done" may also be one whose condition was not met.
+// Start starts a unit and waits for the end of its job (Manager.StartUnit, Manager.JobRemoved). Then it
+// reads the state of the unit: a job with the result "done" may be one whose condition was not met.
 //
-// A job that is still out when ctx ends is left alone: a container that is
-// slow to become ready is not killed for it, and a later Start joins it.
+// The errors are recover.ErrOrderedAfterUs, those of explain, and that of ctx. When ctx ends, the job goes
+// on: a container that is slow to become ready is not killed, and a later Start shares its job.
 func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Outcome{}, err
@@ -31,55 +29,53 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	if err != nil {
 		return recover.Outcome{}, err
 	}
-	held, release := l.hold(ctx, unit)
+	referenced, release := l.reference(ctx, unit)
 	defer release()
-	l.begin()
+	l.beginCall()
 	var job dbus.ObjectPath
 	err = l.call(ctx, managerPath, managerIfc+".StartUnit", unit, "replace").Store(&job)
-	end, forget := l.expect(job)
+	end, forget := l.endCall(job)
 	if err != nil {
 		return recover.Outcome{}, fmt.Errorf("cannot start %s: %w", unit, l.explain(err))
 	}
 	defer forget()
 
-	pause := checkAfter
+	pause := jobCheckDelay
 	check := time.NewTimer(pause)
 	defer check.Stop()
 	for {
 		select {
 		case result := <-end:
-			return m.outcome(ctx, l, unit, result, held)
+			return m.outcome(ctx, l, unit, result, referenced)
 		case <-check.C:
 			switch waits, err := m.waitsForUs(ctx, l, job); {
 			case waits:
 				return recover.Outcome{}, recover.ErrOrderedAfterUs
-			case isGone(err):
-				// Its end was said while systemd was off the bus (systemctl
-				// daemon-reexec) and went unheard; or it is in end by now.
+			case isUnknownObject(err):
+				// The job has ended. Its signal was lost while systemd was off the bus (systemctl
+				// daemon-reexec), or it has just arrived.
 				select {
 				case result := <-end:
-					return m.outcome(ctx, l, unit, result, held)
+					return m.outcome(ctx, l, unit, result, referenced)
 				default:
-					return m.outcome(ctx, l, unit, "lost", held)
+					return m.outcome(ctx, l, unit, "lost", referenced)
 				}
 			}
 			pause *= 4
 			check.Reset(pause)
 		case <-l.conn.Context().Done():
-			return recover.Outcome{}, fmt.Errorf("%w: it was lost while %s was being started", recover.ErrNoBus, unit)
+			return recover.Outcome{}, fmt.Errorf("%w: it ended during the start of %s", recover.ErrNoBus, unit)
 		case <-ctx.Done():
 			return recover.Outcome{}, ctx.Err()
 		}
 	}
 }
 
-// hold has systemd keep a unit with conditions in memory until release. One that
-// is over at once, as a unit that only starts its container is, may be forgotten
-// before it was asked how that went; loaded anew it says that no condition was
-// met, as systemd 252 was seen to. Where there are none that does not matter, and
-// PID 1 is spared the four calls to the bus that a client's hold costs it.
-// (Unit.Conditions, Manager.RefUnit)
-func (l *link) hold(ctx context.Context, unit string) (held bool, release func()) {
+// reference keeps a unit with conditions in systemd's memory until release (Unit.Conditions,
+// Manager.RefUnit). systemd may unload a unit that ends at once, such as one that only starts its
+// container. Loaded again, it says that no condition was met (seen with systemd 252). A unit without
+// conditions needs no reference, which would cost PID 1 four calls to the bus.
+func (l *link) reference(ctx context.Context, unit string) (referenced bool, release func()) {
 	var conditions []condition
 	v, err := l.get(ctx, pathOf(unit), unitIfc, "Conditions")
 	if err == nil {
@@ -92,12 +88,12 @@ func (l *link) hold(ctx context.Context, unit string) (held bool, release func()
 		return false, func() {}
 	}
 	return true, func() {
-		// Not waited for: should it get lost, the end of the connection does it.
+		// There is no reply to wait for. If the call is lost, the end of the connection drops the reference.
 		l.conn.Object(systemd, managerPath).Go(managerIfc+".UnrefUnit", dbus.FlagNoReplyExpected, nil, unit)
 	}
 }
 
-// condition is the (sbbsi) of Unit.Conditions.
+// A condition is an entry of Unit.Conditions, of type (sbbsi).
 type condition struct {
 	Type             string
 	Trigger, Negated bool
@@ -105,8 +101,8 @@ type condition struct {
 	State            int32
 }
 
-// outcome reads the unit after its job has ended.
-func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, held bool) (recover.Outcome, error) {
+// outcome reads the state of a unit after the end of its job.
+func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, referenced bool) (recover.Outcome, error) {
 	o := recover.Outcome{Job: result}
 	listed, err := m.listByNames(ctx, []string{unit})
 	if err != nil {
@@ -117,7 +113,7 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, hel
 	if o.Active == "active" {
 		return o, nil
 	}
-	// Why not? What cannot be read stays empty: the state above says enough.
+	// A property that cannot be read stays empty, since the state above says enough.
 	o.Result, _ = l.getString(ctx, u.Path, serviceIfc, "Result")
 	if v, err := l.get(ctx, u.Path, serviceIfc, "ExecMainStatus"); err == nil {
 		status, _ := v.Value().(int32)
@@ -126,7 +122,7 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, hel
 	if result == "dependency" {
 		o.Blockers, o.NotMounted = m.blockers(ctx, l, u.Path)
 	}
-	if result == "done" && o.Active == "inactive" && held {
+	if result == "done" && o.Active == "inactive" && referenced {
 		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {
 			met, ok := v.Value().(bool)
 			o.ConditionFailed = ok && !met
@@ -135,10 +131,10 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, hel
 	return o, nil
 }
 
-// waitsForUs reports whether job, directly or through other jobs, waits for
-// our own start job, which ends only after we say READY=1. The error is that of
-// asking job itself. (Job.GetBefore: the jobs that have to end before this one
-// runs; GetAfter is the other direction, seen on systemd 257)
+// waitsForUs reports whether a job waits for the start job of this process, directly or through other
+// jobs. That one ends only after READY=1. The error is that of the first question, for the job itself.
+// Job.GetBefore lists the jobs that must end before a job runs. GetAfter is the other direction (seen
+// with systemd 257).
 func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) (bool, error) {
 	type listedJob struct {
 		ID          uint32
@@ -166,22 +162,24 @@ func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) 
 	return false, nil
 }
 
-// isGone: the object of a call is there no longer.
-func isGone(err error) bool {
+// isUnknownObject reports whether a call failed since its object does not exist.
+func isUnknownObject(err error) bool {
 	var answer dbus.Error
 	return errors.As(err, &answer) && answer.Name == "org.freedesktop.DBus.Error.UnknownObject"
 }
 
-// checkUnit keeps what is no unit name from reaching systemd (systemd.unit(5),
-// "Valid unit names"). Nor does a template's, NAME@.service: one of them
-// fails the call for all other units in it.
+// checkUnit returns an error for a string that is not the name of a service or socket unit
+// (systemd.unit(5), "Valid unit names"). A template, NAME@.service, is an error too: it would fail a call
+// for all units in it.
 func checkUnit(unit string) error {
 	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:_.\\@-"
 	prefix, ok := strings.CutSuffix(unit, ".service")
 	if !ok {
 		prefix, ok = strings.CutSuffix(unit, ".socket")
 	}
-	if !ok || prefix == "" || prefix[0] == '@' || strings.HasSuffix(prefix, "@") || len(unit) > 255 || strings.ContainsFunc(prefix, func(r rune) bool { return !strings.ContainsRune(allowed, r) }) {
+	invalid := func(r rune) bool { return !strings.ContainsRune(allowed, r) }
+	if !ok || prefix == "" || prefix[0] == '@' || strings.HasSuffix(prefix, "@") || len(unit) > 255 ||
+		strings.ContainsFunc(prefix, invalid) {
 		return fmt.Errorf("%q is not the name of a service or socket unit", unit)
 	}
 	return nil

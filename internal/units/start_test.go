@@ -429,12 +429,12 @@ func TestAJobThatWaitsForOursIsNotWaitedFor(t *testing.T) {
 			m.ownUnit = c.ownUnit
 			f.change(func() { f.before = c.before })
 			f.set("app.service", "active", "running", nil)
-			ctx, cancel := context.WithTimeout(t.Context(), checkAfter+20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), jobCheckDelay+20*time.Second)
 			defer cancel()
 			f.starts(func(call *startCall) {
 				call.reply("/job/1")
 				if !c.waits { // it ends well after the check
-					time.AfterFunc(checkAfter+200*time.Millisecond, func() { f.end("/job/1", call.unit, "done") })
+					time.AfterFunc(jobCheckDelay+200*time.Millisecond, func() { f.end("/job/1", call.unit, "done") })
 				}
 			})
 			o, err := m.Start(ctx, "app.service")

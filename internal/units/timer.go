@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NextElapse is when a timer unit goes off the next time; false where it does
-// not run. (Timer.NextElapseUSecMonotonic)
+// NextElapse returns the time at which a timer unit elapses next (Timer.NextElapseUSecMonotonic). runs is
+// false if it does not run.
 func (m *Manager) NextElapse(ctx context.Context, timer string) (at time.Time, runs bool, err error) {
 	l, err := m.connect(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (m *Manager) NextElapse(ctx context.Context, timer string) (at time.Time, r
 	if !ok {
 		return time.Time{}, false, fmt.Errorf("NextElapseUSecMonotonic is a %s", v.Signature())
 	}
-	const never = 1 << 62 // systemd says 2^64-1
+	const never = 1 << 62 // systemd has 2^64-1 for never
 	if usec == 0 || usec > never/1000 {
 		return time.Time{}, false, nil
 	}

@@ -9,18 +9,17 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Watch begins to watch the units that run a container, and the scopes of
-// containers that have no unit (libpod-ID.scope), over a connection of its own.
-// Errors wrap recover.ErrNoBus.
+// Watch watches the units that run a container, and the scopes of containers without a unit
+// (libpod-ID.scope), until ctx ends. It uses a connection of its own. Errors wrap recover.ErrNoBus.
 func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	w := &watcher{
-		manager: m,
-		ctx:     ctx,
-		changes: make(chan struct{}, 1),
-		states:  map[dbus.ObjectPath]string{},
-		ours:    map[string]bool{},
+		manager:    m,
+		ctx:        ctx,
+		changes:    make(chan struct{}, 1),
+		states:     map[dbus.ObjectPath]string{},
+		containers: map[string]bool{},
 	}
-	connecting, cancel := context.WithTimeout(ctx, callWithin)
+	connecting, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	conn, err := dial(connecting, m.address, w.listen, [][]dbus.MatchOption{
 		unitChanges,
@@ -38,7 +37,7 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	return w, nil
 }
 
-// unitChanges matches the signals of units whose state changes.
+// unitChanges matches the signals of units that change their state.
 var unitChanges = []dbus.MatchOption{
 	dbus.WithMatchSender(systemd),
 	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
@@ -47,22 +46,22 @@ var unitChanges = []dbus.MatchOption{
 	dbus.WithMatchArg(0, unitIfc),
 }
 
-// A watcher sorts the signals of one connection. It implements recover.Watch.
+// A watcher filters the signals of one connection. It implements recover.Watch.
 type watcher struct {
 	manager *Manager
 	link    *link
 	ctx     context.Context
 	changes chan struct{}
-	states  map[dbus.ObjectPath]string // what each unit was last
-	ours    map[string]bool            // service -> runs a container; asked once
+	states  map[dbus.ObjectPath]string // the last known state of each unit
+	// containers says of a service whether it runs a container, once that was asked.
+	containers map[string]bool
 }
 
-// Changes tells that a unit or scope became active, inactive or failed.
-// (PropertiesChanged of org.freedesktop.systemd1.Unit)
+// Changes returns a channel that gets a value when a unit or scope became active, inactive or failed
+// (PropertiesChanged of org.freedesktop.systemd1.Unit).
 func (w *watcher) Changes() <-chan struct{} { return w.changes }
 
-// GoingDown asks the manager that is watched, and then the host's.
-// (Manager.SystemState)
+// GoingDown reports whether the watched manager or the host's manager is stopping (Manager.SystemState).
 func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 	down, err := w.link.stopping(ctx)
 	if err != nil || down || w.manager.address == w.manager.hostBus {
@@ -77,16 +76,18 @@ func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 	return l.stopping(ctx)
 }
 
+// stopping reports whether the manager is stopping.
 func (l *link) stopping(ctx context.Context) (bool, error) {
 	state, err := l.getString(ctx, managerPath, managerIfc, "SystemState")
 	return state == "stopping", l.explain(err)
 }
 
+// listen reports changes until the connection ends, which closes signals.
 func (w *watcher) listen(signals <-chan *dbus.Signal) {
 	defer close(w.changes)
 	for sig := range signals {
 		if sig.Name == managerIfc+".Reloading" {
-			clear(w.ours) // a unit may run something else now
+			clear(w.containers) // a unit may run another program now
 			continue
 		}
 		if !w.changed(sig) {
@@ -94,12 +95,12 @@ func (w *watcher) listen(signals <-chan *dbus.Signal) {
 		}
 		select {
 		case w.changes <- struct{}{}:
-		default: // one is waiting to be taken
+		default: // an earlier value was not taken yet
 		}
 	}
 }
 
-// changed reports whether a signal says that a container came or went.
+// changed reports whether a signal says that a container started or stopped.
 func (w *watcher) changed(sig *dbus.Signal) bool {
 	var (
 		iface   string
@@ -121,29 +122,30 @@ func (w *watcher) changed(sig *dbus.Signal) bool {
 	switch state {
 	case "active", "inactive", "failed":
 	default:
-		return false // on its way to one of these
+		return false // it is changing to one of these
 	}
 	if w.states[sig.Path] == state || !scope && !w.runsContainer(unit) {
 		return false
 	}
 	if state == "inactive" {
-		delete(w.states, sig.Path) // scopes come and go for ever
+		delete(w.states, sig.Path) // else the map would grow with each scope
 		return true
 	}
 	w.states[sig.Path] = state
 	return true
 }
 
-// runsContainer asks systemd, once a unit and reload.
+// runsContainer reports whether a service runs a container. It asks systemd once for each service, and
+// again after a reload.
 func (w *watcher) runsContainer(unit string) bool {
-	known, ok := w.ours[unit]
+	known, ok := w.containers[unit]
 	if ok {
 		return known
 	}
 	found, err := w.manager.ContainerUnits(w.ctx, []string{unit})
 	if err != nil {
-		return true // not known: a look too many does no harm
+		return true // unknown: a change too many does no harm
 	}
-	w.ours[unit] = len(found) > 0
+	w.containers[unit] = len(found) > 0
 	return len(found) > 0
 }

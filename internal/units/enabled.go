@@ -3,13 +3,13 @@ package units
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
 
-// Enabled reports whether the unit file is enabled; one that does not exist is
-// not. (Manager.GetUnitFileState)
+// Enabled reports whether a unit file is enabled (Manager.GetUnitFileState). A missing one is not.
 func (m *Manager) Enabled(ctx context.Context, unit string) (bool, error) {
 	if err := checkUnit(unit); err != nil {
 		return false, err
@@ -22,14 +22,13 @@ func (m *Manager) Enabled(ctx context.Context, unit string) (bool, error) {
 	err = l.call(ctx, managerPath, managerIfc+".GetUnitFileState", unit).Store(&state)
 	var refused dbus.Error
 	if errors.As(err, &refused) && l.alive() && ctx.Err() == nil {
-		return false, nil // no such file
+		return false, nil // there is no such unit file
 	}
 	return strings.HasPrefix(state, "enabled"), l.explain(err)
 }
 
-// StartedByTargets lists those of the units that a target wants or requires,
-// as it does for an [Install] section: also for Quadlet, whose generator makes
-// the links. (Unit.WantedBy, Unit.RequiredBy)
+// StartedByTargets lists those of the units that a target wants or requires, as with an enabled [Install]
+// section (Unit.WantedBy, Unit.RequiredBy). Quadlet's units are among them: its generator makes the links.
 func (m *Manager) StartedByTargets(ctx context.Context, units []string) ([]string, error) {
 	l, err := m.connect(ctx)
 	if err != nil {
@@ -51,20 +50,11 @@ func (m *Manager) StartedByTargets(ctx context.Context, units []string) ([]strin
 				return nil, l.explain(err)
 			}
 			by, _ := v.Value().([]string)
-			if anyTarget(by) {
+			if slices.ContainsFunc(by, isTarget) {
 				started = append(started, unit)
 				break
 			}
 		}
 	}
 	return started, nil
-}
-
-func anyTarget(units []string) bool {
-	for _, unit := range units {
-		if strings.HasSuffix(unit, ".target") {
-			return true
-		}
-	}
-	return false
 }

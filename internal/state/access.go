@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotOurs: the data directory may not be written, and that will not change
-// by itself: it is read-only for this process alone (the service's sandbox),
-// hidden from it, or belongs to someone else.
+// ErrNotOurs says that this process may not write to the data directory, and that this
+// will not change by itself. Either the service's sandbox makes the directory read-only or
+// hides it, or it belongs to another user.
 var ErrNotOurs = errors.New("may not be written")
 
-// checkAccess returns ErrNotOurs for a directory that this process may not
-// write. A disk that is read-only, since the kernel found it damaged, is
-// another matter: recovery goes on without writing (see docs/architecture.md).
+// checkAccess returns ErrNotOurs for a directory that this process may not write. err is
+// that of creating the directory. A disk that is read-only for all, such as one that the kernel
+// found damaged, is no error: recovery goes on without writing (see docs/architecture.md).
 func checkAccess(path string, err error) error {
 	if err == nil {
 		err = unix.Access(path, unix.W_OK|unix.X_OK)
@@ -33,31 +33,31 @@ func checkAccess(path string, err error) error {
 	return err
 }
 
-// whoElseWrites says who else may write to a directory, besides root and this
-// process's user: they decide what is started after a crash. Recovery goes on all
-// the same: it is the operator's to say who may.
-func whoElseWrites(dir *os.File) error {
+// checkWriters returns an error that names the users who may write to a directory, besides
+// root and the user of this process. They can decide what is started after a crash. Recovery
+// goes on, since the operator decides who may write.
+func checkWriters(dir *os.File) error {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &s); err != nil {
 		return err
 	}
 	switch {
 	case s.Mode&unix.S_IWOTH != 0:
-		return fmt.Errorf("anyone (mode %#o): chmod o-w it", s.Mode&0o7777)
+		return fmt.Errorf("anyone (mode %#o) may write to it; run chmod o-w on it", s.Mode&0o7777)
 	case s.Uid != 0 && int(s.Uid) != os.Getuid():
-		return errors.New("its owner, another user: chown it")
+		return errors.New("its owner, another user, may write to it; change its owner with chown")
 	}
 	return nil
 }
 
-// readOnlyMount reports whether the mount that path is on, or would be, is
-// read-only while its file system is not.
+// readOnlyMount reports whether the mount of path is read-only while its file system is
+// writable. The path need not exist.
 func readOnlyMount(path string) bool {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	return err == nil && readOnlyIn(string(text), path)
 }
 
-// readOnlyIn is readOnlyMount for a text of proc_pid_mountinfo(5).
+// readOnlyIn is readOnlyMount for the content of a mountinfo file (proc_pid_mountinfo(5)).
 func readOnlyIn(mountinfo, path string) bool {
 	longest, found := "", false
 	for line := range strings.Lines(mountinfo) {
@@ -67,7 +67,7 @@ func readOnlyIn(mountinfo, path string) bool {
 			continue
 		}
 		point := unescape.Replace(m[4])
-		// Of two mounts on one point the later one is on top.
+		// Of two mounts on one mount point the later one covers the other.
 		if below(path, point) && len(point) >= len(longest) {
 			longest = point
 			found = hasOption(m[5], "ro") && !hasOption(f[2], "ro")
@@ -85,5 +85,5 @@ func hasOption(options, option string) bool {
 	return strings.Contains(","+options+",", ","+option+",")
 }
 
-// unescape undoes what the kernel does to mount points.
+// unescape decodes the characters that the kernel escapes in mount points.
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

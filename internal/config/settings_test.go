@@ -1,20 +1,20 @@
 package config
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestOrigins(t *testing.T) {
 	c, problems := Load(tree(map[string]string{
-		"etc/archy-recovery.conf":                      "[Recovery]\nDefaultTier=1\nMaxParallel=none\nMaxParallel=5\nSoakSec=9\nSoakSec=\n",
-		"usr/lib/archy-recovery.conf.d/10-archy.conf":  "[Recovery]\nCleanBootList=a\nCleanBootList=\nCleanBootList=b\n[Tiers]\nTier0=x\nTier1=y\n",
-		"etc/archy-recovery@1000.conf.d/50-local.conf": "[Recovery]\nDefaultTier=2\nCleanBootList=c\n[Tiers]\nTier0=z\nTier1=\n",
+		"etc/archy-recovery.conf": "[Recovery]\n" +
+			"DefaultTier=1\nMaxParallel=none\nMaxParallel=5\nSoakSec=9\nSoakSec=\n",
+		"usr/lib/archy-recovery.conf.d/10-archy.conf": "[Recovery]\n" +
+			"CleanBootList=a\nCleanBootList=\nCleanBootList=b\n[Tiers]\nTier0=x\nTier1=y\n",
+		"etc/archy-recovery@1000.conf.d/50-local.conf": "[Recovery]\n" +
+			"DefaultTier=2\nCleanBootList=c\n[Tiers]\nTier0=z\nTier1=\n",
 	}), "1000")
 	if len(problems) != 1 {
 		t.Errorf("problems %q", problems)
@@ -31,16 +31,25 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// Each key that a file may hold is told, and what is told reads back as the
-// same configuration.
+// TestSettingsReadBack checks that Settings lists each key once, and that a file
+// with all settings reads as the same configuration.
 func TestSettingsReadBack(t *testing.T) {
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(recoveryKeys)), slices.Sorted(slices.Values(keyOrder))); diff != "" {
-		t.Errorf("keys that are read (-) and told (+):\n%s", diff)
+	var listed []string
+	for _, s := range Default().Settings() {
+		listed = append(listed, s.Key)
+	}
+	var known []string
+	for _, k := range recoveryKeys {
+		known = append(known, k.name)
+	}
+	if diff := cmp.Diff(known, listed); diff != "" {
+		t.Errorf("keys that are read (-) and listed (+):\n%s", diff)
 	}
 	for name, text := range map[string]string{
 		"defaults": "",
-		"changed": "[Recovery]\nDataDirectory=/srv/a\nCleanBoot=restore\nCleanBootList=a b\nFirstAttemptSec=90\nSecondAttemptSec=1h 1ms\nRetryPauseSec=1.5\n" +
-			"TierDeadlineSec=61\nMaxParallel=1\nWaitFor=healthy\nSoakSec=1us\nLogLevel=debug\n[Tiers]\nTier0=x *-db\nTier99=z\n",
+		"changed": "[Recovery]\nDataDirectory=/srv/a\nCleanBoot=restore\nCleanBootList=a b\n" +
+			"FirstAttemptSec=90\nSecondAttemptSec=1h 1ms\nRetryPauseSec=1.5\nTierDeadlineSec=61\n" +
+			"MaxParallel=1\nWaitFor=healthy\nSoakSec=1us\nLogLevel=debug\n[Tiers]\nTier0=x *-db\nTier99=z\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, problems := Load(tree(map[string]string{"etc/archy-recovery.conf": text}), "")
@@ -65,15 +74,5 @@ func TestSettingsReadBack(t *testing.T) {
 				t.Errorf("read back (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestFormatTimeSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		2 * time.Minute: "2min", 90 * time.Second: "1min 30s", time.Hour: "1h", 1500 * time.Millisecond: "1s 500ms", time.Microsecond: "1us",
-	} {
-		if got := FormatTimeSpan(d); got != want {
-			t.Errorf("%s is %q, want %q", d, got, want)
-		}
 	}
 }

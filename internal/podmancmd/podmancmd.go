@@ -1,0 +1,103 @@
+// Package podmancmd reads podman's command lines, such as the ExecStart= of a unit
+// that runs a container. It runs nothing, and it knows neither systemd nor recovery.
+package podmancmd
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// A Command is a command line that runs or starts one container.
+type Command struct {
+	// Name is the name of the container as it is written. It may break podman's rule for names.
+	Name string
+	// Labels are the KEY=VALUE arguments of --label and -l, in their order. Only podman-run(1) has
+	// them. Arguments of the container's own command that look the same are among them.
+	Labels []string
+}
+
+// Parse reads a command line of podman-run(1) or podman-start(1) that names a
+// container. It reports false for every other command line. argv begins with the program.
+func Parse(argv []string) (c Command, ok bool) {
+	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
+		return Command{}, false
+	}
+	args := withoutGlobalFlags(argv[1:])
+	if len(args) > 0 && args[0] == "container" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return Command{}, false
+	}
+	switch args[0] {
+	case "run":
+		c = parseRun(args)
+	case "start":
+		// The name is the last argument. podman accepts several names, but a unit of a
+		// container has one.
+		c.Name = args[len(args)-1]
+	}
+	return c, c.Name != ""
+}
+
+// parseRun reads the arguments of podman-run(1).
+func parseRun(args []string) (c Command) {
+	for i := range args {
+		switch flag, value := flagAt(args, i); flag {
+		case "--name":
+			// The first one counts. The container's own command follows the image, and may
+			// have a --name too.
+			if c.Name == "" {
+				c.Name = value
+			}
+		case "--label", "-l":
+			c.Labels = append(c.Labels, value)
+		}
+	}
+	return c
+}
+
+// BindSources lists the absolute paths of the host that a command line mounts into
+// its container (podman-run(1), --volume and --mount). Named volumes are not among them.
+func BindSources(argv []string) []string {
+	var paths []string
+	for i := range argv {
+		switch flag, value := flagAt(argv, i); flag {
+		case "--volume", "-v":
+			paths = append(paths, strings.Split(value, ":")[0])
+		case "--mount":
+			for _, option := range strings.Split(value, ",") {
+				if key, source, _ := strings.Cut(option, "="); key == "source" || key == "src" {
+					paths = append(paths, source)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return !path.IsAbs(p) })
+}
+
+// flagAt splits argument i into flag and value. A value that is not joined with "=" is
+// the next argument.
+func flagAt(args []string, i int) (flag, value string) {
+	flag, value, joined := strings.Cut(args[i], "=")
+	if !joined && i+1 < len(args) {
+		value = args[i+1]
+	}
+	return flag, value
+}
+
+// withoutGlobalFlags drops the flags before podman's verb, which come from Quadlet's
+// GlobalArgs=. Which of them take a value is unknown here. So the word after a flag
+// without "=" counts as its value, unless it is a verb that matters.
+func withoutGlobalFlags(args []string) []string {
+	verbs := []string{"container", "run", "start"}
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		joined := strings.Contains(args[0], "=")
+		args = args[1:]
+		if !joined && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !slices.Contains(verbs, args[0]) {
+			args = args[1:]
+		}
+	}
+	return args
+}

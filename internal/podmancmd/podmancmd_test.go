@@ -1,0 +1,64 @@
+package podmancmd
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	for name, c := range map[string]struct {
+		line string
+		want Command // Name empty: Parse reports false
+	}{
+		"Quadlet": {
+			"/usr/bin/podman run --name systemd-q1 --cidfile=/run/q1.cid --replace --rm --cgroups=split" +
+				" --sdnotify=conmon -d --label io.archy.tier=1 localhost/app:1",
+			Command{"systemd-q1", []string{"io.archy.tier=1"}}},
+		"Quadlet with GlobalArgs=": {
+			"/usr/bin/podman --log-level=debug --cgroup-manager systemd run --name q2 --replace -d localhost/app:1",
+			Command{Name: "q2"}},
+		"Quadlet with ContainersConfModule=": {
+			"/usr/bin/podman --module=/etc/mine.conf run --name q3 -d localhost/app:1", Command{Name: "q3"}},
+		"generate systemd": {"/usr/bin/podman start p1", Command{Name: "p1"}},
+		"generate systemd --new": {
+			"/usr/bin/podman run --cidfile=/run/c.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon" +
+				" --replace -d --name=n1 localhost/app:1",
+			Command{Name: "n1"}},
+		"podman in another directory": {"/opt/bin/podman run --name n3 img", Command{Name: "n3"}},
+		"podman container run":        {"podman container run --name n4 img", Command{Name: "n4"}},
+		"start with flags":            {"podman start --attach n5", Command{Name: "n5"}},
+		"labels in every form": {
+			"podman run --name n6 -l a=1 --label=b=2 --label c=3 img", Command{"n6", []string{"a=1", "b=2", "c=3"}}},
+		"own command with the same flags": {
+			"podman run --name n9 img serve --name other -l a=1", Command{"n9", []string{"a=1"}}},
+		"invalid name":                {"podman run --name ../x img", Command{Name: "../x"}},
+		"run without a name":          {"podman run --rm img", Command{}},
+		"name without a value":        {"podman run img --name", Command{}},
+		"another verb":                {"podman pull --name x", Command{}},
+		"another verb with run in it": {"podman --debug exec run start", Command{}},
+		"program only":                {"podman", Command{}},
+		"flags only":                  {"podman --debug --now", Command{}},
+		"container without a verb":    {"podman --debug container", Command{}},
+		"another program":             {"/usr/bin/nginx run --name x", Command{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := Parse(strings.Fields(c.line))
+			if ok != (c.want.Name != "") {
+				t.Fatalf("Parse reports %v, %+v", ok, got)
+			}
+			if diff := cmp.Diff(c.want, got); ok && diff != "" {
+				t.Errorf("command (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestBindSources(t *testing.T) {
+	got := BindSources(strings.Fields("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
+		" --mount type=bind,src=/mnt/d,dst=/d --mount type=volume,source=named,dst=/e img"))
+	if diff := cmp.Diff([]string{"/mnt/a", "/mnt/b", "/mnt/d"}, got); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,144 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"archy-recovery/internal/recover"
+)
+
+// An operation changes the data directory. The tests of crashes and disk faults run each one.
+type operation struct {
+	do func(*Dir) error
+	// readIn returns the state that the operation changes, as text.
+	readIn func(*Dir) string
+	// removes says that the operation only removes a file, so it needs no room.
+	removes bool
+}
+
+// read returns the state of a directory with these files.
+func (op operation) read(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, dir, name, text)
+	}
+	d, _ := open(t, dir)
+	defer d.Close()
+	return op.readIn(d)
+}
+
+var operations = map[string]operation{
+	"WriteMarker": {
+		func(d *Dir) error { return d.WriteMarker(recover.Identity{BootID: "b2", PID: 9}) },
+		func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) },
+		false,
+	},
+	"RemoveMarker": {
+		(*Dir).RemoveMarker,
+		func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) },
+		true,
+	},
+	"SaveSnapshot": {
+		func(d *Dir) error {
+			return d.SaveSnapshot(recover.Snapshot{Timestamp: 2, Containers: []recover.Container{{Name: "two"}}})
+		},
+		func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) },
+		false,
+	},
+	"EditUserStopped": {
+		func(d *Dir) error { return stop(d, "x", "y") },
+		func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) },
+		false,
+	},
+	"SaveInFlight": {
+		func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2", Names: []string{"two"}}) },
+		func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
+		false,
+	},
+	"SaveInFlight empty": {
+		func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2"}) },
+		func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
+		true,
+	},
+	"SaveQuarantine": {
+		func(d *Dir) error { return d.SaveQuarantine(recover.Quarantine{{Name: "two"}}) },
+		func(d *Dir) string { q, err := d.Quarantine(); return fmt.Sprint(q, err) },
+		false,
+	},
+	"SaveReport": {
+		func(d *Dir) error { return report(d, recover.Report{ID: 2, BootID: "b2"}) },
+		reports,
+		false,
+	},
+	"SaveReport again": {
+		func(d *Dir) error { return report(d, recover.Report{ID: 1, BootID: "b2"}) },
+		reports,
+		false,
+	},
+}
+
+// reports returns the IDs and boots of the reports.
+func reports(d *Dir) string {
+	all, err := d.Reports()
+	words := []any{err}
+	for _, r := range all {
+		words = append(words, r.ID, r.BootID)
+	}
+	return fmt.Sprint(words...)
+}
+
+// prepare fills a directory with one generation of every file, and returns the files.
+func prepare(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	d, _ := open(t, dir)
+	err := errors.Join(
+		d.WriteMarker(recover.Identity{BootID: "b1", PID: 7}),
+		d.SaveSnapshot(recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "one"}}}),
+		stop(d, "x"),
+		d.SaveInFlight(recover.InFlight{BootID: "b1", Names: []string{"one"}}),
+		d.SaveQuarantine(recover.Quarantine{{Name: "one"}}),
+		report(d, recover.Report{BootID: "b1"}),
+		d.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contents(t, dir)
+}
+
+// report saves a report.
+func report(d *Dir, r recover.Report) error {
+	_, err := d.SaveReport(r)
+	return err
+}
+
+// contents returns the files of a directory, by their names relative to it.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		files[name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// write creates a file, and the directory that it is in.
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
