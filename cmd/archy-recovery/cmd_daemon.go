@@ -95,8 +95,8 @@ func runDaemon(ctx context.Context, i instance) error {
 	api := control.NewServer(service, i.title(), version, os.Getuid(), log)
 	host := instance{system: true}.manager() // also for a user's instance: whoever asks may be of any unit
 	defer host.Close()
-	api.AskUnits(host.UnitOf)
-	api.WhenQuiet(frugal.unmap)
+	api.SetUnitLookup(host.UnitOf)
+	api.OnIdle(frugal.unmap)
 	return serve(ctx, service, notifier, listener, api, log)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // With TIMELINE_DIR set the pictures of the tests are left there to look at.
-func TestLeavePictures(t *testing.T) {
+func TestWritePictures(t *testing.T) {
 	dir := os.Getenv("TIMELINE_DIR")
 	if dir == "" {
 		t.Skip("TIMELINE_DIR is not set")

@@ -141,7 +141,7 @@ func inside(t *testing.T, e element, w, h float64) {
 }
 
 // What the picture of the demo's recovery consists of.
-func TestPictureOfASmallRecovery(t *testing.T) {
+func TestPictureSmallRecovery(t *testing.T) {
 	var got []string
 	for _, e := range parse(t, draw(small(), time.Time{})) {
 		switch {
@@ -175,7 +175,7 @@ func TestPictureOfASmallRecovery(t *testing.T) {
 }
 
 // Names and messages may hold anything; nothing of it becomes markup.
-func TestNothingIsMarkup(t *testing.T) {
+func TestMarkupEscaped(t *testing.T) {
 	evil := `"'><script>alert(1)</script><text onload=x>&lt;` + "\x00\x1b[31m\n]]>"
 	r := hung()
 	r.BootID, r.Notes = evil, []string{evil}
@@ -203,7 +203,7 @@ func TestNothingIsMarkup(t *testing.T) {
 	}
 }
 
-func TestPageHasPictureTableAndEvidence(t *testing.T) {
+func TestPageContent(t *testing.T) {
 	var page strings.Builder
 	if err := HTML(&page, hung(), time.Time{}); err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestScaleWithBreaks(t *testing.T) {
 }
 
 // What a row did between its starts is drawn from its waits, not from words.
-func TestWaitsAreDrawn(t *testing.T) {
+func TestSegmentsOfWaits(t *testing.T) {
 	waits := func(spans ...recover.Wait) func(recover.Row) recover.Row {
 		return func(r recover.Row) recover.Row { r.Waits = spans; return r }
 	}
@@ -301,7 +301,7 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-func TestTextIsCut(t *testing.T) {
+func TestShortenedText(t *testing.T) {
 	if got := cutMiddle("penpot-postgres-of-the-other-node", 16); got != "penpot-po…r-node" {
 		t.Errorf("a name becomes %q", got)
 	}
