@@ -86,7 +86,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	api := control.NewServer(service, i.Title(), version, os.Getuid(), log)
 	host := cli.SystemManager() // also for a user's instance: a client may be of any unit
 	defer host.Close()
-	api.AskUnits(host.UnitOf)
+	api.SetUnitLookup(host.UnitOf)
 	dropTextPagesWhenIdle(memory, api, log)
 	return serve(ctx, service, notifier, listener, api, log)
 }

@@ -30,7 +30,7 @@ func dropTextPagesWhenIdle(memory *memoryReleaser, api *control.Server, log *slo
 		idle.Store(true)
 		drop()
 	}
-	api.WhenQuiet(drop)
+	api.OnIdle(drop)
 }
 
 // dropTextPages drops the pages of this program's own file from its memory

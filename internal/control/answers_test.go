@@ -15,15 +15,18 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// rich is a world in which every field has something to say.
+// rich is a world in which every field of the answers has a value.
 func rich() *world {
 	w := crashed(nil)
 	tier, at := 2, time.Unix(1_700_000_000, 0)
 	w.marker.SoftReboots, w.marker.StartTime = 1, 7
-	w.snapshot = &recover.Snapshot{Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5, Containers: []recover.Container{
-		{Name: "db", Image: "localhost/db:1", Unit: "db.service", Tier: &tier, Unrecovered: true},
-		{Name: "gone"}, {Name: "stopped"}, {Name: "bad"},
-	}}
+	w.snapshot = &recover.Snapshot{
+		Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5,
+		Containers: []recover.Container{
+			{Name: "db", Image: "localhost/db:1", Unit: "db.service", Tier: &tier, Unrecovered: true},
+			{Name: "gone"}, {Name: "stopped"}, {Name: "bad"},
+		},
+	}
 	w.start = nil
 	w.userStopped = []string{"bad", "stopped"}
 	for _, name := range []string{"stopped", "bad", "odd"} {
@@ -39,20 +42,21 @@ func rich() *world {
 			Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePanic, Reason: "r",
 				Previous: &recover.Identity{BootID: "b0"}, Evidence: []recover.Entry{{Cursor: "c", Time: at, Message: "m"}}},
 			Rows: []recover.Row{
-				{Name: "db", Image: "i", Unit: "u.service", Generated: true, Tier: 1, Alone: true, Strikes: 1, Queued: at, Error: "e",
-					State: recover.RowFailed, Attempts: []recover.Attempt{{Started: at, Ended: at, Result: "exit-code", Error: "e"}, {Started: at}}},
+				{Name: "db", Image: "i", Unit: "u.service", Generated: true, Tier: 1, Alone: true, Strikes: 1,
+					Queued: at, Error: "e", State: recover.RowFailed,
+					Attempts: []recover.Attempt{{Started: at, Ended: at, Result: "exit-code", Error: "e"}, {Started: at}}},
 				{Name: "gone", State: recover.RowMissing},
 			}},
 	}
 	return w
 }
 
-// Each answer of a running server fits docs/openapi.yaml, and each answer that
-// the file describes is one that comes.
-func TestAnswersFitOpenAPI(t *testing.T) {
+// Each answer of a running server matches docs/openapi.yaml, and the server
+// gives each answer that the file describes.
+func TestAnswersMatchOpenAPI(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to be someone else")
+		t.Skip("needs root, to become another user")
 	}
 	d := readDescription(t)
 	seen := map[string]bool{}
@@ -60,98 +64,100 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 		t.Helper()
 		seen[operation+" "+d.check(t, operation, a)] = true
 	}
-	check404 := func(a answer) { // of no operation
+	checkUnmatched := func(a answer) { // of no operation
 		t.Helper()
-		if err := d.judge(t, "/components/schemas/Problem", a.body); err != nil {
+		if err := d.validate(t, "/components/schemas/Problem", a.body); err != nil {
 			t.Error(err)
 		}
 	}
-	as := func(on *daemon, operation, path string) {
+	checkPath := func(of *daemon, operation, path string) {
 		t.Helper()
 		method, _, _ := strings.Cut(operation, " ")
-		check(operation, on.ask(method+" "+path, ""))
+		check(operation, of.ask(method+" "+path, ""))
 	}
 	const put, del = "PUT /v1/user-stopped/{name}", "DELETE /v1/user-stopped/{name}"
 	const release, recovery = "DELETE /v1/quarantine/{name}", "GET /v1/recoveries/{id}"
-	simple := []string{"GET /v1/status", "GET /v1/plan", "GET /v1/recoveries", "GET /v1/user-stopped", "GET /v1/quarantine", "GET /metrics"}
-	everything := func(on *daemon) {
+	checkReads := func(of *daemon) {
 		t.Helper()
-		for _, operation := range simple {
-			check(operation, on.ask(operation, ""))
+		for _, operation := range []string{
+			"GET /v1/status", "GET /v1/plan", "GET /v1/recoveries", "GET /v1/user-stopped", "GET /v1/quarantine", "GET /metrics",
+		} {
+			check(operation, of.ask(operation, ""))
 		}
 	}
 
 	w := rich()
 	server := newDaemon(t, w, os.Getuid())
-	everything(server) // before anything is known
+	checkReads(server) // before the verdict
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
 	server.run().ready()
-	everything(server)
+	checkReads(server)
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
 	for _, id := range []string{"1", "2", "last", "-1", "77", "x"} {
-		as(server, recovery, "/v1/recoveries/"+id)
+		checkPath(server, recovery, "/v1/recoveries/"+id)
 	}
 	for _, storeErr := range []error{recover.ErrBusy, nil} {
 		w.set(func() { w.storeErr = storeErr })
-		as(server, release, "/v1/quarantine/bad")
+		checkPath(server, release, "/v1/quarantine/bad")
 	}
-	as(server, release, "/v1/quarantine/nobody")
-	as(server, release, "/v1/quarantine/a%20b")
-	as(server, put, "/v1/user-stopped/new")
-	as(server, put, "/v1/user-stopped/a%20b")
-	as(server, del, "/v1/user-stopped/new")
-	as(server, del, "/v1/user-stopped/a%20b")
+	checkPath(server, release, "/v1/quarantine/nobody")
+	checkPath(server, release, "/v1/quarantine/a%20b")
+	checkPath(server, put, "/v1/user-stopped/new")
+	checkPath(server, put, "/v1/user-stopped/a%20b")
+	checkPath(server, del, "/v1/user-stopped/new")
+	checkPath(server, del, "/v1/user-stopped/a%20b")
 	check(put, server.ask("PUT /v1/user-stopped/a", "Content-Length: 70000\r\n\r\n"+strings.Repeat("x", 70000)))
-	check404(server.ask("GET /v1/nothing", ""))
-	check404(server.ask("PATCH /v1/status", ""))
+	checkUnmatched(server.ask("GET /v1/nothing", ""))
+	checkUnmatched(server.ask("PATCH /v1/status", ""))
 
-	stranger := func(operation, path string) {
+	checkAsOther := func(operation, path string) {
 		t.Helper()
 		method, _, _ := strings.Cut(operation, " ")
 		check(operation, server.askAs(65533, method+" "+path))
 	}
-	stranger(put, "/v1/user-stopped/a")
-	stranger(del, "/v1/user-stopped/a")
-	stranger(release, "/v1/quarantine/odd")
-	stranger("POST /v1/snapshot", "/v1/snapshot")
+	checkAsOther(put, "/v1/user-stopped/a")
+	checkAsOther(del, "/v1/user-stopped/a")
+	checkAsOther(release, "/v1/quarantine/odd")
+	checkAsOther("POST /v1/snapshot", "/v1/snapshot")
 
-	events(t, server, d)
+	checkEvents(t, server, d)
 	seen["GET /v1/events 200"] = true
-	full := newLimitedDaemon(t, running(), os.Getuid(), silent, limits{connections: 2, header: time.Minute, request: time.Minute, event: time.Minute})
+	noStreams := limits{connections: 2, header: time.Minute, request: time.Minute, event: time.Minute}
+	full := newLimitedDaemon(t, running(), os.Getuid(), silent, noStreams)
 	check("GET /v1/events", full.ask("GET /v1/events", ""))
 
 	for _, storeErr := range []error{recover.ErrLost, recover.ErrBusy} {
-		ill := running()
-		ill.storeErr = storeErr
-		on := newDaemon(t, ill, os.Getuid())
-		everything(on)
-		as(on, put, "/v1/user-stopped/a")
-		as(on, del, "/v1/user-stopped/a")
+		w := running()
+		w.storeErr = storeErr
+		damaged := newDaemon(t, w, os.Getuid())
+		checkReads(damaged)
+		checkPath(damaged, put, "/v1/user-stopped/a")
+		checkPath(damaged, del, "/v1/user-stopped/a")
 	}
 	w.set(func() {
-		w.reportsErr = errors.New("the disk is ill")
-		w.list = func() error { return errors.New("podman is ill") }
+		w.reportsErr = errors.New("the disk fails")
+		w.list = func() error { return errors.New("podman fails") }
 	})
-	everything(server)
-	as(server, recovery, "/v1/recoveries/1")
+	checkReads(server)
+	checkPath(server, recovery, "/v1/recoveries/1")
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
 
 	for operation, described := range d.operations() {
 		for which := range described["responses"].(object) {
 			if which != "default" && !seen[operation+" "+which] {
-				t.Errorf("%s: %s is described and never came", operation, which)
+				t.Errorf("%s: the server never gave the answer %s that docs/openapi.yaml describes", operation, which)
 			}
 		}
 	}
 }
 
-// events holds the first events of a stream against the file.
-func events(t *testing.T, server *daemon, d *description) {
+// checkEvents compares the first events of a stream with docs/openapi.yaml.
+func checkEvents(t *testing.T, server *daemon, d *description) {
 	t.Helper()
 	c := server.dial()
 	res := c.get("/v1/events")
 	if kind := res.Header.Get("Content-Type"); kind != "text/event-stream" {
-		t.Errorf("events are %q", kind)
+		t.Errorf("Content-Type %q", kind)
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxAnswer)
@@ -162,8 +168,8 @@ func events(t *testing.T, server *daemon, d *description) {
 				t.Fatalf("%q, %v, want %q", lines.Text(), lines.Err(), prefix)
 			}
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				if err := d.judge(t, schema, data); err != nil {
-					t.Errorf("an event: %v\n%s", err, data)
+				if err := d.validate(t, schema, data); err != nil {
+					t.Errorf("event: %v\n%s", err, data)
 				}
 			}
 		}
@@ -173,10 +179,10 @@ func events(t *testing.T, server *daemon, d *description) {
 	}
 }
 
-// askAs asks as another user, from a process of its own.
+// askAs sends a request as another user, from another process.
 func (d *daemon) askAs(uid uint32, request string) answer {
 	d.t.Helper()
-	// Not os.Executable(): its directory may be closed to others.
+	// Not os.Executable(): another user may have no access to its directory.
 	child := exec.CommandContext(d.t.Context(), "/proc/self/exe")
 	child.Env = []string{askAs + "=" + request + " " + d.socket, "GORACE=atexit_sleep_ms=0"}
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}

@@ -9,7 +9,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// The answer of /v1/status on a host with a thousand containers.
+// BenchmarkStatusJSON1000 encodes the status of a host with 1000 containers.
 func BenchmarkStatusJSON1000(b *testing.B) {
 	at := time.Unix(1_700_000_000, 0).UTC()
 	var st Status
@@ -19,7 +19,9 @@ func BenchmarkStatusJSON1000(b *testing.B) {
 			Name: name, Image: "localhost/app:1", Unit: name + ".service", Tier: i % 5, State: recover.RowUp, Queued: at,
 			Attempts: []recover.Attempt{{Started: at, Ended: at.Add(time.Second), Result: "success"}},
 		})
-		st.Snapshot.Containers = append(st.Snapshot.Containers, recover.Container{Name: name, Image: "localhost/app:1", Unit: name + ".service"})
+		st.Snapshot.Containers = append(st.Snapshot.Containers, recover.Container{
+			Name: name, Image: "localhost/app:1", Unit: name + ".service",
+		})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -7,33 +7,34 @@ import (
 )
 
 // An exposition is an answer in Prometheus' text format
-// (https://prometheus.io/docs/instrumenting/exposition_formats/). The format is
-// small, and its library is not: it would be a third of this program.
+// (https://prometheus.io/docs/instrumenting/exposition_formats/). It is written
+// by hand: the format is small, and Prometheus' library would be a third of
+// this program.
 type exposition struct {
-	text strings.Builder
-	// common are the labels that each sample carries, name and value in turn.
-	common []string
+	text   strings.Builder
+	common []string // the labels of every sample: name, value, name, value, …
 }
 
-// A sample is a value and the labels that are its own, name and value in turn.
+// A sample is a value with its own labels: name, value, name, value, …
 type sample struct {
 	value  float64
 	labels []string
 }
 
-func one(value float64, labels ...string) []sample { return []sample{{value, labels}} }
+// single is the samples of a metric that has one.
+func single(value float64, labels ...string) []sample { return []sample{{value, labels}} }
 
 // gauge writes a metric that goes up and down.
 func (e *exposition) gauge(name, help string, samples []sample) {
 	e.family(name, "gauge", help, samples)
 }
 
-// counter writes a metric that only grows for as long as the daemon runs.
+// counter writes a metric that only grows while the daemon runs.
 func (e *exposition) counter(name, help string, samples []sample) {
 	e.family(name, "counter", help, samples)
 }
 
-// family writes a metric; one that has no sample now is not there.
+// family writes a metric. It leaves out a metric without samples.
 func (e *exposition) family(name, kind, help string, samples []sample) {
 	if len(samples) == 0 {
 		return

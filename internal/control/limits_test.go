@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// small limits that are reached at once; the times are the usual ones.
-func few() limits {
+// smallLimits allows few connections. The times are the default ones.
+func smallLimits() limits {
 	l := defaultLimits
 	l.connections, l.streams = 4, 2
 	return l
 }
 
-// A client is one connection, by hand.
+// A client is one connection, without an HTTP client.
 type client struct {
 	t    *testing.T
 	conn *net.UnixConn
@@ -37,7 +37,7 @@ func (d *daemon) dial() *client {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // in place of a test that hangs
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // so that the test fails instead of hanging
 	return &client{d.t, conn.(*net.UnixConn), bufio.NewReader(conn)}
 }
 
@@ -48,7 +48,7 @@ func (c *client) send(text string) {
 	}
 }
 
-// get sends a request and returns the answer's head; the connection goes on.
+// get sends a request and returns the answer's head. It leaves the connection open.
 func (c *client) get(path string) *http.Response {
 	c.t.Helper()
 	c.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -64,8 +64,8 @@ func (c *client) answer() *http.Response {
 	return res
 }
 
-// whole reads the answer's body, too.
-func (c *client) whole(res *http.Response) string {
+// body reads an answer's body to its end.
+func (c *client) body(res *http.Response) string {
 	c.t.Helper()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -74,16 +74,16 @@ func (c *client) whole(res *http.Response) string {
 	return string(body)
 }
 
-// ended waits until the server closes, whatever it still sends.
-func (c *client) ended() {
+// awaitEnd reads until the server closes the connection.
+func (c *client) awaitEnd() {
 	c.t.Helper()
 	if _, err := io.Copy(io.Discard, c.in); err != nil && !strings.Contains(err.Error(), "reset") {
-		c.t.Fatal("the server does not end the connection: ", err)
+		c.t.Fatal("the server does not close the connection: ", err)
 	}
 }
 
-// dropped waits until the server closes, and reads nothing.
-func (c *client) dropped() {
+// awaitEndUnread waits until the server closes the connection, and reads nothing.
+func (c *client) awaitEndUnread() {
 	c.t.Helper()
 	raw, err := c.conn.SyscallConn()
 	if err != nil {
@@ -96,15 +96,15 @@ func (c *client) dropped() {
 		}
 	})
 	if n == 0 || err != nil {
-		c.t.Error("the server does not drop the connection: ", err)
+		c.t.Error("the server does not close the connection: ", err)
 	}
 }
 
-// Clients that follow the events as long as they like leave places for others,
-// and one too many is told so.
-func TestEventStreamsAreBounded(t *testing.T) {
+// Event streams leave connections to other requests. One stream too many is
+// answered 503.
+func TestEventStreamLimit(t *testing.T) {
 	t.Parallel()
-	d := newLimitedDaemon(t, running(), os.Getuid(), silent, few())
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, smallLimits())
 	first, second := d.dial(), d.dial()
 	for _, c := range []*client{first, second} {
 		if res := c.get("/v1/events"); res.StatusCode != http.StatusOK {
@@ -113,52 +113,50 @@ func TestEventStreamsAreBounded(t *testing.T) {
 	}
 	a := d.ask("GET /v1/events", "")
 	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
-		t.Errorf("one too many: %s, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
+		t.Errorf("one stream too many: %s, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 	a.problem(t)
 	if a := d.ask("GET /v1/status", ""); a.StatusCode != http.StatusOK {
-		t.Errorf("others: %s", a.Status)
+		t.Errorf("another request: %s", a.Status)
 	}
 	first.conn.Close()
 	third := d.dial()
-	for third.get("/v1/events").StatusCode != http.StatusOK { // until the server has noticed
+	for third.get("/v1/events").StatusCode != http.StatusOK { // until the server has freed the place
 		third.conn.Close()
 		third = d.dial()
 	}
 }
 
-// Whoever comes when all places are taken waits, and is answered when one is
-// free.
-func TestConnectionsAreBounded(t *testing.T) {
+// A connection waits while all places are taken, and is served when one is free.
+func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
-	l := few()
+	l := smallLimits()
 	l.connections, l.streams = 2, 2
 	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
 	first, second := d.dial(), d.dial()
 	first.get("/v1/events")
 	second.get("/v1/events")
 
-	late := d.dial() // the kernel takes it
+	late := d.dial() // the kernel accepts it into the socket's queue
 	late.send("GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	_ = late.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if _, err := late.in.ReadByte(); err == nil {
-		t.Fatal("it was answered beside the others")
+		t.Fatal("answered although all places are taken")
 	}
 	_ = late.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	first.conn.Close()
 	if res := late.answer(); res.StatusCode != http.StatusOK {
-		t.Errorf("when there was a place: %s", res.Status)
+		t.Errorf("after a place became free: %s", res.Status)
 	}
 }
 
-// A connection that only waits for its next request is let go for those that
-// wait for a place.
-func TestIdleConnectionsGiveWay(t *testing.T) {
+// The server closes idle connections if others wait for a place.
+func TestConnectionLimitClosesIdle(t *testing.T) {
 	t.Parallel()
-	d := newLimitedDaemon(t, running(), os.Getuid(), silent, few())
+	d := newLimitedDaemon(t, running(), os.Getuid(), silent, smallLimits())
 	for range 4 {
 		c := d.dial()
-		c.whole(c.get("/v1/status"))
+		c.body(c.get("/v1/status"))
 	}
 	late := d.dial()
 	if res := late.get("/v1/status"); res.StatusCode != http.StatusOK {
@@ -166,10 +164,10 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 	}
 }
 
-// A full server stops like any other, also when what fills it hangs.
-func TestAFullServerStops(t *testing.T) {
+// The server stops although all places are taken and a request hangs.
+func TestStopWhenFull(t *testing.T) {
 	t.Parallel()
-	l := few()
+	l := smallLimits()
 	l.connections, l.grace = 1, 20*time.Millisecond
 	w := running()
 	d := newLimitedDaemon(t, w, os.Getuid(), silent, l).run().ready()
@@ -185,58 +183,58 @@ func TestAFullServerStops(t *testing.T) {
 	if err := await(t, d.served, "the end of Serve"); err != nil {
 		t.Error(err)
 	}
-	hung.ended()
+	hung.awaitEnd()
 }
 
-func TestASlowHeaderIsNotWaitedFor(t *testing.T) {
+func TestSlowHeader(t *testing.T) {
 	t.Parallel()
-	l := few()
+	l := smallLimits()
 	l.header = 20 * time.Millisecond
 	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
-	silentOne, slow := d.dial(), d.dial()
+	silentClient, slow := d.dial(), d.dial()
 	slow.send("GET /v1/status HTTP/1.1\r\nHost: ")
-	silentOne.ended()
-	slow.ended()
+	silentClient.awaitEnd()
+	slow.awaitEnd()
 }
 
-func TestASlowBodyIsNotWaitedFor(t *testing.T) {
+func TestSlowBody(t *testing.T) {
 	t.Parallel()
-	l := few()
+	l := smallLimits()
 	l.request = 20 * time.Millisecond
 	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
 	c := d.dial()
 	c.send("PUT /v1/user-stopped/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nxxx")
 	res := c.answer()
-	a := answer{*res, c.whole(res)}
+	a := answer{*res, c.body(res)}
 	if a.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("got %s", a.Status)
 	}
 	a.problem(t)
-	c.ended()
+	c.awaitEnd()
 	if names, _ := d.world.UserStopped(); len(names) > 0 {
 		t.Errorf("the list is now %q", names)
 	}
 }
 
-func TestAnIdleConnectionEnds(t *testing.T) {
+func TestIdleTimeout(t *testing.T) {
 	t.Parallel()
-	l := few()
+	l := smallLimits()
 	l.idle = 20 * time.Millisecond
 	d := newLimitedDaemon(t, running(), os.Getuid(), silent, l)
 	c := d.dial()
-	c.whole(c.get("/v1/status"))
-	c.ended()
+	c.body(c.get("/v1/status"))
+	c.awaitEnd()
 }
 
-// Who follows the events and does not read them is dropped, and holds up
-// nobody meanwhile.
-func TestASlowReaderIsDropped(t *testing.T) {
+// The server closes an event stream whose client does not read. Until then
+// other clients do not wait for it.
+func TestSlowEventReader(t *testing.T) {
 	t.Parallel()
 	w := running()
-	for i := range 400 { // a status of some size
+	for i := range 400 { // more than a socket's buffer holds, in some events
 		w.userStopped = append(w.userStopped, fmt.Sprintf("%s%d", strings.Repeat("x", 200), i))
 	}
-	l := few()
+	l := smallLimits()
 	l.event = 50 * time.Millisecond
 	d := newLimitedDaemon(t, w, os.Getuid(), silent, l)
 	lazy := d.dial()
@@ -244,35 +242,36 @@ func TestASlowReaderIsDropped(t *testing.T) {
 	if _, err := lazy.in.ReadByte(); err != nil {
 		t.Fatal(err)
 	}
-	over := make(chan struct{})
-	go func() { lazy.dropped(); close(over) }()
+	closed := make(chan struct{})
+	go func() { lazy.awaitEndUnread(); close(closed) }()
 	for stopped := true; ; stopped = !stopped {
 		if _, err := d.client.SetUserStopped(t.Context(), "web", stopped); err != nil {
 			t.Fatal(err)
 		}
 		select {
-		case <-over:
+		case <-closed:
 			return
 		default:
 		}
 	}
 }
 
-// The list is locked by another program, for too long.
-func TestALockedListIsAnAnswerThatSaysSo(t *testing.T) {
+// Another program holds the list's lock for too long.
+func TestUserStoppedListLocked(t *testing.T) {
 	t.Parallel()
 	w := running()
 	w.storeErr = recover.ErrBusy
 	d := newDaemon(t, w, os.Getuid())
 	a := d.ask("PUT /v1/user-stopped/web", "")
-	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || !strings.Contains(a.body, "in use by another program") {
+	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" ||
+		!strings.Contains(a.body, "in use by another program") {
 		t.Errorf("got %s, Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.body)
 	}
 	a.problem(t)
 }
 
-// The limits as they are shipped, so that nobody changes them unawares.
-func TestTheShippedLimits(t *testing.T) {
+// docs/openapi.yaml states the default limits.
+func TestDefaultLimits(t *testing.T) {
 	t.Parallel()
 	l := defaultLimits
 	if l.connections != 64 || maxBody != 64<<10 || l.streams > l.connections/2 {
@@ -280,26 +279,26 @@ func TestTheShippedLimits(t *testing.T) {
 	}
 }
 
-func TestQuietIsWhenTheLastClientHasGone(t *testing.T) {
+func TestOnIdle(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, &world{}, os.Getuid())
 	a, b := d.dial(), d.dial()
 	for range 2 {
 		for _, c := range []*client{a, b} {
-			c.whole(c.get("/v1/user-stopped"))
+			c.body(c.get("/v1/user-stopped"))
 		}
 	}
 	a.conn.Close()
-	b.whole(b.get("/v1/user-stopped"))
+	b.body(b.get("/v1/user-stopped"))
 	select {
 	case <-d.quiet:
-		t.Fatal("quiet with a client")
+		t.Fatal("idle with a connection open")
 	default:
 	}
 	b.conn.Close()
 	select {
 	case <-d.quiet:
 	case <-time.After(20 * time.Second):
-		t.Fatal("never quiet")
+		t.Fatal("not idle after the last connection has ended")
 	}
 }

@@ -7,55 +7,55 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"archy-recovery/internal/recover"
 )
 
-// counts is what the server counts of itself.
+// counts is what the server counts of its own work.
 type counts struct {
-	connections func() int // nil before Serve
+	connections func() int // open now; nil before Serve
 	refusals    atomic.Int64
 }
 
-// getMetrics answers a scrape. docs/metrics.md lists the names.
+// getMetrics answers a scrape. docs/metrics.md lists the metrics; a test
+// compares the list with this file.
 func (s *Server) getMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	if _, err := io.WriteString(w, s.metrics(time.Now())); err != nil {
-		s.log.Debug("an answer was not taken", "error", err)
+		s.log.Debug("a client did not read its answer", "error", err)
 	}
 }
 
 func (s *Server) metrics(now time.Time) string {
 	st, changed := s.service.Status()
 	e := &exposition{common: []string{"uid", strconv.Itoa(s.uid)}}
-	e.gauge("build_info", "The program that answers.", one(1, "version", s.version, "goversion", runtime.Version()))
-	e.gauge("boot_info", "The boot that the daemon runs in.", one(1, "boot_id", st.Identity.BootID))
-	e.gauge("uptime_seconds", "How long the daemon has been running.", one(st.Uptime.Seconds()))
+	e.gauge("build_info", "The daemon's version.", single(1, "version", s.version, "goversion", runtime.Version()))
+	e.gauge("boot_info", "The boot in which the daemon runs.", single(1, "boot_id", st.Identity.BootID))
+	e.gauge("uptime_seconds", "How long the daemon has been running.", single(st.Uptime.Seconds()))
 	recoveryMetrics(e, st, now)
 	containerMetrics(e, st.Recovery.Rows)
-	s.listMetrics(e, st)
+	s.stateMetrics(e, st)
 	s.historyMetrics(e, changed)
-	s.ownMetrics(e)
+	s.apiMetrics(e)
 	return e.text.String()
 }
 
-// recoveryMetrics tell how the recovery of this run stands.
+// recoveryMetrics writes the metrics of this run's recovery.
 func recoveryMetrics(e *exposition, st recover.Status, now time.Time) {
 	r := st.Recovery
-	e.gauge("complete", "Whether recovery is complete (1) or goes on (0).", one(oneIf(st.RecoveryComplete)))
+	e.gauge("complete", "1 if recovery is complete, 0 if it is under way.", single(oneIf(st.RecoveryComplete)))
 	var phases []sample
 	for _, p := range []recover.Phase{recover.Assessing, recover.Recovering, recover.Ready, recover.Stopping} {
 		phases = append(phases, sample{oneIf(p == st.State), []string{"phase", string(p)}})
 	}
-	e.gauge("phase", "The phase that the daemon is in has the value 1.", phases)
-	e.gauge("mode_info", "What the kernel command line asks for: normal, off or safe.",
-		one(1, "mode", cmp.Or(string(r.Mode), "normal")))
+	e.gauge("phase", "1 for the phase that the daemon is in.", phases)
+	e.gauge("mode_info", "The mode on the kernel command line: normal, off or safe.",
+		single(1, "mode", cmp.Or(string(r.Mode), "normal")))
 	if r.Verdict.Ending != "" {
-		e.gauge("last_run_info", "How the last run ended, and why.", one(1, verdictLabels(r.Verdict)...))
-		e.gauge("last_run_unclean", "Whether the last run ended badly.", one(oneIf(r.Verdict.Unclean())))
+		e.gauge("last_run_info", "How the last run ended, and its cause.", single(1, verdictLabels(r.Verdict)...))
+		e.gauge("last_run_unclean", "1 if the last run did not end cleanly.", single(oneIf(r.Verdict.Unclean())))
 	}
 	took := now.Sub(r.Started)
 	switch {
@@ -63,13 +63,13 @@ func recoveryMetrics(e *exposition, st recover.Status, now time.Time) {
 		took = 0
 	case !r.Finished.IsZero():
 		took = r.Finished.Sub(r.Started)
-		e.gauge("finished_timestamp_seconds", "When recovery was complete.", one(unixSeconds(r.Finished)))
+		e.gauge("finished_timestamp_seconds", "When recovery was complete.", single(unixSeconds(r.Finished)))
 	}
-	e.gauge("duration_seconds", "How long recovery took, or has been going on.", one(took.Seconds()))
-	e.gauge("notes", "What went wrong beside the containers; status has the text.", one(float64(len(r.Notes))))
+	e.gauge("duration_seconds", "How long recovery took, or has been under way.", single(took.Seconds()))
+	e.gauge("notes", "Problems other than failed containers. The status has the text.", single(float64(len(r.Notes))))
 }
 
-// containerMetrics tell of the containers of this recovery.
+// containerMetrics writes the metrics of the containers in this recovery.
 func containerMetrics(e *exposition, rows []recover.Row) {
 	states := recover.Report{Rows: rows}.Counts()
 	var byState, failed []sample
@@ -88,39 +88,41 @@ func containerMetrics(e *exposition, rows []recover.Row) {
 			failed = append(failed, sample{1, []string{"container", row.Name, "tier", strconv.Itoa(row.Tier)}})
 		}
 	}
-	e.gauge("containers", "The containers of this recovery, by how they fared in it.", byState)
-	e.gauge("container_failed", "Each container that recovery could not bring up.", failed)
-	e.counter("start_attempts_total", "Starts that were attempted.", one(float64(attempts)))
-	e.counter("start_failures_total", "Starts that failed.", one(float64(failures)))
+	e.gauge("containers", "The containers of this recovery, by state.", byState)
+	e.gauge("container_failed", "1 for each container that recovery could not start.", failed)
+	e.counter("start_attempts_total", "Attempts to start a container.", single(float64(attempts)))
+	e.counter("start_failures_total", "Attempts that failed.", single(float64(failures)))
 }
 
-// listMetrics tell of what is kept: the running set, and who is left alone.
-func (s *Server) listMetrics(e *exposition, st recover.Status) {
-	e.gauge("snapshot_containers", "The containers that should be running.", one(float64(len(st.Set.Containers))))
+// stateMetrics writes the metrics of the state files: the running set, the
+// user-stopped list and the suspects.
+func (s *Server) stateMetrics(e *exposition, st recover.Status) {
+	e.gauge("snapshot_containers", "The containers that should be running.", single(float64(len(st.Set.Containers))))
 	if st.Set.Timestamp > 0 {
-		e.gauge("snapshot_timestamp_seconds", "When the running set was last written, which is when it last changed.",
-			one(float64(st.Set.Timestamp)))
+		e.gauge("snapshot_timestamp_seconds", "When the snapshot was last written: it is written only if it changes.",
+			single(float64(st.Set.Timestamp)))
 	}
 	stopped, err := s.service.UserStopped()
-	e.gauge("user_stopped_containers", "Names that are never started automatically.", one(float64(len(stopped))))
-	e.gauge("user_stopped_lost", "Whether the user-stopped list cannot be read: then nothing is started.", one(oneIf(err != nil)))
+	e.gauge("user_stopped_containers", "Names that are never started automatically.", single(float64(len(stopped))))
+	e.gauge("user_stopped_lost", "1 if the user-stopped list cannot be read. Nothing is started then.",
+		single(oneIf(err != nil)))
 	quarantined := 0
 	for _, suspect := range st.Quarantine {
 		if suspect.Quarantined {
 			quarantined++
 		}
 	}
-	e.gauge("suspects", "Containers that were in flight when the host crashed, the quarantined ones among them.",
-		one(float64(len(st.Quarantine))))
-	e.gauge("quarantined_containers", "Containers that are not started since they took the host down.", one(float64(quarantined)))
+	e.gauge("suspects", "Containers that were in flight when the host crashed, including those in quarantine.",
+		single(float64(len(st.Quarantine))))
+	e.gauge("quarantined_containers", "Containers in quarantine: they are not started.", single(float64(quarantined)))
 }
 
-// historyMetrics count the recoveries that are remembered. Old ones are
-// forgotten, so this is no counter.
+// historyMetrics counts the recoveries in the history. That is a gauge: the
+// history drops old recoveries.
 func (s *Server) historyMetrics(e *exposition, changed <-chan struct{}) {
 	reports, err := s.history.read(s.service.Reports, changed)
 	if err != nil {
-		return // a scrape tells what there is; /v1/recoveries tells the error
+		return // a scrape has no place for an error; /v1/recoveries answers with it
 	}
 	type verdict struct {
 		ending recover.Ending
@@ -132,21 +134,23 @@ func (s *Server) historyMetrics(e *exposition, changed <-chan struct{}) {
 	}
 	var samples []sample
 	for v, count := range n {
-		samples = append(samples, sample{float64(count), verdictLabels(recover.Verdict{Ending: v.ending, Cause: v.cause})})
+		labels := verdictLabels(recover.Verdict{Ending: v.ending, Cause: v.cause})
+		samples = append(samples, sample{float64(count), labels})
 	}
 	slices.SortFunc(samples, func(a, b sample) int { return slices.Compare(a.labels, b.labels) })
-	e.gauge("history_recoveries", "Recoveries that are remembered, by what they were for.", samples)
+	e.gauge("history_recoveries", "Recoveries in the history, by verdict and cause.", samples)
 }
 
-// ownMetrics tell of the API itself.
-func (s *Server) ownMetrics(e *exposition) {
+// apiMetrics writes the metrics of the API itself.
+func (s *Server) apiMetrics(e *exposition) {
 	connections := 0
 	if s.counts.connections != nil {
 		connections = s.counts.connections()
 	}
-	e.gauge("api_connections", "Open connections to the control socket.", one(float64(connections)))
-	e.gauge("api_event_streams", "Clients that follow the events.", one(float64(len(s.streams))))
-	e.counter("api_refusals_total", "Requests to change something by someone who may not.", one(float64(s.counts.refusals.Load())))
+	e.gauge("api_connections", "Open connections to the control socket.", single(float64(connections)))
+	e.gauge("api_event_streams", "Open event streams.", single(float64(len(s.streams))))
+	e.counter("api_refusals_total", "Requests for a change that were refused to another user.",
+		single(float64(s.counts.refusals.Load())))
 }
 
 func verdictLabels(v recover.Verdict) []string {
@@ -161,27 +165,3 @@ func oneIf(yes bool) float64 {
 }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
-
-// A history is the recoveries as last read, so that a scrape does not read a
-// hundred files each time.
-type history struct {
-	mu      sync.Mutex
-	reports []recover.Report
-	changed <-chan struct{} // closes when they may be others
-}
-
-// read reads them anew if the service has changed since. changed has to be from
-// before the call.
-func (h *history) read(reports func() ([]recover.Report, error), changed <-chan struct{}) ([]recover.Report, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.changed == changed {
-		return h.reports, nil
-	}
-	now, err := reports()
-	if err != nil {
-		return nil, err
-	}
-	h.reports, h.changed = now, changed
-	return now, nil
-}

@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// scrape asks for the metrics, and has Prometheus' own parser read them and its
-// linter judge the names.
+// scrape asks for the metrics. Prometheus' parser reads them and its linter
+// checks the names.
 func scrape(t *testing.T, d *daemon) map[string]*dto.MetricFamily {
 	t.Helper()
 	a := d.ask("GET /metrics", "")
@@ -41,8 +41,8 @@ func scrape(t *testing.T, d *daemon) map[string]*dto.MetricFamily {
 	return families
 }
 
-// value is that of the one sample with these labels, given as name and value in
-// turn; -1 without one.
+// value returns the value of the sample with these labels (name, value, name,
+// value, …), or -1 if there is none.
 func value(families map[string]*dto.MetricFamily, name string, labels ...string) float64 {
 	family := families["archy_recovery_"+name]
 	for _, m := range family.GetMetric() {
@@ -50,12 +50,12 @@ func value(families map[string]*dto.MetricFamily, name string, labels ...string)
 		for _, l := range m.GetLabel() {
 			has[l.GetName()] = l.GetValue()
 		}
-		fits := true
+		matches := true
 		for i := 0; i < len(labels); i += 2 {
-			fits = fits && has[labels[i]] == labels[i+1]
+			matches = matches && has[labels[i]] == labels[i+1]
 		}
 		switch {
-		case !fits:
+		case !matches:
 		case family.GetType() == dto.MetricType_COUNTER:
 			return m.GetCounter().GetValue()
 		default:
@@ -65,12 +65,15 @@ func value(families map[string]*dto.MetricFamily, name string, labels ...string)
 	return -1
 }
 
-func TestMetricsOfARecovery(t *testing.T) {
+func TestMetricsDuringAndAfterRecovery(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	w := crashed(release)
 	w.userStopped = []string{"old", "older"}
-	w.quarantine = recover.Quarantine{{Name: "bad", Strikes: 2, BootID: "b0", Quarantined: true}, {Name: "odd", Strikes: 1, BootID: "b0"}}
+	w.quarantine = recover.Quarantine{
+		{Name: "bad", Strikes: 2, BootID: "b0", Quarantined: true},
+		{Name: "odd", Strikes: 1, BootID: "b0"},
+	}
 	w.reports = []recover.Report{
 		{ID: 1, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
 		{ID: 2, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
@@ -79,10 +82,13 @@ func TestMetricsOfARecovery(t *testing.T) {
 	d := newDaemon(t, w, os.Getuid())
 	before := scrape(t, d)
 	if v := value(before, "phase", "phase", "assessing"); v != 1 {
-		t.Errorf("before recovery it is assessing: %v", v)
+		t.Errorf("before recovery, phase assessing is %v", v)
 	}
 	d.run()
-	if err := d.client.Follow(t.Context(), func(st Status) bool { return len(st.Containers) == 0 || st.Containers[0].State != recover.RowStarting }); err != nil {
+	err := d.client.Follow(t.Context(), func(st Status) bool {
+		return len(st.Containers) == 0 || st.Containers[0].State != recover.RowStarting
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	during := scrape(t, d)
@@ -120,27 +126,29 @@ func TestMetricsOfARecovery(t *testing.T) {
 			t.Errorf("during recovery %s%q is %v, want %v", c.name, c.labels, v, c.during)
 		}
 		if v := value(after, c.name, c.labels...); v != c.after && c.name != "api_event_streams" {
-			t.Errorf("after it %s%q is %v, want %v", c.name, c.labels, v, c.after)
+			t.Errorf("after recovery %s%q is %v, want %v", c.name, c.labels, v, c.after)
 		}
 	}
 	if n := value(after, "history_recoveries", "verdict", "host-crash", "cause", "unknown"); n != 1 {
-		t.Errorf("this recovery is in the history: %v", n)
+		t.Errorf("this recovery is in the history %v times, want once", n)
 	}
 	if at := value(after, "finished_timestamp_seconds"); time.Since(time.UnixMilli(int64(at*1000))).Abs() > time.Minute {
-		t.Errorf("it was complete at %v", at)
+		t.Errorf("finished_timestamp_seconds is %v, want now", at)
 	}
 	if n := value(after, "api_connections"); n < 1 {
 		t.Errorf("%v connections", n)
 	}
 }
 
-func TestMetricsOfFailures(t *testing.T) {
+func TestMetricsOfFailedContainers(t *testing.T) {
 	t.Parallel()
 	e := &exposition{common: []string{"uid", "0"}}
 	ended := time.Unix(9, 0)
 	containerMetrics(e, []recover.Row{
-		{Name: "db", Tier: 2, State: recover.RowFailed, Attempts: []recover.Attempt{{Ended: ended, Error: "x"}, {Ended: ended, Error: "y"}}},
-		{Name: "web", State: recover.RowUp, Attempts: []recover.Attempt{{Ended: ended, Error: "x"}, {Ended: ended}}},
+		{Name: "db", Tier: 2, State: recover.RowFailed,
+			Attempts: []recover.Attempt{{Ended: ended, Error: "x"}, {Ended: ended, Error: "y"}}},
+		{Name: "web", State: recover.RowUp,
+			Attempts: []recover.Attempt{{Ended: ended, Error: "x"}, {Ended: ended}}},
 		{Name: "slow", State: recover.RowStarting, Attempts: []recover.Attempt{{}}},
 	})
 	for _, want := range []string{
@@ -154,11 +162,11 @@ func TestMetricsOfFailures(t *testing.T) {
 		}
 	}
 	if strings.Count(e.text.String(), "container_failed{") != 1 {
-		t.Error("others have failed, too")
+		t.Error("containers that did not fail are reported as failed")
 	}
 }
 
-func TestMetricsOfALostList(t *testing.T) {
+func TestMetricsUserStoppedLost(t *testing.T) {
 	t.Parallel()
 	w := running()
 	w.storeErr = recover.ErrLost
@@ -167,38 +175,38 @@ func TestMetricsOfALostList(t *testing.T) {
 	}
 }
 
-// A label's value may be anything.
-func TestLabelsAreEscaped(t *testing.T) {
+// A label's value may contain any character.
+func TestMetricLabelEscaping(t *testing.T) {
 	t.Parallel()
-	for _, odd := range []string{`a"b`, `a\b`, "a\nb", `\`, "ä", `\n`} {
+	for _, text := range []string{`a"b`, `a\b`, "a\nb", `\`, "ä", `\n`} {
 		e := &exposition{}
-		e.gauge("x", "Help.", one(1, "a", odd))
+		e.gauge("x", "Help.", single(1, "a", text))
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(e.text.String()))
-		if err != nil || value(families, "x", "a", odd) != 1 {
-			t.Errorf("%q: %v in %s", odd, err, e.text.String())
+		if err != nil || value(families, "x", "a", text) != 1 {
+			t.Errorf("%q: %v in %s", text, err, e.text.String())
 		}
 	}
 }
 
-// The history is read again when something has changed, and not at each scrape.
-func TestTheHistoryIsReadOnceAChange(t *testing.T) {
+// A scrape reads the history again only if something has changed.
+func TestHistoryCache(t *testing.T) {
 	t.Parallel()
-	var h history
+	var h historyCache
 	reads := 0
-	read := func() ([]recover.Report, error) { reads++; return nil, nil }
+	load := func() ([]recover.Report, error) { reads++; return nil, nil }
 	now, later := make(chan struct{}), make(chan struct{})
 	for _, step := range []struct {
 		changed chan struct{}
 		reads   int
 	}{{now, 1}, {now, 1}, {later, 2}, {later, 2}} {
-		if _, err := h.read(read, step.changed); err != nil || reads != step.reads {
-			t.Errorf("%d readings, want %d, %v", reads, step.reads, err)
+		if _, err := h.read(load, step.changed); err != nil || reads != step.reads {
+			t.Errorf("%d reads, want %d; %v", reads, step.reads, err)
 		}
 	}
 }
 
-// docs/metrics.md lists the metrics, and no others.
+// docs/metrics.md lists exactly the metrics that metrics.go writes.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/metrics.md")
@@ -209,15 +217,16 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `archy_recovery_([a-z_]+)`").FindAllStringSubmatch(string(text), -1) {
 		documented[m[1]] = true
 	}
-	source := map[string]bool{}
+	written := map[string]bool{}
 	code, err := os.ReadFile("metrics.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`e\.(?:gauge|counter)\("([a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
-		source[m[1]] = true
+		written[m[1]] = true
 	}
-	if len(source) < 20 || !maps.Equal(documented, source) {
-		t.Errorf("documented are\n%q, written are\n%q", slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(source)))
+	if len(written) < 20 || !maps.Equal(documented, written) {
+		t.Errorf("documented are\n%q, written are\n%q",
+			slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(written)))
 	}
 }

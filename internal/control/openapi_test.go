@@ -24,12 +24,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// An object is a mapping of docs/openapi.yaml.
+// An object is a mapping in docs/openapi.yaml.
 type object = map[string]any
 
-// A description is docs/openapi.yaml, and its schemas ready to judge. They are
-// made strict: what they do not list may not be there. To clients they say
-// nothing of the kind, so that fields can be added.
+// A description is docs/openapi.yaml with its compiled schemas. The test makes
+// the schemas strict: an answer may have no field that they do not list. The file
+// itself allows further fields, so that later versions can add some.
 type description struct {
 	root     object
 	compiler *jsonschema.Compiler
@@ -53,7 +53,7 @@ func readDescription(t *testing.T) *description {
 	return d
 }
 
-// readYAML reads a file as the validator wants it.
+// readYAML reads a file into the types that the validator takes.
 func readYAML(t *testing.T, path string) object {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -64,7 +64,7 @@ func readYAML(t *testing.T, path string) object {
 	if err := yaml.Unmarshal(text, &loose); err != nil {
 		t.Fatal(err)
 	}
-	asJSON, err := json.Marshal(loose) // also a check: JSON has no other keys than strings
+	asJSON, err := json.Marshal(loose) // fails if a key is not a string
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +79,8 @@ func (d *description) schemas() object {
 	return d.root["components"].(object)["schemas"].(object)
 }
 
-// follow returns what a $ref leads to, or v itself.
-func (d *description) follow(v any) object {
+// resolve returns the target of a $ref, or v itself if it is none.
+func (d *description) resolve(v any) object {
 	o := v.(object)
 	ref, ok := o["$ref"].(string)
 	if !ok {
@@ -90,11 +90,11 @@ func (d *description) follow(v any) object {
 	for _, part := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
 		at = at.(object)[part]
 	}
-	return d.follow(at)
+	return d.resolve(at)
 }
 
-// judge says whether a JSON text fits a schema of the file.
-func (d *description) judge(t *testing.T, pointer, text string) error {
+// validate compares a JSON text with the schema at a JSON pointer of the file.
+func (d *description) validate(t *testing.T, pointer, text string) error {
 	t.Helper()
 	schema, err := d.compiler.Compile(openapiFile + "#" + pointer)
 	if err != nil {
@@ -107,7 +107,7 @@ func (d *description) judge(t *testing.T, pointer, text string) error {
 	return schema.Validate(value)
 }
 
-// operations are the file's "GET /v1/status" and so on.
+// operations returns the file's operations by method and path, such as "GET /v1/status".
 func (d *description) operations() map[string]object {
 	all := map[string]object{}
 	for path, item := range d.root["paths"].(object) {
@@ -120,16 +120,16 @@ func (d *description) operations() map[string]object {
 	return all
 }
 
-// The file is what the OpenAPI Initiative's own schema allows, and what it says
-// of JSON is JSON Schema.
-func TestOpenAPIIsOpenAPI(t *testing.T) {
+// docs/openapi.yaml matches the OpenAPI Initiative's schema, and its schemas
+// match that of JSON Schema.
+func TestOpenAPIValid(t *testing.T) {
 	t.Parallel()
-	const allowed = "https://spec.openapis.org/oas/3.1"
+	const openAPISchema = "https://spec.openapis.org/oas/3.1"
 	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(allowed, readYAML(t, "testdata/openapi-3.1.yaml")); err != nil {
+	if err := compiler.AddResource(openAPISchema, readYAML(t, "testdata/openapi-3.1.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	valid := func(schema, what string, v any) {
+	checkValid := func(schema, what string, v any) {
 		t.Helper()
 		compiled, err := compiler.Compile(schema)
 		if err != nil {
@@ -140,16 +140,19 @@ func TestOpenAPIIsOpenAPI(t *testing.T) {
 		}
 	}
 	root := readYAML(t, "../../docs/openapi.yaml")
-	valid(allowed, "the file", root)
+	checkValid(openAPISchema, "the file", root)
 	for name, schema := range root["components"].(object)["schemas"].(object) {
-		valid("https://json-schema.org/draft/2020-12/schema", name, schema)
+		checkValid("https://json-schema.org/draft/2020-12/schema", name, schema)
 	}
 }
 
-// What is answered is described, and the other way round.
-func TestOpenAPIHasEachRoute(t *testing.T) {
+// docs/openapi.yaml describes exactly the routes of the route table.
+func TestOpenAPIRoutes(t *testing.T) {
 	t.Parallel()
-	_, patterns := (&Server{}).routes()
+	var patterns []string
+	for _, r := range (&Server{}).routes() {
+		patterns = append(patterns, r.pattern)
+	}
 	slices.Sort(patterns)
 	described := slices.Sorted(maps.Keys(readDescription(t).operations()))
 	if diff := cmp.Diff(patterns, described); diff != "" {
@@ -157,19 +160,19 @@ func TestOpenAPIHasEachRoute(t *testing.T) {
 	}
 }
 
-// Each schema has the fields of its Go type, with the same types, and requires
-// those that are always there.
-func TestOpenAPIDescribesEachField(t *testing.T) {
+// Each schema has the fields of its Go type, with the same types. It requires
+// those that the encoder never omits.
+func TestOpenAPIFields(t *testing.T) {
 	t.Parallel()
 	d := readDescription(t)
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Status": Status{}, "UserStopped": UserStopped{}, "Quarantine": Quarantine{},
-		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{}, "Wait": recover.Wait{},
-		"Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
+		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{},
+		"Wait": recover.Wait{}, "Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
 		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
 		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},
 	} {
-		schema := d.follow(object{"$ref": "#/components/schemas/" + name})
+		schema := d.resolve(object{"$ref": "#/components/schemas/" + name})
 		properties := maps.Clone(schema["properties"].(object))
 		var required []string
 		goType := reflect.TypeOf(v)
@@ -193,25 +196,25 @@ func TestOpenAPIDescribesEachField(t *testing.T) {
 			}
 		}
 		if len(properties) > 0 {
-			t.Errorf("%s: %q are described and not there", name, slices.Sorted(maps.Keys(properties)))
+			t.Errorf("%s: the Go type does not have %q", name, slices.Sorted(maps.Keys(properties)))
 		}
-		var says []string
+		var described []string
 		for _, r := range schema["required"].([]any) {
-			says = append(says, r.(string))
+			described = append(described, r.(string))
 		}
-		slices.Sort(says)
+		slices.Sort(described)
 		slices.Sort(required)
-		if diff := cmp.Diff(required, says); diff != "" {
-			t.Errorf("%s: always there (-) and required (+):\n%s", name, diff)
+		if diff := cmp.Diff(required, described); diff != "" {
+			t.Errorf("%s: never omitted by the encoder (-) and required by the schema (+):\n%s", name, diff)
 		}
 	}
 }
 
-// kind is a schema's type, the name of the schema where it is an object.
+// kind returns a schema's type; for an object, the schema's name.
 func (d *description) kind(property any) string {
-	schema := d.follow(property)
+	schema := d.resolve(property)
 	switch kind := schema["type"].(type) {
-	case []any: // or null
+	case []any: // the second is "null"
 		return d.kind(object{"type": kind[0], "items": schema["items"]})
 	case string:
 		switch ref, _ := property.(object)["$ref"].(string); {
@@ -248,8 +251,8 @@ func kindOf(t reflect.Type) string {
 	return "integer"
 }
 
-// The enumerations are those of the code.
-func TestOpenAPIHasEachEnumerator(t *testing.T) {
+// Each enumeration has the values of the constants in the code.
+func TestOpenAPIEnums(t *testing.T) {
 	t.Parallel()
 	d := readDescription(t)
 	for name, more := range map[string][]string{
@@ -257,7 +260,7 @@ func TestOpenAPIHasEachEnumerator(t *testing.T) {
 	} {
 		want := append(constants(t, name), more...)
 		var got []string
-		for _, v := range d.follow(object{"$ref": "#/components/schemas/" + name})["enum"].([]any) {
+		for _, v := range d.resolve(object{"$ref": "#/components/schemas/" + name})["enum"].([]any) {
 			got = append(got, v.(string))
 		}
 		slices.Sort(want)
@@ -268,7 +271,7 @@ func TestOpenAPIHasEachEnumerator(t *testing.T) {
 	}
 }
 
-// constants are the values of a string type's constants in package recover.
+// constants returns the values of a string type's constants in package recover.
 func constants(t *testing.T, typeName string) (values []string) {
 	t.Helper()
 	files, err := filepath.Glob("../recover/*.go")
@@ -300,8 +303,8 @@ func constants(t *testing.T, typeName string) (values []string) {
 	return values
 }
 
-// check holds an answer against the file, as that to an operation such as
-// "GET /v1/status", and returns which of its responses it was.
+// check compares an answer with an operation of the file, such as
+// "GET /v1/status". It returns which of the operation's responses it was.
 func (d *description) check(t *testing.T, operation string, a answer) (which string) {
 	t.Helper()
 	op, ok := d.operations()[operation]
@@ -315,18 +318,19 @@ func (d *description) check(t *testing.T, operation string, a answer) (which str
 		which, response = "default", responses["default"]
 	}
 	method, path, _ := strings.Cut(operation, " ")
-	content := d.follow(response)["content"].(object)
+	content := d.resolve(response)["content"].(object)
 	kind := a.Header.Get("Content-Type")
 	if _, ok := content[kind]; !ok {
-		t.Errorf("%s: %s: the answer is %q, described is %q", operation, which, kind, slices.Sorted(maps.Keys(content)))
+		t.Errorf("%s: %s: Content-Type %q, want one of %q", operation, which, kind, slices.Sorted(maps.Keys(content)))
 		return which
 	}
-	for header, described := range headers(d.follow(response)) {
+	for header, described := range headers(d.resolve(response)) {
 		if required, _ := described.(object)["required"].(bool); required && a.Header.Get(header) == "" {
 			t.Errorf("%s: %s: no header %s", operation, which, header)
 		}
 	}
-	pointer := fmt.Sprintf("/paths/%s/%s/responses/%s/content/%s/schema", escapePointer(path), strings.ToLower(method), which, escapePointer(kind))
+	pointer := fmt.Sprintf("/paths/%s/%s/responses/%s/content/%s/schema",
+		escapePointer(path), strings.ToLower(method), which, escapePointer(kind))
 	if ref, ok := response.(object)["$ref"].(string); ok {
 		pointer = strings.TrimPrefix(ref, "#") + "/content/" + escapePointer(kind) + "/schema"
 	}
@@ -338,7 +342,7 @@ func (d *description) check(t *testing.T, operation string, a answer) (which str
 		}
 		text = string(quoted)
 	}
-	if err := d.judge(t, pointer, text); err != nil {
+	if err := d.validate(t, pointer, text); err != nil {
 		t.Errorf("%s: %s: %v\n%s", operation, which, err, a.body)
 	}
 	return which
@@ -349,7 +353,7 @@ func headers(response object) object {
 	return h
 }
 
-// escapePointer makes text a part of a JSON pointer in a URL's fragment.
+// escapePointer escapes text for a JSON pointer in a URL's fragment.
 func escapePointer(text string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", " ", "%20").Replace(text)
 }

@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A peer is the process at the other end of a connection.
+// A peer is the process at the other end of a connection, as the kernel
+// reports it.
 type peer struct{ pid, uid int }
 
 type peerKey struct{}
 
-// withPeer notes with the connection who made it, as the kernel saw it then
-// (SO_PEERCRED, unix(7)).
+// withPeer adds to a connection's context the peer that opened the connection
+// (SO_PEERCRED, unix(7)). It is for http.Server.ConnContext.
 func withPeer(ctx context.Context, conn net.Conn) context.Context {
 	p, err := peerCredentials(conn)
 	if err != nil {
@@ -43,10 +44,11 @@ func peerCredentials(conn net.Conn) (peer, error) {
 	return peer{int(cred.Pid), int(cred.Uid)}, nil
 }
 
+// peerOf returns the peer of a request. Without credentials PID and UID are -1.
 func peerOf(ctx context.Context) (peer, error) {
 	p, ok := ctx.Value(peerKey{}).(peer)
 	if !ok {
-		return peer{pid: -1, uid: -1}, errors.New("who you are cannot be told")
+		return peer{pid: -1, uid: -1}, errors.New("the peer's credentials are not known")
 	}
 	return p, nil
 }

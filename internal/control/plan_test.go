@@ -11,7 +11,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-func TestPlanTellsWhatACrashWouldStart(t *testing.T) {
+func TestPlan(t *testing.T) {
 	t.Parallel()
 	w := running()
 	w.userStopped = []string{"other"}
@@ -20,7 +20,8 @@ func TestPlanTellsWhatACrashWouldStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Batches) != 1 || p.Batches[0].Containers[0].Name != "web" || p.Batches[0].Containers[0].State != recover.RowQueued {
+	if len(p.Batches) != 1 || p.Batches[0].Containers[0].Name != "web" ||
+		p.Batches[0].Containers[0].State != recover.RowQueued {
 		t.Errorf("batches %+v", p.Batches)
 	}
 	if p.NotStarted == nil || p.CriticalPath == nil || p.Unknown != 1 {
@@ -28,9 +29,9 @@ func TestPlanTellsWhatACrashWouldStart(t *testing.T) {
 	}
 }
 
-// Each plan asks systemd for every container: many at once would hold up what
-// recovery asks.
-func TestPlansDoNotHoldUpRecovery(t *testing.T) {
+// A plan asks systemd for the unit of every container. Many plans at once would
+// delay what recovery asks.
+func TestPlanDuringRecovery(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	w := crashed(release)
@@ -47,7 +48,7 @@ func TestPlansDoNotHoldUpRecovery(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	if _, err := d.client.Plan(gone); err == nil {
-		t.Error("a plan for a client that has gone")
+		t.Error("a plan for a client that has left")
 	}
 	began := time.Now()
 	var asking sync.WaitGroup
@@ -59,7 +60,7 @@ func TestPlansDoNotHoldUpRecovery(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if n, most := looks.Load(), 2+int64(time.Since(began)/dearEvery); n < 1 || n > most {
+	if n, most := looks.Load(), 2+int64(time.Since(began)/throttleInterval); n < 1 || n > most {
 		t.Errorf("podman was asked %d times", n)
 	}
 	close(release)
@@ -71,6 +72,6 @@ func TestPlansDoNotHoldUpRecovery(t *testing.T) {
 		}
 	}
 	if looks.Load()-was < 2 {
-		t.Error("a plan after recovery is an old one")
+		t.Error("after recovery, a plan is not computed anew")
 	}
 }

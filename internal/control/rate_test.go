@@ -14,24 +14,24 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// inMemory is a server without a socket, whose clock is the bubble's.
+// inMemory is a server without a socket, for a synctest bubble.
 func inMemory(w *world) *Server {
 	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	return NewServer(service, "system", "1.2.3", os.Getuid(), silent)
 }
 
-// A notebook writes down when events were sent, and what the last one said.
-type notebook struct {
+// An eventRecorder records when events were sent, and the last event.
+type eventRecorder struct {
 	header http.Header
 	events []time.Time
 	last   string
 }
 
-func (n *notebook) Header() http.Header { return n.header }
-func (n *notebook) WriteHeader(int)     {}
-func (n *notebook) Flush()              {}
-func (n *notebook) Write(text []byte) (int, error) {
+func (n *eventRecorder) Header() http.Header { return n.header }
+func (n *eventRecorder) WriteHeader(int)     {}
+func (n *eventRecorder) Flush()              {}
+func (n *eventRecorder) Write(text []byte) (int, error) {
 	if bytes.HasPrefix(text, []byte("event: ")) {
 		n.events = append(n.events, time.Now())
 		n.last = string(text)
@@ -39,13 +39,14 @@ func (n *notebook) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// However often something changes, two events of a stream are 100 ms apart, and
-// the last one tells of the last change; a change after a pause is told at once.
-func TestEventsOfAStreamAreApart(t *testing.T) {
+// Two events of a stream are at least eventInterval apart, however often the
+// status changes. The last event has the last change. After a pause an event is
+// sent at once.
+func TestEventInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory(running())
 		ctx, leave := context.WithCancel(t.Context())
-		n := &notebook{header: http.Header{}}
+		n := &eventRecorder{header: http.Header{}}
 		left := make(chan struct{})
 		go func() {
 			s.handler().ServeHTTP(n, httptest.NewRequestWithContext(ctx, "GET", "/v1/events", nil))
@@ -57,7 +58,7 @@ func TestEventsOfAStreamAreApart(t *testing.T) {
 			}
 		}
 		const changes = 500
-		for i := range changes { // for a second
+		for i := range changes { // in one second
 			change("c" + strings.Repeat("x", i%100) + string(rune('a'+i/100)))
 			time.Sleep(2 * time.Millisecond)
 		}
@@ -68,27 +69,27 @@ func TestEventsOfAStreamAreApart(t *testing.T) {
 			t.Errorf("%d events for %d changes within a second", count, changes)
 		}
 		for i := range len(n.events) - 1 {
-			if d := n.events[i+1].Sub(n.events[i]); d < eventEvery {
-				t.Errorf("two events are %s apart", d)
+			if d := n.events[i+1].Sub(n.events[i]); d < eventInterval {
+				t.Errorf("two events are only %s apart", d)
 			}
 		}
 		if !strings.Contains(n.last, `"the-last"`) {
-			t.Errorf("the last event misses the last change: %s", n.last)
+			t.Errorf("the last event lacks the last change: %s", n.last)
 		}
 		now := time.Now()
 		change("one-more")
 		synctest.Wait()
 		if at := n.events[len(n.events)-1]; !at.Equal(now) {
-			t.Errorf("the event after a pause came %s late", now.Sub(at))
+			t.Errorf("the event after a pause was not sent at once: %s", now.Sub(at))
 		}
 		leave()
 		<-left
 	})
 }
 
-// While recovery goes on, what costs is made once a second at most, for all
-// clients together; it is never older than that.
-func TestDearAnswersAreMadeOnceASecond(t *testing.T) {
+// During recovery an expensive value is computed at most once in
+// throttleInterval for all clients together, and is never older than that.
+func TestThrottleDuringRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		w := running()
@@ -106,9 +107,9 @@ func TestDearAnswersAreMadeOnceASecond(t *testing.T) {
 		if phase := s.service.Phase(); phase == recover.Ready {
 			t.Fatalf("the phase is %s", phase)
 		}
-		for range 100 { // ten seconds
+		for range 100 { // 10 s
 			get("/v1/plan")
-			time.Sleep(dearEvery / 10)
+			time.Sleep(throttleInterval / 10)
 		}
 		if looks < 9 || looks > 10 {
 			t.Errorf("podman was asked %d times in ten seconds", looks)
@@ -116,7 +117,7 @@ func TestDearAnswersAreMadeOnceASecond(t *testing.T) {
 
 		get("/v1/recoveries")
 		w.set(func() { w.reports = append(w.reports, recover.Report{ID: 7}) })
-		time.Sleep(dearEvery - time.Millisecond)
+		time.Sleep(throttleInterval - time.Millisecond)
 		if text := get("/v1/recoveries"); strings.Contains(text, `"id":7`) {
 			t.Errorf("read again within a second: %s", text)
 		}

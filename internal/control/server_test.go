@@ -41,7 +41,7 @@ func crashed(release <-chan struct{}) *world {
 	}
 }
 
-func TestStatusTellsWhereTheServiceStands(t *testing.T) {
+func TestStatusWhenReady(t *testing.T) {
 	t.Parallel()
 	w := running()
 	w.userStopped = []string{"old"}
@@ -51,10 +51,11 @@ func TestStatusTellsWhereTheServiceStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st.Instance != "system" || st.Version != "1.2.3" || st.PID != 50 || st.BootID != "b2" {
-		t.Errorf("of itself it says %+v", st)
+		t.Errorf("of the daemon: %+v", st)
 	}
-	if st.State != recover.Ready || !st.RecoveryComplete || st.Verdict.Ending != recover.EndedCleanly || st.Finished.IsZero() {
-		t.Errorf("of the recovery it says %+v", st)
+	if st.State != recover.Ready || !st.RecoveryComplete || st.Verdict.Ending != recover.EndedCleanly ||
+		st.Finished.IsZero() {
+		t.Errorf("of the recovery: %+v", st)
 	}
 	if !slices.Equal(st.UserStopped, []string{"old"}) {
 		t.Errorf("user-stopped: %v", st.UserStopped)
@@ -71,7 +72,8 @@ func TestStatusBeforeAndDuringRecovery(t *testing.T) {
 	}
 	d.run()
 	err = d.client.Follow(t.Context(), func(now Status) bool { st = now; return now.State == recover.Assessing })
-	if err != nil || st.State != recover.Recovering || st.RecoveryComplete || st.Verdict.Ending != recover.HostCrashed || len(st.Containers) != 1 {
+	if err != nil || st.State != recover.Recovering || st.RecoveryComplete ||
+		st.Verdict.Ending != recover.HostCrashed || len(st.Containers) != 1 {
 		t.Errorf("during: %+v, %v", st, err)
 	}
 	close(release)
@@ -81,7 +83,7 @@ func TestStatusBeforeAndDuringRecovery(t *testing.T) {
 	}
 }
 
-func TestFollowGetsEachChangeAndEndsWhenTheDaemonStops(t *testing.T) {
+func TestFollow(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, running(), os.Getuid())
 	seen := make(chan Status, 16)
@@ -90,36 +92,36 @@ func TestFollowGetsEachChangeAndEndsWhenTheDaemonStops(t *testing.T) {
 		ended <- d.client.Follow(context.Background(), func(st Status) bool { seen <- st; return true })
 	}()
 	if st := await(t, seen, "the first status"); len(st.UserStopped) > 0 {
-		t.Errorf("at first: %v", st.UserStopped)
+		t.Errorf("user-stopped at first: %v", st.UserStopped)
 	}
 	if _, err := d.client.SetUserStopped(t.Context(), "web", true); err != nil {
 		t.Fatal(err)
 	}
 	if st := await(t, seen, "the change"); !slices.Equal(st.UserStopped, []string{"web"}) {
-		t.Errorf("then: %v", st.UserStopped)
+		t.Errorf("user-stopped after the change: %v", st.UserStopped)
 	}
 	d.stop()
-	if err := await(t, ended, "the end"); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("it ended with %v", err)
+	if err := await(t, ended, "the end of Follow"); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Follow: %v", err)
 	}
 	if err := await(t, d.served, "the end of Serve"); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 }
 
-func TestFollowEndsAsTheCallerWants(t *testing.T) {
+func TestFollowEndedByCaller(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, running(), os.Getuid())
 	if err := d.client.Follow(t.Context(), func(Status) bool { return false }); err != nil {
-		t.Errorf("after false: %v", err)
+		t.Errorf("ended by false: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := d.client.Follow(ctx, func(Status) bool { cancel(); return true }); !errors.Is(err, context.Canceled) {
-		t.Errorf("with its context: %v", err)
+		t.Errorf("ended by its context: %v", err)
 	}
 }
 
-func TestUserStoppedListIsChangedAndRead(t *testing.T) {
+func TestUserStoppedList(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, running(), os.Getuid())
 	for _, step := range []struct {
@@ -146,7 +148,7 @@ func TestUserStoppedListIsChangedAndRead(t *testing.T) {
 	}
 }
 
-func TestALostUserStoppedListIsNotAnEmptyOne(t *testing.T) {
+func TestUserStoppedListLost(t *testing.T) {
 	t.Parallel()
 	w := running()
 	w.storeErr = recover.ErrLost
@@ -162,35 +164,35 @@ func TestALostUserStoppedListIsNotAnEmptyOne(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedIsAProblem(t *testing.T) {
+func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 256)
-	for sentence, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		request, more string
 		status        int
 	}{
-		"a name that climbs":                    {"PUT /v1/user-stopped/..%2F..%2Fetc", "", 400},
-		"a name that begins with a dot":         {"PUT /v1/user-stopped/.x", "", 400},
-		"a name that begins with a dash":        {"PUT /v1/user-stopped/--all", "", 400},
-		"a name with a space":                   {"PUT /v1/user-stopped/a%20b", "", 400},
-		"a name with a NUL":                     {"PUT /v1/user-stopped/a%00b", "", 400},
-		"a name with a line break":              {"PUT /v1/user-stopped/a%0Ab", "", 400},
-		"a name with a letter that is not ours": {"PUT /v1/user-stopped/%C3%A4", "", 400},
-		"a name that is too long":               {"PUT /v1/user-stopped/" + long, "", 400},
-		"a bad name to take off":                {"DELETE /v1/user-stopped/a%20b", "", 400},
-		"no name":                               {"PUT /v1/user-stopped/", "", 404},
-		"two names":                             {"PUT /v1/user-stopped/a/b", "", 404},
-		"a path that is not there":              {"GET /v1/nothing", "", 404},
-		"the root":                              {"GET /", "", 404},
-		"a version that is not there":           {"GET /v2/status", "", 404},
-		"a method that is not there":            {"DELETE /v1/status", "", 405},
-		"a snapshot by GET":                     {"GET /v1/snapshot", "", 405},
-		"a body that is too large": {"PUT /v1/user-stopped/a",
+		"name with parent directory": {"PUT /v1/user-stopped/..%2F..%2Fetc", "", 400},
+		"name with leading dot":      {"PUT /v1/user-stopped/.x", "", 400},
+		"name with leading dash":     {"PUT /v1/user-stopped/--all", "", 400},
+		"name with space":            {"PUT /v1/user-stopped/a%20b", "", 400},
+		"name with NUL":              {"PUT /v1/user-stopped/a%00b", "", 400},
+		"name with newline":          {"PUT /v1/user-stopped/a%0Ab", "", 400},
+		"name with non-ASCII letter": {"PUT /v1/user-stopped/%C3%A4", "", 400},
+		"name too long":              {"PUT /v1/user-stopped/" + long, "", 400},
+		"removal of bad name":        {"DELETE /v1/user-stopped/a%20b", "", 400},
+		"no name":                    {"PUT /v1/user-stopped/", "", 404},
+		"two names":                  {"PUT /v1/user-stopped/a/b", "", 404},
+		"unknown path":               {"GET /v1/nothing", "", 404},
+		"root path":                  {"GET /", "", 404},
+		"unknown version":            {"GET /v2/status", "", 404},
+		"method not allowed":         {"DELETE /v1/status", "", 405},
+		"snapshot with GET":          {"GET /v1/snapshot", "", 405},
+		"body too large": {"PUT /v1/user-stopped/a",
 			"Content-Length: 70000\r\n\r\n" + strings.Repeat("x", 70000), 413},
-		"a body in pieces that is too large": {"PUT /v1/user-stopped/a",
+		"chunked body too large": {"PUT /v1/user-stopped/a",
 			"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + strings.Repeat("x", 0x11170) + "\r\n0\r\n\r\n", 413},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDaemon(t, running(), os.Getuid())
 			a := d.ask(c.request, c.more)
@@ -205,14 +207,15 @@ func TestWhatIsRefusedIsAProblem(t *testing.T) {
 	}
 }
 
-// problem checks that an answer is problem+json that fits its status.
+// problem checks that an answer is problem+json with its own status.
 func (a answer) problem(t *testing.T) {
 	t.Helper()
 	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Errorf("Content-Type %q", got)
 	}
 	var p Problem
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.Status != a.StatusCode || p.Title == "" || p.Detail == "" {
+	err := json.Unmarshal([]byte(a.body), &p)
+	if err != nil || p.Status != a.StatusCode || p.Title == "" || p.Detail == "" {
 		t.Errorf("%q: %+v, %v", a.body, p, err)
 	}
 }
@@ -226,7 +229,7 @@ func (d *daemon) ask(request, more string) answer {
 	return a
 }
 
-func TestAMethodThatIsNotThereTellsWhichAre(t *testing.T) {
+func TestAllowHeader(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, running(), os.Getuid())
 	if allow := d.ask("POST /v1/user-stopped/a", "").Header.Get("Allow"); allow != "DELETE, PUT" {
@@ -234,7 +237,7 @@ func TestAMethodThatIsNotThereTellsWhichAre(t *testing.T) {
 	}
 }
 
-func TestASmallBodyIsLeftUnread(t *testing.T) {
+func TestSmallBodyIgnored(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, running(), os.Getuid())
 	if a := d.ask("PUT /v1/user-stopped/a", "Content-Length: 2\r\n\r\n{}"); a.StatusCode != http.StatusOK {
@@ -242,7 +245,7 @@ func TestASmallBodyIsLeftUnread(t *testing.T) {
 	}
 }
 
-func TestAHeaderThatIsTooLargeIsRefused(t *testing.T) {
+func TestLargeHeader(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, running(), os.Getuid())
 	a := d.ask("GET /v1/status", "X-Large: "+strings.Repeat("x", 2*maxHeader)+"\r\n\r\n")
@@ -251,7 +254,7 @@ func TestAHeaderThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
+func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	d := newDaemon(t, crashed(release), os.Getuid())
@@ -263,7 +266,7 @@ func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
 		}
 		a.problem(t)
 	}
-	conflict("before", recover.ErrFrozen)
+	conflict("before recovery", recover.ErrFrozen)
 	d.run()
 	if err := d.client.Follow(t.Context(), func(st Status) bool { return st.State != recover.Recovering }); err != nil {
 		t.Fatal(err)
@@ -281,39 +284,40 @@ func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
 	d.world.set(func() { d.world.down = true })
 	conflict("while the host goes down", recover.ErrGoingDown)
 
-	d.world.set(func() { d.world.list = func() error { return errors.New("podman is ill") } })
-	if _, err := d.client.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "podman is ill") {
-		t.Errorf("with podman ill: %v", err)
+	d.world.set(func() { d.world.list = func() error { return errors.New("podman fails") } })
+	if _, err := d.client.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "podman fails") {
+		t.Errorf("when podman fails: %v", err)
 	}
 }
 
-// Who may do what, by the uid that the kernel tells.
-func TestOnlyRootAndTheInstancesUserMayChangeThings(t *testing.T) {
+// Only root and the instance's user may change things. The kernel reports the
+// peer's UID.
+func TestChangePermissions(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to be someone else")
+		t.Skip("needs root, to become another user")
 	}
 	const nobody, other = 65534, 65533
-	for sentence, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		peer    int
 		request string
 		status  int
 	}{
-		"root may change":                      {0, "PUT /v1/user-stopped/a", 200},
-		"the instance's user may change":       {nobody, "PUT /v1/user-stopped/a", 200},
-		"the instance's user may take a look":  {nobody, "POST /v1/snapshot", 200},
-		"another user may read the status":     {other, "GET /v1/status", 200},
-		"another user may read the list":       {other, "GET /v1/user-stopped", 200},
-		"another user may not add to the list": {other, "PUT /v1/user-stopped/a", 403},
-		"another user may not take off it":     {other, "DELETE /v1/user-stopped/web", 403},
-		"another user may not snapshot":        {other, "POST /v1/snapshot", 403},
+		"root adds name":            {0, "PUT /v1/user-stopped/a", 200},
+		"owner adds name":           {nobody, "PUT /v1/user-stopped/a", 200},
+		"owner takes snapshot":      {nobody, "POST /v1/snapshot", 200},
+		"other user reads status":   {other, "GET /v1/status", 200},
+		"other user reads list":     {other, "GET /v1/user-stopped", 200},
+		"other user adds name":      {other, "PUT /v1/user-stopped/a", 403},
+		"other user removes name":   {other, "DELETE /v1/user-stopped/web", 403},
+		"other user takes snapshot": {other, "POST /v1/snapshot", 403},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := running()
 			w.userStopped = []string{"web"}
 			d := newDaemon(t, w, nobody).run().ready()
-			// Not os.Executable(): its directory may be closed to others.
+			// Not os.Executable(): another user may have no access to its directory.
 			child := exec.CommandContext(t.Context(), "/proc/self/exe")
 			child.Env = []string{askAs + "=" + c.request + " " + d.socket, "GORACE=atexit_sleep_ms=0"}
 			child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(c.peer), Gid: uint32(c.peer)}}
@@ -337,7 +341,7 @@ func TestOnlyRootAndTheInstancesUserMayChangeThings(t *testing.T) {
 	}
 }
 
-func TestAPeerWithoutCredentialsMayReadOnly(t *testing.T) {
+func TestPeerWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -347,8 +351,9 @@ func TestAPeerWithoutCredentialsMayReadOnly(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- NewServer(d.service, "system", "1.2.3", os.Getuid(), silent).Serve(ctx, listener) }()
-	for request, status := range map[string]int{"GET": 405, "PUT": 403} {
-		req, err := http.NewRequestWithContext(t.Context(), request, "http://"+listener.Addr().String()+"/v1/user-stopped/a", nil)
+	url := "http://" + listener.Addr().String() + "/v1/user-stopped/a"
+	for method, status := range map[string]int{"GET": 405, "PUT": 403} {
+		req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,7 +364,7 @@ func TestAPeerWithoutCredentialsMayReadOnly(t *testing.T) {
 		}
 		res.Body.Close()
 		if res.StatusCode != status {
-			t.Errorf("%s: got %s, want %d", request, res.Status, status)
+			t.Errorf("%s: got %s, want %d", method, res.Status, status)
 		}
 	}
 	stop()
@@ -368,7 +373,7 @@ func TestAPeerWithoutCredentialsMayReadOnly(t *testing.T) {
 	}
 }
 
-func TestARequestUnderWayEndsBeforeTheServerDoes(t *testing.T) {
+func TestStopWaitsForRequest(t *testing.T) {
 	t.Parallel()
 	w := running()
 	d := newDaemon(t, w, os.Getuid()).run().ready()
@@ -377,7 +382,7 @@ func TestARequestUnderWayEndsBeforeTheServerDoes(t *testing.T) {
 	w.set(func() {
 		w.list = func() error {
 			w.set(func() {
-				if first { // the service may look by itself, too
+				if first { // the service may list containers on its own, too
 					first = false
 					close(asked)
 				}
@@ -393,7 +398,7 @@ func TestARequestUnderWayEndsBeforeTheServerDoes(t *testing.T) {
 	}()
 	await(t, asked, "the request")
 	d.stop()
-	// The socket takes nothing new while the old request still goes on.
+	// The socket accepts nothing new while the request is under way.
 	for refused := false; !refused; {
 		conn, err := net.Dial("unix", d.socket)
 		if refused = err != nil; !refused {
@@ -402,19 +407,19 @@ func TestARequestUnderWayEndsBeforeTheServerDoes(t *testing.T) {
 	}
 	close(release)
 	if err := await(t, answered, "the answer"); err != nil {
-		t.Errorf("the request under way got %v", err)
+		t.Errorf("the request under way: %v", err)
 	}
 	if err := await(t, d.served, "the end of Serve"); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 }
 
-func TestARequestThatHangsDoesNotHoldUpTheStop(t *testing.T) {
+func TestStopWithHangingRequest(t *testing.T) {
 	t.Parallel()
 	w := running()
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	asked, release := make(chan struct{}, 8), make(chan struct{})
-	t.Cleanup(func() { close(release) }) // before the service is ended
+	t.Cleanup(func() { close(release) }) // before the service's own cleanup
 	w.set(func() {
 		w.list = func() error { asked <- struct{}{}; <-release; return nil }
 	})
@@ -429,24 +434,25 @@ func TestARequestThatHangsDoesNotHoldUpTheStop(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	if err := await(t, answered, "the end of the request"); err == nil {
-		t.Error("it was answered")
+		t.Error("the hanging request was answered")
 	}
 }
 
-func TestServeTellsWhyItCannot(t *testing.T) {
+func TestServeClosedListener(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("unix", t.TempDir()+"/s")
 	if err != nil {
-		t.Skip(err) // too long a path
+		t.Skip(err) // the path is too long for a socket
 	}
 	listener.Close()
 	service := newDaemon(t, running(), os.Getuid()).service
-	if err := NewServer(service, "system", "1.2.3", 0, silent).Serve(t.Context(), listener); !errors.Is(err, net.ErrClosed) {
+	err = NewServer(service, "system", "1.2.3", 0, silent).Serve(t.Context(), listener)
+	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTheClientTellsThatNobodyListens(t *testing.T) {
+func TestClientWithoutDaemon(t *testing.T) {
 	t.Parallel()
 	_, err := NewClient("/nonexistent/control.sock").Status(t.Context())
 	if !errors.Is(err, syscall.ENOENT) || strings.Contains(err.Error(), "http://") {

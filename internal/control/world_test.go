@@ -22,8 +22,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// askAs, where it is set, makes this test binary a peer: it sends the request
-// in it to a socket and prints the answer.
+// askAs is an environment variable that makes this test binary a peer: it sends
+// the variable's request to a socket and prints the answer.
 const askAs = "CONTROL_TEST_ASK"
 
 func TestMain(m *testing.M) {
@@ -259,7 +259,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 	ctx, stop := context.WithCancel(context.Background())
 	served, quiet := make(chan error, 1), make(chan struct{}, 100)
 	server := newServer(service, "system", "1.2.3", uid, log, l)
-	server.WhenQuiet(func() {
+	server.OnIdle(func() {
 		select {
 		case quiet <- struct{}{}:
 		default:
@@ -269,12 +269,15 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
-	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet, saved: saved.first}
+	d := &daemon{
+		t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop,
+		served: served, quiet: quiet, saved: saved.first,
+	}
 	t.Cleanup(func() { stop(); <-served })
 	return d
 }
 
-// run has the service recover, and ends it with the test.
+// run starts the service's recovery. The service ends with the test.
 func (d *daemon) run() *daemon {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -289,14 +292,14 @@ func (d *daemon) run() *daemon {
 	return d
 }
 
-// ready waits until recovery is complete and the first look at the set, which
-// is saved anyway, is over.
+// ready waits until recovery is complete and the service has saved its set for
+// the first time, which it always does.
 func (d *daemon) ready() *daemon {
 	d.t.Helper()
 	for {
 		st, changed := d.service.Status()
 		if st.State == recover.Ready {
-			await(d.t, d.saved, "the first look at the set")
+			await(d.t, d.saved, "the first save of the set")
 			return d
 		}
 		await(d.t, changed, "the next change of the service")
@@ -309,7 +312,7 @@ func await[T any](t *testing.T, c <-chan T, what string) T {
 	case v := <-c:
 		return v
 	case <-time.After(20 * time.Second):
-		t.Fatal("in vain awaited: ", what)
+		t.Fatal("timed out: ", what)
 		panic("unreachable")
 	}
 }
@@ -320,15 +323,15 @@ type answer struct {
 	body string
 }
 
-// ask sends one request as it stands, such as "GET /v1/status", with more
-// after the request line.
+// ask sends one request, such as "GET /v1/status", unchanged. more follows the
+// request line and the Host header.
 func ask(socket, request, more string) (answer, error) {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		return answer{}, err
 	}
 	defer conn.Close()
-	go func() { // beside the reading: the server may answer before it has read all
+	go func() { // while reading: the server may answer before it has read everything
 		_, _ = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s", request, cmp.Or(more, "\r\n"))
 	}()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -15,7 +15,8 @@ func at(seconds float64) time.Time {
 	return began.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// try is an attempt, in seconds since the start.
+// try is an attempt, with times in seconds since the recovery's start. A negative
+// end leaves the attempt under way.
 func try(from, to float64, why string) recover.Attempt {
 	a := recover.Attempt{Started: at(from), Error: why}
 	if to >= 0 {
@@ -28,7 +29,9 @@ func try(from, to float64, why string) recover.Attempt {
 }
 
 func row(name string, tier int, state recover.RowState, queued float64, attempts ...recover.Attempt) recover.Row {
-	r := recover.Row{Name: name, Image: "localhost/" + name, Unit: name + ".service", Tier: tier, State: state, Attempts: attempts}
+	r := recover.Row{
+		Name: name, Image: "localhost/" + name, Unit: name + ".service", Tier: tier, State: state, Attempts: attempts,
+	}
 	if queued >= 0 {
 		r.Queued = at(queued)
 	}
@@ -54,7 +57,8 @@ func report(finished float64, rows ...recover.Row) recover.Report {
 
 const exited = "start job: failed; unit failed (exit-code 2)"
 
-// small is the demo's recovery: one failure, one retry that helps.
+// small is the demo's recovery: one container fails, one succeeds at its second
+// attempt.
 func small() recover.Report {
 	return report(17.6,
 		row("btcpay-db", 0, recover.RowUp, 0.3, try(0.32, 1.42, "")),
@@ -65,7 +69,7 @@ func small() recover.Report {
 	)
 }
 
-// fleet is a large recovery with everything that can happen in it.
+// fleet is a recovery of about n containers in which all kinds of segment occur.
 func fleet(n int) recover.Report {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
 	var rows []recover.Row
@@ -85,11 +89,14 @@ func fleet(n int) recover.Report {
 			case place%23 == 7:
 				r = row(name, tier, recover.RowFailed, begin, try(from, from+0.7, exited), try(from+10.7, from+11.9, exited))
 			case place%29 == 11:
-				r = row("a-container-with-a-very-long-name-that-nobody-would-type-"+name, tier, recover.RowUp, begin, try(from, from+took, ""))
+				long := "a-container-with-a-very-long-name-that-nobody-would-type-" + name
+				r = row(long, tier, recover.RowUp, begin, try(from, from+took, ""))
 			case place%31 == 13:
-				r = row(name, tier, recover.RowDeferred, begin, try(from, from+0.1, "the unit is ordered after archy-recovery and starts once that is ready"))
+				r = row(name, tier, recover.RowDeferred, begin,
+					try(from, from+0.1, "the unit is ordered after archy-recovery and starts once that is ready"))
 			case place%37 == 14:
-				r = row(name, tier, recover.RowUp, begin, try(from, from+0.7, "it needs db-1.service, which did not start"), try(from+6, from+6+took, ""))
+				r = row(name, tier, recover.RowUp, begin,
+					try(from, from+0.7, "it needs db-1.service, which did not start"), try(from+6, from+6+took, ""))
 				r.Waits = []recover.Wait{{Began: at(from + 0.7), Ended: at(from + 6)}}
 			}
 			rows = append(rows, r)
@@ -106,7 +113,8 @@ func fleet(n int) recover.Report {
 	rows = append(rows, row("old-app", 3, recover.RowMissing, -1), row("stopped-app", 3, recover.RowUserStopped, -1),
 		row("bad-driver", 3, recover.RowQuarantined, -1))
 	r := report(end+12, rows...)
-	r.Notes = []string{"no snapshot can be read: what was running is not known, only the clean-boot list is started: " + strings.Repeat("unexpected end of JSON input ", 9)}
+	r.Notes = []string{"no snapshot can be read: what was running is not known, only the clean-boot list is started: " +
+		strings.Repeat("unexpected end of JSON input ", 9)}
 	return r
 }
 

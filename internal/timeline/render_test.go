@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// With TIMELINE_DIR set the pictures of the tests are left there to look at.
-func TestLeavePictures(t *testing.T) {
+// With TIMELINE_DIR set, the test writes its pictures to that directory, to be
+// looked at.
+func TestWritePictures(t *testing.T) {
 	dir := os.Getenv("TIMELINE_DIR")
 	if dir == "" {
 		t.Skip("TIMELINE_DIR is not set")
@@ -18,12 +19,16 @@ func TestLeavePictures(t *testing.T) {
 	if err := HTML(&html, fleet(30), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	for name, r := range map[string]string{
-		"small.svg": draw(small(), time.Time{}), "fleet30.svg": draw(fleet(30), time.Time{}), "fleet100.svg": draw(fleet(100), time.Time{}),
-		"hung.svg": draw(hung(), time.Time{}), "unfinished.svg": draw(unfinished(), at(6.2)),
-		"report.html": html.String(), "empty.svg": draw(report(0.2), time.Time{}),
+	for name, text := range map[string]string{
+		"small.svg":      draw(small(), time.Time{}),
+		"fleet30.svg":    draw(fleet(30), time.Time{}),
+		"fleet100.svg":   draw(fleet(100), time.Time{}),
+		"hung.svg":       draw(hung(), time.Time{}),
+		"unfinished.svg": draw(unfinished(), at(6.2)),
+		"empty.svg":      draw(report(0.2), time.Time{}),
+		"report.html":    html.String(),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(r), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Span writes a duration as systemd-analyze does: 812ms, 1.254s, 2min 5.3s,
-// 1h 2min. It drops digits that nobody reads.
+// Span formats a duration as systemd-analyze does, with fewer digits the longer
+// it is: 812ms, 1.254s, 2min 5.3s, 1h 2min.
 func Span(d time.Duration) string {
 	if d < 0 {
 		return "-" + Span(-d)
 	}
-	switch { // rounded first: 59.96s are a minute
+	switch { // round first: 59.96s becomes 1min
 	case d < time.Second:
 		d = d.Round(time.Millisecond)
 	case d < 10*time.Second:
@@ -28,13 +28,13 @@ func Span(d time.Duration) string {
 	case d < time.Minute:
 		return decimals(d.Seconds(), 1) + "s"
 	case d < time.Hour:
-		return joined(int64(d/time.Minute), "min", decimals((d%time.Minute).Seconds(), 1), "s")
+		return joinUnits(int64(d/time.Minute), "min", decimals((d%time.Minute).Seconds(), 1), "s")
 	}
 	d = d.Round(time.Minute)
-	return joined(int64(d/time.Hour), "h", strconv.FormatInt(int64(d%time.Hour/time.Minute), 10), "min")
+	return joinUnits(int64(d/time.Hour), "h", strconv.FormatInt(int64(d%time.Hour/time.Minute), 10), "min")
 }
 
-func joined(big int64, bigUnit, small, smallUnit string) string {
+func joinUnits(big int64, bigUnit, small, smallUnit string) string {
 	text := strconv.FormatInt(big, 10) + bigUnit
 	if small != "0" {
 		text += " " + small + smallUnit
@@ -42,7 +42,7 @@ func joined(big int64, bigUnit, small, smallUnit string) string {
 	return text
 }
 
-// decimals writes at most n decimals, without trailing zeros.
+// decimals formats a number with at most n decimals and no trailing zeros.
 func decimals(f float64, n int) string {
 	text := strconv.FormatFloat(f, 'f', n, 64)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")

@@ -5,30 +5,33 @@ import (
 	"strings"
 )
 
-// A palette is the colours of the picture. They are those of Okabe and Ito,
-// which also those can tell apart who see no red or no green; failure has a
-// pattern and a word besides.
+// A palette is the colours of the picture. They are those of Okabe and Ito
+// (https://jfly.uni-koeln.de/color/), which colour-blind people can tell apart.
+// Failure also has a pattern and a word.
 type palette struct {
-	page, text, dim, grid, band, bad                     string
-	queued, starting, ready, failed, pause, wait, readyL string
+	page, text, dim, grid, band, bad                        string
+	queued, starting, up, failed, pause, waiting, readyLine string
 }
 
 var (
 	light = palette{
 		page: "#ffffff", text: "#1c2128", dim: "#5b6570", grid: "#dfe4e9", band: "#f4f6f8", bad: "#b34700",
-		queued: "#aab3bd", starting: "#0072b2", ready: "#c3e6da", failed: "#d55e00", pause: "#8b949e", wait: "#e69f00", readyL: "#00735a",
+		queued: "#aab3bd", starting: "#0072b2", up: "#c3e6da", failed: "#d55e00", pause: "#8b949e",
+		waiting: "#e69f00", readyLine: "#00735a",
 	}
 	dark = palette{
 		page: "#12161b", text: "#e4e9ee", dim: "#98a3ae", grid: "#2b333b", band: "#1a2027", bad: "#ff9d5c",
-		queued: "#5c6773", starting: "#56b4e9", ready: "#1d4a3e", failed: "#ff8b3d", pause: "#7b8793", wait: "#f0b840", readyL: "#3fd0a2",
+		queued: "#5c6773", starting: "#56b4e9", up: "#1d4a3e", failed: "#ff8b3d", pause: "#7b8793",
+		waiting: "#f0b840", readyLine: "#3fd0a2",
 	}
 )
 
-// styleSheet is the picture's <style>. Each rule begins with .timeline, so that
-// it stays within the picture when that stands in a page.
+// styleSheet returns the content of the picture's <style>. Each rule begins with
+// .timeline, so that it does not apply to a page around the picture.
 func styleSheet() string {
 	var b strings.Builder
-	b.WriteString(`.timeline{font-family:system-ui,"Segoe UI","DejaVu Sans",sans-serif;font-variant-numeric:tabular-nums}` + "\n")
+	b.WriteString(`.timeline{font-family:system-ui,"Segoe UI","DejaVu Sans",sans-serif;` +
+		"font-variant-numeric:tabular-nums}\n")
 	b.WriteString(".timeline .b{font-weight:600}.timeline .e{text-anchor:end}.timeline .m{text-anchor:middle}\n")
 	b.WriteString(".timeline .grid,.timeline .cut{stroke-width:1}.timeline .cut{stroke-dasharray:2 3}\n")
 	b.WriteString(".timeline .line{stroke-width:1.6}.timeline .now{stroke-width:1.6;stroke-dasharray:5 4}\n")
@@ -49,28 +52,31 @@ func (p palette) rules(b *strings.Builder) {
 	fill("band", p.band)
 	fill("bad", p.bad)
 	fill("failed", p.failed)
-	fill("good", p.readyL)
+	fill("good", p.readyLine)
 	b.WriteByte('\n')
 	fill("queued", p.queued)
 	fill("starting", p.starting)
-	fill("ready", p.ready)
+	fill("ready", p.up)
 	fill("ended", p.queued)
-	fill("wait", p.wait)
+	fill("wait", p.waiting)
 	fill("veil", p.page)
 	b.WriteByte('\n')
 	stroke("pause", p.pause)
 	stroke("grid", p.grid)
 	stroke("cut", p.dim)
-	stroke("line", p.readyL)
+	stroke("line", p.readyLine)
 	stroke("now", p.dim)
 	stroke("hatch", p.page)
 	stroke("frame", p.failed)
 	b.WriteByte('\n')
 }
 
-// patterns are what tells failure and waiting apart without colour.
+// patterns are the fills of failed attempts and waits. They are recognisable
+// without colour.
 const patterns = `<defs>
-<pattern id="tl-failed" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" class="failed"/><path d="M0 3H6" class="hatch" stroke-width="1.6"/></pattern>
-<pattern id="tl-waiting" width="5" height="5" patternUnits="userSpaceOnUse"><rect width="2.6" height="5" class="wait"/></pattern>
+<pattern id="tl-failed" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">` +
+	`<rect width="6" height="6" class="failed"/><path d="M0 3H6" class="hatch" stroke-width="1.6"/></pattern>
+<pattern id="tl-waiting" width="5" height="5" patternUnits="userSpaceOnUse">` +
+	`<rect width="2.6" height="5" class="wait"/></pattern>
 </defs>
 `

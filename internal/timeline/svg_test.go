@@ -14,14 +14,15 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// An element of a picture, flat.
+// An element of a picture, without its children.
 type element struct {
 	name  string
 	attrs map[string]string
 	text  string
 }
 
-// parse reads a picture as a viewer does, and fails where one would.
+// parse reads a picture as a viewer does. It fails if the picture is not
+// well-formed.
 func parse(t *testing.T, picture string) (all []element) {
 	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(picture))
@@ -54,25 +55,26 @@ func parse(t *testing.T, picture string) (all []element) {
 
 func reports() map[string]recover.Report {
 	back := small()
-	back.Rows[1].Attempts = []recover.Attempt{try(-3600, -3590, "")} // the clock was set back meanwhile
+	back.Rows[1].Attempts = []recover.Attempt{try(-3600, -3590, "")} // the clock was set back during recovery
 	ahead := small()
 	ahead.Rows[1].Attempts = []recover.Attempt{try(4e6, 4e6+1, "")}
 	ahead.Finished = at(4e6 + 2)
 	instant := report(0, row("a", 0, recover.RowUp, 0, try(0, 0, "")))
 	return map[string]recover.Report{
-		"small": small(), "thirty": fleet(30), "hundred": fleet(100), "three hundred": fleet(300), "hung": hung(), "unfinished": unfinished(),
-		"empty": report(1), "instant": instant, "zero": {}, "clock set back": back, "clock set ahead": ahead,
+		"small": small(), "fleet of 30": fleet(30), "fleet of 100": fleet(100), "fleet of 300": fleet(300),
+		"hung": hung(), "unfinished": unfinished(), "empty": report(1), "instant": instant, "zero": {},
+		"clock set back": back, "clock set ahead": ahead,
 	}
 }
 
-// Each started container has a bar, nothing leaves the picture, and there is
-// nothing to load or to run.
+// Each started container has a bar, each element is inside the picture, and the
+// picture has nothing to load or to run.
 func TestPictures(t *testing.T) {
 	for name, r := range reports() {
 		t.Run(name, func(t *testing.T) {
 			picture := draw(r, time.Time{})
 			if strings.Contains(picture, "NaN") || strings.Contains(picture, "Inf") {
-				t.Error("a number is none")
+				t.Error("a coordinate is not a number")
 			}
 			elements := parse(t, picture)
 			var w, h float64
@@ -80,7 +82,7 @@ func TestPictures(t *testing.T) {
 				t.Fatalf("viewBox %q: %v", elements[0].attrs["viewBox"], err)
 			}
 			for _, e := range elements {
-				inside(t, e, w, h)
+				checkInside(t, e, w, h)
 				if slices.Contains([]string{"script", "image", "foreignObject", "a", "use"}, e.name) {
 					t.Errorf("there is a <%s>", e.name)
 				}
@@ -92,12 +94,13 @@ func TestPictures(t *testing.T) {
 			}
 			for _, row := range r.Rows {
 				shown := slices.ContainsFunc(elements, func(e element) bool {
-					return e.name == "title" && strings.HasPrefix(e.text, row.Name+" (") && drawn(row)
+					return e.name == "title" && strings.HasPrefix(e.text, row.Name+" (") && hasBar(row)
 				})
 				listed := slices.ContainsFunc(elements, func(e element) bool {
-					return e.name == "text" && (slices.Contains(strings.Fields(e.text), row.Name) || strings.Contains(e.text, " more"))
+					return e.name == "text" &&
+						(slices.Contains(strings.Fields(e.text), row.Name) || strings.Contains(e.text, " more"))
 				})
-				if drawn(row) && !shown || !drawn(row) && !listed {
+				if hasBar(row) && !shown || !hasBar(row) && !listed {
 					t.Errorf("%s (%s) is not in the picture", row.Name, row.State)
 				}
 			}
@@ -105,9 +108,8 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// inside fails where an element leaves the picture. Patterns have coordinates
-// of their own.
-func inside(t *testing.T, e element, w, h float64) {
+// checkInside fails if an element is not inside the picture.
+func checkInside(t *testing.T, e element, w, h float64) {
 	t.Helper()
 	number := func(key string) float64 {
 		text, ok := e.attrs[key]
@@ -123,25 +125,26 @@ func inside(t *testing.T, e element, w, h float64) {
 	switch e.name {
 	case "rect":
 		if number("x")+number("width") > w || number("y")+number("height") > h {
-			t.Errorf("a box outside of the picture: %v", e.attrs)
+			t.Errorf("a box is outside of the picture: %v", e.attrs)
 		}
 	case "text":
-		x, room := number("x"), float64(len([]rune(e.text)))*number("font-size")*0.5 // half an em is the mean of most fonts
-		from, to := x, x+room
+		// Half an em is the mean width of a letter in most fonts.
+		x, length := number("x"), float64(len([]rune(e.text)))*number("font-size")*0.5
+		from, to := x, x+length
 		switch {
 		case strings.Contains(e.attrs["class"], " e"):
-			from, to = x-room, x
+			from, to = x-length, x
 		case strings.Contains(e.attrs["class"], " m"):
-			from, to = x-room/2, x+room/2
+			from, to = x-length/2, x+length/2
 		}
 		if from < 0 || to > w || number("y") > h {
-			t.Errorf("a text outside of the picture: %v %q", e.attrs, e.text)
+			t.Errorf("a text is outside of the picture: %v %q", e.attrs, e.text)
 		}
 	}
 }
 
-// What the picture of the demo's recovery consists of.
-func TestPictureOfASmallRecovery(t *testing.T) {
+// The picture of the demo's recovery has these elements, in this order.
+func TestPictureSmallRecovery(t *testing.T) {
 	var got []string
 	for _, e := range parse(t, draw(small(), time.Time{})) {
 		switch {
@@ -159,7 +162,8 @@ func TestPictureOfASmallRecovery(t *testing.T) {
 		"Recovery 12 after a crash of the host: power loss",
 		"the last run (PID 144) was under way in boot 5a1f77e09c4d4e2f8b1f0a7f3b0c9d11, which is over",
 		"boot 0dc02c03…  ·  2026-11-23 01:42:21 UTC  ·  READY after 17.6s, complete with 1 failed: 4 of 5 containers run",
-		"waits for its turn", "starting", "starting", "ready", "up", "url(#tl-failed)", "failed attempt", "pause before the retry",
+		"waits for its turn", "starting", "starting", "ready", "up", "url(#tl-failed)", "failed attempt",
+		"pause before the retry",
 		"0", "2s", "4s", "6s", "8s", "10s", "12s", "14s", "16s", "took", "result",
 		"tier 0", "btcpay-db", "starting", "ready", "1.1s", "up",
 		"tier 1", "bitcoin-knots", "starting", "ready", "1.65s", "up",
@@ -169,13 +173,13 @@ func TestPictureOfASmallRecovery(t *testing.T) {
 		"|", "READY 17.6s",
 		"✗ nextcloud", "start job: failed; unit failed (exit-code 2)",
 	}
-	if i := slices.IndexFunc(want, func(w string) bool { return !slices.Contains(got, w) }); i >= 0 || !slices.Equal(got, want) {
-		t.Errorf("it consists of\n%q\nand not of\n%q", got, want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }
 
-// Names and messages may hold anything; nothing of it becomes markup.
-func TestNothingIsMarkup(t *testing.T) {
+// Names and messages may contain anything. None of it becomes markup.
+func TestMarkupEscaped(t *testing.T) {
 	evil := `"'><script>alert(1)</script><text onload=x>&lt;` + "\x00\x1b[31m\n]]>"
 	r := hung()
 	r.BootID, r.Notes = evil, []string{evil}
@@ -191,7 +195,7 @@ func TestNothingIsMarkup(t *testing.T) {
 	picture := draw(r, time.Time{})
 	for _, e := range parse(t, picture) {
 		if e.name == "script" || e.attrs["onload"] != "" {
-			t.Errorf("<%s %v> came in", e.name, e.attrs)
+			t.Errorf("the picture has <%s %v>", e.name, e.attrs)
 		}
 	}
 	var page strings.Builder
@@ -203,28 +207,33 @@ func TestNothingIsMarkup(t *testing.T) {
 	}
 }
 
-func TestPageHasPictureTableAndEvidence(t *testing.T) {
+func TestPageContent(t *testing.T) {
 	var page strings.Builder
 	if err := HTML(&page, hung(), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<svg ", "the journal just stops", "s=1;i=2;b=3", "<td class=\"c\">jellyfin</td>", "not up within 3m0s", "prefers-color-scheme"} {
+	for _, want := range []string{
+		"<svg ", "the journal just stops", "s=1;i=2;b=3", "<td class=\"c\">jellyfin</td>", "not up within 3m0s",
+		"prefers-color-scheme",
+	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is not in the page", want)
 		}
 	}
+	text := strings.ReplaceAll(page.String(), `xmlns="http://www.w3.org/2000/svg"`, "")
 	for _, load := range []string{"http://", "https://", "src=", "@import"} {
-		if strings.Contains(strings.ReplaceAll(page.String(), `xmlns="http://www.w3.org/2000/svg"`, ""), load) {
+		if strings.Contains(text, load) {
 			t.Errorf("the page loads something: %s", load)
 		}
 	}
 }
 
 // A container that hangs does not squeeze the others together, and the axis
-// stays in order around what it leaves out.
+// never goes back around its breaks.
 func TestScaleWithBreaks(t *testing.T) {
-	events := []time.Duration{0, time.Second, 3 * time.Second, 123 * time.Second, 133 * time.Second, 313 * time.Second, 900 * time.Second}
-	s := newScale(100, 800, events)
+	s := newScale(100, 800, []time.Duration{
+		0, time.Second, 3 * time.Second, 123 * time.Second, 133 * time.Second, 313 * time.Second, 900 * time.Second,
+	})
 	if len(s.breaks) != 3 {
 		t.Fatalf("breaks %v", s.breaks)
 	}
@@ -251,8 +260,8 @@ func TestScaleWithBreaks(t *testing.T) {
 	}
 }
 
-// What a row did between its starts is drawn from its waits, not from words.
-func TestWaitsAreDrawn(t *testing.T) {
+// The segments between attempts follow from a row's waits, not from its error.
+func TestSegmentsOfWaits(t *testing.T) {
 	waits := func(spans ...recover.Wait) func(recover.Row) recover.Row {
 		return func(r recover.Row) recover.Row { r.Waits = spans; return r }
 	}
@@ -260,22 +269,22 @@ func TestWaitsAreDrawn(t *testing.T) {
 		row  recover.Row
 		want string
 	}{
-		"for another, then tried again": {
+		"for container, then retried": {
 			waits(recover.Wait{Began: at(2), Ended: at(7)})(row("a", 0, recover.RowUp, 0, try(1, 2, "x"), try(7, 8, ""))),
 			"queued 0-1, failed 1-2, waiting 2-7, starting 7-8, ready 8-20"},
-		"for a mount, before its first start": {
+		"for mount, before first attempt": {
 			waits(recover.Wait{Began: at(1), Ended: at(7)})(row("a", 0, recover.RowUp, 0, try(7.5, 8, ""))),
 			"queued 0-1, waiting 1-7, queued 7-7.5, starting 7.5-8, ready 8-20"},
-		"in vain": {
+		"given up": {
 			waits(recover.Wait{Began: at(1), Ended: at(7)})(row("a", 0, recover.RowFailed, 0)),
 			"queued 0-1, waiting 1-7"},
-		"still": {
+		"under way": {
 			waits(recover.Wait{Began: at(1)})(row("a", 0, recover.RowWaiting, 0)),
 			"queued 0-1, waiting 1-10"},
-		"still, after a start": {
+		"under way, after attempt": {
 			waits(recover.Wait{Began: at(2)})(row("a", 0, recover.RowWaiting, 0, try(1, 2, "x"))),
 			"queued 0-1, failed 1-2, waiting 2-10"},
-		"not at all": {
+		"none": {
 			row("a", 0, recover.RowUp, 0, try(1, 2, "waits for a mount"), try(7, 8, "")),
 			"queued 0-1, failed 1-2, pause 2-7, starting 7-8, ready 8-20"},
 	} {
@@ -291,9 +300,20 @@ func TestWaitsAreDrawn(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0ms", 812 * time.Millisecond: "812ms", 1254 * time.Millisecond: "1.254s", 2 * time.Second: "2s", 15300 * time.Millisecond: "15.3s",
-		125300 * time.Millisecond: "2min 5.3s", 15 * time.Minute: "15min", 62 * time.Minute: "1h 2min", -time.Second: "-1s",
-		59960 * time.Millisecond: "1min", 119960 * time.Millisecond: "2min", 999600 * time.Microsecond: "1s", 3599990 * time.Millisecond: "1h",
+		0:                         "0ms",
+		812 * time.Millisecond:    "812ms",
+		1254 * time.Millisecond:   "1.254s",
+		2 * time.Second:           "2s",
+		15300 * time.Millisecond:  "15.3s",
+		125300 * time.Millisecond: "2min 5.3s",
+		15 * time.Minute:          "15min",
+		62 * time.Minute:          "1h 2min",
+		-time.Second:              "-1s",
+		// Rounded up to the next unit.
+		999600 * time.Microsecond:  "1s",
+		59960 * time.Millisecond:   "1min",
+		119960 * time.Millisecond:  "2min",
+		3599990 * time.Millisecond: "1h",
 	} {
 		if got := Span(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
@@ -301,15 +321,16 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-func TestTextIsCut(t *testing.T) {
-	if got := cutMiddle("penpot-postgres-of-the-other-node", 16); got != "penpot-po…r-node" {
+func TestShortenedText(t *testing.T) {
+	if got := shortenMiddle("penpot-postgres-of-the-other-node", 16); got != "penpot-po…r-node" {
 		t.Errorf("a name becomes %q", got)
 	}
 	lines := wrap(strings.Fields(strings.Repeat("name ", 100)), 40, 2)
 	if len(lines) != 2 || !strings.HasSuffix(lines[1], " more") {
 		t.Errorf("many names become %q", lines)
 	}
-	if lines := wrapText(strings.Repeat("word ", 100), 40); len(lines) != 2 || !strings.HasSuffix(lines[1], "…") || len([]rune(lines[1])) > 41 {
+	lines = wrapText(strings.Repeat("word ", 100), 40)
+	if len(lines) != 2 || !strings.HasSuffix(lines[1], "…") || len([]rune(lines[1])) > 41 {
 		t.Errorf("a long text becomes %q", lines)
 	}
 }

@@ -7,17 +7,17 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// foot lists what the bars cannot say: why containers failed, who was not
+// footer lists what the bars do not show: why containers failed, which were not
 // started, and the notes.
-func (p *picture) foot() {
+func (p *picture) footer() {
 	const size, line, indent = 11.5, 16.0, 140.0
-	room := fits(width-2*margin-indent, size)
+	letters := maxLetters(width-2*margin-indent, size)
 	p.y += 12
 	list := func(head, class string, lines []string) {
 		for i, text := range lines {
 			p.y += line
 			if i == 0 {
-				p.text(margin, p.y, size, class, cut(head, fits(indent-8, size)))
+				p.text(margin, p.y, size, class, shorten(head, maxLetters(indent-8, size)))
 			}
 			p.text(margin+indent, p.y, size, "d", text)
 		}
@@ -27,23 +27,25 @@ func (p *picture) foot() {
 	}
 	for _, row := range p.report.Rows {
 		if row.State == recover.RowFailed && row.Error != "" {
-			list("✗ "+cutMiddle(row.Name, fits(indent-8, size)-2), "bad b", wrapText(row.Error, room))
+			name := shortenMiddle(row.Name, maxLetters(indent-8, size)-2)
+			list("✗ "+name, "bad b", wrapText(row.Error, letters))
 		}
 	}
 	for _, group := range notStarted(p.report.Rows) {
-		list(fmt.Sprintf("%s (%d)", word(group.state), len(group.names)), "t b", wrap(group.names, room, 4))
+		head := fmt.Sprintf("%s (%d)", stateLabel(group.state), len(group.names))
+		list(head, "t b", wrap(group.names, letters, 4))
 	}
 	for i, note := range p.report.Notes {
 		head := ""
 		if i == 0 {
 			head = "notes"
 		}
-		list(head, "t b", wrapText(note, room))
+		list(head, "t b", wrapText(note, letters))
 	}
 }
 
-// word is a state that never had a bar, in words.
-func word(s recover.RowState) string {
+// stateLabel is the label of a state whose rows have no bar.
+func stateLabel(s recover.RowState) string {
 	switch s {
 	case recover.RowActive:
 		return "ran already"
@@ -55,17 +57,17 @@ func word(s recover.RowState) string {
 	return string(s)
 }
 
-// A group is the containers of one state.
+// A group is the names of the containers of one state.
 type group struct {
 	state recover.RowState
 	names []string
 }
 
-// notStarted groups the rows that have no bar by why they have none. The
-// failed among them have a line of their own already.
+// notStarted groups the rows without a bar by their state. It leaves out failed
+// rows with an error: those have lines of their own.
 func notStarted(rows []recover.Row) (groups []group) {
 	for _, row := range rows {
-		if drawn(row) || row.State == recover.RowFailed && row.Error != "" {
+		if hasBar(row) || row.State == recover.RowFailed && row.Error != "" {
 			continue
 		}
 		i := slices.IndexFunc(groups, func(g group) bool { return g.state == row.State })

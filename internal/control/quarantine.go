@@ -1,0 +1,49 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"archy-recovery/internal/recover"
+)
+
+// Quarantine answers GET /v1/quarantine, and DELETE of a name.
+type Quarantine struct {
+	Suspects recover.Quarantine `json:"suspects"` // quarantined or not
+}
+
+// Quarantine asks for the suspects.
+func (c *Client) Quarantine(ctx context.Context) (Quarantine, error) {
+	return call[Quarantine](ctx, c, http.MethodGet, "quarantine")
+}
+
+// Release clears a suspect, and so takes it out of quarantine. It returns the
+// other suspects.
+func (c *Client) Release(ctx context.Context, name string) (Quarantine, error) {
+	return call[Quarantine](ctx, c, http.MethodDelete, "quarantine/"+url.PathEscape(name))
+}
+
+func (s *Server) getQuarantine(w http.ResponseWriter, _ *http.Request) {
+	st, _ := s.service.Status()
+	s.writeJSON(w, Quarantine{orEmpty(st.Quarantine)})
+}
+
+func (s *Server) deleteQuarantine(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if err := recover.CheckName(name); err != nil {
+		s.writeProblem(w, http.StatusBadRequest, err)
+		return
+	}
+	switch err := s.service.Release(name); {
+	case errors.Is(err, recover.ErrNotSuspected):
+		s.writeProblem(w, http.StatusNotFound, err)
+	case errors.Is(err, recover.ErrBusy):
+		s.writeBusy(w, err)
+	case err != nil:
+		s.writeProblem(w, http.StatusInternalServerError, err)
+	default:
+		s.getQuarantine(w, r)
+	}
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// Status answers GET /v1/status, and is the data of each event of GET /v1/events.
+type Status struct {
+	Instance         string        `json:"instance"` // "system", or the UID
+	State            recover.Phase `json:"state"`
+	RecoveryComplete bool          `json:"recoveryComplete"`
+	// Progress is one line: such as "tier 1: 3 of 5 started" during recovery,
+	// the result after it.
+	Progress      string          `json:"progress"`
+	UptimeSeconds float64         `json:"uptimeSeconds"` // of the daemon
+	PID           int             `json:"pid"`
+	BootID        string          `json:"bootId"`
+	Version       string          `json:"version"`
+	Verdict       recover.Verdict `json:"verdict"`
+	Started       time.Time       `json:"started,omitzero"`  // zero before recovery starts
+	Finished      time.Time       `json:"finished,omitzero"` // zero before recovery is complete
+	// RecoveryID is the number of this recovery in the history, 0 before
+	// recovery is complete.
+	RecoveryID  int           `json:"recoveryId,omitempty"`
+	Mode        recover.Mode  `json:"mode,omitempty"`
+	Containers  []recover.Row `json:"containers"`
+	Notes       []string      `json:"notes,omitempty"`
+	UserStopped []string      `json:"userStopped"`
+	// Quarantine lists all suspects, quarantined or not.
+	Quarantine recover.Quarantine `json:"quarantine"`
+	Snapshot   recover.Snapshot   `json:"snapshot"`
+}
+
+// Failed lists the containers that recovery could not start.
+func (s Status) Failed() []recover.Row {
+	var failed []recover.Row
+	for _, row := range s.Containers {
+		if row.State == recover.RowFailed {
+			failed = append(failed, row)
+		}
+	}
+	return failed
+}
+
+// Status asks for the status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "status")
+}
+
+func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
+	st, _ := s.status()
+	s.writeJSON(w, st)
+}
+
+// status returns the status, and a channel that is closed when the status is
+// out of date.
+func (s *Server) status() (Status, <-chan struct{}) {
+	st, changed := s.service.Status()
+	notes := st.Recovery.Notes
+	stopped, err := s.service.UserStopped()
+	if err != nil {
+		notes = append(notes, fmt.Sprintf("the user-stopped list cannot be read: %v", err))
+	}
+	progress := st.Progress
+	if st.RecoveryComplete {
+		progress = st.Recovery.Summary()
+	}
+	return Status{
+		Instance:         s.instance,
+		State:            st.State,
+		RecoveryComplete: st.RecoveryComplete,
+		Progress:         progress,
+		UptimeSeconds:    st.Uptime.Seconds(),
+		PID:              st.Identity.PID,
+		BootID:           st.Identity.BootID,
+		Version:          s.version,
+		Verdict:          st.Recovery.Verdict,
+		Started:          st.Recovery.Started,
+		Finished:         st.Recovery.Finished,
+		Containers:       orEmpty(st.Recovery.Rows),
+		Notes:            notes,
+		UserStopped:      orEmpty(stopped),
+		Quarantine:       orEmpty(st.Quarantine),
+		RecoveryID:       st.Recovery.ID,
+		Mode:             st.Recovery.Mode,
+		Snapshot:         withContainers(st.Set),
+	}, changed
+}
