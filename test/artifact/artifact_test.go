@@ -15,8 +15,8 @@ func TestTableReplace(t *testing.T) {
 	table.Replace(t, "a", "3 |")
 	table.Replace(t, "d", "4 |")
 	table.Replace(t, "b c", "5 |")
-	text, err := os.ReadFile(file)
-	if want := "before\n<begin>\n| a | 3 |\n| b c | 5 |\n| d | 4 |\n<end>\nafter\n"; err != nil || string(text) != want {
+	const want = "before\n<begin>\n| a | 3 |\n| b c | 5 |\n| d | 4 |\n<end>\nafter\n"
+	if text, err := os.ReadFile(file); err != nil || string(text) != want {
 		t.Errorf("the file is %q, %v, want %q", text, err, want)
 	}
 }

@@ -217,7 +217,8 @@ func TestBootNoWait(t *testing.T) {
 	t.Parallel()
 	m := Start(t, Off())
 	m.WriteFile("/etc/systemd/system/slow.service", "[Service]\nType=oneshot\n"+
-		"ExecStart=/bin/sh -c 'until test -e /run/go; do sleep .05; done'\n[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
+		"ExecStart=/bin/sh -c 'until test -e /run/go; do sleep .05; done'\n"+
+		"[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
 	m.WriteFile("/etc/systemd/system/multi-user.target.d/slow.conf",
 		"[Unit]\nWants=slow.service\nAfter=slow.service\n", 0o644, 0)
 	m.BootNoWait()

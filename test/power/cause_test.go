@@ -33,7 +33,8 @@ func TestCauses(t *testing.T) {
 		n.MustRun("systemctl", "set-property", "--runtime", service, "MemoryMax=1M")
 		n.MustRun("systemctl", "set-property", "--runtime", service, "MemoryMax=infinity")
 		n.WaitFor(2*time.Minute, "a new daemon", func() bool {
-			now := strings.Split(n.MustRun("systemctl", "show", "--value", "--property=MainPID,ActiveState", service), "\n")
+			shown := n.MustRun("systemctl", "show", "--value", "--property=MainPID,ActiveState", service)
+			now := strings.Split(shown, "\n")
 			return now[0]+"\n" != pid && now[1] == "active"
 		})
 		n.wantCause(recover.ServiceCrashed, recover.CauseOOM)

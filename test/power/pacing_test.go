@@ -28,7 +28,8 @@ func TestPacing(t *testing.T) {
 		}
 		set.Containers = append(set.Containers, recover.Container{Name: name, Unit: name + ".service", Tier: &tier})
 		n.WriteFile("/etc/containers/systemd/"+name+".container", fmt.Sprintf(
-			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 10s -hog %d\n[Service]\nTimeoutStartSec=900\n",
+			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 10s -hog %d\n"+
+				"[Service]\nTimeoutStartSec=900\n",
 			machine.Image, name, recover.TierLabel, tier, hold), 0o644)
 	}
 	n.MustRun("systemctl", "daemon-reload")

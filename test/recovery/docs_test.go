@@ -108,7 +108,8 @@ func (n *node) makeEvents() {
 	died := n.BootID()
 	n.PullPlug()
 	n.quadlet("broken", 2, "Notify=true\nExec=-state /nowhere", "")
-	suspect := recover.Suspect{Name: "guilty", Strikes: 1, BootID: "0123456789abcdef0123456789abcdef", Since: time.Now()}
+	suspect := recover.Suspect{
+		Name: "guilty", Strikes: 1, BootID: "0123456789abcdef0123456789abcdef", Since: time.Now()}
 	for file, content := range map[string]any{
 		"quarantine.json": recover.Quarantine{suspect},
 		"in-flight.json":  recover.InFlight{BootID: died, Names: []string{"guilty"}},
@@ -164,18 +165,21 @@ func TestDocsReadmeCommands(t *testing.T) {
 		n.makeEvents()
 		owner := n.user
 		n.runDocumented(owner, documentedFor(n, "README.md", "## Use", "archy-recovery "), map[string]string{
-			"archy-recovery status  ":             "ready, complete with 1 failed: 2 of 3.*Quarantined: guilty.*broken +failed.*exit code 0",
-			"archy-recovery status --follow":      "ready, complete with 1 failed.*exit code 124",
-			"archy-recovery wait --timeout 5m":    "complete with 1 failed: 2 of 3 containers run, 1 quarantined\nexit code 3",
-			"archy-recovery snapshot":             `^\d containers, saved [^\n]*\nexit code 0`,
-			"archy-recovery user-stopped add":     "^exit code 0",
-			"archy-recovery user-stopped remove":  "^exit code 0",
-			"archy-recovery user-stopped list":    "guilty\nexit code 0",
-			"archy-recovery quarantine list":      "guilty +quarantined +2.*exit code 0",
-			"archy-recovery quarantine release":   "^guilty is released; it is not started now\nexit code 0",
-			"archy-recovery plan":                 "If the machine died now.*tier 0: 1.*sql.*Critical path.*exit code 0",
-			"archy-recovery report  ":             "broken +2 +broken.service +2 .*failed.*The last run ended: host-crash, cause power-loss.*exit code 0",
-			"archy-recovery report --list":        "ID.*1 .*clean-stop.*2 .*host-crash +power-loss.*1 failed.*exit code 0",
+			"archy-recovery status  ": "ready, complete with 1 failed: 2 of 3.*Quarantined: guilty" +
+				".*broken +failed.*exit code 0",
+			"archy-recovery status --follow":     "ready, complete with 1 failed.*exit code 124",
+			"archy-recovery wait --timeout 5m":   "complete with 1 failed: 2 of 3 containers run, 1 quarantined\nexit code 3",
+			"archy-recovery snapshot":            `^\d containers, saved [^\n]*\nexit code 0`,
+			"archy-recovery user-stopped add":    "^exit code 0",
+			"archy-recovery user-stopped remove": "^exit code 0",
+			"archy-recovery user-stopped list":   "guilty\nexit code 0",
+			"archy-recovery quarantine list":     "guilty +quarantined +2.*exit code 0",
+			"archy-recovery quarantine release":  "^guilty is released; it is not started now\nexit code 0",
+			"archy-recovery plan":                "If the machine died now.*tier 0: 1.*sql.*Critical path.*exit code 0",
+			"archy-recovery report  ": "broken +2 +broken.service +2 .*failed.*" +
+				"The last run ended: host-crash, cause power-loss.*exit code 0",
+			"archy-recovery report --list": "ID.*1 .*clean-stop.*2 .*host-crash +power-loss" +
+				".*1 failed.*exit code 0",
 			"archy-recovery report --html > page": "^exit code 0",
 			"archy-recovery plot > recovery.svg":  "^exit code 0",
 			"archy-recovery blame":                "broken \\(failed, 2 tries\\).*exit code 0",

@@ -18,7 +18,8 @@ func TestHostileLabels(t *testing.T) {
 		if n.uid != 0 {
 			dir = "/home/archy/.config/systemd/user/"
 		}
-		n.WriteFile(dir+"trap.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/tmp/trapped\n", 0o644, n.uid)
+		n.WriteFile(dir+"trap.service",
+			"[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/tmp/trapped\n", 0o644, n.uid)
 		n.WriteFile(dir+"idle.service", "[Service]\nExecStart=/usr/bin/sleep infinity\n", 0o644, n.uid)
 		n.user.Reload()
 		n.quadlet("sql", 3, "", "")

@@ -77,7 +77,8 @@ func TestMigrationAndBack(t *testing.T) {
 	}
 
 	// With the drop-in, the service starts.
-	n.MustRun("sh", "-c", examples+"archy-recovery@1000.service.d archy-recovery-reconcile@1000.service.d /etc/systemd/system/")
+	n.MustRun("sh", "-c", examples+
+		"archy-recovery@1000.service.d archy-recovery-reconcile@1000.service.d /etc/systemd/system/")
 	n.Reload()
 	n.enable()
 	if st := n.waitRecovered(); !st.Verdict.Unclean() || len(st.Failed()) > 0 {

@@ -14,8 +14,12 @@ import (
 // trap returns lines for the [Service] of a container. With them, each start of the
 // container cuts the machine's power while the file /var/tmp/armed exists.
 func (n *node) trap() string {
-	n.WriteFile("/etc/systemd/system/plug.path", "[Path]\nPathExists=/run/plug\nPathExists=/run/user/1000/plug\n"+
-		"[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
+	// A watch that begins before the mount of /run/user/1000 would not see the file in
+	// it, so the path unit starts after that mount.
+	n.WriteFile("/etc/systemd/system/plug.path",
+		"[Unit]\nDefaultDependencies=no\nAfter=user-runtime-dir@1000.service\n"+
+			"[Path]\nPathExists=/run/plug\nPathExists=/run/user/1000/plug\n"+
+			"[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
 	n.WriteFile("/etc/systemd/system/plug.service", "[Service]\nExecStart=/usr/bin/systemctl poweroff -ff\n", 0o644, 0)
 	n.MustRun("systemctl", "daemon-reload")
 	n.MustRun("systemctl", "enable", "--now", "plug.path")
@@ -185,7 +189,8 @@ func TestRecoveryKillsDaemon(t *testing.T) {
 func TestLateMount(t *testing.T) {
 	onBothInstances(t, "TierDeadlineSec=3\n", func(n *node) {
 		// Like a slow disk, this mount comes only when the test starts it.
-		n.WriteFile("/etc/systemd/system/mnt-data.mount", "[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/mnt/data\n", 0o644, 0)
+		n.WriteFile("/etc/systemd/system/mnt-data.mount",
+			"[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/mnt/data\n", 0o644, 0)
 		n.MustRun("mkdir", "-p", "/mnt/data")
 		n.MustRun("systemctl", "daemon-reload")
 		n.MustRun("systemctl", "start", "mnt-data.mount")

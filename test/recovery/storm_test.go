@@ -104,7 +104,8 @@ func (s *storm) round() {
 	s.rounds++
 	steady, during := s.target(), s.target()
 	moment := time.Duration(s.rnd.IntN(2500)) * time.Millisecond
-	what := fmt.Sprintf("seed %d, round %d: %s; the daemon, after %s %s; the daemon", s.seed, s.rounds, steady, moment, during)
+	what := fmt.Sprintf("seed %d, round %d: %s; the daemon, after %s %s; the daemon",
+		s.seed, s.rounds, steady, moment, during)
 	s.t.Log(what)
 	s.began = fmt.Sprintf("@%d", time.Now().Unix()) // the machine's clock is the host's
 	killDuring := s.prepareKill(during)             // needs podman to work, so it comes before the kills

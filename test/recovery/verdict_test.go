@@ -84,7 +84,8 @@ func TestCauses(t *testing.T) {
 			n.record(name, "-b", "_PID=1", "UNIT="+n.unit())
 		}
 		endDaemon("SIGKILL", recover.ServiceCrashed, recover.CauseSignal, "service-signal")
-		endDaemon("SIGSEGV", recover.ServiceCrashed, recover.CauseExit, "service-exit") // Go turns it into exit status 2
+		// Go turns SIGSEGV into exit status 2.
+		endDaemon("SIGSEGV", recover.ServiceCrashed, recover.CauseExit, "service-exit")
 		endDaemon("SIGSTOP", recover.ServiceCrashed, recover.CauseWatchdog, "service-watchdog")
 
 		// The daemon is killed, and the host shuts down cleanly.
