@@ -37,9 +37,9 @@ func newMachine(b *bench) *machine.Machine {
 // A contender is one way to start a fleet after a crash.
 type contender struct {
 	name string
-	// disk prepares the machine while it is off; may be nil.
-	disk  func()
-	start []string // the command; time counts from its start
+	// prepare prepares the machine while it is off; may be nil.
+	prepare func()
+	start   []string // the command; time counts from its start
 	// ready holds the sockets that must listen before the trial ends.
 	ready []string
 	// untilReady ends the trial when the sockets listen. Otherwise the command
@@ -57,14 +57,14 @@ type trial struct {
 }
 
 // run cuts the power, boots the machine and lets the contender start the fleet.
-func (e contender) run(t machine.TB, m *machine.Machine) trial {
+func (c contender) run(t machine.TB, m *machine.Machine) trial {
 	m.PullPlug()
 	m.Remove(crashDir + "/log")
-	if e.disk != nil {
-		e.disk()
+	if c.prepare != nil {
+		c.prepare()
 	}
 	m.Boot()
-	h := trial{ready: map[string]time.Duration{}}
+	tr := trial{ready: map[string]time.Duration{}}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	type end struct {
@@ -74,31 +74,31 @@ func (e contender) run(t machine.TB, m *machine.Machine) trial {
 	ended := make(chan end, 1)
 	begin := time.Now()
 	go func() {
-		_, err := m.RunContext(ctx, e.start...)
+		_, err := m.RunContext(ctx, c.start...)
 		ended <- end{time.Now(), err}
 	}()
 	// A socket has no event, so this polls. It does so for all contenders alike.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for returned := e.untilReady; len(h.ready) < len(e.ready) || !returned; {
+	for returned := c.untilReady; len(tr.ready) < len(c.ready) || !returned; {
 		select {
 		case result := <-ended:
 			if result.err != nil {
-				t.Fatalf("%s: %v", e.name, result.err)
+				t.Fatalf("%s: %v", c.name, result.err)
 			}
-			h.returned, returned = result.at.Sub(begin), true
+			tr.returned, returned = result.at.Sub(begin), true
 		case <-ctx.Done():
-			t.Fatalf("%s: after 5 minutes only %d of %d are ready", e.name, len(h.ready), len(e.ready))
+			t.Fatalf("%s: after 5 minutes only %d of %d are ready", c.name, len(tr.ready), len(c.ready))
 		case <-tick.C:
-			recordReady(m, e.ready, h.ready, time.Since(begin))
+			recordReady(m, c.ready, tr.ready, time.Since(begin))
 		}
 	}
 	log, _ := m.ReadFile(crashDir + "/log") // without a crash there is no file
-	h.crashes = strings.Count(log, "\n")
-	if e.check != nil {
-		e.check(begin)
+	tr.crashes = strings.Count(log, "\n")
+	if c.check != nil {
+		c.check(begin)
 	}
-	return h
+	return tr
 }
 
 // recordReady records the sockets that listen now and did not before.
@@ -115,10 +115,10 @@ func recordReady(m *machine.Machine, sockets []string, ready map[string]time.Dur
 }
 
 // last returns when the last of these sockets was ready.
-func (h trial) last(sockets []string) time.Duration {
+func (tr trial) last(sockets []string) time.Duration {
 	var last time.Duration
 	for _, s := range sockets {
-		last = max(last, h.ready[s])
+		last = max(last, tr.ready[s])
 	}
 	return last
 }
@@ -170,24 +170,24 @@ func saveCrash(t machine.TB, m *machine.Machine, f fleet) savedState {
 // the same state, and without suspects: the power fails so soon after a recovery
 // that all containers would be suspects.
 func recoveryContender(t machine.TB, m *machine.Machine, f fleet, saved savedState) contender {
-	e := contender{name: "archy-recovery", start: []string{"systemctl", "start", unit}, ready: f.sockets()}
-	e.disk = func() {
+	c := contender{name: "archy-recovery", start: []string{"systemctl", "start", unit}, ready: f.sockets()}
+	c.prepare = func() {
 		clearSuspects(m)
 		for name, text := range saved {
 			m.WriteFile(dataDir+name, text, 0o644, 0)
 		}
 	}
-	e.check = func(time.Time) { wantRecovered(t, m, len(f.sockets())) }
-	return e
+	c.check = func(time.Time) { wantRecovered(t, m, len(f.sockets())) }
+	return c
 }
 
 // phases divide the time of each recovery into parts, in seconds.
 type phases struct{ first, between, starting []float64 }
 
 // watch records the phases of the contender's trials.
-func (p *phases) watch(t machine.TB, m *machine.Machine, e *contender) {
-	check := e.check
-	e.check = func(began time.Time) {
+func (p *phases) watch(t machine.TB, m *machine.Machine, c *contender) {
+	check := c.check
+	c.check = func(began time.Time) {
 		check(began)
 		var begins, ends [tiers]time.Time
 		for _, row := range status(t, m).Containers {
@@ -268,11 +268,11 @@ func status(t machine.TB, m *machine.Machine) control.Status {
 func compare(b *bench, m *machine.Machine, contenders ...contender) [][]trial {
 	trials := make([][]trial, len(contenders))
 	for round := range b.rounds {
-		for i, e := range contenders {
-			h := e.run(b.t, m)
-			trials[i] = append(trials[i], h)
-			b.t.Logf("round %d, %s: returned %.2f s, all ready %.2f s, %d crashes", round+1, e.name,
-				h.returned.Seconds(), h.last(e.ready).Seconds(), h.crashes)
+		for i, c := range contenders {
+			tr := c.run(b.t, m)
+			trials[i] = append(trials[i], tr)
+			b.t.Logf("round %d, %s: returned %.2f s, all ready %.2f s, %d crashes", round+1, c.name,
+				tr.returned.Seconds(), tr.last(c.ready).Seconds(), tr.crashes)
 		}
 	}
 	return trials
@@ -280,25 +280,25 @@ func compare(b *bench, m *machine.Machine, contenders ...contender) [][]trial {
 
 // figures returns a figure of each trial, in seconds.
 func figures(trials []trial, of func(trial) time.Duration) (seconds []float64) {
-	for _, h := range trials {
-		seconds = append(seconds, of(h).Seconds())
+	for _, tr := range trials {
+		seconds = append(seconds, of(tr).Seconds())
 	}
 	return seconds
 }
 
-func returned(h trial) time.Duration { return h.returned }
+func returned(tr trial) time.Duration { return tr.returned }
 
 func allReady(f fleet) func(trial) time.Duration {
-	return func(h trial) time.Duration { return h.last(f.sockets()) }
+	return func(tr trial) time.Duration { return tr.last(f.sockets()) }
 }
 
 func tier0Ready(f fleet) func(trial) time.Duration {
-	return func(h trial) time.Duration { return h.last(f.sockets(0)) }
+	return func(tr trial) time.Duration { return tr.last(f.sockets(0)) }
 }
 
 func crashes(trials []trial) (n []float64) {
-	for _, h := range trials {
-		n = append(n, float64(h.crashes))
+	for _, tr := range trials {
+		n = append(n, float64(tr.crashes))
 	}
 	return n
 }

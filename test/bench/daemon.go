@@ -30,14 +30,14 @@ func fsyncsRow(b *bench, r *Result) {
 	f := trivial()
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := saveCrash(b.t, m, f)
+	saved := saveCrash(b.t, m, f)
 	m.WriteFile("/etc/systemd/system/"+unit+".d/bench.conf", straceConf, 0o644, 0)
-	e := recoveryContender(b.t, m, f, disk)
-	restore := e.disk
-	e.disk = func() { m.Remove(traced); restore() }
+	c := recoveryContender(b.t, m, f, saved)
+	restore := c.prepare
+	c.prepare = func() { m.Remove(traced); restore() }
 	var counts []float64
 	files := map[string]int{}
-	e.check = func(time.Time) {
+	c.check = func(time.Time) {
 		trace, err := m.ReadFile(traced)
 		if err != nil {
 			b.t.Fatalf("%v", err)
@@ -50,7 +50,7 @@ func fsyncsRow(b *bench, r *Result) {
 		}
 		wantRecovered(b.t, m, len(f))
 	}
-	compare(b, m, e)
+	compare(b, m, c)
 	r.Title = "fsyncs of a recovery of 30 in five batches"
 	r.claimAtMost(r.Title, "≤ 2 a batch + 5 = 15", "", counts, 2*tiers+5)
 	var each []string
@@ -76,8 +76,8 @@ func recovered(b *bench, r *Result) *machine.Machine {
 	f := trivial()
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := saveCrash(b.t, m, f)
-	recoveryContender(b.t, m, f, disk).run(b.t, m)
+	saved := saveCrash(b.t, m, f)
+	recoveryContender(b.t, m, f, saved).run(b.t, m)
 	return m
 }
 
@@ -238,8 +238,8 @@ func scaleRow(b *bench, r *Result) {
 	}
 	r.add("CPU for one unit more, 30 to 300", "µs", per(30, 300))
 	r.add("CPU for one unit more, 300 to 1,000", "µs", per(300, 1000))
-	r.note("The CPU time includes journalctl, which the daemon runs once in a recovery. The units run /bin/true, so that " +
-		"podman has no work. The daemon, systemd and the bus are the real ones.")
+	r.note("The CPU time includes journalctl, which the daemon runs once in a recovery. The units run /bin/true, so " +
+		"that podman has no work. The daemon, systemd and the bus are the real ones.")
 }
 
 func idleName(i int) string { return fmt.Sprintf("idle%04d", i) }
@@ -283,8 +283,8 @@ func rssRow(b *bench, r *Result) {
 		r.add(kind+" at idle", "MB", each[i:i+1])
 	}
 	r.add("RSS after a snapshot tick", "MB", []float64{ticked})
-	r.note("The file-backed part is the program itself. 30 s after READY the daemon returns its pages to the page cache. " +
-		"The pages that it needs are mapped again.")
+	r.note("The file-backed part is the program itself. 30 s after READY the daemon returns its pages to the page " +
+		"cache. The pages that it needs are mapped again.")
 }
 
 // memory returns a figure of proc_pid_status(5), in MB.

@@ -10,7 +10,8 @@ import (
 func microRow(b *bench, r *Result) {
 	r.Title = "Micro-benchmarks"
 	cmd := exec.Command("go", "test", "-run", "^$", "-bench", ".", "-benchmem",
-		"-count", strconv.Itoa(b.rounds), "-benchtime", "300ms", "./internal/recover", "./internal/control", "./internal/timeline", "./internal/units")
+		"-count", strconv.Itoa(b.rounds), "-benchtime", "300ms",
+		"./internal/recover", "./internal/control", "./internal/timeline", "./internal/units")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, out)

@@ -22,7 +22,7 @@ All contenders are installed on one image: archy-recovery, podman and Docker.
 In a trial, the power fails: every process of the machine is killed at once. The machine
 boots. When it idles, one contender is started. The contenders take turns within a round, so
 that other load of the host affects all of them. Ratios are taken within a round. The tables
-show medians, and the least and the most beside them.
+show medians with the least and the most figure.
 
 A container is "ready" when its program listens on a socket. The bench looks for the sockets
 every 10 ms, for all contenders alike. "READY" is the end of
@@ -41,8 +41,8 @@ The contenders in addition to archy-recovery are:
 
 // why explains the figures of a row, or their limits.
 var why = map[string]string{
-	"trivial": "The time above the minimum passes before the first start. systemd sets up the sandbox and loads the units, " +
-		"and the daemon reads the journal for events after the snapshot. Between tiers no time is lost. Thirty podman " +
+	"trivial": "The time above the minimum passes before the first start. systemd sets up the sandbox and loads the " +
+		"units, and the daemon reads the journal for events after the snapshot. Between tiers no time is lost. Thirty podman " +
 		"commands on two CPUs vary: the medians of five rounds differ by some hundredths from run to run.",
 	"slow": "The time above the critical path is podman's. The ordered units need it, too.",
 	"old": "The old module sleeps 87 s at any load. The time of archy-recovery grows with the load of the host. " +

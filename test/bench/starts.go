@@ -15,26 +15,26 @@ func trivialRow(b *bench, r *Result) {
 	f := trivial()
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := saveCrash(b.t, m, f)
-	tiered := recoveryContender(b.t, m, f, disk)
-	restore := tiered.disk
-	tiered.disk = func() { m.Remove(confFile); f.quadlets(m, false); restore() }
+	saved := saveCrash(b.t, m, f)
+	tiered := recoveryContender(b.t, m, f, saved)
+	restore := tiered.prepare
+	tiered.prepare = func() { m.Remove(confFile); f.quadlets(m, false); restore() }
 	var p phases
 	p.watch(b.t, m, &tiered)
 	// Without tiers, the order of starts costs nothing.
 	flat := tiered
 	flat.name = "archy-recovery, all in one tier"
 	flat.check = func(time.Time) { wantRecovered(b.t, m, containers) }
-	flat.disk = func() {
+	flat.prepare = func() {
 		f.quadlets(m, false)
 		restore()
 		m.WriteFile(confFile, fmt.Sprintf(
 			"[Recovery]\nMinParallel=%d\nMaxParallel=%[1]d\n[Tiers]\nTier0=*\n", containers), 0o644, 0)
 	}
 	free, ordered := unorderedContender(f), unorderedContender(f)
-	free.disk = func() { f.quadlets(m, false) }
+	free.prepare = func() { f.quadlets(m, false) }
 	ordered.name = "ordered: units After= the tier below"
-	ordered.disk = func() { f.quadlets(m, true) }
+	ordered.prepare = func() { f.quadlets(m, true) }
 	// Each trial leaves dead containers. The first podman command of the next boot
 	// removes them. So all contenders must start the same number of containers.
 	trials := compare(b, m, free, tiered, ordered, flat)
@@ -62,20 +62,20 @@ func slowRow(b *bench, r *Result) {
 	f := slow("slow", 500*time.Millisecond, 3*time.Second)
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := saveCrash(b.t, m, f)
+	saved := saveCrash(b.t, m, f)
 	// Only the units of this contender are ordered.
-	ordered, free, own := unorderedContender(f), unorderedContender(f), recoveryContender(b.t, m, f, disk)
+	ordered, free, own := unorderedContender(f), unorderedContender(f), recoveryContender(b.t, m, f, saved)
 	ordered.name = "ordered: units After= the tier below"
-	ordered.disk = func() { f.quadlets(m, true) }
-	free.disk = func() { f.quadlets(m, false) }
-	restore := own.disk
-	own.disk = func() { m.Remove(confFile); f.quadlets(m, false); restore() }
+	ordered.prepare = func() { f.quadlets(m, true) }
+	free.prepare = func() { f.quadlets(m, false) }
+	restore := own.prepare
+	own.prepare = func() { m.Remove(confFile); f.quadlets(m, false); restore() }
 	var p phases
 	p.watch(b.t, m, &own)
 	// The number of parallel starts follows the pressure of the whole host. Here all
 	// containers of a tier may start in parallel, so other load has no influence.
 	wide := own
-	wide.disk = func() {
+	wide.prepare = func() {
 		f.quadlets(m, false)
 		restore()
 		m.WriteFile(confFile, fmt.Sprintf(
@@ -142,9 +142,10 @@ func needsRow(b *bench, r *Result) {
 	f := chained(slow("needs", 200*time.Millisecond, 1500*time.Millisecond))
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := saveCrash(b.t, m, f)
+	saved := saveCrash(b.t, m, f)
 	f.plain(m, "podman", "pod-", "--restart=always")
-	// Docker's data cannot be on the machine's overlay, so they are beside podman's.
+	// Docker's data cannot be on the machine's overlay, so they are in the directory of
+	// podman's.
 	m.WriteFile("/etc/docker/daemon.json", dockerConf, 0o644, 0)
 	m.MustRun("podman", "create", "--name", "image", machine.Image)
 	m.Systemctl("start", "docker.service")
@@ -153,7 +154,7 @@ func needsRow(b *bench, r *Result) {
 	// At boot Docker starts the containers that ran when it was killed.
 	dockers := f.plain(m, "docker", "dock-", "--restart=always")
 	m.MustRun(append([]string{"docker", "start"}, dockers...)...)
-	trials := compare(b, m, recoveryContender(b.t, m, f, disk),
+	trials := compare(b, m, recoveryContender(b.t, m, f, saved),
 		contender{name: "podman-restart.service", start: []string{"systemctl", "start", "podman-restart.service"},
 			ready: f.sockets(), untilReady: true},
 		contender{name: "Docker", start: []string{"systemctl", "start", "docker.service"},
@@ -185,24 +186,24 @@ func hungRow(b *bench, r *Result) {
 	hung[0].hangs = true
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := saveCrash(b.t, m, healthy)
-	conf := func(e contender, f fleet) contender {
-		restore := e.disk
-		e.disk = func() {
+	saved := saveCrash(b.t, m, healthy)
+	conf := func(c contender, f fleet) contender {
+		restore := c.prepare
+		c.prepare = func() {
 			f.quadlets(m, false)
 			m.WriteFile(confFile,
 				fmt.Sprintf("[Recovery]\nTierDeadlineSec=%.0f\n", deadline.Seconds()), 0o644, 0)
 			restore()
 		}
-		e.ready = hung.sockets() // for both contenders without the container that may hang
-		return e
+		c.ready = hung.sockets() // for both contenders without the container that may hang
+		return c
 	}
-	bad := conf(recoveryContender(b.t, m, hung, disk), hung)
+	bad := conf(recoveryContender(b.t, m, hung, saved), hung)
 	bad.name, bad.untilReady, bad.check = "archy-recovery, one hangs", true, nil
-	trials := compare(b, m, conf(recoveryContender(b.t, m, healthy, disk), healthy), bad)
+	trials := compare(b, m, conf(recoveryContender(b.t, m, healthy, saved), healthy), bad)
 	r.Title = "One container of tier 0 hangs, TierDeadlineSec=5"
-	ready := func(h trial) time.Duration { return h.last(hung.sockets()) }
-	less := func(h trial) time.Duration { return h.last(hung.sockets()) - deadline }
+	ready := func(tr trial) time.Duration { return tr.last(hung.sockets()) }
+	less := func(tr trial) time.Duration { return tr.last(hung.sockets()) - deadline }
 	r.claimAtMost(r.Title+": the other 29 ready, less the deadline, against none hung", "≤ 1.10", "",
 		ratios(figures(trials[1], less), figures(trials[0], ready)), 1.10)
 	r.draw("archy-recovery, none hangs, the same 29 ready", "s", figures(trials[0], ready))

@@ -95,8 +95,8 @@
 //   - The package under test is installed from a file, with dpkg.
 //   - [Machine.Boot] waits for the system's manager and for the user's manager.
 //
-// The packages that use machines add their own settings, each with its reason
-// beside it in the code. The ones that matter for a result:
+// The packages that use machines add their own settings. The ones that matter for
+// a result:
 //
 //   - test/recovery sets LogLevel=debug in every machine. It runs one podman
 //     command as the user before it makes containers, because rootless podman's

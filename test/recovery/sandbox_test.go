@@ -66,7 +66,8 @@ func TestSandbox(t *testing.T) {
 		}
 		n.dropIn("probe.conf", fmt.Sprintf(
 			"[Unit]\nRequires=\n[Service]\nType=oneshot\nWatchdogSec=0\nSockets=\n"+
-				"ExecStart=\nExecStart=/usr/local/bin/probe\nEnvironment=BUS=%s UNITS=%s PODMAN=%s OTHER=%s\n", bus, units, podman, other))
+				"ExecStart=\nExecStart=/usr/local/bin/probe\nEnvironment=BUS=%s UNITS=%s PODMAN=%s OTHER=%s\n",
+			bus, units, podman, other))
 		n.Reload()
 		n.WaitFor(20*time.Second, "the server", func() bool {
 			_, err := n.Run("curl", "--silent", "--max-time", "1", "http://127.0.0.1:7777/")
