@@ -14,8 +14,9 @@ import (
 
 const traced = dataDir + "bench-trace"
 
-// straceConf has the daemon run under strace, which as its grandchild leaves
-// it the main process. The sandbox is as ever, but for the system calls.
+// straceConf runs the daemon under strace. strace is a grandchild of the daemon, so
+// the daemon stays the main process. The sandbox only loses its filter of system
+// calls.
 const straceConf = `[Service]
 ExecStart=
 ExecStart=/usr/bin/strace -D -f -y -o ` + traced + ` -e trace=fsync,fdatasync /usr/bin/archy-recovery daemon --system
@@ -24,19 +25,19 @@ SystemCallFilter=
 
 var syncedFile = regexp.MustCompile(`f(?:data)?sync\(\d+<([^>]*)>`)
 
-// fsyncsRow counts what is waited for the disk between exec and READY.
+// fsyncsRow counts the fsync calls between exec and READY.
 func fsyncsRow(b *bench, r *Result) {
 	f := trivial()
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := crash(b.t, m, f)
+	saved := saveCrash(b.t, m, f)
 	m.WriteFile("/etc/systemd/system/"+unit+".d/bench.conf", straceConf, 0o644, 0)
-	e := ours(b.t, m, f, disk)
-	restore := e.disk
-	e.disk = func() { m.Remove(traced); restore() }
+	c := recoveryContender(b.t, m, f, saved)
+	restore := c.prepare
+	c.prepare = func() { m.Remove(traced); restore() }
 	var counts []float64
 	files := map[string]int{}
-	e.check = func(time.Time) {
+	c.check = func(time.Time) {
 		trace, err := m.ReadFile(traced)
 		if err != nil {
 			b.t.Fatalf("%v", err)
@@ -49,9 +50,9 @@ func fsyncsRow(b *bench, r *Result) {
 		}
 		wantRecovered(b.t, m, len(f))
 	}
-	contest(b, m, e)
+	compare(b, m, c)
 	r.Title = "fsyncs of a recovery of 30 in five batches"
-	r.most(r.Title, "≤ 2 a batch + 5 = 15", "", counts, 2*tiers+5)
+	r.claimAtMost(r.Title, "≤ 2 a batch + 5 = 15", "", counts, 2*tiers+5)
 	var each []string
 	for name, n := range files {
 		each = append(each, fmt.Sprintf("%s %d", name, n))
@@ -60,7 +61,7 @@ func fsyncsRow(b *bench, r *Result) {
 	r.note("By file, in the last round: " + strings.Join(each, ", ") + ".")
 }
 
-// ownName is the name of a state file, without what a temporary one adds.
+// ownName returns the name of a state file, without the affixes of a temporary file.
 func ownName(path string) string {
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	if path+"/" == dataDir {
@@ -69,17 +70,18 @@ func ownName(path string) string {
 	return strings.TrimRight(strings.TrimPrefix(name, "."), "0123456789")
 }
 
-// recovered is a machine that archy-recovery has just brought 30 back on.
+// recovered returns a machine on which archy-recovery has just recovered 30
+// containers.
 func recovered(b *bench, r *Result) *machine.Machine {
 	f := trivial()
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := crash(b.t, m, f)
-	ours(b.t, m, f, disk).run(b.t, m)
+	saved := saveCrash(b.t, m, f)
+	recoveryContender(b.t, m, f, saved).run(b.t, m)
 	return m
 }
 
-// tickRow is what the timer costs every two minutes when nothing has changed.
+// tickRow measures the cost of a snapshot by the timer without a change.
 func tickRow(b *bench, r *Result) {
 	m := recovered(b, r)
 	const times = 10
@@ -88,13 +90,13 @@ func tickRow(b *bench, r *Result) {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	for range b.rounds {
 		ps = append(ps, ms(childCPU(b.t, m, times, "podman ps --format json")))
-		// Each of these finds podman's service running.
+		// podman's service runs during each of these.
 		m.MustRun("archy-recovery", "snapshot", "--quiet")
 		before, podman := own(), cgroupCPU(b.t, m, "podman.service")
 		client = append(client, ms(childCPU(b.t, m, times, "archy-recovery snapshot --quiet")))
 		daemon = append(daemon, ms((own()-before)/times))
 		warm = append(warm, ms((cgroupCPU(b.t, m, "podman.service")-podman)/times))
-		// As the timer does it: podman's service has ended meanwhile.
+		// By the time of the timer's next call, podman's service has ended.
 		m.WaitFor(30*time.Second, "podman's service to end", func() bool {
 			return m.Show("podman.service", "ActiveState")["ActiveState"] == "inactive"
 		})
@@ -106,7 +108,8 @@ func tickRow(b *bench, r *Result) {
 	for i := range daemon {
 		sum = append(sum, daemon[i]+client[i])
 	}
-	r.most("A snapshot tick with nothing changed, ours (daemon and client), against one podman ps", "≤ 1/5", "", ratios(sum, ps), 0.2)
+	r.claimAtMost("A snapshot tick with nothing changed, ours (daemon and client), against one podman ps", "≤ 1/5", "",
+		ratios(sum, ps), 0.2)
 	r.add("the daemon", "ms", daemon)
 	r.add("the timer's client (archy-recovery snapshot)", "ms", client)
 	r.add("podman's service, which answers, when it runs already", "ms", warm)
@@ -119,7 +122,7 @@ func tickRow(b *bench, r *Result) {
 	r.add("all of a tick, podman's service with it, against one podman ps", "", ratios(whole, ps))
 }
 
-// childCPU is the CPU time of a command on the machine, the mean of so many.
+// childCPU returns the mean CPU time of a command on the machine.
 func childCPU(t machine.TB, m *machine.Machine, times int, command string) time.Duration {
 	script := fmt.Sprintf("for i in $(seq %d); do %s >/dev/null; done; times", times, command)
 	out := strings.Fields(m.MustRun("bash", "-c", script))
@@ -134,7 +137,7 @@ func childCPU(t machine.TB, m *machine.Machine, times int, command string) time.
 	return sum / time.Duration(times)
 }
 
-// cgroupCPU is all the CPU time that a unit has used since it was started.
+// cgroupCPU returns the CPU time that a unit has used since its start.
 func cgroupCPU(t machine.TB, m *machine.Machine, unit string) time.Duration {
 	text, err := m.ReadFile("/sys/fs/cgroup/system.slice/" + unit + "/cpu.stat")
 	if err != nil {
@@ -148,8 +151,8 @@ func cgroupCPU(t machine.TB, m *machine.Machine, unit string) time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
-// durableRow starts containers beside those that run, and looks for each in the
-// snapshot.
+// durableRow starts additional containers, and measures the time until the snapshot
+// holds each.
 func durableRow(b *bench, r *Result) {
 	const starts = 50
 	m := recovered(b, r)
@@ -164,32 +167,35 @@ func durableRow(b *bench, r *Result) {
 		m.Systemctl("start", name)
 		begin := time.Now()
 		for {
-			if text, err := m.ReadFile(dataDir + "running-containers.json"); err == nil && strings.Contains(text, `"`+name+`"`) {
+			text, err := m.ReadFile(dataDir + "running-containers.json")
+			if err == nil && strings.Contains(text, `"`+name+`"`) {
 				break
 			}
 			if time.Since(begin) > 30*time.Second {
 				b.t.Fatalf("%s is not in the snapshot", name)
 			}
-			time.Sleep(2 * time.Millisecond) // nothing tells
+			time.Sleep(2 * time.Millisecond) // there is no event for it
 		}
 		took = append(took, time.Since(begin).Seconds())
 	}
 	slices.Sort(took)
 	r.Title = fmt.Sprintf("From the start of a container to the snapshot with it, %d starts", starts)
 	r.Rounds = 1
-	r.most(r.Title+": p99", "≤ 1 s", "s", []float64{took[(99*starts+99)/100-1]}, 1)
+	r.claimAtMost(r.Title+": p99", "≤ 1 s", "s", []float64{took[(99*starts+99)/100-1]}, 1)
 	r.add("all", "s", took)
-	r.note("From when its unit is active until the file with its name is there: synced and renamed; the sync of the directory follows.")
+	r.note("The time begins when the unit is active. It ends when the snapshot with the name is synced and renamed; " +
+		"the sync of the directory follows.")
 }
 
-// scaleRow: units that do nothing, so that the daemon's own share is seen.
+// scaleRow uses units that do nothing, so that the daemon's own share is visible.
 func scaleRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	sizes := []int{30, 100, 300, 1000}
 	for i := range sizes[len(sizes)-1] {
 		m.WriteFile(fmt.Sprintf("/etc/systemd/system/%s.service", idleName(i)),
-			"[Service]\nType=oneshot\nRemainAfterExit=yes\nEnvironment=PODMAN_SYSTEMD_UNIT=%n\nExecStart=/bin/true\n", 0o644, 0)
+			"[Service]\nType=oneshot\nRemainAfterExit=yes\nEnvironment=PODMAN_SYSTEMD_UNIT=%n\nExecStart=/bin/true\n",
+			0o644, 0)
 	}
 	m.Reload()
 	used, peak, resting := map[int][]float64{}, map[int][]float64{}, map[int][]float64{}
@@ -198,10 +204,12 @@ func scaleRow(b *bench, r *Result) {
 			m.MustRun("sh", "-c", "systemctl stop "+unit+" archy-recovery.socket 'idle*.service'; systemctl reset-failed")
 			var set []string
 			for i := range n {
-				set = append(set, fmt.Sprintf(`{"name":%q,"image":"none","unit":%q,"tier":%d}`, idleName(i), idleName(i)+".service", i%tiers))
+				set = append(set, fmt.Sprintf(`{"name":%q,"image":"none","unit":%q,"tier":%d}`,
+					idleName(i), idleName(i)+".service", i%tiers))
 			}
-			unsuspect(m)
-			m.WriteFile(dataDir+"running-containers.json", `{"timestamp":1,"containers":[`+strings.Join(set, ",")+`]}`, 0o644, 0)
+			clearSuspects(m)
+			m.WriteFile(dataDir+"running-containers.json",
+				`{"timestamp":1,"containers":[`+strings.Join(set, ",")+`]}`, 0o644, 0)
 			m.WriteFile(dataDir+"archipelago.pid", "1\n", 0o644, 0)
 			m.Systemctl("start", unit)
 			ms := float64(cgroupCPU(b.t, m, unit)) / float64(time.Millisecond)
@@ -209,7 +217,7 @@ func scaleRow(b *bench, r *Result) {
 			used[n] = append(used[n], ms)
 			peak[n] = append(peak[n], memory(b.t, m, pid, "VmHWM"))
 			wantUp(b.t, m, n)
-			time.Sleep(3 * time.Second) // until what follows READY is over
+			time.Sleep(3 * time.Second) // until the work after READY is over
 			resting[n] = append(resting[n], memory(b.t, m, pid, "VmRSS"))
 		}
 	}
@@ -221,8 +229,8 @@ func scaleRow(b *bench, r *Result) {
 		return us
 	}
 	change := ratios(per(300, 1000), per(30, 300))
-	r.Claims = append(r.Claims, Claim{"CPU for one unit more, between 300 and 1,000, against between 30 and 300", "0.8 – 1.2", change, "",
-		median(change) >= 0.8 && median(change) <= 1.2})
+	r.Claims = append(r.Claims, Claim{"CPU for one unit more, between 300 and 1,000, against between 30 and 300",
+		"0.8 – 1.2", change, "", median(change) >= 0.8 && median(change) <= 1.2})
 	for _, n := range sizes {
 		r.add(fmt.Sprintf("CPU until READY, %d units", n), "ms", used[n])
 		r.add(fmt.Sprintf("peak RSS, %d units", n), "MB", peak[n])
@@ -230,25 +238,13 @@ func scaleRow(b *bench, r *Result) {
 	}
 	r.add("CPU for one unit more, 30 to 300", "µs", per(30, 300))
 	r.add("CPU for one unit more, 300 to 1,000", "µs", per(300, 1000))
-	r.note("journalctl, which the daemon runs once a recovery, is in the CPU time. Units of systemd that run /bin/true, so that podman has nothing to do; the daemon, systemd and the bus are the real ones.")
+	r.note("The CPU time includes journalctl, which the daemon runs once in a recovery. The units run /bin/true, so " +
+		"that podman has no work. The daemon, systemd and the bus are the real ones.")
 }
 
 func idleName(i int) string { return fmt.Sprintf("idle%04d", i) }
 
-// wantUp makes sure that what is measured is a recovery of so many.
-func wantUp(t machine.TB, m *machine.Machine, want int) {
-	up := 0
-	for _, row := range status(t, m).Containers {
-		if row.State == "up" {
-			up++
-		}
-	}
-	if up != want {
-		t.Fatalf("%d of %d are up", up, want)
-	}
-}
-
-// rssRow: as many real containers as it takes to see what each costs.
+// rssRow measures the daemon's memory with many real containers.
 func rssRow(b *bench, r *Result) {
 	const many = 300
 	m := newMachine(b)
@@ -257,16 +253,19 @@ func rssRow(b *bench, r *Result) {
 	for i := range many {
 		name := fmt.Sprintf("many%03d", i)
 		m.WriteFile("/etc/containers/systemd/"+name+".container",
-			fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\n[Service]\nTimeoutStartSec=900\n", machine.Image, name), 0o644, 0)
-		set = append(set, fmt.Sprintf(`{"name":%q,"image":%q,"unit":%q,"tier":%d}`, name, machine.Image, name+".service", i%tiers))
+			fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\n[Service]\nTimeoutStartSec=900\n",
+				machine.Image, name), 0o644, 0)
+		set = append(set, fmt.Sprintf(`{"name":%q,"image":%q,"unit":%q,"tier":%d}`,
+			name, machine.Image, name+".service", i%tiers))
 	}
 	m.Reload()
-	m.WriteFile(dataDir+"running-containers.json", `{"timestamp":1,"containers":[`+strings.Join(set, ",")+`]}`, 0o644, 0)
+	m.WriteFile(dataDir+"running-containers.json",
+		`{"timestamp":1,"containers":[`+strings.Join(set, ",")+`]}`, 0o644, 0)
 	m.WriteFile(dataDir+"archipelago.pid", "1\n", 0o644, 0)
 	m.Systemctl("start", unit)
 	wantUp(b.t, m, many)
 	pid := m.Show(unit, "MainPID")["MainPID"]
-	time.Sleep(time.Minute) // what is measured is what is left when nothing happens
+	time.Sleep(time.Minute) // until the daemon idles and has released its memory
 	idle, peak := memory(b.t, m, pid, "VmRSS"), memory(b.t, m, pid, "VmHWM")
 	parts := []string{"RssAnon", "RssFile"}
 	var each []float64
@@ -278,16 +277,17 @@ func rssRow(b *bench, r *Result) {
 	ticked := memory(b.t, m, pid, "VmRSS")
 	r.Title = fmt.Sprintf("The daemon's memory with %d containers", many)
 	r.Rounds = 1
-	r.most(r.Title+", RSS at idle", "≤ 12 MB", "MB", []float64{idle}, 12)
-	r.most("the same, at peak", "≤ 25 MB", "MB", []float64{peak}, 25)
+	r.claimAtMost(r.Title+", RSS at idle", "≤ 12 MB", "MB", []float64{idle}, 12)
+	r.claimAtMost("the same, at peak", "≤ 25 MB", "MB", []float64{peak}, 25)
 	for i, kind := range parts {
 		r.add(kind+" at idle", "MB", each[i:i+1])
 	}
 	r.add("RSS after a snapshot tick", "MB", []float64{ticked})
-	r.note("The file-backed part is the program itself: 30 s after READY the daemon gives its pages back to the page cache, and what it needs comes back.")
+	r.note("The file-backed part is the program itself. 30 s after READY the daemon returns its pages to the page " +
+		"cache. The pages that it needs are mapped again.")
 }
 
-// memory is a figure of proc_pid_status(5), in MB.
+// memory returns a figure of proc_pid_status(5), in MB.
 func memory(t machine.TB, m *machine.Machine, pid, what string) float64 {
 	for line := range strings.Lines(m.MustRun("cat", "/proc/"+pid+"/status")) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == what+":" {
@@ -298,6 +298,6 @@ func memory(t machine.TB, m *machine.Machine, pid, what string) float64 {
 			return float64(kb) / 1000
 		}
 	}
-	t.Fatalf("no %s of %s", what, pid)
+	t.Fatalf("the status of PID %s has no %s", pid, what)
 	return 0
 }

@@ -10,15 +10,15 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// A fleet is the containers of one contest. Whoever starts them, each listens
-// on a socket of its own when it is ready: that is what is timed.
+// A fleet is the containers of one comparison. Each listens on its own socket when
+// it is ready. That moment is measured.
 type fleet []member
 
 type member struct {
 	socket string
 	tier   int
-	ready  time.Duration // until it is ready
-	needs  string        // the socket without which it exits 1
+	ready  time.Duration // from its start until it is ready
+	needs  string        // the socket without which it exits with status 1
 	hangs  bool          // it never becomes ready
 }
 
@@ -36,8 +36,8 @@ func trivial() fleet {
 	return f
 }
 
-// slow containers become ready after a time between from and to, the same in
-// each run.
+// slow containers become ready after a random time between from and to. The times
+// are the same in each run.
 func slow(name string, from, to time.Duration) fleet {
 	random := rand.New(rand.NewPCG(8, 8))
 	var f fleet
@@ -48,7 +48,7 @@ func slow(name string, from, to time.Duration) fleet {
 	return f
 }
 
-// chained is the fleet, but each needs one of the tier below.
+// chained lets each container of the fleet need one of the tier below.
 func chained(f fleet) fleet {
 	for i := range f {
 		if f[i].tier > 0 {
@@ -58,7 +58,8 @@ func chained(f fleet) fleet {
 	return f
 }
 
-// criticalPath is the sum of each tier's slowest: no ordered start is faster.
+// criticalPath returns the sum of the slowest times of all tiers. No ordered start
+// is faster.
 func (f fleet) criticalPath() time.Duration {
 	var sum time.Duration
 	for _, d := range f.slowest() {
@@ -75,7 +76,8 @@ func (f fleet) slowest() [tiers]time.Duration {
 	return slowest
 }
 
-// sockets are of those that become ready, in all tiers or in one.
+// sockets returns the sockets of the containers that become ready, in all tiers or
+// in one.
 func (f fleet) sockets(inTier ...int) (names []string) {
 	for _, c := range f {
 		if !c.hangs && (len(inTier) == 0 || c.tier == inTier[0]) {
@@ -85,13 +87,13 @@ func (f fleet) sockets(inTier ...int) (names []string) {
 	return names
 }
 
-// crashLog is where the containers find the file that counts their crashes.
+// crashLog is the file that counts the containers' crashes, as they see it.
 const (
 	crashDir = "/var/lib/bench-crashes"
 	crashLog = "/crashes/log"
 )
 
-// flags are testapp's.
+// flags returns the flags of testapp.
 func (c member) flags() []string {
 	flags := []string{"-serve", c.socket, "-crashes", crashLog}
 	if c.ready > 0 {
@@ -106,8 +108,8 @@ func (c member) flags() []string {
 	return flags
 }
 
-// notifies: its unit is up when it says so, not when it runs. The trivial ones
-// are left as plain as most Quadlet containers are.
+// notifies reports whether the units get Notify=true. Trivial containers do not,
+// like most Quadlet containers.
 func (f fleet) notifies() bool {
 	for _, c := range f {
 		if c.ready > 0 || c.hangs {
@@ -117,13 +119,13 @@ func (f fleet) notifies() bool {
 	return false
 }
 
-// quadlets writes a unit for each, named as its socket. Chained ones are
-// ordered after all of the tier below, as one would who knows the tiers.
-func (f fleet) quadlets(m *machine.Machine, chain bool) {
+// quadlets writes a unit for each container, with the name of its socket. If ordered
+// is true, each unit is ordered after all units of the tier below.
+func (f fleet) quadlets(m *machine.Machine, ordered bool) {
 	for _, c := range f {
 		text := ""
-		if chain && c.tier > 0 {
-			text = "[Unit]\nAfter=" + strings.ReplaceAll(strings.Join(f.sockets(c.tier-1), ".service ")+".service", "  ", " ") + "\n"
+		if ordered && c.tier > 0 {
+			text = "[Unit]\nAfter=" + strings.Join(f.sockets(c.tier-1), ".service ") + ".service\n"
 		}
 		text += fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nVolume=%s:/crashes\nExec=%s\n",
 			machine.Image, c.socket, recover.TierLabel, c.tier, crashDir, strings.Join(c.flags(), " "))
@@ -135,8 +137,8 @@ func (f fleet) quadlets(m *machine.Machine, chain bool) {
 	}
 }
 
-// plain makes the containers without units, named as their sockets with a
-// prefix, as `podman create` or `docker create` does with these options.
+// plain makes the containers without units, with `podman create` or `docker create`
+// and these options. Their names are those of the sockets with a prefix.
 func (f fleet) plain(m *machine.Machine, engine, prefix string, options ...string) (names []string) {
 	for _, c := range f {
 		args := append([]string{engine, "create", "--name", prefix + c.socket, "--network=host",

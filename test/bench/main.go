@@ -1,7 +1,6 @@
-// Command bench measures archy-recovery on real machines beside what one would
-// pick instead, in the same run, on the same image, and writes what came of it
-// to docs/benchmarks.md. `make bench` runs it. Figures of one run are comparable
-// with each other only: quote the ratios.
+// Command bench compares archy-recovery with its alternatives on real machines, in
+// the same run and on the same image. It writes the results to docs/benchmarks.md.
+// `make bench` runs it. Figures are comparable only within one run: quote ratios.
 package main
 
 import (
@@ -19,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A bench is what all rows share.
+// A bench holds the settings of all rows.
 type bench struct {
 	t      machine.TB
 	deb    string
@@ -27,8 +26,8 @@ type bench struct {
 	idle   time.Duration
 }
 
-// rows in the order of the page. A row takes less than three minutes at five
-// rounds, but for the old module's, whose pauses alone are 87 s a round.
+// rows are in the order of the page. With five rounds, a row takes less than three
+// minutes. Only the row "old" takes longer: the old module pauses for 87 s a round.
 var rows = []struct {
 	name string
 	run  func(*bench, *Result)
@@ -49,14 +48,14 @@ var rows = []struct {
 	{"pacing", pacingRow},
 }
 
-// order is a row's place on the page.
-func order(name string) int { return slices.Index(names(), name) }
+// rowIndex returns a row's place on the page, or -1 if there is no such row.
+func rowIndex(name string) int { return slices.Index(rowNames(), name) }
 
-func names() (all []string) {
+func rowNames() (names []string) {
 	for _, r := range rows {
-		all = append(all, r.name)
+		names = append(names, r.name)
 	}
-	return all
+	return names
 }
 
 func main() {
@@ -64,10 +63,10 @@ func main() {
 		ask()
 		return
 	}
-	rounds := flag.Int("rounds", 5, "how often each thing is measured; medians are printed")
+	rounds := flag.Int("rounds", 5, "how often each figure is measured; medians are printed")
 	idle := flag.Duration("idle", 2*time.Minute, "how long the idle daemon is watched")
-	only := flag.String("only", "", "measure only these `rows`, separated by commas: "+strings.Join(names(), ", "))
-	render := flag.Bool("render", false, "measure nothing: write the page anew from docs/benchmarks.json")
+	only := flag.String("only", "", "measure only these `rows`, separated by commas: "+strings.Join(rowNames(), ", "))
+	render := flag.Bool("render", false, "measure nothing: only write the page from docs/benchmarks.json")
 	flag.Parse()
 	if *render {
 		if err := merge(); err != nil {
@@ -78,17 +77,17 @@ func main() {
 	}
 	deb := os.Getenv("ARCHY_DEB")
 	if deb == "" {
-		fmt.Fprintln(os.Stderr, "ARCHY_DEB does not name the package to measure: run `make bench`")
+		fmt.Fprintln(os.Stderr, "bench: ARCHY_DEB does not name the package to measure: run `make bench`")
 		os.Exit(2)
 	}
-	wanted := names()
+	wanted := rowNames()
 	if *only != "" {
 		wanted = strings.Split(*only, ",")
 	}
 	status := 0
 	for _, name := range wanted {
-		if order(name) < 0 {
-			fmt.Fprintf(os.Stderr, "there is no row %q, only %s\n", name, strings.Join(names(), ", "))
+		if rowIndex(name) < 0 {
+			fmt.Fprintf(os.Stderr, "bench: there is no row %q, only %s\n", name, strings.Join(rowNames(), ", "))
 			os.Exit(2)
 		}
 		status |= machine.Demo("bench", func(t machine.TB) {
@@ -100,15 +99,17 @@ func main() {
 
 // measure measures one row and puts it on the page.
 func measure(b *bench, name string) {
-	r := Result{Row: name, Rounds: b.rounds, When: time.Now().UTC().Format(time.DateOnly), Host: host(), With: versions(b.deb)}
+	r := Result{Row: name, Rounds: b.rounds, When: time.Now().UTC().Format(time.DateOnly),
+		Host: host(), With: versions(b.deb)}
 	before := load()
-	rows[order(name)].run(b, &r)
+	rows[rowIndex(name)].run(b, &r)
 	r.Load = before + ", " + load()
 	if err := merge(r); err != nil {
 		b.t.Fatalf("%v", err)
 	}
 	for _, c := range r.Claims {
-		fmt.Printf("%s (%s): %s (%s), met: %v\n", c.What, c.Target, number(median(c.Figures), c.Unit), spread(c.Figures, c.Unit), c.Met)
+		fmt.Printf("%s (%s): %s (%s), met: %v\n", c.What, c.Target,
+			number(median(c.Figures), c.Unit), spread(c.Figures, c.Unit), c.Met)
 	}
 	for _, s := range r.Series {
 		fmt.Printf("  %-60s %s (%s)\n", s.Name, number(median(s.Figures), s.Unit), spread(s.Figures, s.Unit))
@@ -118,7 +119,7 @@ func measure(b *bench, name string) {
 	}
 }
 
-// host is the hardware and the kernel, as far as the figures depend on them.
+// host describes the host's CPUs and kernel.
 func host() string {
 	var name unix.Utsname
 	_ = unix.Uname(&name)
@@ -130,19 +131,19 @@ func host() string {
 			break
 		}
 	}
-	// What a vendor appends to the version of a kernel says nothing of it.
+	// The vendor's suffix of the version has no meaning for a reader.
 	version, _, _ := strings.Cut(unix.ByteSliceToString(name.Release[:]), "-")
 	return fmt.Sprintf("%d CPUs (%s), Linux %s", runtime.NumCPU(), cpu, version)
 }
 
-// load is the load average of a minute: what the host did beside.
+// load returns the host's load average of the last minute.
 func load() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	one, _, _ := strings.Cut(string(text), " ")
 	return one
 }
 
-// versions are of what is measured: they are the package's and the image's.
+// versions returns the versions of the package and of the machine's Debian.
 func versions(deb string) string {
 	out, err := exec.Command("dpkg-deb", "--field", deb, "Version").Output()
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 // microRow runs the benchmarks of the packages.
 func microRow(b *bench, r *Result) {
 	r.Title = "Micro-benchmarks"
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-count", strconv.Itoa(b.rounds), "-benchtime", "300ms",
+	cmd := exec.Command("go", "test", "-run", "^$", "-bench", ".", "-benchmem",
+		"-count", strconv.Itoa(b.rounds), "-benchtime", "300ms",
 		"./internal/recover", "./internal/control", "./internal/timeline", "./internal/units")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -37,7 +38,7 @@ func microRow(b *bench, r *Result) {
 			case "B/op":
 				is, value = figure{name + ", allocated", "MB"}, value/1e6
 			case "cpu-µs/container":
-				is = figure{name + " containers on a make-believe systemd: CPU of both, a container", "µs"}
+				is = figure{name + " containers on a simulated systemd: CPU of both, for each container", "µs"}
 			default:
 				continue
 			}

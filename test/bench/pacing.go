@@ -11,10 +11,9 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// pacingRow measures what the number of starts side by side is worth: containers
-// that use CPU and memory while they start, with a number that follows the
-// host's pressure, with a fixed one, and with none; and containers that only
-// wait.
+// pacingRow compares limits of parallel starts: one that follows the host's
+// pressure, a fixed one, and none. Some containers use CPU and memory while they
+// start, others only wait.
 func pacingRow(b *bench, r *Result) {
 	const containers, tiers = 60, 5
 	r.Title = fmt.Sprintf("Starts side by side: %d containers in %d tiers", containers, tiers)
@@ -28,7 +27,8 @@ func pacingRow(b *bench, r *Result) {
 		for i := range containers {
 			name, tier := fmt.Sprintf("load%02d", i), i%tiers
 			set.Containers = append(set.Containers, recover.Container{Name: name, Tier: &tier})
-			m.WriteFile("/etc/containers/systemd/"+name+".container", fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=%s\n",
+			m.WriteFile("/etc/containers/systemd/"+name+".container", fmt.Sprintf(
+				"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=%s\n",
 				machine.Image, name, recover.TierLabel, tier, load.exec), 0o644, 0)
 		}
 		snapshot, err := json.Marshal(set)
@@ -40,12 +40,12 @@ func pacingRow(b *bench, r *Result) {
 			{"8", "MinParallel=8\nMaxParallel=8\n"},
 			{"60: no bound", "MinParallel=60\nMaxParallel=60\n"},
 		} {
-			m.WriteFile(confFor, "[Recovery]\n"+side.conf, 0o644, 0)
+			m.WriteFile(confFile, "[Recovery]\n"+side.conf, 0o644, 0)
 			var first, all, memory []float64
 			var stalls [3][]float64
 			for range b.rounds {
 				m.PullPlug()
-				unsuspect(m)
+				clearSuspects(m)
 				m.WriteFile(dataDir+"running-containers.json", string(snapshot), 0o644, 0)
 				m.WriteFile(dataDir+"archipelago.pid", "1\n", 0o644, 0)
 				m.Boot()
@@ -83,22 +83,20 @@ func pacingRow(b *bench, r *Result) {
 	}
 }
 
-// stalled reads the totals of /proc/pressure: CPU, memory, IO.
+// stalled returns how long tasks have waited for CPU, memory and IO.
 func stalled(t machine.TB, m *machine.Machine) (totals [3]time.Duration) {
-	for i, what := range []string{"cpu", "memory", "io"} {
-		text := m.MustRun("cat", "/proc/pressure/"+what)
-		_, total, _ := strings.Cut(strings.SplitN(text, "\n", 2)[0], "total=")
-		us, err := strconv.ParseInt(strings.TrimSpace(total), 10, 64)
+	for i, resource := range []string{"cpu", "memory", "io"} {
+		stall, err := machine.ParseStall(m.MustRun("cat", "/proc/pressure/"+resource))
 		if err != nil {
-			t.Fatalf("%q: %v", text, err)
+			t.Fatalf("%v", err)
 		}
-		totals[i] = time.Duration(us) * time.Microsecond
+		totals[i] = stall
 	}
 	return totals
 }
 
-// peakMemory is the most that the containers' programs held at once, in MB, as
-// seen by looking again and again: nothing tells.
+// peakMemory returns the largest memory use of all containers' programs together,
+// in MB, until stop is closed. There is no event for it, so this polls.
 func peakMemory(m *machine.Machine, stop chan struct{}) (peak float64) {
 	for {
 		select {

@@ -11,44 +11,50 @@ const (
 	pageFile    = "docs/benchmarks.md"
 	chartFile   = "docs/benchmarks.svg"
 	resultsFile = "docs/benchmarks.json"
-	begin       = "<!-- written by `make bench`, not by hand -->"
-	end         = "<!-- end of what `make bench` writes -->"
+	pageBegin   = "<!-- written by `make bench`, not by hand -->"
+	pageEnd     = "<!-- end of what `make bench` writes -->"
 )
 
-// method is what a reader has to know of how the figures came about.
-const method = `Each figure is of a throwaway Debian 13 machine (systemd-nspawn, test/machine) with
-everything that is compared installed on the one image: archy-recovery, podman, Docker.
-The plug is pulled (every process of the machine is killed at once), the machine boots, and
-when it idles one of the entrants is started. Entrants take turns within a round, each
-round is one pair, and ratios are taken pair by pair: then what else the host does meets
-both. Medians, with the least and the most beside them. "Ready" is what the container's
-program says by listening on a socket, and is looked for every 10 ms, for all alike; "READY"
-is when ` + "`systemctl start archy-recovery`" + ` returns. Every archy-recovery heat starts with the same
-state on disk, and with nobody suspected of the crash.
+// method explains how the figures are measured.
+const method = `Each figure comes from a temporary Debian 13 machine (systemd-nspawn, test/machine).
+All contenders are installed on one image: archy-recovery, podman and Docker.
 
-The entrants, beside archy-recovery: **unordered**, one ` + "`systemctl start`" + ` of all Quadlet units,
-what systemd and podman need at least; **ordered**, the same with the units of a tier After=
-all of the tier below, the least that an ordered start needs; **the old module**, its
-algorithm as a script (test/bench/scripts/old-module.sh); **podman-restart.service** and
-**Docker** with --restart=always.
+In a trial, the power fails: every process of the machine is killed at once. The machine
+boots. When it idles, one contender is started. The contenders take turns within a round, so
+that other load of the host affects all of them. Ratios are taken within a round. The tables
+show medians with the least and the most figure.
+
+A container is "ready" when its program listens on a socket. The bench looks for the sockets
+every 10 ms, for all contenders alike. "READY" is the end of
+` + "`systemctl start archy-recovery`" + `. Every trial of archy-recovery starts with the same state on
+the disk, and without suspects.
+
+The contenders in addition to archy-recovery are:
+
+- **unordered**: one ` + "`systemctl start`" + ` of all Quadlet units. systemd and podman need at least this
+  time.
+- **ordered**: the same, with each unit After= all units of the tier below. An ordered start
+  needs at least this time.
+- **the old module**: its algorithm as a script (test/bench/old-module.sh).
+- **podman-restart.service**, and **Docker** with --restart=always.
 `
 
-// why says what bounds a row, or what it does not show. The figures are beside it.
+// why explains the figures of a row, or their limits.
 var why = map[string]string{
-	"trivial": "What is above the floor by the clock passes before the first start: systemd sets up the sandbox and loads the units, and the " +
-		"journal is read for what happened after the snapshot. Between tiers nothing is lost. Thirty podman commands on two CPUs do not take " +
-		"the same time twice: the medians of five rounds differ by some hundredths from run to run.",
-	"slow": "What is above the critical path is podman's, and is so in the ordered units too.",
-	"old": "The old module sleeps 87 s whatever the host does; what we need grows with the load of the host. " +
-		"It does not wait until a container is ready, and starts what it starts in no order of tiers.",
-	"tick": "The target is for our own processes. podman ps is what the module before this one ran every two minutes; with the start of " +
-		"podman's service that answers us, a tick costs about as much.",
+	"trivial": "The time above the minimum passes before the first start. systemd sets up the sandbox and loads the " +
+		"units, and the daemon reads the journal for events after the snapshot. Between tiers no time is lost. Thirty podman " +
+		"commands on two CPUs vary: the medians of five rounds differ by some hundredths from run to run.",
+	"slow": "The time above the critical path is podman's. The ordered units need it, too.",
+	"old": "The old module sleeps 87 s at any load. The time of archy-recovery grows with the load of the host. " +
+		"The old module does not wait until a container is ready, and has no tiers.",
+	"tick": "The target is for archy-recovery's own processes. The old module ran podman ps every two minutes. " +
+		"With the start of podman's service, which answers the daemon, a tick costs about as much.",
 }
 
-// page is the document between its markers.
+// page returns the text between the document's markers.
 func page(all []Result) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n%s\n![Times to ready](benchmarks.svg)\n\n## Targets\n\n", begin, method)
+	fmt.Fprintf(&b, "%s\n\n%s\n![Times to ready](benchmarks.svg)\n\n## Targets\n\n", pageBegin, method)
 	b.WriteString("| what | target | median | least – most | rounds | met |\n|---|---|---|---|---|---|\n")
 	for _, r := range all {
 		for _, c := range r.Claims {
@@ -66,7 +72,8 @@ func page(all []Result) string {
 			b.WriteString("| | median | least – most | n |\n|---|---|---|---|\n")
 		}
 		for _, s := range r.Series {
-			fmt.Fprintf(&b, "| %s | %s | %s | %d |\n", s.Name, number(median(s.Figures), s.Unit), spread(s.Figures, s.Unit), len(s.Figures))
+			fmt.Fprintf(&b, "| %s | %s | %s | %d |\n",
+				s.Name, number(median(s.Figures), s.Unit), spread(s.Figures, s.Unit), len(s.Figures))
 		}
 		if len(r.Series) > 0 {
 			b.WriteString("\n")
@@ -77,9 +84,10 @@ func page(all []Result) string {
 		for _, n := range r.Notes {
 			fmt.Fprintf(&b, "%s\n\n", n)
 		}
-		fmt.Fprintf(&b, "`-only %s`, %s, %s; load of the host before and after: %s; %s.\n", r.Row, r.When, r.Host, r.Load, r.With)
+		fmt.Fprintf(&b, "`-only %s`, %s, %s; load of the host before and after: %s; %s.\n",
+			r.Row, r.When, r.Host, r.Load, r.With)
 	}
-	return b.String() + "\n" + end
+	return b.String() + "\n" + pageEnd
 }
 
 func number(n float64, unit string) string {
@@ -99,15 +107,14 @@ func spread(figures []float64, unit string) string {
 	return number(slices.Min(figures), unit) + " – " + number(slices.Max(figures), unit)
 }
 
-// writePage replaces what stands between the markers; what people wrote around
-// them stays.
+// writePage replaces the text between the markers. The text around them stays.
 func writePage(all []Result) error {
 	text, err := os.ReadFile(pageFile)
-	if err != nil || !strings.Contains(string(text), begin) || !strings.Contains(string(text), end) {
-		text = []byte("# Benchmarks\n\n" + begin + end + "\n")
+	if err != nil || !strings.Contains(string(text), pageBegin) || !strings.Contains(string(text), pageEnd) {
+		text = []byte("# Benchmarks\n\n" + pageBegin + pageEnd + "\n")
 	}
-	before, rest, _ := strings.Cut(string(text), begin)
-	_, after, _ := strings.Cut(rest, end)
+	before, rest, _ := strings.Cut(string(text), pageBegin)
+	_, after, _ := strings.Cut(rest, pageEnd)
 	if err := os.WriteFile(chartFile, []byte(chart(all)), 0o644); err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Result is what one row came to. Results are kept in a file, so that a run
-// of some rows leaves the others as they were measured.
+// A Result holds the figures of one row. A file keeps all results, so that a run of
+// some rows keeps the figures of the others.
 type Result struct {
 	Row    string   `json:"row"`
 	Title  string   `json:"title"`
@@ -17,7 +17,7 @@ type Result struct {
 	When   string   `json:"when"`
 	Host   string   `json:"host"`
 	Load   string   `json:"load"` // of the host, before and after
-	With   string   `json:"with"` // versions
+	With   string   `json:"with"` // versions of the compared software
 	Claims []Claim  `json:"claims,omitempty"`
 	Series []Series `json:"series,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
@@ -37,7 +37,7 @@ type Series struct {
 	Name    string    `json:"name"`
 	Unit    string    `json:"unit"`
 	Figures []float64 `json:"figures"`
-	Chart   bool      `json:"chart,omitempty"` // it is drawn
+	Chart   bool      `json:"chart,omitempty"` // the picture shows it
 }
 
 // add adds a series.
@@ -50,27 +50,29 @@ func (r *Result) draw(name, unit string, figures []float64) {
 	r.Series = append(r.Series, Series{name, unit, figures, true})
 }
 
-// most claims that the median is at most so much.
-func (r *Result) most(what, target, unit string, figures []float64, limit float64) {
+// claimAtMost claims that the median is at most the limit.
+func (r *Result) claimAtMost(what, target, unit string, figures []float64, limit float64) {
 	r.Claims = append(r.Claims, Claim{what, target, figures, unit, median(figures) <= limit})
 }
 
-// least claims that the median is at least so much.
-func (r *Result) least(what, target, unit string, figures []float64, limit float64) {
+// claimAtLeast claims that the median is at least the limit.
+func (r *Result) claimAtLeast(what, target, unit string, figures []float64, limit float64) {
 	r.Claims = append(r.Claims, Claim{what, target, figures, unit, median(figures) >= limit})
 }
 
+// note adds a sentence to the row.
 func (r *Result) note(text string) { r.Notes = append(r.Notes, text) }
 
-// median of an even number is the mean of the two in the middle.
+// median returns the median. For an even number of figures, it is the mean of the
+// middle two.
 func median(figures []float64) float64 {
 	s := slices.Sorted(slices.Values(figures))
 	n := len(s)
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// merge puts the results in place of those rows' last ones, here and on the
-// page. A lock on the file lets two runs, of different rows, share it.
+// merge replaces the results of these rows in the file, and writes the page. A lock
+// on the file lets two runs with different rows share it.
 func merge(results ...Result) error {
 	f, err := os.OpenFile(resultsFile, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -94,7 +96,7 @@ func merge(results ...Result) error {
 		all = slices.DeleteFunc(all, func(old Result) bool { return old.Row == r.Row })
 		all = append(all, r)
 	}
-	slices.SortStableFunc(all, func(a, b Result) int { return order(a.Row) - order(b.Row) })
+	slices.SortStableFunc(all, func(a, b Result) int { return rowIndex(a.Row) - rowIndex(b.Row) })
 	text, err = json.MarshalIndent(all, "", " ")
 	if err == nil {
 		err = os.WriteFile(resultsFile, append(text, '\n'), 0o644)

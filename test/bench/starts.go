@@ -9,121 +9,125 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// trivialRow: containers that need nothing to start show what we cost.
+// trivialRow measures archy-recovery's own cost. Its containers need no time to
+// start.
 func trivialRow(b *bench, r *Result) {
 	f := trivial()
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := crash(b.t, m, f)
-	tiered := ours(b.t, m, f, disk)
-	restore := tiered.disk
-	tiered.disk = func() { m.Remove(confFor); f.quadlets(m, false); restore() }
-	var c course
-	c.watch(b.t, m, &tiered)
-	// The same without tiers is what we cost, and not what the order of starts costs.
+	saved := saveCrash(b.t, m, f)
+	tiered := recoveryContender(b.t, m, f, saved)
+	restore := tiered.prepare
+	tiered.prepare = func() { m.Remove(confFile); f.quadlets(m, false); restore() }
+	var p phases
+	p.watch(b.t, m, &tiered)
+	// Without tiers, the order of starts costs nothing.
 	flat := tiered
 	flat.name = "archy-recovery, all in one tier"
 	flat.check = func(time.Time) { wantRecovered(b.t, m, containers) }
-	flat.disk = func() {
+	flat.prepare = func() {
 		f.quadlets(m, false)
 		restore()
-		m.WriteFile(confFor, fmt.Sprintf("[Recovery]\nMinParallel=%d\nMaxParallel=%[1]d\n[Tiers]\nTier0=*\n", containers), 0o644, 0)
+		m.WriteFile(confFile, fmt.Sprintf(
+			"[Recovery]\nMinParallel=%d\nMaxParallel=%[1]d\n[Tiers]\nTier0=*\n", containers), 0o644, 0)
 	}
-	free, ordered := unordered(f), unordered(f)
-	free.disk = func() { f.quadlets(m, false) }
+	free, ordered := unorderedContender(f), unorderedContender(f)
+	free.prepare = func() { f.quadlets(m, false) }
 	ordered.name = "ordered: units After= the tier below"
-	ordered.disk = func() { f.quadlets(m, true) }
-	// Each heat leaves the next one as many dead containers, which the first podman
-	// command after a boot removes: nothing that starts fewer may be among them.
-	heats := contest(b, m, free, tiered, ordered, flat)
-	floor, own := figures(heats[0], returned), figures(heats[1], returned)
+	ordered.prepare = func() { f.quadlets(m, true) }
+	// Each trial leaves dead containers. The first podman command of the next boot
+	// removes them. So all contenders must start the same number of containers.
+	trials := compare(b, m, free, tiered, ordered, flat)
+	floor, own := figures(trials[0], returned), figures(trials[1], returned)
 	r.Title = fmt.Sprintf("%d trivial containers in %d tiers", containers, tiers)
-	r.most(r.Title+", crash to READY, against unordered", "≤ 1.10", "", ratios(own, floor), 1.10)
-	r.most("the same, until tier 0 is ready", "< 0.6", "", ratios(figures(heats[1], tier0(f)), figures(heats[0], tier0(f))), 0.6)
+	r.claimAtMost(r.Title+", crash to READY, against unordered", "≤ 1.10", "", ratios(own, floor), 1.10)
+	r.claimAtMost("the same, until tier 0 is ready", "< 0.6", "",
+		ratios(figures(trials[1], tier0Ready(f)), figures(trials[0], tier0Ready(f))), 0.6)
 	r.draw("archy-recovery, READY", "s", own)
-	c.tell(r)
+	p.report(r)
 	r.draw("unordered, systemctl returned", "s", floor)
-	r.draw("ordered, systemctl returned", "s", figures(heats[2], returned))
-	r.add("ordered against unordered: what the order of tiers costs by itself", "", ratios(figures(heats[2], returned), floor))
-	r.add("archy-recovery against ordered", "", ratios(own, figures(heats[2], returned)))
-	r.draw("archy-recovery with all in one tier, READY", "s", figures(heats[3], returned))
-	r.add("the same against unordered", "", ratios(figures(heats[3], returned), floor))
-	r.add("archy-recovery, tier 0 ready", "s", figures(heats[1], tier0(f)))
-	r.add("unordered, tier 0 ready", "s", figures(heats[0], tier0(f)))
-	r.note("The ordered units are started by systemd alone: what is above them is ours.")
+	r.draw("ordered, systemctl returned", "s", figures(trials[2], returned))
+	r.add("ordered against unordered: what the order of tiers costs by itself", "",
+		ratios(figures(trials[2], returned), floor))
+	r.add("archy-recovery against ordered", "", ratios(own, figures(trials[2], returned)))
+	r.draw("archy-recovery with all in one tier, READY", "s", figures(trials[3], returned))
+	r.add("the same against unordered", "", ratios(figures(trials[3], returned), floor))
+	r.add("archy-recovery, tier 0 ready", "s", figures(trials[1], tier0Ready(f)))
+	r.add("unordered, tier 0 ready", "s", figures(trials[0], tier0Ready(f)))
+	r.note("systemd alone starts the ordered units. The time above them is archy-recovery's.")
 }
 
-// slowRow: containers that take their time, as services do, show what tiers
-// and their order cost.
+// slowRow measures the cost of tiers. Its containers are slow, like real services.
 func slowRow(b *bench, r *Result) {
 	f := slow("slow", 500*time.Millisecond, 3*time.Second)
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := crash(b.t, m, f)
-	// The units of all others have no order among them: it is what makes the
-	// ordered floor.
-	ordered, free, own := unordered(f), unordered(f), ours(b.t, m, f, disk)
+	saved := saveCrash(b.t, m, f)
+	// Only the units of this contender are ordered.
+	ordered, free, own := unorderedContender(f), unorderedContender(f), recoveryContender(b.t, m, f, saved)
 	ordered.name = "ordered: units After= the tier below"
-	ordered.disk = func() { f.quadlets(m, true) }
-	free.disk = func() { f.quadlets(m, false) }
-	restore := own.disk
-	own.disk = func() { m.Remove(confFor); f.quadlets(m, false); restore() }
-	var c course
-	c.watch(b.t, m, &own)
-	// How many start side by side follows the pressure of the whole host, the
-	// neighbours' too. With a place for each of a tier that is out of the game.
+	ordered.prepare = func() { f.quadlets(m, true) }
+	free.prepare = func() { f.quadlets(m, false) }
+	restore := own.prepare
+	own.prepare = func() { m.Remove(confFile); f.quadlets(m, false); restore() }
+	var p phases
+	p.watch(b.t, m, &own)
+	// The number of parallel starts follows the pressure of the whole host. Here all
+	// containers of a tier may start in parallel, so other load has no influence.
 	wide := own
-	wide.disk = func() {
+	wide.prepare = func() {
 		f.quadlets(m, false)
 		restore()
-		m.WriteFile(confFor, fmt.Sprintf("[Recovery]\nMinParallel=%d\nMaxParallel=%[1]d\n", containers/tiers), 0o644, 0)
+		m.WriteFile(confFile, fmt.Sprintf(
+			"[Recovery]\nMinParallel=%d\nMaxParallel=%[1]d\n", containers/tiers), 0o644, 0)
 	}
 	wide.name = "archy-recovery, a place for each of a tier"
 	wide.check = func(time.Time) { wantRecovered(b.t, m, containers) }
-	heats := contest(b, m, ordered, own, wide, free)
+	trials := compare(b, m, ordered, own, wide, free)
 	r.Title = fmt.Sprintf("%d containers ready after 0.5 to 3 s, in %d tiers", containers, tiers)
-	r.most(r.Title+", crash to READY, against ordered", "≤ 1.05", "", ratios(figures(heats[1], returned), figures(heats[0], returned)), 1.05)
-	r.draw("archy-recovery, READY", "s", figures(heats[1], returned))
-	c.tell(r)
-	r.draw("ordered, systemctl returned", "s", figures(heats[0], returned))
-	r.draw("archy-recovery with MinParallel=6, a place for each of a tier, READY", "s", figures(heats[2], returned))
-	r.add("the same against ordered", "", ratios(figures(heats[2], returned), figures(heats[0], returned)))
-	r.draw("unordered, systemctl returned", "s", figures(heats[3], returned))
+	r.claimAtMost(r.Title+", crash to READY, against ordered", "≤ 1.05", "",
+		ratios(figures(trials[1], returned), figures(trials[0], returned)), 1.05)
+	r.draw("archy-recovery, READY", "s", figures(trials[1], returned))
+	p.report(r)
+	r.draw("ordered, systemctl returned", "s", figures(trials[0], returned))
+	r.draw("archy-recovery with MinParallel=6, a place for each of a tier, READY", "s", figures(trials[2], returned))
+	r.add("the same against ordered", "", ratios(figures(trials[2], returned), figures(trials[0], returned)))
+	r.draw("unordered, systemctl returned", "s", figures(trials[3], returned))
 	r.draw("critical path: the sum of each tier's slowest", "s", []float64{f.criticalPath().Seconds()})
-	r.add("archy-recovery, tier 0 ready", "s", figures(heats[1], tier0(f)))
-	r.add("ordered, tier 0 ready", "s", figures(heats[0], tier0(f)))
-	r.add("unordered, tier 0 ready", "s", figures(heats[3], tier0(f)))
+	r.add("archy-recovery, tier 0 ready", "s", figures(trials[1], tier0Ready(f)))
+	r.add("ordered, tier 0 ready", "s", figures(trials[0], tier0Ready(f)))
+	r.add("unordered, tier 0 ready", "s", figures(trials[3], tier0Ready(f)))
 }
 
-//go:embed scripts/old-module.sh
+//go:embed old-module.sh
 var oldModule string
 
 const oldPath = "/usr/local/bin/old-module"
 
-// oldRow: the module before this one. It sleeps most of its time, so that both
-// fleets are its turn at once; ours are apart.
+// oldRow compares archy-recovery with the old module. The module sleeps most of the
+// time, so it starts both fleets in one trial. archy-recovery has a trial for each.
 func oldRow(b *bench, r *Result) {
 	fleets := []fleet{trivial(), slow("slow", 500*time.Millisecond, 3*time.Second)}
 	m := newMachine(b)
 	r.With += tools(m)
 	m.WriteFile(oldPath, oldModule, 0o755, 0)
-	var entrants []entrant
+	var contenders []contender
 	var commands, sockets []string
 	for _, f := range fleets {
-		entrants = append(entrants, ours(b.t, m, f, crash(b.t, m, f)))
+		contenders = append(contenders, recoveryContender(b.t, m, f, saveCrash(b.t, m, f)))
 		commands = append(commands, oldPath+" "+strings.Join(f.plain(m, "podman", "old-"), " ")+" &")
 		sockets = append(sockets, f.sockets()...)
 	}
-	entrants = append(entrants, entrant{name: "the old module", ready: sockets,
+	contenders = append(contenders, contender{name: "the old module", ready: sockets,
 		start: []string{"sh", "-c", strings.Join(commands, "\n") + "\nwait"}})
-	heats := contest(b, m, entrants...)
+	trials := compare(b, m, contenders...)
 	r.Title = "The same containers, against the old module"
 	for i, what := range []struct {
 		name   string
 		factor float64
 	}{{"trivial containers", 20}, {"containers ready after 0.5 to 3 s", 5}} {
-		own, old := figures(heats[i], all(fleets[i])), figures(heats[2], all(fleets[i]))
-		r.least(fmt.Sprintf("%d %s, all ready: how many times faster than the old module", containers, what.name),
+		own, old := figures(trials[i], allReady(fleets[i])), figures(trials[2], allReady(fleets[i]))
+		r.claimAtLeast(fmt.Sprintf("%d %s, all ready: how many times faster than the old module", containers, what.name),
 			fmt.Sprintf("≥ %.0f", what.factor), "", ratios(old, own), what.factor)
 		r.draw("archy-recovery, "+what.name, "s", own)
 		r.draw("the old module, "+what.name, "s", old)
@@ -132,75 +136,82 @@ func oldRow(b *bench, r *Result) {
 
 const dockerConf = `{"iptables":false,"bridge":"none","data-root":"/var/lib/containers/docker"}`
 
-// needsRow: services that give up when what they need is not there, as real
-// ones do. Each system runs the same programs its own way.
+// needsRow uses services that exit if the service that they need is not ready, as
+// real ones do. All contenders run the same programs.
 func needsRow(b *bench, r *Result) {
 	f := chained(slow("needs", 200*time.Millisecond, 1500*time.Millisecond))
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := crash(b.t, m, f)
+	saved := saveCrash(b.t, m, f)
 	f.plain(m, "podman", "pod-", "--restart=always")
-	// Docker's data lie where podman's do: not on the machine's overlay.
+	// Docker's data cannot be on the machine's overlay, so they are in the directory of
+	// podman's.
 	m.WriteFile("/etc/docker/daemon.json", dockerConf, 0o644, 0)
 	m.MustRun("podman", "create", "--name", "image", machine.Image)
 	m.Systemctl("start", "docker.service")
 	m.MustRun("sh", "-c", `podman export image | docker import --change 'ENTRYPOINT ["/testapp"]' - `+machine.Image)
 	m.MustRun("podman", "rm", "image")
-	// Docker starts at boot what ran when it was killed.
+	// At boot Docker starts the containers that ran when it was killed.
 	dockers := f.plain(m, "docker", "dock-", "--restart=always")
 	m.MustRun(append([]string{"docker", "start"}, dockers...)...)
-	heats := contest(b, m, ours(b.t, m, f, disk),
-		entrant{name: "podman-restart.service", start: []string{"systemctl", "start", "podman-restart.service"}, ready: f.sockets(), lingers: true},
-		entrant{name: "Docker", start: []string{"systemctl", "start", "docker.service"}, ready: f.sockets(), lingers: true})
+	trials := compare(b, m, recoveryContender(b.t, m, f, saved),
+		contender{name: "podman-restart.service", start: []string{"systemctl", "start", "podman-restart.service"},
+			ready: f.sockets(), untilReady: true},
+		contender{name: "Docker", start: []string{"systemctl", "start", "docker.service"},
+			ready: f.sockets(), untilReady: true})
 	r.Title = fmt.Sprintf("%d containers that each need one of the tier below, ready after 0.2 to 1.5 s", containers)
-	own := figures(heats[0], all(f))
-	r.most(r.Title+", all ready, against podman-restart.service", "≤ 1", "", ratios(own, figures(heats[1], all(f))), 1)
-	r.most("the same, against Docker", "≤ 1", "", ratios(own, figures(heats[2], all(f))), 1)
-	r.most("the same, crashes on the way", "0", "crashes", crashes(heats[0]), 0)
+	own := figures(trials[0], allReady(f))
+	r.claimAtMost(r.Title+", all ready, against podman-restart.service", "≤ 1", "",
+		ratios(own, figures(trials[1], allReady(f))), 1)
+	r.claimAtMost("the same, against Docker", "≤ 1", "", ratios(own, figures(trials[2], allReady(f))), 1)
+	r.claimAtMost("the same, crashes on the way", "0", "crashes", crashes(trials[0]), 0)
 	for i, name := range []string{"archy-recovery", "podman-restart.service", "Docker --restart=always"} {
-		r.draw(name+", all ready", "s", figures(heats[i], all(f)))
-		r.add(name+", crashes on the way", "crashes", crashes(heats[i]))
+		r.draw(name+", all ready", "s", figures(trials[i], allReady(f)))
+		r.add(name+", crashes on the way", "crashes", crashes(trials[i]))
 	}
 	r.add("critical path: the sum of each tier's slowest", "s", []float64{f.criticalPath().Seconds()})
-	r.note("Docker's time begins with the start of dockerd, as at a boot, and podman-restart.service's with its start; ours with the daemon's.")
+	r.note("Docker's time begins with the start of dockerd, as at a boot. The other times begin with the start of " +
+		"podman-restart.service and of archy-recovery.")
 }
 
-// hungRow: one container that never becomes ready holds up its tier once.
+// hungRow measures the delay by one container that never becomes ready. It delays
+// its tier by the deadline, once.
 func hungRow(b *bench, r *Result) {
 	const deadline = 5 * time.Second
-	well := trivial()
-	for i := range well {
-		well[i].ready = time.Millisecond // their units say when they are ready
+	healthy := trivial()
+	for i := range healthy {
+		healthy[i].ready = time.Millisecond // makes their units wait for READY=1
 	}
-	hung := append(fleet(nil), well...)
+	hung := append(fleet(nil), healthy...)
 	hung[0].hangs = true
 	m := newMachine(b)
 	r.With += tools(m)
-	disk := crash(b.t, m, well)
-	conf := func(e entrant, f fleet) entrant {
-		restore := e.disk
-		e.disk = func() {
+	saved := saveCrash(b.t, m, healthy)
+	conf := func(c contender, f fleet) contender {
+		restore := c.prepare
+		c.prepare = func() {
 			f.quadlets(m, false)
-			m.WriteFile(confFor, fmt.Sprintf("[Recovery]\nTierDeadlineSec=%.0f\n", deadline.Seconds()), 0o644, 0)
+			m.WriteFile(confFile,
+				fmt.Sprintf("[Recovery]\nTierDeadlineSec=%.0f\n", deadline.Seconds()), 0o644, 0)
 			restore()
 		}
-		e.ready = hung.sockets() // of both: without the one that may hang
-		return e
+		c.ready = hung.sockets() // for both contenders without the container that may hang
+		return c
 	}
-	bad := conf(ours(b.t, m, hung, disk), hung)
-	bad.name, bad.lingers, bad.check = "archy-recovery, one hangs", true, nil
-	heats := contest(b, m, conf(ours(b.t, m, well, disk), well), bad)
+	bad := conf(recoveryContender(b.t, m, hung, saved), hung)
+	bad.name, bad.untilReady, bad.check = "archy-recovery, one hangs", true, nil
+	trials := compare(b, m, conf(recoveryContender(b.t, m, healthy, saved), healthy), bad)
 	r.Title = "One container of tier 0 hangs, TierDeadlineSec=5"
-	ready := func(h heat) time.Duration { return h.last(hung.sockets()) }
-	less := func(h heat) time.Duration { return h.last(hung.sockets()) - deadline }
-	r.most(r.Title+": the other 29 ready, less the deadline, against none hung", "≤ 1.10", "",
-		ratios(figures(heats[1], less), figures(heats[0], ready)), 1.10)
-	r.draw("archy-recovery, none hangs, the same 29 ready", "s", figures(heats[0], ready))
-	r.draw("archy-recovery, one hangs, the other 29 ready", "s", figures(heats[1], ready))
+	ready := func(tr trial) time.Duration { return tr.last(hung.sockets()) }
+	less := func(tr trial) time.Duration { return tr.last(hung.sockets()) - deadline }
+	r.claimAtMost(r.Title+": the other 29 ready, less the deadline, against none hung", "≤ 1.10", "",
+		ratios(figures(trials[1], less), figures(trials[0], ready)), 1.10)
+	r.draw("archy-recovery, none hangs, the same 29 ready", "s", figures(trials[0], ready))
+	r.draw("archy-recovery, one hangs, the other 29 ready", "s", figures(trials[1], ready))
 }
 
-// tools are the versions of what is compared, as the machine has them.
+// tools returns the versions of the compared software on the machine.
 func tools(m *machine.Machine) string {
-	out := m.MustRun("dpkg-query", "--show", "--showformat=, ${Package} ${Version}", "systemd", "podman", "crun", "docker.io")
-	return out
+	return m.MustRun("dpkg-query", "--show", "--showformat=, ${Package} ${Version}",
+		"systemd", "podman", "crun", "docker.io")
 }

@@ -1,6 +1,6 @@
-// Command demo shows a recovery: it boots a throwaway machine, runs the
-// containers of a small node on it, pulls the plug, and lets one watch what
-// archy-recovery does about it. `make demo` runs it.
+// Command demo shows a recovery. It boots a temporary machine, runs the containers
+// of a small node on it, cuts the power, and prints the recovery as it happens.
+// `make demo` runs it.
 package main
 
 import (
@@ -13,14 +13,15 @@ import (
 
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/artifact"
 	"archy-recovery/test/machine"
 )
 
-// app is a container of the demo node. Its tier comes from the table for Archy
-// nodes that the package ships.
+// app is a container of the demo node. The package's tier table for Archy nodes
+// gives its tier.
 type app struct {
 	name  string
-	ready time.Duration // how long it takes to become ready
+	ready time.Duration // from its start until it is ready
 	plain bool          // made by podman run: it has no unit
 }
 
@@ -41,8 +42,8 @@ var apps = []app{
 
 const (
 	unit   = "archy-recovery@1000.service"
-	broken = "nextcloud" // was running, and will not start any more
-	off    = "penpot-frontend"
+	broken = "nextcloud"       // ran before the power failure, and cannot start after it
+	off    = "penpot-frontend" // stopped by the operator
 )
 
 func main() {
@@ -50,11 +51,8 @@ func main() {
 }
 
 func demo(t machine.TB) {
-	deb := os.Getenv("ARCHY_DEB")
-	if deb == "" {
-		t.Fatalf("ARCHY_DEB does not name the package to show: run `make demo`")
-	}
-	say("A throwaway Debian 13 boots, with rootless podman and archy-recovery.")
+	deb := artifact.Package(t)
+	say("A temporary Debian 13 boots, with rootless podman and archy-recovery.")
 	m := machine.Start(t)
 	user := m.As(machine.User)
 	m.Install(deb)
@@ -62,7 +60,9 @@ func demo(t machine.TB) {
 	m.MustRun("systemctl", "enable", "--now", unit)
 
 	say("%d containers are started, as Quadlet units and by podman run.", len(apps)+2)
-	user.MustRun("podman", "ps") // rootless podman's first command of a boot goes alone
+	// Rootless podman's first commands of a boot race for the pause process if they
+	// run side by side, so the first one runs alone.
+	user.MustRun("podman", "ps")
 	var units []string
 	for _, a := range apps {
 		if a.plain {
@@ -86,21 +86,21 @@ func demo(t machine.TB) {
 		return json.Unmarshal([]byte(text), &s) == nil && len(s.Containers) == len(apps)+1
 	})
 
-	say("The plug is pulled. Meanwhile %s breaks.", broken)
+	say("The power fails. Meanwhile %s breaks.", broken)
 	m.PullPlug()
 	quadlet(m, broken, "-state /nowhere")
 	m.BootNoWait()
-	say("Power is back. The recovery, as it happens:")
+	say("The power is back. This is the recovery:")
 	follow(t, m)
 
-	say("What the operator sees (archy-recovery --uid 1000 status):")
+	say("The operator's view (archy-recovery --uid 1000 status):")
 	fmt.Println(m.MustRun("archy-recovery", "--uid=1000", "status"))
 	const picture = "dist/demo.svg"
 	if err := os.WriteFile(picture, []byte(m.MustRun("archy-recovery", "--uid=1000", "plot")), 0o644); err != nil {
 		t.Fatalf("%v", err)
 	}
 	say("The same as a picture (archy-recovery --uid 1000 plot): %s", picture)
-	say("Everything is gone again: the machine, its processes and its mounts.")
+	say("The demo removes the machine, its processes and its mounts.")
 }
 
 func quadlet(m *machine.Machine, name, args string) {
@@ -112,7 +112,7 @@ func say(format string, args ...any) {
 	fmt.Printf("\n==> "+format+"\n", args...)
 }
 
-// follow prints each change of a container's state until recovery is complete.
+// follow prints every change of a container's state until recovery is complete.
 func follow(t machine.TB, m *machine.Machine) {
 	command := []string{"archy-recovery", "--uid=1000", "status", "--json", "--follow"}
 	m.WaitFor(60*time.Second, "the daemon's socket", func() bool {
@@ -128,17 +128,17 @@ func follow(t machine.TB, m *machine.Machine) {
 	defer func() {
 		cmd.Process.Kill()
 		r.Close()
-		cmd.Wait() // it was killed: its error says only that
+		cmd.Wait() // its error only says that it was killed
 	}()
 	known := map[string]recover.RowState{}
 	first := true
 	for updates := json.NewDecoder(r); ; {
 		var st control.Status
 		if err := updates.Decode(&st); err != nil {
-			t.Fatalf("the daemon's events ended: %v", err)
+			t.Fatalf("the daemon's event stream ended before recovery was complete: %v", err)
 		}
 		if first && st.Verdict.Ending != "" {
-			fmt.Printf("        the last run: %s (%s)\n", st.Verdict.Ending, st.Verdict.Reason)
+			fmt.Printf("        the last run ended: %s (%s)\n", st.Verdict.Ending, st.Verdict.Reason)
 			first = false
 		}
 		for _, row := range st.Containers {

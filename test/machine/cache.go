@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CacheDir returns the directory that holds the trees, the stores and the
-// running machines' files: $ARCHY_MACHINE_CACHE, else .cache/machine in the
-// module. It must be on a real disk: an overlay's upper layer may not be on
-// another overlay, and a tmpfs would hide what a sync does.
+// CacheDir returns the directory for the trees, the stores and the files of the
+// running machines. It is $ARCHY_MACHINE_CACHE, else .cache/machine in the
+// module. It must be on a real disk: an overlay's upper layer cannot be on
+// another overlay, and a sync has no effect on a tmpfs.
 func CacheDir() (string, error) {
 	dir := os.Getenv("ARCHY_MACHINE_CACHE")
 	if dir == "" {
@@ -25,13 +25,13 @@ func CacheDir() (string, error) {
 		dir = filepath.Join(root, ".cache", "machine")
 	}
 	if !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("ARCHY_MACHINE_CACHE=%s is not an absolute path", dir)
+		return "", fmt.Errorf("ARCHY_MACHINE_CACHE=%s is not an absolute path; set it to one", dir)
 	}
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// moduleDir returns the nearest directory at or above the working directory
-// that holds a go.mod.
+// moduleDir returns the nearest directory with a go.mod, at or above the working
+// directory.
 func moduleDir() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
@@ -42,15 +42,14 @@ func moduleDir() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no go.mod at or above %s; set ARCHY_MACHINE_CACHE", start)
+			return "", fmt.Errorf("no go.mod at or above %s; set ARCHY_MACHINE_CACHE to a cache directory", start)
 		}
 	}
 }
 
-// Cached returns the cache's directory of this name, made by build if it is not
-// there yet. build fills a directory of another name, which is renamed when it
-// is whole, so an interrupted build never counts; processes that want the same
-// one build it once, under a lock.
+// Cached returns the cache's directory of this name. If it is missing, build
+// fills a directory of another name, which is then renamed. So an interrupted
+// build never counts. A lock makes several processes build a directory only once.
 func Cached(ctx context.Context, name string, build func(dir string) error) (string, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -78,15 +77,15 @@ func Cached(ctx context.Context, name string, build func(dir string) error) (str
 	return dir, os.Rename(unfinished, dir)
 }
 
-// lockFile opens the file, made if need be, and waits for an exclusive lock on
-// it. Closing the file gives the lock up; so does the end of the process.
+// lockFile opens or makes the file and waits for an exclusive lock on it. The
+// lock ends when the file is closed or the process ends.
 func lockFile(ctx context.Context, path string) (*os.File, error) {
 	for {
 		f, err := TryLock(path)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return f, err
 		}
-		// A blocking flock cannot be given up when the context ends.
+		// A blocking flock would not return when the context ends.
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("lock %s: %w", path, context.Cause(ctx))
@@ -95,7 +94,8 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// TryLock is lockFile without the wait: unix.EWOULDBLOCK if another holds it.
+// TryLock opens or makes the file and takes an exclusive lock on it. If another
+// process holds the lock, the error is unix.EWOULDBLOCK.
 func TryLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

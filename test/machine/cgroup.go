@@ -13,12 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupRoot is where the supervisor sees the unified hierarchy: the host's
-// before it enters its own cgroup and after it has left it, and in between that
-// one alone.
+// cgroupRoot is where the supervisor sees the unified hierarchy. While it is in
+// its own cgroup, it sees only that one there; before and after, the host's.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroup is the supervisor's own one.
+// cgroup is the supervisor's own cgroup.
 type cgroup struct {
 	name      string
 	home      string   // cgroup that this process came from, below cgroupRoot
@@ -26,24 +25,25 @@ type cgroup struct {
 	inside    bool     // cgroupRoot is this cgroup, not the host's root
 }
 
-// cgroupName returns the name of the cgroup of the machine in this directory;
-// the machine is called the same.
+// cgroupName returns the name of the machine in this directory, which is also
+// the name of its cgroup.
 func cgroupName(dir string) string { return "archy-machine-" + filepath.Base(dir) }
 
-// mountCgroups mounts the host's unified hierarchy over whatever hierarchies
-// the host has, as the machine's systemd wants it.
+// mountCgroups mounts the host's unified hierarchy in place of the host's own
+// mounts. The machine's systemd needs that layout.
 func mountCgroups() error {
-	// Not mounted at all is as good as unmounted.
+	// An error means that nothing was mounted there.
 	unix.Unmount(cgroupRoot, unix.MNT_DETACH)
-	if err := unix.Mount("cgroup2", cgroupRoot, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	if err := unix.Mount("cgroup2", cgroupRoot, "cgroup2", flags, ""); err != nil {
 		return fmt.Errorf("mount the unified cgroup hierarchy: %w", err)
 	}
 	return nil
 }
 
-// enterCgroup makes the cgroup, moves this process into it and makes it the
-// root of this thread's cgroup namespace and of what is at cgroupRoot. When it
-// fails, the cgroup does not exist.
+// enterCgroup makes the cgroup and moves this process into it. The cgroup becomes
+// the root of this thread's cgroup namespace and of the mount at cgroupRoot. If
+// enterCgroup fails, the cgroup does not exist afterwards.
 func enterCgroup(name string) (*cgroup, error) {
 	home, err := ownCgroup()
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *cgroup) enter() error {
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("enter a cgroup namespace: %w", err)
 	}
-	// What a mount of the hierarchy shows depends on who mounts it.
+	// A mount of the hierarchy shows the cgroup namespace of the mounting process.
 	if err := mountCgroups(); err != nil {
 		return err
 	}
@@ -90,23 +90,23 @@ func ownCgroup() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("this process is in no cgroup of the unified hierarchy")
+	return "", errors.New("this process is in no cgroup of the unified hierarchy: mount cgroup2 on the host")
 }
 
-// kill kills all processes in the cgroups below our own, not ourselves.
+// kill kills all processes in the cgroups below this one, not this process.
 func (c *cgroup) kill() {
 	if !c.inside {
-		return // the cgroups that we see are the host's
+		return // the visible cgroups are the host's
 	}
-	// A cgroup that is gone in the meantime has nothing left to kill.
+	// A cgroup that has disappeared has no process left to kill.
 	children, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.kill"))
 	for _, file := range children {
 		_ = os.WriteFile(file, []byte("1"), 0)
 	}
 }
 
-// clear removes the cgroups below our own.
-func (c *cgroup) clear() error {
+// removeChildren removes the cgroups below this one.
+func (c *cgroup) removeChildren() error {
 	if !c.inside {
 		return errors.New("not in the machine's cgroup")
 	}
@@ -122,7 +122,7 @@ func (c *cgroup) clear() error {
 	return err
 }
 
-// leave moves this process back to where it came from and removes the cgroup.
+// leave moves this process back to its former cgroup and removes this one.
 func (c *cgroup) leave() error {
 	c.inside = false
 	defer c.namespace.Close()
@@ -139,8 +139,8 @@ func (c *cgroup) leave() error {
 	return removeCgroup(filepath.Join(cgroupRoot, c.name))
 }
 
-// removeCgroup removes an empty cgroup with all below it. One that does not
-// exist is no error.
+// removeCgroup removes a cgroup without processes, and all below it. A cgroup
+// that does not exist is no error.
 func removeCgroup(dir string) error {
 	var dirs []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -160,8 +160,8 @@ func removeCgroup(dir string) error {
 	return err
 }
 
-// removeOneCgroup tries for a second: the kernel counts a process that was
-// reaped as still there for a moment, and tells nobody when it stops to.
+// removeOneCgroup retries for a second. For a moment the kernel still counts a
+// process that was reaped, and there is no event for the end of that.
 func removeOneCgroup(dir string) error {
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
 		err := unix.Rmdir(dir)

@@ -1,6 +1,6 @@
-// Package machine boots a real Debian with systemd and podman for tests, as a
-// systemd-nspawn container on an overlay over a cached tree: a fresh machine in
-// about a second, as many side by side as the host bears.
+// Package machine boots a real Debian with systemd and podman for tests. The
+// machine is a systemd-nspawn container on an overlay over a cached tree. A
+// fresh one boots in about a second, and many can run side by side.
 //
 // A test says
 //
@@ -10,37 +10,109 @@
 //	m.PullPlug()
 //	m.Boot()
 //
-// and need not clean up. It needs root and the host's mmdebstrap and
-// systemd-container ("make deps").
+// and needs no clean-up. It needs root, and the host's mmdebstrap and
+// systemd-container ("make deps" installs both).
 //
 // # How it works
 //
-// [Tree] makes the disk's lower layer once with mmdebstrap and setup.sh, and
-// keeps it in the cache directory, named after a hash of all that went into it.
-// A second cached directory, the store, holds what podman makes of the test
-// image, for root and for the user: it is made by booting a machine and
-// importing the image there.
+// [Tree] makes the lower layer of the disk once, with mmdebstrap and setup.sh.
+// It keeps the tree in the cache directory, under a hash of all its inputs. A
+// second cached directory, the store, holds podman's storage with the test
+// image, for root and for the user. To make it, the package boots a machine and
+// imports the image there.
 //
-// Every machine has a supervisor: this same program, started again with another
-// argv[0] (see supervise), as PID 1 of its own PID namespace, in its own mount
-// namespace and its own cgroup. It mounts the overlay, binds a copy of the
-// store over it (podman's overlay driver does not work on an overlay), and runs
-// systemd-nspawn when told to. It lives from Start to the end of the test, also
-// while the machine is off; its mount namespace is how files are reached then.
+// Every machine has a supervisor. It is this same program, started again with
+// another argv[0] (see supervise). It is PID 1 of its own PID namespace, with
+// its own mount namespace and its own cgroup. It mounts the overlay, binds a
+// copy of the store over it, and runs systemd-nspawn on request. It lives from
+// Start to the end of the test, also while the machine is off. Its mount
+// namespace then gives access to the machine's files.
 //
-// # Why nothing is left behind
+// # Clean-up
 //
-// The supervisor reads its orders from a pipe whose other end only the test
-// process holds. However that process ends, the kernel closes the pipe: the
-// supervisor kills the machine, removes its cgroup and its directory, and
-// exits. Should the supervisor itself be killed, the kernel ends its PID
-// namespace, and with it every process and every mount; its directory and its
-// empty cgroup are then removed by the next supervisor to start, which sees by
-// the free lock file that nobody owns them.
+// The supervisor reads its orders from a pipe. Only the test process holds the
+// other end. When that process ends in any way, the kernel closes the pipe. The
+// supervisor then kills the machine, removes its cgroup and its directory, and
+// exits. If the supervisor itself is killed, the kernel ends its PID namespace,
+// with every process and mount in it. The next supervisor to start removes the
+// directory and the empty cgroup: their lock file is free.
 //
-// # What it cannot show
+// # Differences from a user's machine
 //
-// The kernel is the host's. Pulling the plug kills every process at once, but
-// what was written and not synced survives in the page cache, and there is no
-// panic and no pstore. The power tests, on a virtual machine, are for that.
+// The machine is Debian with the distribution's own systemd, podman and D-Bus.
+// The differences below limit what a test result means.
+//
+// Because the machine is a container on a foreign kernel:
+//
+//   - The kernel, its clock and its load are the host's. There is no initial
+//     RAM disk, no udev, no panic and no pstore.
+//   - PullPlug kills every process at once. Data that was written and not
+//     synced survives in the host's page cache. Only the power tests lose it.
+//   - The units that set kernel parameters, load modules, register binary
+//     formats or mount kernel file systems are masked (setup.sh lists them).
+//     They would change the host's kernel, or fail.
+//   - nspawn gives the machine all capabilities, all known system calls,
+//     /dev/fuse, and writable /proc and /sys. podman needs these, and a real
+//     host has them.
+//   - The cgroup hierarchy is version 2 only. It has only the controllers that
+//     the host has free. The pids controller is often missing, so pids_limit=0
+//     is set for containers.
+//   - The machine has a network namespace of its own with only the loopback
+//     interface. So netns=host is set for containers: a private network per
+//     container would have no uplink. Networks, DNS and published ports of
+//     podman are not tested. The containers of a machine share its ports and
+//     abstract sockets.
+//   - podman's storage is a plain directory on a bind mount, because podman's
+//     overlay driver does not work on an overlay. A soft reboot loses this
+//     mount, so tests of a soft reboot have no containers.
+//
+// Because the tree is made without a running system, and lives for seconds:
+//
+//   - It is a minimal Debian without recommended packages; [Spec] has the list.
+//     On Debian 12, runc replaces crun, since crun 1.8 fails where it may not
+//     raise RLIMIT_MEMLOCK.
+//   - network-online.target is linked into multi-user.target. A plain Debian 13
+//     has no unit that wants this target. A rootless Quadlet unit there waits
+//     90 s in podman-user-wait-network-online.service. The link removes that
+//     wait, so no test shows it.
+//   - podman.socket is enabled for root and for all users. A bare tree does not
+//     enable it.
+//   - The user archy (uid 1000) lingers, so the boot starts its manager. Its
+//     directories for Quadlet files and containers exist already.
+//   - The machine ID is fixed and /usr is marked as up to date. Otherwise every
+//     boot would be a first boot, with presets and rebuilt caches.
+//   - journald stores persistently, without a rate limit, and at most 64 MB.
+//     Its sync interval is the default of five minutes, as on a user's machine.
+//   - Timers of package updates, backups and clean-ups are masked, as are
+//     podman-auto-update.timer, systemd-networkd-wait-online.service and the
+//     console's getty. They add only load and noise.
+//   - The one image holds one static program, test/testapp. It does what its
+//     flags say, and needs almost no time to start.
+//
+// Because tests act on it from outside:
+//
+//   - [Shell.Command] enters the machine's namespaces, but no unit's cgroup.
+//   - The package under test is installed from a file, with dpkg.
+//   - [Machine.Boot] waits for the system's manager and for the user's manager.
+//
+// The packages that use machines add their own settings. The ones that matter for
+// a result:
+//
+//   - test/recovery sets LogLevel=debug in every machine. It runs one podman
+//     command as the user before it makes containers, because rootless podman's
+//     first commands of a boot race for the pause process.
+//   - Tests that crash a machine several times within seconds set SoakSec= and
+//     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
+//     defaults every container would become a suspect, and each suspect starts
+//     alone, after the previous one's probation.
+//   - Tests of failing containers set RetryPauseSec=1 to save time.
+//   - Tests that kill the daemon often lift the unit's start limit, and those
+//     that need it dead set Restart=no.
+//   - test/power removes the user's lingering: no manager of the user runs, and
+//     each boot is seconds shorter.
+//   - test/power runs this same tree on a kernel of its own (see test/vm). It
+//     unmasks the units that set up a kernel, and masks udev. It keeps
+//     pids_limit=0 and netns=host, although that kernel has all controllers.
+//   - test/bench adds Docker and strace to the tree, and disables the services
+//     under comparison, so that each measurement starts from an idle machine.
 package machine

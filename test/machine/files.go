@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The machine's files are reached through /proc, on or off, and every path is
-// resolved with the machine's root as the root: its absolute symbolic links
-// must not lead to the host's files.
+// /proc gives access to the machine's files, on or off. The machine's root is the
+// root of every path, so that its absolute symbolic links do not lead to files of
+// the host.
 
-// WriteFile makes or replaces a file on the machine, on or off, owned by the
-// uid and the gid of the same number. Missing directories are made, with the
-// same owner. Nothing is synced.
+// WriteFile makes or replaces a file on the machine, on or off. The uid, and the
+// gid of the same number, own the file and the missing directories, which are
+// made. Nothing is synced.
 func (m *Machine) WriteFile(path, content string, mode fs.FileMode, uid int) {
 	m.t.Helper()
 	if err := m.host.writeFile(path, content, mode, uid); err != nil {
@@ -26,8 +26,8 @@ func (m *Machine) WriteFile(path, content string, mode fs.FileMode, uid int) {
 	}
 }
 
-// ReadFile returns the content of a file on the machine, on or off. The error
-// of a file that does not exist is an [fs.ErrNotExist].
+// ReadFile returns the content of a file on the machine, on or off. If the file
+// does not exist, the error is an [fs.ErrNotExist].
 func (m *Machine) ReadFile(path string) (string, error) {
 	f, err := m.host.open(path, unix.O_RDONLY, 0)
 	if err != nil {
@@ -38,8 +38,8 @@ func (m *Machine) ReadFile(path string) (string, error) {
 	return string(text), err
 }
 
-// Remove removes a file, or a directory with all in it, from the machine, on or
-// off. One that does not exist is no failure.
+// Remove removes a file, or a directory with its content, from the machine, on
+// or off. A missing file is no failure.
 func (m *Machine) Remove(path string) {
 	m.t.Helper()
 	if err := m.host.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +47,7 @@ func (m *Machine) Remove(path string) {
 	}
 }
 
-// ReadDir returns the entries of a directory on the machine, on or off, by
+// ReadDir returns the entries of a directory on the machine, on or off, sorted by
 // name.
 func (m *Machine) ReadDir(path string) ([]fs.DirEntry, error) {
 	dir, err := m.host.open(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -68,7 +68,7 @@ func (h *host) writeFile(path, content string, mode fs.FileMode, uid int) error 
 	}
 	defer f.Close()
 	_, err = f.WriteString(content)
-	// After open's mode, which the umask and an existing file can change.
+	// The umask or an existing file may have changed the mode of open.
 	return errors.Join(err, f.Chown(uid, uid), f.Chmod(mode))
 }
 
@@ -101,7 +101,7 @@ func (h *host) remove(path string) error {
 	return os.RemoveAll(filepath.Join(fdPath(parent), filepath.Base(path)))
 }
 
-// open opens the machine's file of this absolute path.
+// open opens the machine's file with this absolute path.
 func (h *host) open(path string, flags uint64, mode fs.FileMode) (*os.File, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("%s: not an absolute path", path)
@@ -122,5 +122,5 @@ func (h *host) open(path string, flags uint64, mode fs.FileMode) (*os.File, erro
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// fdPath returns a path that leads to the open file itself.
+// fdPath returns a path of the open file itself.
 func fdPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

@@ -13,14 +13,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
+
+	"archy-recovery/test/change"
 
 	"golang.org/x/sys/unix"
 )
 
 // host is a machine seen from outside: its directory, its supervisor, and
-// whether it is on. It knows nothing of tests. Its methods may be called from
+// whether it is on. It does not depend on a test. Its methods may be called from
 // several goroutines.
 type host struct {
 	dir    string
@@ -28,17 +29,16 @@ type host struct {
 	orders io.WriteCloser
 	stderr bytes.Buffer // read only after cmd.Wait
 
-	mu      sync.Mutex
-	leader  int           // host's PID of the machine's PID 1; 0 when off
-	status  int           // nspawn's last exit status
-	changed chan struct{} // closed and replaced at every change of what follows
-	on      bool          // ordered to boot, not yet known to be gone
-	ready   bool          // systemd has finished its start-up
-	ended   bool          // the supervisor says no more
+	state  *change.State // guards the fields below
+	leader int           // host's PID of the machine's PID 1; 0 when off
+	status int           // nspawn's last exit status
+	on     bool          // ordered to boot, and nspawn has not exited since
+	ready  bool          // systemd has finished its start-up
+	ended  bool          // the supervisor's output has ended
 }
 
-// newHost makes a machine, off, on the tree, with a copy of the store; an empty
-// store name means empty stores.
+// newHost makes a machine on the tree, with a copy of the store. The machine is
+// off. If store is "", its stores are empty.
 func newHost(ctx context.Context, tree, store string) (_ *host, err error) {
 	runDir, err := runDir()
 	if err != nil {
@@ -48,8 +48,8 @@ func newHost(ctx context.Context, tree, store string) (_ *host, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close() // the supervisor has it from then on
-	h := &host{dir: dir, changed: make(chan struct{})}
+	defer lock.Close() // the supervisor inherits the lock
+	h := &host{dir: dir, state: change.NewState()}
 	if err := fillStores(ctx, dir, store); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -73,23 +73,23 @@ func (h *host) startSupervisor(cfg supervisorConfig, lock *os.File) error {
 		ExtraFiles: []*os.File{lock},
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS,
-			// An interrupt from the terminal is for the test; the supervisor
-			// learns of the test's end from the pipe, and then has work to do.
+			// An interrupt from the terminal must end only the test. The supervisor
+			// sees the end of the test by the pipe, and then cleans up.
 			Setsid: true,
 		},
 	}
 	if h.orders, err = h.cmd.StdinPipe(); err != nil {
 		return err
 	}
-	said, err := h.cmd.StdoutPipe()
+	reports, err := h.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
 	if err := h.cmd.Start(); err != nil {
 		return fmt.Errorf("start the machine's supervisor: %w", err)
 	}
-	in := bufio.NewReader(said)
-	if line, _ := in.ReadString('\n'); strings.TrimSpace(line) != sayUp {
+	in := bufio.NewReader(reports)
+	if line, _ := in.ReadString('\n'); strings.TrimSpace(line) != reportUp {
 		h.orders.Close()
 		err := h.cmd.Wait()
 		return fmt.Errorf("the machine's supervisor failed: %w\n%s", err, h.stderr.String())
@@ -98,35 +98,32 @@ func (h *host) startSupervisor(cfg supervisorConfig, lock *os.File) error {
 	return nil
 }
 
-// listen follows what the supervisor says until it ends.
+// listen reads the supervisor's reports until it ends.
 func (h *host) listen(in *bufio.Reader) {
 	for {
 		line, err := in.ReadString('\n')
 		word, number, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, _ := strconv.Atoi(number)
-		h.mu.Lock()
-		switch {
-		case err != nil:
-			h.on, h.ready, h.leader, h.ended = false, false, 0, true
-		case word == sayLeader:
-			h.leader = h.hostPID(n)
-		case word == sayReady:
-			h.ready = true
-		case word == sayExit:
-			h.on, h.ready, h.leader, h.status = false, false, 0, n
-		}
-		close(h.changed)
-		h.changed = make(chan struct{})
-		h.mu.Unlock()
+		h.state.Change(func() {
+			switch {
+			case err != nil:
+				h.on, h.ready, h.leader, h.ended = false, false, 0, true
+			case word == reportLeader:
+				h.leader = h.hostPID(n)
+			case word == reportReady:
+				h.ready = true
+			case word == reportExit:
+				h.on, h.ready, h.leader, h.status = false, false, 0, n
+			}
+		})
 		if err != nil {
 			return
 		}
 	}
 }
 
-// hostPID turns a PID of the supervisor's PID namespace into the host's, by
-// looking through the supervisor's descendants. It returns 0 for one that is
-// gone already.
+// hostPID converts a PID of the supervisor's PID namespace to the host's. It
+// searches the supervisor's descendants. It returns 0 if the process has ended.
 func (h *host) hostPID(inner int) int {
 	depth := len(namespacePIDs(h.cmd.Process.Pid)) - 1
 	todo := []int{h.cmd.Process.Pid}
@@ -140,8 +137,8 @@ func (h *host) hostPID(inner int) int {
 	return 0
 }
 
-// namespacePIDs returns the process's PID in our PID namespace and in each one
-// below it.
+// namespacePIDs returns the process's PID in this PID namespace and in each
+// nested one.
 func namespacePIDs(pid int) []int {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(text)) {
@@ -172,42 +169,39 @@ func numbers(list string) (all []int) {
 
 // boot orders the machine to boot and returns when its PID 1 exists.
 func (h *host) boot(ctx context.Context) error {
-	h.mu.Lock()
+	h.state.Lock()
 	if h.on || h.ended {
-		defer h.mu.Unlock()
+		defer h.state.Unlock()
 		return fmt.Errorf("cannot boot: on %t, supervisor ended %t", h.on, h.ended)
 	}
 	h.on = true
-	h.mu.Unlock()
+	h.state.Unlock()
 	if _, err := fmt.Fprintln(h.orders, orderBoot); err != nil {
 		return fmt.Errorf("order the boot: %w", err)
 	}
-	return h.await(ctx, "PID 1", func() (bool, error) {
+	return h.state.Await(ctx, "PID 1", func() (bool, error) {
 		return h.leader != 0, h.offError()
 	})
 }
 
 // awaitReady waits until the machine's systemd has finished its start-up.
 func (h *host) awaitReady(ctx context.Context) error {
-	return h.await(ctx, "the end of start-up", func() (bool, error) {
+	return h.state.Await(ctx, "the end of start-up", func() (bool, error) {
 		return h.ready, h.offError()
 	})
 }
 
-// expectReady makes awaitReady wait for a start-up that is still to begin.
+// expectReady makes awaitReady wait for a start-up that has not begun yet.
 func (h *host) expectReady() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ready = false
+	h.state.Change(func() { h.ready = false })
 }
 
 // awaitOff waits until no process of the machine is left.
 func (h *host) awaitOff(ctx context.Context) error {
-	return h.await(ctx, "the machine to go off", func() (bool, error) { return !h.on, nil })
+	return h.state.Await(ctx, "the machine to go off", func() (bool, error) { return !h.on, nil })
 }
 
-// offError is for await's functions: the error to give up with if the machine
-// is off.
+// offError returns an error if the machine is off. The caller holds the lock.
 func (h *host) offError() error {
 	if !h.on {
 		return fmt.Errorf("the machine is off (nspawn's exit status %d)\n%s", h.status, h.console())
@@ -215,26 +209,7 @@ func (h *host) offError() error {
 	return nil
 }
 
-// await waits until done says yes or fails; done is called with the lock held,
-// at every change.
-func (h *host) await(ctx context.Context, what string, done func() (bool, error)) error {
-	for {
-		h.mu.Lock()
-		ok, err := done()
-		changed := h.changed
-		h.mu.Unlock()
-		if ok || err != nil {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
-		}
-	}
-}
-
-// console returns all that PID 1 and nspawn have printed, over all boots.
+// console returns the output of PID 1 and nspawn, of all boots.
 func (h *host) console() string {
 	text, err := os.ReadFile(filepath.Join(h.dir, consoleName))
 	if err != nil {
@@ -246,16 +221,16 @@ func (h *host) console() string {
 // leaderPID returns the host's PID of the machine's PID 1, or an error if the
 // machine is off.
 func (h *host) leaderPID() (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.state.Lock()
+	defer h.state.Unlock()
 	if h.leader == 0 {
 		return 0, errors.New("the machine is off")
 	}
 	return h.leader, nil
 }
 
-// pullPlug kills the machine's PID 1, and with it everything in its PID
-// namespace, and waits until all is gone.
+// pullPlug kills the machine's PID 1, and so every process of its PID namespace.
+// It waits until all of them have ended.
 func (h *host) pullPlug(ctx context.Context) error {
 	pid, err := h.leaderPID()
 	if err != nil {
@@ -267,9 +242,9 @@ func (h *host) pullPlug(ctx context.Context) error {
 	return h.awaitOff(ctx)
 }
 
-// diskPath returns where the machine's root directory is seen from here: as the
-// machine sees it when it is on, with its /run, and the bare disk when it is
-// off.
+// diskPath returns a path of the machine's root directory that this process can
+// open. If the machine is on, the path shows its mounts, such as /run. If it is
+// off, the path shows the bare disk.
 func (h *host) diskPath() string {
 	if pid, err := h.leaderPID(); err == nil {
 		return fmt.Sprintf("/proc/%d/root", pid)
@@ -277,11 +252,12 @@ func (h *host) diskPath() string {
 	return fmt.Sprintf("/proc/%d/root%s", h.cmd.Process.Pid, filepath.Join(h.dir, rootName))
 }
 
-// close ends the machine, on or off, and returns when nothing of it is left.
+// close ends the machine, on or off, and returns when it is removed completely.
 func (h *host) close() error {
 	h.orders.Close()
-	// Wait closes the pipe that listen reads, so listen goes first.
-	if err := h.await(context.Background(), "the supervisor's end", func() (bool, error) { return h.ended, nil }); err != nil {
+	// Wait closes the pipe that listen reads, so listen must end first.
+	ended := func() (bool, error) { return h.ended, nil }
+	if err := h.state.Await(context.Background(), "the supervisor's end", ended); err != nil {
 		return err
 	}
 	if err := h.cmd.Wait(); err != nil {

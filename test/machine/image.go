@@ -11,19 +11,20 @@ import (
 	"runtime"
 )
 
-// Image is the name of the test application's image, in root's store and in
-// the user's. Its entry point is the program of test/testapp, whose flags are
-// the container's command.
+// Image is the name of the test application's image, in the stores of root and
+// of the user. Its entry point is the program of test/testapp. The container's
+// command holds the flags of that program.
 const Image = "localhost/testapp:1"
 
-// buildApp compiles the test application, static, to the file. It needs the go
-// command and the module's source.
+// buildApp compiles the test application as a static program into the file. It
+// needs the go command and the module's source.
 func buildApp(ctx context.Context, file string) error {
 	root, err := moduleDir()
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, "./test/testapp")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
+		"-o", file, "./test/testapp")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -32,7 +33,7 @@ func buildApp(ctx context.Context, file string) error {
 	return nil
 }
 
-// appKey changes whenever the test application does.
+// appKey returns a hash of the test application's source and of its compiler.
 func appKey() (string, error) {
 	root, err := moduleDir()
 	if err != nil {
@@ -40,7 +41,7 @@ func appKey() (string, error) {
 	}
 	files, err := filepath.Glob(filepath.Join(root, "test", "testapp", "*.go"))
 	if err != nil || len(files) == 0 {
-		return "", fmt.Errorf("no source of the test application below %s (%v)", root, err)
+		return "", fmt.Errorf("the source of the test application is not below %s: %v", root, err)
 	}
 	parts := []string{runtime.Version(), runtime.GOARCH, storeVersion}
 	for _, file := range files {
@@ -53,8 +54,7 @@ func appKey() (string, error) {
 	return shortHash(parts...), nil
 }
 
-// writeImage writes the tar that podman import makes the image of: the program
-// and nothing else.
+// writeImage writes the tar file for podman import. It holds only the program.
 func writeImage(w io.Writer, program string) error {
 	f, err := os.Open(program)
 	if err != nil {

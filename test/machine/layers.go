@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 )
 
-// Layers returns the cached directories that the disk of a machine of the spec
-// is made of, by their places on it ("" is the root), for machines of other
-// kinds: the tree, and the container stores of root and of the user. They are
-// shared: nobody may write to them. The key is another one whenever anything in
-// them is.
+// Layers returns the cached directories of a machine's disk, for other kinds of
+// machines. They are the tree, and the container stores of root and of the user.
+// The keys of the map are their places on the disk; "" is the root. The
+// directories are shared, so callers must not write to them. The key changes
+// whenever their content does.
 func Layers(ctx context.Context, spec Spec, log io.Writer) (layers map[string]string, key string, err error) {
 	tree, err := Tree(ctx, spec, log)
 	if err != nil {

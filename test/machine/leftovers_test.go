@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// victimEnv makes TestVictim the program that the leftovers tests kill.
+// victimEnv makes TestVictim the program that the tests of leftovers kill.
 const victimEnv = "ARCHY_MACHINE_TEST_VICTIM"
 
-// TestVictim is no test: it starts a machine, says what it is made of and waits
-// for its end.
+// TestVictim is no test of its own. It starts a machine, prints its directory and
+// its processes, and waits until it is ended.
 func TestVictim(t *testing.T) {
 	if os.Getenv(victimEnv) == "" {
-		t.Skip("only run by the leftovers tests")
+		t.Skip("only the tests of leftovers run this")
 	}
 	m := Start(t)
 	m.As(User).MustRun("podman", "run", "--detach", Image)
@@ -33,11 +33,11 @@ func TestVictim(t *testing.T) {
 	fmt.Printf("victim %s %d %d\n", m.host.dir, m.host.cmd.Process.Pid, leader)
 	io.Copy(io.Discard, os.Stdin)
 	if os.Getenv(victimEnv) == "panic" {
-		panic("told to")
+		panic("the test asked for a panic")
 	}
 }
 
-// victim is a test process of which a machine runs.
+// victim is a test process whose machine runs.
 type victim struct {
 	cmd                *exec.Cmd
 	stdin              io.Closer
@@ -48,7 +48,7 @@ type victim struct {
 func startVictim(t *testing.T, how string, args ...string) *victim {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("machine tests are left out by -short")
+		t.Skip("-short skips machine tests")
 	}
 	v := &victim{cmd: exec.Command("/proc/self/exe", append([]string{"-test.run=^TestVictim$"}, args...)...)}
 	v.cmd.Env = append(os.Environ(), victimEnv+"="+how)
@@ -75,21 +75,21 @@ func startVictim(t *testing.T, how string, args ...string) *victim {
 	return nil
 }
 
-// leftovers returns what there is of the machine.
+// leftovers returns all traces of the machine: processes, mounts, cgroups, files.
 func (v *victim) leftovers() (all []string) {
 	for _, pid := range []int{v.supervisor, v.leader} {
 		if syscall.Kill(pid, 0) == nil {
 			all = append(all, fmt.Sprintf("process %d", pid))
 		}
 	}
-	// A process of the machine, wherever it went, sees its mounts.
+	// Every process of the machine sees its mounts.
 	tables, _ := filepath.Glob("/proc/[0-9]*/mountinfo")
 	for _, table := range tables {
 		if text, err := os.ReadFile(table); err == nil && strings.Contains(string(text), v.dir+"/") {
 			all = append(all, table)
 		}
 	}
-	// The unified hierarchy is at the one place or the other.
+	// The unified hierarchy is in one of these two places.
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		if dir := filepath.Join(root, cgroupName(v.dir)); exists(dir) {
 			all = append(all, dir)
@@ -106,8 +106,8 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// wantNothingLeft gives the supervisor, which is nobody's child any more, some
-// time to take everything away.
+// wantNothingLeft gives the supervisor 10 s to remove everything. The supervisor
+// is an orphan by now, so the test cannot wait for its end.
 func (v *victim) wantNothingLeft(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -130,15 +130,15 @@ func TestNothingLeft(t *testing.T) {
 	}{
 		{name: "end", how: "return", end: func(v *victim) { v.stdin.Close() }},
 		{name: "panic", how: "panic", end: func(v *victim) { v.stdin.Close() }},
-		{name: "test timeout", how: "return", args: []string{"-test.timeout=5s"}, end: func(*victim) {}},
+		{name: "test_timeout", how: "return", args: []string{"-test.timeout=5s"}, end: func(*victim) {}},
 		{name: "interrupt", how: "return", end: func(v *victim) { v.cmd.Process.Signal(os.Interrupt) }},
 		{name: "kill", how: "return", end: func(v *victim) { v.cmd.Process.Kill() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := startVictim(t, test.how, test.args...)
-			// The check below must be able to find something.
+			// Without this, the check below could pass by finding nothing at all.
 			if len(v.leftovers()) < 5 {
-				t.Fatalf("found only %s of a machine that runs", v.leftovers())
+				t.Fatalf("a running machine has only these traces: %s", v.leftovers())
 			}
 			test.end(v)
 			v.cmd.Wait()
@@ -147,8 +147,8 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// TestSupervisorKilled shows that even then no process and no mount is left,
-// and that the next machine sweeps up the rest.
+// TestSupervisorKilled checks that no process and no mount outlives a killed
+// supervisor, and that the next machine removes the rest.
 func TestSupervisorKilled(t *testing.T) {
 	t.Parallel()
 	v := startVictim(t, "return")

@@ -10,10 +10,11 @@ import (
 )
 
 // Machine is one test machine, on or off. Commands run on it as root; see
-// [Machine.As] for the user's.
+// [Machine.As] for commands of the user.
 //
-// Methods without an error result end the test when they fail, so they must be
-// called from the test's own goroutine; those with one may be called from any.
+// Methods without an error result end the test when they fail, so only the
+// test's own goroutine may call them. Methods with an error result may be called
+// from any goroutine.
 type Machine struct {
 	*Shell
 	host  *host
@@ -30,34 +31,34 @@ type options struct {
 	limit time.Duration
 }
 
-// WithSpec makes a machine other than the default one.
+// WithSpec makes a machine of this spec instead of the default one.
 func WithSpec(spec Spec) Option { return func(o *options) { o.spec = spec } }
 
-// Off leaves the machine off: the test prepares its disk and then calls
+// Off leaves the machine off. The test prepares its disk and then calls
 // [Machine.Boot].
 func Off() Option { return func(o *options) { o.off = true } }
 
-// Timeout sets how long a boot, a power-off or a command may take, 2 minutes
-// otherwise.
+// Timeout sets how long a boot, a power-off or a command may take. The default
+// is 2 minutes.
 func Timeout(d time.Duration) Option { return func(o *options) { o.limit = d } }
 
-// Start makes a fresh machine and boots it. When the test ends, however it
-// ends, nothing of the machine is left; if the test failed, the machine's
-// console and the end of its journal are logged first.
+// Start makes a fresh machine and boots it. When the test ends in any way, the
+// machine is removed completely. If the test failed, the machine's console and
+// the end of its journal are logged first.
 //
 // The first Start on a host makes the tree (see [Tree]) and the store, which
-// takes about half a minute. Where machines cannot run, Start fails the test
-// with the reason; with -short it skips the test.
+// takes about half a minute. If the host cannot run machines, Start fails the
+// test with the reason. With -short it skips the test.
 func Start(t TB, opts ...Option) *Machine {
 	t.Helper()
 	if testing.Testing() && testing.Short() {
-		t.Skipf("machine tests are left out by -short")
+		t.Skipf("-short skips machine tests")
 	}
 	o := options{limit: 2 * time.Minute}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	h, err := makeHost(o.spec)
+	h, err := hostOf(o.spec)
 	if err != nil {
 		t.Fatalf("machine: %v", err)
 	}
@@ -70,8 +71,9 @@ func Start(t TB, opts ...Option) *Machine {
 	return m
 }
 
-func makeHost(spec Spec) (*host, error) {
-	// Making a tree is bound by the network, not by the caller's timeout.
+// hostOf returns a new host for a machine of the spec.
+func hostOf(spec Spec) (*host, error) {
+	// The network limits how fast a tree is made, so the test's timeout does not apply.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	tree, err := Tree(ctx, spec, os.Stderr)
@@ -85,7 +87,7 @@ func makeHost(spec Spec) (*host, error) {
 	return newHost(ctx, tree, store)
 }
 
-// With returns the same machine for use in a subtest: failures are t's then.
+// With returns the same machine for use in a subtest: failures then belong to t.
 // The machine still ends with the test that started it.
 func (m *Machine) With(t TB) *Machine {
 	view := &Machine{host: m.host, t: t, limit: m.limit}
@@ -93,7 +95,7 @@ func (m *Machine) With(t TB) *Machine {
 	return view
 }
 
-// timeout returns the context for one thing that the machine's timeout bounds.
+// timeout returns a context with the machine's timeout, for one operation.
 func (m *Machine) timeout(what string) (context.Context, context.CancelFunc) {
 	limit := m.limit
 	if limit == 0 {
@@ -102,7 +104,7 @@ func (m *Machine) timeout(what string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%s took longer than %v", what, limit))
 }
 
-// end is the machine's cleanup.
+// end removes the machine.
 func (m *Machine) end() {
 	if m.t.Failed() {
 		m.logState()
@@ -114,7 +116,7 @@ func (m *Machine) end() {
 
 // logState logs what helps to understand why a test failed.
 func (m *Machine) logState() {
-	// A machine that hangs must not hang its cleanup.
+	// A machine that hangs must not block its clean-up.
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var journal bytes.Buffer
@@ -122,8 +124,7 @@ func (m *Machine) logState() {
 	m.t.Logf("machine console:\n%s\nmachine journal (%v):\n%s", m.Console(), err, journal.String())
 }
 
-// Console returns all that the machine's PID 1 and nspawn have printed, over all
-// boots.
+// Console returns the output of the machine's PID 1 and of nspawn, of all boots.
 func (m *Machine) Console() string { return m.host.console() }
 
 // IsOn reports whether the machine runs.
@@ -132,15 +133,15 @@ func (m *Machine) IsOn() bool {
 	return err == nil
 }
 
-// WaitFor asks until the answer is yes, and ends the test if it does not come
-// in time. It is for the few things that announce themselves to nobody: prefer
-// an event (systemctl start, which waits for the job; --wait; journalctl
-// --follow with [Shell.Stream]), which is faster and says what went wrong.
+// WaitFor calls done every 50 ms until it returns true. After the timeout it ends
+// the test. Use it only for conditions without an event. An event is faster, and
+// its error is clearer: systemctl start waits for the job, and journalctl
+// --follow works with [Shell.Stream].
 func (m *Machine) WaitFor(timeout time.Duration, desc string, done func() bool) {
 	m.t.Helper()
 	for deadline := time.Now().Add(timeout); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			m.t.Fatalf("machine: waited %v in vain for %s", timeout, desc)
+			m.t.Fatalf("machine: gave up after %v: no sign of %s", timeout, desc)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func TestTwoMachinesShareNothing(t *testing.T) {
 	if a.BootID() == b.BootID() {
 		t.Error("both machines have the same boot ID")
 	}
-	// Neither a network nor abstract sockets in common.
+	// They share neither a network nor abstract sockets.
 	if a.MustRun("readlink", "/proc/self/ns/net") == b.MustRun("readlink", "/proc/self/ns/net") {
 		t.Error("both machines have the same network")
 	}
@@ -99,7 +99,8 @@ func TestPullPlug(t *testing.T) {
 	t.Parallel()
 	m := Start(t)
 	first := m.BootID()
-	m.MustRun("sh", "-c", "echo kept >/var/lib/synced && sync /var/lib/synced && logger before the cut && journalctl --sync")
+	m.MustRun("sh", "-c",
+		"echo kept >/var/lib/synced && sync /var/lib/synced && logger before the cut && journalctl --sync")
 	m.PullPlug()
 	if m.IsOn() {
 		t.Fatal("on after the plug was pulled")
@@ -149,8 +150,8 @@ func TestSoftReboot(t *testing.T) {
 	t.Parallel()
 	m := Start(t, Timeout(30*time.Second))
 	first := m.BootID()
-	// systemd stops all processes for a moment; a command in flight must not
-	// be left stopped.
+	// systemd stops all processes for a moment. A running command must not stay
+	// stopped.
 	streamed := make(chan error, 1)
 	go func() { streamed <- m.Stream(t.Context(), io.Discard, "sleep", "3") }()
 	m.SoftReboot()
@@ -166,7 +167,7 @@ func TestSoftReboot(t *testing.T) {
 	select {
 	case <-streamed:
 	case <-time.After(10 * time.Second):
-		t.Error("a command in flight never ended")
+		t.Error("the command did not end")
 	}
 }
 
@@ -174,7 +175,8 @@ func TestSoftReboot(t *testing.T) {
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	m := Start(t)
-	m.WriteFile("/root/p/DEBIAN/control", "Package: archy-test\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: test\n", 0o644, 0)
+	m.WriteFile("/root/p/DEBIAN/control", "Package: archy-test\nVersion: 1\nArchitecture: all\n"+
+		"Maintainer: nobody\nDescription: test\n", 0o644, 0)
 	m.WriteFile("/root/p/usr/share/archy-test", "here", 0o644, 0)
 	m.MustRun("dpkg-deb", "--build", "/root/p", "/root/p.deb")
 	content, err := m.ReadFile("/root/p.deb")
@@ -191,7 +193,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// TestDebian12 shows that the older Debian runs containers of both users.
+// TestDebian12 checks that a Debian 12 machine runs containers of both users.
 func TestDebian12(t *testing.T) {
 	t.Parallel()
 	m := Start(t, WithSpec(Spec{Suite: "bookworm"}))
@@ -204,7 +206,8 @@ func TestDebian12(t *testing.T) {
 	m.PullPlug()
 	m.Boot()
 	for _, s := range []*Shell{m.As(0), m.As(User)} {
-		if got := s.MustRun("podman", "ps", "--all", "--format", "{{.Names}} {{.State}}"); !strings.HasPrefix(got, "x ") {
+		got := s.MustRun("podman", "ps", "--all", "--format", "{{.Names}} {{.State}}")
+		if !strings.HasPrefix(got, "x ") {
 			t.Errorf("uid %d: containers after the cut: %q", s.uid, got)
 		}
 	}
@@ -213,9 +216,11 @@ func TestDebian12(t *testing.T) {
 func TestBootNoWait(t *testing.T) {
 	t.Parallel()
 	m := Start(t, Off())
-	m.WriteFile("/etc/systemd/system/slow.service",
-		"[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until test -e /run/go; do sleep .05; done'\n[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
-	m.WriteFile("/etc/systemd/system/multi-user.target.d/slow.conf", "[Unit]\nWants=slow.service\nAfter=slow.service\n", 0o644, 0)
+	m.WriteFile("/etc/systemd/system/slow.service", "[Service]\nType=oneshot\n"+
+		"ExecStart=/bin/sh -c 'until test -e /run/go; do sleep .05; done'\n"+
+		"[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
+	m.WriteFile("/etc/systemd/system/multi-user.target.d/slow.conf",
+		"[Unit]\nWants=slow.service\nAfter=slow.service\n", 0o644, 0)
 	m.BootNoWait()
 	if got, _ := m.Run("systemctl", "is-system-running"); got != "starting\n" && got != "initializing\n" {
 		t.Errorf("system state %q in the middle of the boot", got)
@@ -254,7 +259,8 @@ func TestFilesOnAndOff(t *testing.T) {
 			t.Errorf("%s: directory holds %v, %v", state, entries, err)
 		}
 		if state == "on" {
-			if got := m.MustRun("stat", "-c", "%u %g %a", path, "/home/archy/a"); got != "1000 1000 640\n1000 1000 755\n" {
+			got := m.MustRun("stat", "-c", "%u %g %a", path, "/home/archy/a")
+			if got != "1000 1000 640\n1000 1000 755\n" {
 				t.Errorf("owners and modes: %s", got)
 			}
 		}

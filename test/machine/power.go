@@ -10,7 +10,7 @@ import (
 )
 
 // Boot switches the machine on and waits until its systemd and the user's
-// manager have finished their start-up, whatever units failed in it.
+// manager have finished their start-up. Failed units do not matter.
 func (m *Machine) Boot() {
 	m.t.Helper()
 	ctx, cancel := m.timeout("the boot")
@@ -25,8 +25,8 @@ func (m *Machine) Boot() {
 }
 
 // BootNoWait switches the machine on and returns as soon as its PID 1 answers
-// systemctl, for tests that act while it boots. [Machine.WaitBooted] waits for
-// the rest.
+// systemctl. It is for tests that act during the boot. [Machine.WaitBooted] waits
+// for the rest.
 func (m *Machine) BootNoWait() {
 	m.t.Helper()
 	ctx, cancel := m.timeout("the boot")
@@ -40,8 +40,7 @@ func (m *Machine) BootNoWait() {
 	}
 }
 
-// WaitBooted waits until a machine that was booted with BootNoWait is where
-// Boot would have returned.
+// WaitBooted waits for the end of a boot that BootNoWait began.
 func (m *Machine) WaitBooted() {
 	m.t.Helper()
 	ctx, cancel := m.timeout("the boot")
@@ -59,9 +58,9 @@ func (m *Machine) awaitBooted(ctx context.Context) error {
 	return m.As(User).awaitUserManager(ctx)
 }
 
-// awaitManager waits until PID 1 answers systemctl. Nothing tells of that
-// moment, which comes a few milliseconds after PID 1 began, so this asks often:
-// for the socket first, because asking PID 1 itself costs more.
+// awaitManager waits until PID 1 answers systemctl, a few milliseconds after PID
+// 1 began. There is no event for it, so this polls. It looks for the socket
+// first, because a request to PID 1 costs more.
 func (h *host) awaitManager(ctx context.Context) error {
 	root := &Shell{m: &Machine{host: h}}
 	for {
@@ -83,9 +82,9 @@ func (h *host) awaitManager(ctx context.Context) error {
 	}
 }
 
-// PullPlug cuts the machine off: every process of it is killed at once, and the
-// call returns when all are gone. What was written to the disk stays, synced or
-// not; see the package documentation.
+// PullPlug kills every process of the machine at once, and returns when all are
+// gone. All data that was written stays, synced or not; see the package
+// documentation.
 func (m *Machine) PullPlug() {
 	m.t.Helper()
 	ctx, cancel := m.timeout("pulling the plug")
@@ -101,23 +100,23 @@ func (m *Machine) PowerOff() {
 	m.shutDown("poweroff")
 }
 
-// Reboot shuts the machine down cleanly, for a reboot as its units see it, and
-// boots it again.
+// Reboot shuts the machine down cleanly and boots it again. Its units see a
+// reboot.
 func (m *Machine) Reboot() {
 	m.t.Helper()
 	m.shutDown("reboot")
 	m.Boot()
 }
 
-// SoftReboot restarts the machine's userspace and waits for it like Boot. The
-// boot ID stays. It needs systemd 254, so not Debian 12.
+// SoftReboot restarts the machine's user space and waits for it like Boot. The
+// boot ID stays the same. It needs systemd 254, so Debian 12 does not have it.
 func (m *Machine) SoftReboot() {
 	m.t.Helper()
 	ctx, cancel := m.timeout("the soft reboot")
 	defer cancel()
 	m.host.expectReady()
 	_, err := m.RunContext(ctx, "systemctl", "soft-reboot")
-	// The command may be killed by the very reboot that it asked for.
+	// The reboot that the command requests may kill the command.
 	if waitErr := m.awaitBooted(ctx); waitErr != nil {
 		m.t.Fatalf("machine: soft reboot: %v", errors.Join(err, waitErr))
 	}
@@ -132,20 +131,20 @@ func (m *Machine) shutDown(verb string) {
 	}
 }
 
-// powerOff shuts the machine down with this verb of systemctl and waits until
-// it is off; nspawn, without a machined, does not start it again by itself.
+// powerOff shuts the machine down with this verb of systemctl and waits until it
+// is off. nspawn starts no machine again if the host has no machined.
 func powerOff(ctx context.Context, h *host, verb string) error {
 	root := &Shell{m: &Machine{host: h}}
 	_, err := root.RunContext(ctx, "systemctl", verb)
-	// The command may be killed by the very shutdown that it asked for.
+	// The shutdown that the command requests may kill the command.
 	if waitErr := h.awaitOff(ctx); waitErr != nil {
 		return errors.Join(err, waitErr)
 	}
 	return nil
 }
 
-// WaitOff waits until the machine is off, for tests that make it shut down in
-// their own way.
+// WaitOff waits until the machine is off, for tests that shut it down by
+// themselves.
 func (m *Machine) WaitOff() {
 	m.t.Helper()
 	ctx, cancel := m.timeout("going off")

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runDir returns the directory below which every machine that exists has its
-// own directory.
+// runDir returns the directory that holds a directory for every machine.
 func runDir() (string, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -20,11 +19,11 @@ func runDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// newMachineDir makes a machine's directory and takes the lock that says that
-// it has an owner. The lock is the caller's, and of those that inherit the
-// file, until all of them have ended or closed it.
+// newMachineDir makes a machine's directory and locks it. The lock shows that the
+// directory is in use. It lasts until all processes that inherited the file have
+// closed it or ended.
 func newMachineDir(ctx context.Context, runDir string) (dir string, lock *os.File, err error) {
-	// Without this lock a sweep could come between making and locking.
+	// Without this lock, a sweep could remove the directory before it is locked.
 	all, err := lockFile(ctx, filepath.Join(runDir, lockName))
 	if err != nil {
 		return "", nil, err
@@ -33,7 +32,7 @@ func newMachineDir(ctx context.Context, runDir string) (dir string, lock *os.Fil
 	if dir, err = os.MkdirTemp(runDir, "m"); err != nil {
 		return "", nil, err
 	}
-	// The machine's root directory is as open as on any machine.
+	// All users of the machine must be able to enter its root directory.
 	err = os.Chmod(dir, 0o755)
 	for _, name := range []string{rootName, upperName, workName} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o755))
@@ -47,9 +46,9 @@ func newMachineDir(ctx context.Context, runDir string) (dir string, lock *os.Fil
 	return dir, lock, nil
 }
 
-// sweep removes the directories and cgroups of machines whose owner was killed
-// together with its supervisor. It must see the host's unified hierarchy at
-// cgroupRoot. What cannot be removed yet is left to the next sweep.
+// sweep removes the directories and cgroups of machines whose test was killed
+// together with their supervisor. The host's unified hierarchy must be mounted at
+// cgroupRoot. The next sweep retries what cannot be removed yet.
 func sweep(runDir string) error {
 	all, err := lockFile(context.Background(), filepath.Join(runDir, lockName))
 	if err != nil {
@@ -67,12 +66,12 @@ func sweep(runDir string) error {
 		dir := filepath.Join(runDir, e.Name())
 		lock, err := TryLock(filepath.Join(dir, lockName))
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			continue // alive
+			continue // in use
 		}
 		if err != nil {
 			return err
 		}
-		// The directory is what reminds us of the cgroup, so it goes last.
+		// The name of the cgroup follows from the directory, so that goes last.
 		if removeCgroup(filepath.Join(cgroupRoot, cgroupName(dir))) == nil {
 			err = os.RemoveAll(dir)
 		}

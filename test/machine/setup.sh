@@ -1,7 +1,8 @@
 #!/bin/sh
-# Turns a bare Debian tree into the test machine's disk. Runs once for a cached
-# tree, as root, in a chroot in the tree: nothing is booted and no manager runs.
-# Changing this file makes a new tree.
+# Turns a bare Debian tree into the disk of the test machine. It runs once for
+# each cached tree, as root, in a chroot in the tree. Nothing is booted, and no
+# manager runs. A change of this file makes a new tree. doc.go says how the
+# result differs from a user's machine.
 set -eu
 
 # The user whose rootless containers are tested. useradd also writes subuid and
@@ -15,8 +16,9 @@ install -d -o archy -g archy /home/archy/.config /home/archy/.config/containers 
 	/home/archy/.local /home/archy/.local/share /home/archy/.local/share/containers
 mkdir -p /etc/containers/systemd /var/lib/containers
 
-# The machine has no pids controller where the host has none, and no network of
-# its own but the loopback: containers are not given a namespace each.
+# The machine has no pids controller if the host's unified hierarchy has none.
+# Its network is the loopback only, so a network of a container's own would lead
+# nowhere.
 mkdir -p /etc/containers/containers.conf.d
 cat > /etc/containers/containers.conf.d/50-machine.conf <<'CONF'
 [containers]
@@ -24,14 +26,14 @@ pids_limit = 0
 netns = "host"
 CONF
 
-# A fixed machine ID: an empty one would make every machine's first boot a
-# systemd "first boot", which applies presets over what is set here.
+# A fixed machine ID. With an empty one, the first boot of every machine would be
+# a systemd "first boot", which applies presets over the settings below.
 echo 0123456789abcdef0123456789abcdef > /etc/machine-id
 echo archy > /etc/hostname
 printf '127.0.0.1 localhost archy\n::1 localhost\n' > /etc/hosts
 
-# The journal must outlive a boot: reading the dead boot's is half of what is
-# tested. Synced often, because a machine lives for seconds, not for days.
+# The journal must outlive a boot: many tests read the journal of the boot that
+# crashed. No entry may be dropped by a rate limit.
 mkdir -p /var/log/journal
 mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=persistent\nRateLimitBurst=0\nSystemMaxUse=64M\n' \
@@ -40,9 +42,9 @@ printf '[Journal]\nStorage=persistent\nRateLimitBurst=0\nSystemMaxUse=64M\n' \
 systemctl enable podman.socket
 systemctl --global enable podman.socket
 
-# Rootless Quadlet units wait for podman-user-wait-network-online.service, which
-# waits 90 s for a network-online.target. On a server something wants it; here
-# nothing would.
+# Rootless Quadlet units are ordered after podman-user-wait-network-online.service,
+# which waits up to 90 s for network-online.target. No unit of a plain Debian 13
+# wants that target. The link spares each test these 90 s.
 mkdir -p /etc/systemd/system/multi-user.target.wants
 ln -s /usr/lib/systemd/system/network-online.target \
 	/etc/systemd/system/multi-user.target.wants/network-online.target
@@ -56,8 +58,8 @@ for unit in systemd-sysctl.service systemd-modules-load.service \
 	ln -s /dev/null "/etc/systemd/system/$unit"
 done
 
-# Work of a long-lived server that only adds load and noise to a boot that lives
-# for seconds.
+# Units for a server that runs for months. A machine runs for seconds, and these
+# would only add load and noise to its boot.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 	fstrim.timer e2scrub_all.timer e2scrub_reap.service man-db.timer \
 	podman-auto-update.timer systemd-tmpfiles-clean.timer \
@@ -65,7 +67,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 	ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 
-# Else every machine's first boot does what follows an update of /usr: new
-# linker cache, catalog and system users, all there already.
+# Otherwise the first boot of every machine would do the work that follows an
+# update of /usr: linker cache, catalog and system users. All of these exist.
 journalctl --update-catalog
 touch /etc/.updated /var/.updated

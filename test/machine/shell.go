@@ -13,31 +13,31 @@ import (
 	"time"
 )
 
-// User is the uid, and gid, of the user whose rootless containers are tested.
-// Its name is archy and its home directory /home/archy.
+// User is the uid and gid of the user whose rootless containers are tested. The
+// user's name is archy, and the home directory is /home/archy.
 const User = 1000
 
-// Shell runs commands on a machine as one user: root's is the machine itself,
-// the others come from [Machine.As].
+// Shell runs commands on a machine as one user. A [Machine] itself is root's
+// shell; [Machine.As] returns the others.
 type Shell struct {
 	m   *Machine
 	uid int
 }
 
-// As returns a view of the machine whose commands run as this uid, in the
-// environment of its user manager.
+// As returns a shell whose commands run as this uid, in the environment of that
+// user's manager.
 func (m *Machine) As(uid int) *Shell { return &Shell{m: m, uid: uid} }
 
-// Run runs a command to its end and returns its standard output. The error of
-// a command that failed holds its arguments and what it wrote to both outputs.
-// It takes no longer than the machine's timeout, see [Timeout].
+// Run runs a command to its end and returns its standard output. The error of a
+// failed command holds its arguments and both of its outputs. The machine's
+// timeout limits the command, see [Timeout].
 func (s *Shell) Run(args ...string) (string, error) {
 	ctx, cancel := s.m.timeout("the command " + args[0])
 	defer cancel()
 	return s.RunContext(ctx, args...)
 }
 
-// RunContext is Run with a limit of the caller's.
+// RunContext is Run with the context's limit instead of the machine's timeout.
 func (s *Shell) RunContext(ctx context.Context, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := s.Command(ctx, args...)
@@ -46,13 +46,14 @@ func (s *Shell) RunContext(ctx context.Context, args ...string) (string, error) 
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return stdout.String(), fmt.Errorf("uid %d: %s: %w\n%s%s", s.uid, strings.Join(args, " "), err, stdout.String(), stderr.String())
+		return stdout.String(), fmt.Errorf("uid %d: %s: %w\n%s%s",
+			s.uid, strings.Join(args, " "), err, stdout.String(), stderr.String())
 	}
 	return stdout.String(), nil
 }
 
-// MustRun is Run for commands that must succeed: the test fails at once, with
-// the command's output, if it does not.
+// MustRun is Run for a command that must succeed. If it fails, the test ends at
+// once with the command's output.
 func (s *Shell) MustRun(args ...string) string {
 	s.m.t.Helper()
 	out, err := s.Run(args...)
@@ -62,8 +63,8 @@ func (s *Shell) MustRun(args ...string) string {
 	return out
 }
 
-// Stream runs a command to its end, or until ctx ends, and writes both of its
-// outputs to w as they come.
+// Stream runs a command to its end, or until ctx ends. It writes both outputs to
+// w as they come.
 func (s *Shell) Stream(ctx context.Context, w io.Writer, args ...string) error {
 	cmd := s.Command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = w, w
@@ -73,49 +74,54 @@ func (s *Shell) Stream(ctx context.Context, w io.Writer, args ...string) error {
 	return nil
 }
 
-// Command returns a command that is to run on the machine, for those who need
-// its pipes or want it in the background. It is killed when ctx ends, and dies
-// with the machine. If the machine is off, starting it is an error.
+// Command returns a command that will run on the machine, for callers that need
+// its pipes or run it in the background. It is killed when ctx ends or when the
+// machine ends. If the machine is off, Start of the command returns an error.
 //
-// The command's namespaces are the machine's, its cgroup is not: it belongs to
-// no unit of the machine's systemd, and survives a soft reboot. What needs a
-// unit can be run with systemd-run.
+// The command runs in the machine's namespaces, but in no cgroup of the machine.
+// So it belongs to no unit of the machine's systemd, and survives a soft reboot.
+// Use systemd-run for a command that needs a unit.
 func (s *Shell) Command(ctx context.Context, args ...string) *exec.Cmd {
 	leader, err := s.m.host.leaderPID()
 	enter := []string{"--target", strconv.Itoa(leader),
 		"--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
-		// conmon fails in a working directory that is not of the machine.
+		// conmon fails if its working directory is outside of the machine.
 		"--root", "--wd",
-		// Left to fork by itself, nsenter stops itself when its child is
-		// stopped, as systemd stops all when it shuts down, and nobody wakes
-		// it up again. A shell that stays outside of the PID namespace waits
-		// for nothing but the child's end.
+		// systemd stops all processes for a moment when it shuts down. If nsenter
+		// forks, it then stops itself too, and no process continues it. So a
+		// shell outside of the PID namespace forks, and waits for the child's end.
 		"--no-fork", "sh", "-c", `"$@"; exit $?`, "sh",
 		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=dumb"}
-	if s.uid == 0 {
-		enter = append(enter, "HOME=/root", "USER=root")
-	} else {
-		id, runtime := strconv.Itoa(s.uid), "/run/user/"+strconv.Itoa(s.uid)
-		enter = append(enter, "HOME=/home/archy", "USER=archy",
-			"XDG_RUNTIME_DIR="+runtime, "DBUS_SESSION_BUS_ADDRESS=unix:path="+runtime+"/bus",
-			"setpriv", "--reuid="+id, "--regid="+id, "--init-groups")
-	}
+	enter = append(enter, EnvAs(s.uid)...)
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
 	if err != nil && cmd.Err == nil {
 		cmd.Err = err
 	}
-	// Killing the shell alone would leave the command itself running.
+	// A signal to the shell alone would not end the command.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	// A command may leave a background process that holds its output open.
+	// The command may leave a background process that keeps its output open.
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
 
-// Show returns the unit's properties of these names, all of them if none is
-// named, as systemctl show prints them; of the user's manager if the shell is a
-// user's. Asking about a unit that does not exist is no error: its LoadState
-// is "not-found".
+// EnvAs returns arguments of env(1) for a command that root runs on a machine as
+// the uid: its environment, and for a user a setpriv(1) command. The arguments of
+// the command follow.
+func EnvAs(uid int) []string {
+	if uid == 0 {
+		return []string{"HOME=/root", "USER=root"}
+	}
+	id := strconv.Itoa(uid)
+	runtimeDir := "/run/user/" + id
+	return []string{"HOME=/home/archy", "USER=archy",
+		"XDG_RUNTIME_DIR=" + runtimeDir, "DBUS_SESSION_BUS_ADDRESS=unix:path=" + runtimeDir + "/bus",
+		"setpriv", "--reuid=" + id, "--regid=" + id, "--init-groups"}
+}
+
+// Show returns properties of a unit, as systemctl show prints them. Without names
+// it returns all properties. A user's shell asks the user's manager. A unit that
+// does not exist is no error: its LoadState is "not-found".
 func (s *Shell) Show(unit string, props ...string) map[string]string {
 	s.m.t.Helper()
 	args := append(s.systemctl(), "show", "--property="+strings.Join(props, ","), "--", unit)
@@ -124,7 +130,7 @@ func (s *Shell) Show(unit string, props ...string) map[string]string {
 	}
 	values := map[string]string{}
 	for line := range strings.Lines(s.MustRun(args...)) {
-		// A value that goes over several lines keeps its first one only.
+		// Only the first line of a value counts.
 		if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
 			values[name] = value
 		}
@@ -132,7 +138,7 @@ func (s *Shell) Show(unit string, props ...string) map[string]string {
 	return values
 }
 
-// systemctl returns the command that talks to the shell's manager.
+// systemctl returns the command that controls the shell's manager.
 func (s *Shell) systemctl() []string {
 	if s.uid == 0 {
 		return []string{"systemctl"}
@@ -140,17 +146,17 @@ func (s *Shell) systemctl() []string {
 	return []string{"systemctl", "--user"}
 }
 
-// awaitUserManager waits until the user's manager has finished its start-up,
-// which linger begins at boot and which nothing in the system waits for.
+// awaitUserManager waits until the user's manager has finished its start-up.
+// Lingering starts it at boot, and no unit of the system waits for it.
 func (s *Shell) awaitUserManager(ctx context.Context) error {
 	root := &Shell{m: s.m}
 	unit := fmt.Sprintf("user@%d.service", s.uid)
-	// Waits for the job that is under way, if there is one.
+	// This waits for the job in progress, if there is one.
 	if _, err := root.RunContext(ctx, "systemctl", "start", unit); err != nil {
 		return err
 	}
 	_, err := s.RunContext(ctx, "systemctl", "--user", "is-system-running", "--wait")
-	// A degraded manager is up all the same; what failed is the test's affair.
+	// A degraded manager is up as well. The test decides about failed units.
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && ctx.Err() == nil {
 		return nil
 	}

@@ -15,13 +15,13 @@ import (
 	"syscall"
 )
 
-// Spec says what the machine's disk is made of. The zero Spec is Debian 13.
+// Spec describes the content of a machine's disk. The zero Spec is Debian 13.
 type Spec struct {
 	Suite    string   // Debian release by name: "trixie" if empty, or "bookworm".
-	Packages []string // Installed beyond what every machine has.
+	Packages []string // Debian packages in addition to those of every machine.
 }
 
-// basePackages make a bare Debian a rootful and rootless podman machine.
+// basePackages turn a bare Debian into a machine for rootful and rootless podman.
 var basePackages = []string{
 	"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd",
 	"podman", "crun", "catatonit", "netavark", "aardvark-dns", "nftables",
@@ -41,7 +41,7 @@ func (s Spec) suite() string {
 func (s Spec) packages() []string {
 	all := slices.Concat(basePackages, s.Packages)
 	if s.suite() == "bookworm" {
-		// Its crun 1.8 fails where it may not raise RLIMIT_MEMLOCK.
+		// crun 1.8 of Debian 12 fails if it may not raise RLIMIT_MEMLOCK.
 		all = append(all, "runc")
 		all = slices.DeleteFunc(all, func(p string) bool { return p == "crun" })
 	}
@@ -49,12 +49,13 @@ func (s Spec) packages() []string {
 	return slices.Compact(all)
 }
 
-// key names the tree after everything that decides what is in it.
+// key returns the name of the tree. It holds a hash of all that decides its
+// content.
 func (s Spec) key() string {
 	return s.suite() + "-" + shortHash(s.suite(), strings.Join(s.packages(), " "), setupScript)
 }
 
-// shortHash returns a name for the parts that changes when any of them does.
+// shortHash returns a name that changes whenever one of the parts does.
 func shortHash(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -63,13 +64,13 @@ func shortHash(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// Tree returns the cached directory tree of the spec, a Debian that was set up
-// and never booted, and makes it first if need be (about 30 s, from the
-// network). The tree is shared: nobody may write to it. What mmdebstrap says
+// Tree returns the cached directory tree of the spec: a Debian that was set up
+// and never booted. A missing tree is made first, from the network, in about 30 s.
+// The tree is shared, so callers must not write to it. The output of mmdebstrap
 // goes to log.
 //
-// It fails when not run as root, when a host program is missing, and when the
-// tree cannot be made; the cache then holds nothing of it.
+// Tree fails if it does not run as root, if a host program is missing, or if the
+// tree cannot be made. The cache then holds nothing of the tree.
 func Tree(ctx context.Context, spec Spec, log io.Writer) (string, error) {
 	if err := checkHost(); err != nil {
 		return "", err
@@ -80,15 +81,14 @@ func Tree(ctx context.Context, spec Spec, log io.Writer) (string, error) {
 	})
 }
 
-// checkHost returns an error that says how to mend it if this host cannot run
-// machines.
+// checkHost checks that this host can run machines. Its error says what to do.
 func checkHost() error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("the machine tests need root; use -short to leave them out")
+		return fmt.Errorf("the machine tests need root; run them as root, or skip them with -short")
 	}
 	for _, program := range []string{"mmdebstrap", "systemd-nspawn", "nsenter", "unshare"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w; \"make deps\" installs what the machine tests need", err)
+			return fmt.Errorf("%w; \"make deps\" installs the programs for machine tests", err)
 		}
 	}
 	return nil
@@ -105,23 +105,30 @@ func buildTree(ctx context.Context, spec Spec, dir string, log io.Writer) error 
 		return err
 	}
 
-	// In namespaces of its own, mmdebstrap's mounts and children end with it,
-	// whatever ends it. The parent-death signal belongs to the thread that
-	// forks, so this goroutine keeps its thread until the command is done.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child",
-		"--mount-proc", "--propagation", "private",
+	err = RunIsolated(ctx, log, []string{"MACHINE_SETUP=" + setup.Name()},
 		"mmdebstrap", "--variant=minbase",
 		"--include="+strings.Join(spec.packages(), ","),
 		"--aptopt=Acquire::Retries \"3\"",
 		`--customize-hook=chroot "$1" /bin/sh -s <"$MACHINE_SETUP"`,
 		spec.suite(), dir)
-	cmd.Env = append(os.Environ(), "MACHINE_SETUP="+setup.Name())
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
+	if err != nil {
 		return fmt.Errorf("make the %s tree: %w", spec.suite(), err)
 	}
 	return nil
+}
+
+// RunIsolated runs one of the host's programs in its own mount and PID
+// namespaces. Its mounts and its children end with the program, and the program
+// ends with this process. env is added to the environment; both outputs go to w.
+func RunIsolated(ctx context.Context, w io.Writer, env []string, args ...string) error {
+	// The parent-death signal comes when the forking thread ends, so this
+	// goroutine keeps its thread until the command has ended.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child",
+		"--mount-proc", "--propagation", "private"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = w, w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.Run()
 }

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// storeVersion is to be changed with what buildStore does.
+// storeVersion is part of the cache key. Change it together with buildStore.
 const storeVersion = "1"
 
-// storeDir returns the cached directory that holds root's and the user's
-// container stores with the test image in them, as they are on a machine of
-// the tree, and makes it first if need be.
+// storeDir returns the cached directory with root's and the user's container
+// stores. They hold the test image, as podman of this tree stores it. A missing
+// directory is made first.
 func storeDir(ctx context.Context, spec Spec, tree string, log io.Writer) (string, error) {
 	app, err := appKey()
 	if err != nil {
@@ -39,7 +39,7 @@ func buildStore(ctx context.Context, tree, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	// Reachable for the user, unlike /root; not /tmp, which is a mount.
+	// The user can read the root directory, unlike /root. /tmp is another mount.
 	if err := putImage(ctx, filepath.Join(h.dir, upperName)); err != nil {
 		return err
 	}
@@ -56,7 +56,8 @@ func buildStore(ctx context.Context, tree, dir string) (err error) {
 				return err
 			}
 		}
-		if _, err := s.RunContext(ctx, "podman", "import", "--change", `ENTRYPOINT ["/testapp"]`, "/"+imageTar, Image); err != nil {
+		_, err := s.RunContext(ctx, "podman", "import", "--change", `ENTRYPOINT ["/testapp"]`, "/"+imageTar, Image)
+		if err != nil {
 			return err
 		}
 	}
@@ -68,8 +69,8 @@ func buildStore(ctx context.Context, tree, dir string) (err error) {
 
 const imageTar = "testapp.tar"
 
-// putImage puts the image's tar into the root directory of a disk that is not
-// mounted yet or not in use.
+// putImage writes the image's tar file into the root directory of a disk that is
+// not in use.
 func putImage(ctx context.Context, disk string) error {
 	program := filepath.Join(disk, "testapp")
 	defer os.Remove(program)
@@ -83,8 +84,8 @@ func putImage(ctx context.Context, disk string) error {
 	return os.WriteFile(filepath.Join(disk, imageTar), image.Bytes(), 0o644)
 }
 
-// fillStores gives a machine's directory its stores: a copy of the cached ones,
-// or empty ones.
+// fillStores writes the stores of a machine's directory: copies of the cached
+// ones, or empty ones if store is "".
 func fillStores(ctx context.Context, dir, store string) error {
 	if store != "" {
 		return copyStores(ctx, store, dir)
@@ -93,9 +94,9 @@ func fillStores(ctx context.Context, dir, store string) error {
 	return errors.Join(os.Mkdir(root, 0o755), os.Mkdir(user, 0o755), os.Chown(user, User, User))
 }
 
-// copyStores copies both stores. cp keeps what podman depends on (owners of the
-// user's subordinate IDs, extended attributes) and shares the blocks where the
-// file system can.
+// copyStores copies both stores. cp keeps the owners of the user's subordinate
+// IDs and the extended attributes, which podman depends on. It shares the blocks
+// if the file system can.
 func copyStores(ctx context.Context, from, to string) error {
 	cmd := exec.CommandContext(ctx, "cp", "--archive", "--reflink=auto",
 		filepath.Join(from, rootStoreName), filepath.Join(from, userStoreName), to)

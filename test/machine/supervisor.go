@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supervisorArg0 is the argv[0] that makes this program a supervisor. It can
-// not be inherited by accident, as an environment variable could.
+// supervisorArg0 is the argv[0] that makes this program a supervisor. A child
+// cannot inherit it by accident, unlike an environment variable.
 const supervisorArg0 = "archy-machine-supervisor"
 
-// supervisorConfig is the supervisor's one argument, as JSON.
+// supervisorConfig is the supervisor's only argument, as JSON.
 type supervisorConfig struct {
-	RunDir string // Directory of all machines' directories, see newRunDir.
+	RunDir string // Directory of all machines' directories, see runDir.
 	Dir    string // This machine's directory, see the constants below.
 	Tree   string // The overlay's lower layer.
 }
@@ -41,31 +41,31 @@ const (
 	lockName      = "lock"
 )
 
-// binds maps directories of the machine's disk to the directories of a
-// machine's directory, or of a store, that hold them.
+// binds maps directories of the machine's disk to the directories that are bound
+// there. Those are in the machine's directory, or in a cached store.
 var binds = map[string]string{
 	"var/lib/containers":                 rootStoreName,
 	"home/archy/.local/share/containers": userStoreName,
 }
 
-// What the supervisor is told, a line each on its standard input; the end of
-// input means that the machine is no longer wanted.
+// orderBoot is the only order, a line on the supervisor's standard input. The end
+// of the input means that the machine must be removed.
 const orderBoot = "boot"
 
-// What the supervisor says, a line each on its standard output.
+// The supervisor's reports, one line each on its standard output.
 const (
-	sayUp     = "up"     // the disk is mounted
-	sayLeader = "leader" // + PID of the machine's PID 1, in the supervisor's PID namespace
-	sayReady  = "ready"  // the machine's systemd has finished its start-up
-	sayExit   = "exit"   // + nspawn's exit status; nothing of the machine runs
+	reportUp     = "up"     // the disk is mounted
+	reportLeader = "leader" // + PID of the machine's PID 1, in the supervisor's PID namespace
+	reportReady  = "ready"  // the machine's systemd has finished its start-up
+	reportExit   = "exit"   // + nspawn's exit status; no process of the machine is left
 )
 
 func init() {
 	if os.Args[0] != supervisorArg0 {
 		return
 	}
-	// The cgroup namespace that supervise enters is this thread's alone, and
-	// nspawn's parent-death signal is bound to the thread that forks it.
+	// supervise changes the cgroup namespace of this thread only. nspawn's
+	// parent-death signal comes when the thread ends that forked it.
 	runtime.LockOSThread()
 	if err := supervise(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "machine supervisor:", err)
@@ -74,16 +74,16 @@ func init() {
 	os.Exit(0)
 }
 
-// supervise is all that a supervisor does: mount the disk, boot and watch the
-// machine as ordered until the orders end, and take everything away again.
+// supervise mounts the disk, boots and watches the machine as ordered until the
+// orders end, and then removes everything.
 //
 // It must be PID 1 of a new PID namespace, in a new mount namespace.
 func supervise(arg string) (err error) {
 	if os.Getpid() != 1 {
-		return errors.New("not PID 1 of a PID namespace of its own")
+		return errors.New("the supervisor is not PID 1 of its own PID namespace")
 	}
-	// Our reader may be gone; that must not stop us from cleaning up. Caught
-	// rather than ignored, because ignored signals are inherited by nspawn.
+	// The reader may be gone, and the clean-up must run all the same. The signals
+	// are caught, not ignored, because nspawn would inherit ignored signals.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 
 	var cfg supervisorConfig
@@ -94,17 +94,18 @@ func supervise(arg string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, takeAway(cfg, cg)) }()
+	defer func() { err = errors.Join(err, removeAll(cfg, cg)) }()
 	if err := mountDisk(cfg); err != nil {
 		return err
 	}
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(cfg.Dir, notifyName), Net: "unixgram"})
+	addr := &net.UnixAddr{Name: filepath.Join(cfg.Dir, notifyName), Net: "unixgram"}
+	notify, err := net.ListenUnixgram("unixgram", addr)
 	if err != nil {
 		return err
 	}
 	defer notify.Close()
 	go forwardNotify(notify)
-	fmt.Println(sayUp)
+	fmt.Println(reportUp)
 
 	orders := make(chan string)
 	go func() {
@@ -136,22 +137,22 @@ func supervise(arg string) (err error) {
 				return fmt.Errorf("unexpected order %q", order)
 			}
 		case <-exited:
-			// nspawn kills its machine when it ends, but what it was killed
-			// over may have left children; they hold the cgroup and the disk.
+			// nspawn kills its machine when it ends. If nspawn was killed itself,
+			// children may remain, which hold the cgroup and the disk.
 			cg.kill()
 			reap()
 			status := nspawn.ProcessState.ExitCode()
 			nspawn = nil
-			if err := cg.clear(); err != nil {
+			if err := cg.removeChildren(); err != nil {
 				return err
 			}
-			fmt.Println(sayExit, status)
+			fmt.Println(reportExit, status)
 		}
 	}
 }
 
-// prepareMounts makes the mount namespace fit for nspawn, sweeps up after
-// supervisors that were killed, and puts this process into a new cgroup.
+// prepareMounts prepares the mount namespace for nspawn, removes the remains of
+// killed supervisors, and moves this process into a new cgroup.
 func prepareMounts(cfg supervisorConfig) (*cgroup, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("make mounts private: %w", err)
@@ -159,7 +160,7 @@ func prepareMounts(cfg supervisorConfig) (*cgroup, error) {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return nil, fmt.Errorf("mount /proc: %w", err)
 	}
-	// nspawn keeps locks and sockets here that it leaves behind when killed.
+	// A killed nspawn leaves locks and sockets here.
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return nil, fmt.Errorf("mount /run: %w", err)
 	}
@@ -167,7 +168,7 @@ func prepareMounts(cfg supervisorConfig) (*cgroup, error) {
 		return nil, err
 	}
 	if err := sweep(cfg.RunDir); err != nil {
-		return nil, fmt.Errorf("remove what killed machines left: %w", err)
+		return nil, fmt.Errorf("remove the remains of killed machines: %w", err)
 	}
 	return enterCgroup(cgroupName(cfg.Dir))
 }
@@ -177,7 +178,8 @@ func mountDisk(cfg supervisorConfig) error {
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s",
 		cfg.Tree, filepath.Join(cfg.Dir, upperName), filepath.Join(cfg.Dir, workName))
 	if err := unix.Mount("overlay", root, "overlay", 0, options); err != nil {
-		return fmt.Errorf("mount an overlay with %s: %w (the cache must be on a real disk, see ARCHY_MACHINE_CACHE)", options, err)
+		return fmt.Errorf("mount an overlay with %s: %w; the cache must be on a real disk, see ARCHY_MACHINE_CACHE",
+			options, err)
 	}
 	for to, from := range binds {
 		if err := unix.Mount(filepath.Join(cfg.Dir, from), filepath.Join(root, to), "", unix.MS_BIND, ""); err != nil {
@@ -200,9 +202,9 @@ func startNspawn(cfg supervisorConfig) (*exec.Cmd, error) {
 		"--machine="+cgroupName(cfg.Dir),
 		"--hostname=archy",
 		"--boot",
-		"--notify-ready=yes", // our READY=1 comes when systemd has finished
-		"--register=no",      // no machined needed on the host …
-		"--keep-unit",        // … and no scope: we are in a cgroup of our own
+		"--notify-ready=yes", // READY=1 comes when the machine's systemd has finished
+		"--register=no",      // the host needs no machined …
+		"--keep-unit",        // … and no scope: the supervisor has its own cgroup
 		"--private-network",  // two machines must not share ports
 		"--capability=all",   // podman needs most of them, as on a real host
 		"--system-call-filter=@known",
@@ -211,15 +213,15 @@ func startNspawn(cfg supervisorConfig) (*exec.Cmd, error) {
 		"--resolv-conf=off",
 		"--timezone=off",
 		"--console=read-only",
-		// Arguments to the machine's systemd, as if from a kernel command line.
+		// Arguments of the machine's systemd, like those of a kernel command line.
 		"--", "--show-status=1",
 	)
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"),
 		"NOTIFY_SOCKET=" + filepath.Join(cfg.Dir, notifyName),
 		"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
-		// With nspawn's read-only /proc and /sys the kernel refuses podman the
-		// mount of new ones.
+		// If /proc and /sys are read-only, the kernel does not let podman mount
+		// new ones.
 		"SYSTEMD_NSPAWN_API_VFS_WRITABLE=1",
 	}
 	cmd.Stdout, cmd.Stderr = console, console
@@ -230,7 +232,7 @@ func startNspawn(cfg supervisorConfig) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// forwardNotify turns nspawn's notifications into words to our reader.
+// forwardNotify turns nspawn's notifications into reports.
 func forwardNotify(conn *net.UnixConn) {
 	buf := make([]byte, 4096)
 	for {
@@ -241,17 +243,17 @@ func forwardNotify(conn *net.UnixConn) {
 		for line := range strings.Lines(string(buf[:n])) {
 			line = strings.TrimSpace(line)
 			if pid, ok := strings.CutPrefix(line, "X_NSPAWN_LEADER_PID="); ok {
-				fmt.Println(sayLeader, pid)
+				fmt.Println(reportLeader, pid)
 			}
 			if line == "READY=1" {
-				fmt.Println(sayReady)
+				fmt.Println(reportReady)
 			}
 		}
 	}
 }
 
-// reap waits until this process, to which all orphans of the PID namespace
-// fall, has no children any more.
+// reap waits until this process has no children any more. It is the parent of all
+// orphans in its PID namespace.
 func reap() {
 	for {
 		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && !errors.Is(err, unix.EINTR) {
@@ -260,14 +262,14 @@ func reap() {
 	}
 }
 
-// takeAway undoes all that supervise did. Nothing of the machine runs any more
-// when it is called, except orphans that are just dying.
-func takeAway(cfg supervisorConfig, cg *cgroup) error {
+// removeAll undoes everything that supervise did. When it is called, no process
+// of the machine runs any more, except orphans that are just dying.
+func removeAll(cfg supervisorConfig, cg *cgroup) error {
 	cg.kill()
 	reap()
 	root := filepath.Join(cfg.Dir, rootName)
-	// Through the binds and the overlay a removal would reach no further than
-	// this machine's own files, but it would not come to an end.
+	// The binds and the overlay show files of this machine's directory again. A
+	// removal through them would not end, so they are unmounted first.
 	for to := range binds {
 		unix.Unmount(filepath.Join(root, to), unix.MNT_DETACH)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // TB is the part of [testing.TB] that machines need; every testing.TB is one.
-// [Demo] makes one for programs that are no tests.
+// [Demo] makes one for programs outside of `go test`.
 type TB interface {
 	Helper()
 	Name() string
@@ -19,9 +19,9 @@ type TB interface {
 	Cleanup(func())
 }
 
-// Demo runs f with a TB that logs to standard error, for programs that show
-// something on a machine. It returns the exit status for the program: 1 if
-// anything failed. Cleanups have run when it returns, also after a panic.
+// Demo runs f with a TB that logs to standard error. It is for programs outside
+// of `go test` that use machines. It returns the program's exit status: 1 if f
+// failed, else 0. All clean-ups have run when it returns, also after a panic.
 func Demo(name string, f func(TB)) (status int) {
 	d := &demo{name: name}
 	defer func() {
@@ -41,7 +41,7 @@ func Demo(name string, f func(TB)) (status int) {
 	return 0
 }
 
-// errDemoEnd is what Fatalf and Skipf panic with, to end f.
+// errDemoEnd is the value with which Fatalf and Skipf panic, to end f.
 var errDemoEnd = fmt.Errorf("demo ended")
 
 type demo struct {

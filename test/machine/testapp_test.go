@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// TestApp runs the test application in all its ways, as Quadlet units of both
+// TestApp checks every flag of the test application, in Quadlet units of both
 // managers.
 func TestApp(t *testing.T) {
 	t.Parallel()
 	machine := Start(t)
 	for _, uid := range []int{0, User} {
-		t.Run(fmt.Sprintf("uid %d", uid), func(t *testing.T) {
+		t.Run(fmt.Sprintf("uid_%d", uid), func(t *testing.T) {
 			t.Parallel()
 			m := machine.With(t)
 			s := m.As(uid)
@@ -95,9 +95,10 @@ func TestApp(t *testing.T) {
 					t.Errorf("stopped in %v though it ignores SIGTERM", d)
 				}
 			})
-			t.Run("by podman", func(t *testing.T) {
+			t.Run("podman-run", func(t *testing.T) {
 				s.MustRun("podman", "run", "--detach", "--name", "bare", Image)
-				if got := s.MustRun("podman", "ps", "--filter", "name=bare", "--format", "{{.Status}}"); !strings.HasPrefix(got, "Up") {
+				got := s.MustRun("podman", "ps", "--filter", "name=bare", "--format", "{{.Status}}")
+				if !strings.HasPrefix(got, "Up") {
 					t.Errorf("status %q", got)
 				}
 				s.MustRun("podman", "stop", "bare")
@@ -106,13 +107,14 @@ func TestApp(t *testing.T) {
 	}
 }
 
-// TestQuadletAtBoot has units of both managers started by a boot, and podman's
-// events of it in the journal.
+// TestQuadletAtBoot checks that a boot starts Quadlet units of both managers, and
+// that podman's events are in the journal.
 func TestQuadletAtBoot(t *testing.T) {
 	t.Parallel()
 	m := Start(t, Off())
 	for _, uid := range []int{0, User} {
-		m.Quadlet(uid, "web.container", "[Container]\nContainerName=web\nImage="+Image+"\n[Install]\nWantedBy=default.target\n")
+		m.Quadlet(uid, "web.container",
+			"[Container]\nContainerName=web\nImage="+Image+"\n[Install]\nWantedBy=default.target\n")
 	}
 	m.Boot()
 	for _, s := range []*Shell{m.As(0), m.As(User)} {

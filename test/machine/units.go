@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Quadlet writes a Quadlet source, such as "web.container", for root (uid 0) or
-// for the user, owned by it. On a machine that is on, the manager is reloaded:
-// the unit exists when the call returns.
+// Quadlet writes a Quadlet file, such as "web.container", for root (uid 0) or
+// for the user. The uid owns the file. If the machine is on, the call reloads the
+// manager, so that the unit exists afterwards.
 func (m *Machine) Quadlet(uid int, name, text string) {
 	m.t.Helper()
 	dir := "/etc/containers/systemd"
@@ -25,20 +25,20 @@ func (m *Machine) Quadlet(uid int, name, text string) {
 	}
 }
 
-// Reload makes the shell's manager read its unit files again.
+// Reload makes the shell's manager read its unit files again (daemon-reload).
 func (s *Shell) Reload() {
 	s.m.t.Helper()
 	s.MustRun(append(s.systemctl(), "daemon-reload")...)
 }
 
-// Systemctl is MustRun of systemctl on the shell's manager.
+// Systemctl runs systemctl on the shell's manager, like MustRun.
 func (s *Shell) Systemctl(args ...string) string {
 	s.m.t.Helper()
 	return s.MustRun(append(s.systemctl(), args...)...)
 }
 
-// Install installs a Debian package from a file of the host. Its dependencies
-// must be on the machine already, which has no network: see Spec.Packages.
+// Install installs a Debian package from a file of the host. The machine has no
+// network, so it must already have the dependencies: see Spec.Packages.
 func (m *Machine) Install(deb string) {
 	m.t.Helper()
 	content, err := os.ReadFile(deb)
@@ -51,9 +51,9 @@ func (m *Machine) Install(deb string) {
 	m.Remove(path)
 }
 
-// Journal returns what journalctl prints for these arguments, without a pager.
-// As a user it reads what that user may. On a machine that is off it reads the
-// disk, as root whoever asks.
+// Journal returns the output of journalctl for these arguments, without a pager.
+// A user's shell reads only what that user may. If the machine is off, Journal
+// reads its disk, always as root.
 func (s *Shell) Journal(args ...string) string {
 	s.m.t.Helper()
 	ctx, cancel := s.m.timeout("journalctl")
@@ -73,14 +73,14 @@ func (s *Shell) Journal(args ...string) string {
 func (m *Machine) journalctl() []string {
 	args := []string{"journalctl", "--no-pager", "--quiet"}
 	if !m.IsOn() {
-		// Told where the journal is, it takes the last boot for the one that
-		// -b means, and does not look for one that runs.
+		// With a directory, -b means the last boot in it, not the running boot.
 		args = append(args, "--directory=/var/log/journal")
 	}
 	return args
 }
 
-// stream runs one of the machine's own programs on its disk, booted or not.
+// stream runs a program of the machine. If the machine is off, it runs the
+// program in a chroot on its disk.
 func (m *Machine) stream(ctx context.Context, w io.Writer, args ...string) error {
 	if m.IsOn() {
 		return m.As(0).Stream(ctx, w, args...)

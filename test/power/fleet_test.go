@@ -9,12 +9,12 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// grace is how long before the end of the power something must have been over
-// for the set to be certain to know it. On a real machine that is a second; an
-// emulated one is slower by an order of magnitude.
-const grace = 8 * time.Second
+// saveTime is the longest time from the end of an action until the snapshot on the
+// disk shows it. On a real machine that is a second. An emulated machine is slower
+// by an order of magnitude.
+const saveTime = 8 * time.Second
 
-// An expectation is what must be true of a container after the next recovery.
+// An expectation says what must be true of a container after the next recovery.
 type expectation string
 
 const (
@@ -23,26 +23,25 @@ const (
 	either  expectation = "may run"
 )
 
-// A fleet is some containers, and what was done to them since they were last
-// looked at.
+// A fleet is the test's containers, and the actions on them since the last cut.
 type fleet struct {
 	names   []string
-	quadlet map[string]bool        // has a Quadlet unit; else podman alone knows it
-	expect  map[string]expectation // as of the last look, or the last cut
+	quadlet map[string]bool        // has a Quadlet unit; else only podman knows it
+	expect  map[string]expectation // as of the last recovery or cut
 	banned  map[string]bool        // on the user-stopped list
-	acts    []*act
+	actions []*action
 }
 
-// An act is one thing done to a container. Its times are the test's.
-type act struct {
+// An action starts or stops one container. Its times are by the test's clock.
+type action struct {
 	name        string
-	start, ban  bool // ban: onto the user-stopped list before a stop, off it before a start
-	how         string
-	begun, done time.Time // done is zero for what was cut or failed
+	start, ban  bool // ban: adds to the user-stopped list before a stop, or removes before a start
+	command     string
+	begun, done time.Time // done is zero if the action was cut or failed
 }
 
-func (a *act) String() string {
-	return fmt.Sprintf("%s %s", a.how, a.name)
+func (a *action) String() string {
+	return fmt.Sprintf("%s %s", a.command, a.name)
 }
 
 func newFleet() *fleet {
@@ -62,8 +61,8 @@ func (f *fleet) add(name string, quadlet bool) {
 	f.expect[name] = mustRun
 }
 
-// set makes the containers and runs them all.
-func (f *fleet) set(n *node) {
+// create makes all containers and starts them.
+func (f *fleet) create(n *node) {
 	n.t.Helper()
 	for _, name := range f.names {
 		if f.quadlet[name] {
@@ -80,9 +79,9 @@ func (f *fleet) set(n *node) {
 	}
 }
 
-// looked takes over what was seen to run after a recovery.
-func (f *fleet) looked(running map[string]bool) {
-	f.acts = nil
+// expectAsRunning expects the state after a recovery to last.
+func (f *fleet) expectAsRunning(running map[string]bool) {
+	f.actions = nil
 	for _, name := range f.names {
 		f.expect[name] = mustNot
 		if running[name] {
@@ -91,11 +90,12 @@ func (f *fleet) looked(running map[string]bool) {
 	}
 }
 
-// pick draws the next act: what runs is stopped, what does not is started.
-func (f *fleet) pick(rnd *rand.Rand) *act {
-	a := &act{name: f.names[rnd.IntN(len(f.names))]}
+// pick draws the next action: the stop of a running container, or the start of
+// another one.
+func (f *fleet) pick(rnd *rand.Rand) *action {
+	a := &action{name: f.names[rnd.IntN(len(f.names))]}
 	a.start = f.expect[a.name] != mustRun
-	for _, earlier := range f.acts {
+	for _, earlier := range f.actions {
 		if earlier.name == a.name {
 			a.start = !earlier.start
 		}
@@ -103,15 +103,15 @@ func (f *fleet) pick(rnd *rand.Rand) *act {
 	a.ban = a.start && f.banned[a.name] || !a.start && rnd.IntN(5) == 0
 	verb := map[bool]string{true: "start", false: "stop"}[a.start]
 	if f.quadlet[a.name] && (a.start || rnd.IntN(2) == 0) {
-		a.how = "systemctl " + verb
+		a.command = "systemctl " + verb
 	} else {
-		a.how = "podman " + verb
+		a.command = "podman " + verb
 	}
 	return a
 }
 
-// do runs an act to its end, or until it is cut.
-func (f *fleet) do(n *node, a *act) error {
+// do runs an action to its end, or until it is cut.
+func (f *fleet) do(n *node, a *action) error {
 	a.begun = time.Now()
 	var steps []string
 	switch {
@@ -121,9 +121,9 @@ func (f *fleet) do(n *node, a *act) error {
 		steps = append(steps, "archy-recovery --system user-stopped add "+a.name)
 	}
 	if a.ban && a.start {
-		f.banned[a.name] = false // from here on it may be off the list, if not for certain
+		f.banned[a.name] = false // from here on it may be off the list
 	}
-	for _, step := range append(steps, a.how+" "+a.name) {
+	for _, step := range append(steps, a.command+" "+a.name) {
 		if _, err := n.Run("sh", "-c", step); err != nil {
 			return err
 		}
@@ -135,33 +135,33 @@ func (f *fleet) do(n *node, a *act) error {
 	return nil
 }
 
-// cut says what must be true after the power failed at a moment, when set was
-// the running set on the disk.
+// expectAfterCut computes the expectations after the power failed at a moment. set
+// is the snapshot on the disk at that moment.
 //
-// What was done longer than grace before that counts. So does what the set on
-// the disk shows, if there was no time for it to be the trace of an earlier act.
-// Everything else is a race between the operator and the power failure.
-func (f *fleet) cut(at time.Time, set []string) {
+// An action counts if it ended at least saveTime before the cut. The snapshot on
+// the disk counts if it cannot be the effect of an earlier action. Everything else
+// is a race between the operator and the power failure.
+func (f *fleet) expectAfterCut(at time.Time, set []string) {
 	for _, name := range f.names {
-		var acts []*act
-		for _, a := range f.acts {
+		var actions []*action
+		for _, a := range f.actions {
 			if a.name == name {
-				acts = append(acts, a)
+				actions = append(actions, a)
 			}
 		}
-		if len(acts) == 0 {
-			continue // as it was
+		if len(actions) == 0 {
+			continue // the expectation stays as it was
 		}
-		last := acts[len(acts)-1]
-		settled := func(a *act) bool { return !a.done.IsZero() && at.Sub(a.done) >= grace }
-		alone := len(acts) == 1 || settled(acts[len(acts)-2])
+		last := actions[len(actions)-1]
+		saved := func(a *action) bool { return !a.done.IsZero() && at.Sub(a.done) >= saveTime }
+		alone := len(actions) == 1 || saved(actions[len(actions)-2])
 		inSet := slices.Contains(set, name)
 		switch {
-		case f.banned[name]: // on the disk before the command said that it is
+		case f.banned[name]: // the command returned after the list was on the disk
 			f.expect[name] = mustNot
-		case last.start && (settled(last) || inSet && alone && f.expect[name] == mustNot):
+		case last.start && (saved(last) || inSet && alone && f.expect[name] == mustNot):
 			f.expect[name] = mustRun
-		case !last.start && (settled(last) || !inSet && alone && !last.done.IsZero()):
+		case !last.start && (saved(last) || !inSet && alone && !last.done.IsZero()):
 			f.expect[name] = mustNot
 		default:
 			f.expect[name] = either

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,9 +13,9 @@ import (
 	"archy-recovery/test/vm"
 )
 
-// Containers that together need more memory while they start than the machine
-// has: however many are started side by side, all come up, and the log says what
-// each way took.
+// During their starts the containers together need more memory than the machine
+// has. All must come up with any number of parallel starts. The log shows how long
+// each number took.
 func TestPacing(t *testing.T) {
 	const databases, others, hold = 2, 16, 80 // MB each
 	n := start(t, vm.Options{FS: vm.Ext4, Memory: 1024, Limit: 20 * time.Minute}, "DeadlineSec=30min\n")
@@ -30,7 +28,8 @@ func TestPacing(t *testing.T) {
 		}
 		set.Containers = append(set.Containers, recover.Container{Name: name, Unit: name + ".service", Tier: &tier})
 		n.WriteFile("/etc/containers/systemd/"+name+".container", fmt.Sprintf(
-			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 10s -hog %d\n[Service]\nTimeoutStartSec=900\n",
+			"[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\nNotify=true\nExec=-burn 10s -hog %d\n"+
+				"[Service]\nTimeoutStartSec=900\n",
 			machine.Image, name, recover.TierLabel, tier, hold), 0o644)
 	}
 	n.MustRun("systemctl", "daemon-reload")
@@ -44,15 +43,18 @@ func TestPacing(t *testing.T) {
 		{"8", "MinParallel=8\nMaxParallel=8\n"},
 		{"18: no bound", "MinParallel=18\nMaxParallel=18\n"},
 	} {
-		n.MustRun("sh", "-c", "systemctl stop archy-recovery.socket "+service+" 'other*.service' 'database*.service'; systemctl reset-failed; "+
-			"rm -f "+data+"/in-flight.json "+data+"/quarantine.json; sync; echo 3 >/proc/sys/vm/drop_caches; swapoff /swap; swapon /swap")
-		n.WriteFile("/etc/archy-recovery.conf.d/60-pace.conf", "[Recovery]\n"+pace.conf+"FirstAttemptSec=10min\nTierDeadlineSec=10min\n", 0o644)
-		n.WriteFile(data+"/running-containers.json", string(snapshot), 0o644)
-		n.WriteFile(data+"/archipelago.pid", "1\n", 0o644)
-		before := n.stalled()
+		n.MustRun("sh", "-c", "systemctl stop archy-recovery.socket "+service+
+			" 'other*.service' 'database*.service'; systemctl reset-failed; "+
+			"rm -f "+dataDir+"/in-flight.json "+dataDir+"/quarantine.json; "+
+			"sync; echo 3 >/proc/sys/vm/drop_caches; swapoff /swap; swapon /swap")
+		n.WriteFile("/etc/archy-recovery.conf.d/60-pace.conf",
+			"[Recovery]\n"+pace.conf+"FirstAttemptSec=10min\nTierDeadlineSec=10min\n", 0o644)
+		n.WriteFile(dataDir+"/running-containers.json", string(snapshot), 0o644)
+		n.WriteFile(dataDir+"/archipelago.pid", "1\n", 0o644)
+		before := n.memoryStall()
 		n.MustRun("systemctl", "start", "--no-block", service)
 		n.MustRun("timeout", "900", "sh", "-c", "until systemctl is-active --quiet "+service+"; do sleep 1; done")
-		stalled := n.stalled() - before
+		stalled := n.memoryStall() - before
 		var st control.Status
 		if err := json.Unmarshal([]byte(n.MustRun("archy-recovery", "--system", "status", "--json")), &st); err != nil {
 			t.Fatal(err)
@@ -63,26 +65,27 @@ func TestPacing(t *testing.T) {
 			}
 		}
 		took := st.Finished.Sub(st.Started)
-		rows += fmt.Sprintf("| %s | %d | %.0f s | %.0f s | %.1f %% |\n", pace.what, sideBySide(st.Containers),
+		rows += fmt.Sprintf("| %s | %d | %.0f s | %.0f s | %.1f %% |\n", pace.what, maxParallel(st.Containers),
 			tierReady(st, 0).Seconds(), took.Seconds(), 100*stalled.Seconds()/took.Seconds())
 		t.Logf("so far:\n%s", rows)
 	}
-	t.Logf("\n| starts side by side | at most | databases ready | all ready | some task waited for memory |\n|---|---|---|---|---|\n%s", rows)
+	t.Logf("\n| parallel starts | at most | databases ready | all ready | some task waited for memory |\n"+
+		"|---|---|---|---|---|\n%s", rows)
 }
 
-// stalled is for how long some task has waited for memory since the boot.
-func (n *node) stalled() time.Duration {
+// memoryStall returns how long at least one task has waited for memory since the
+// boot.
+func (n *node) memoryStall() time.Duration {
 	n.t.Helper()
-	text := n.MustRun("cat", "/proc/pressure/memory")
-	_, total, _ := strings.Cut(strings.SplitN(text, "\n", 2)[0], "total=")
-	us, err := strconv.ParseInt(strings.TrimSpace(total), 10, 64)
+	stall, err := machine.ParseStall(n.MustRun("cat", "/proc/pressure/memory"))
 	if err != nil {
-		n.t.Fatalf("%q: %v", text, err)
+		n.t.Fatal(err)
 	}
-	return time.Duration(us) * time.Microsecond
+	return stall
 }
 
-// tierReady is how long after the begin of the recovery a tier was ready.
+// tierReady returns the time from the begin of the recovery until the tier was
+// ready.
 func tierReady(st control.Status, tier int) (ready time.Duration) {
 	for _, row := range st.Containers {
 		if row.Tier == tier {
@@ -92,8 +95,8 @@ func tierReady(st control.Status, tier int) (ready time.Duration) {
 	return ready
 }
 
-// sideBySide is how many starts were under way at once, at most.
-func sideBySide(rows []recover.Row) (most int) {
+// maxParallel returns the largest number of starts in progress at one moment.
+func maxParallel(rows []recover.Row) (most int) {
 	type change struct {
 		at time.Time
 		by int

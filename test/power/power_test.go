@@ -15,11 +15,11 @@ import (
 	"archy-recovery/test/vm"
 )
 
-// The power fails at random moments, while containers come and go and while
-// they are brought back, and each time what ran runs again.
+// The power fails at random moments, while containers are started and stopped and
+// during recoveries. After each recovery, the expected containers must run.
 //
-// POWER_N is the number of power failures on ext4, POWER_OTHERS that on each of
-// the other file systems; POWER_SEED decides what happens when.
+// POWER_N is the number of cycles on ext4, and POWER_OTHERS that on each other
+// file system. POWER_SEED determines the actions and their moments.
 func TestPower(t *testing.T) {
 	seed := number(t, "POWER_SEED", int(time.Now().UnixNano()%1e6))
 	others := number(t, "POWER_OTHERS", 5)
@@ -34,33 +34,34 @@ func TestPower(t *testing.T) {
 	} {
 		t.Run(c.fs.Name, func(t *testing.T) {
 			if c.cycles == 0 {
-				t.Skip("no cycles asked for")
+				t.Skip("the number of cycles is 0")
 			}
-			power(t, c.fs, seed, c.cycles)
+			cutPower(t, c.fs, seed, c.cycles)
 		})
 	}
 }
 
-// A storm is a series of power failures on one machine.
-type storm struct {
+// A series is a series of power failures on one machine.
+type series struct {
 	*node
 	fleet *fleet
 	rnd   *rand.Rand
 	tally *tally
 }
 
-func power(t *testing.T, fs vm.FileSystem, seed, cycles int) {
-	// Suspects are started one after another, each a probation later: that is
-	// tested elsewhere, and would be all that a cycle does.
+func cutPower(t *testing.T, fs vm.FileSystem, seed, cycles int) {
+	// Suspects start one after another, each after the previous one's probation.
+	// With the default times a cycle would only show that, and other tests do.
 	n := start(t, vm.Options{FS: fs}, "SoakSec=2\nProbationSec=1\n")
 	t.Logf("SEED=%d", seed)
-	stream := fnv.New64a() // of its own for each file system
+	stream := fnv.New64a() // each file system has its own random numbers
 	stream.Write([]byte(fs.Name))
-	s := &storm{n, newFleet(), rand.New(rand.NewPCG(uint64(seed), stream.Sum64())), &tally{FS: fs.Name, Seed: seed}}
-	s.fleet.set(n)
+	rnd := rand.New(rand.NewPCG(uint64(seed), stream.Sum64()))
+	s := &series{n, newFleet(), rnd, &tally{FS: fs.Name, Seed: seed}}
+	s.fleet.create(n)
 	n.MustRun("systemctl", "enable", "--now", service)
 	for _, name := range s.fleet.names {
-		n.saved(name)
+		n.waitSaved(name)
 	}
 	for s.tally.Cycles < cycles && !t.Failed() {
 		s.cycle()
@@ -68,54 +69,54 @@ func power(t *testing.T, fs vm.FileSystem, seed, cycles int) {
 	}
 }
 
-// cycle lets containers come and go, cuts the power, maybe once more while they
-// are brought back, and looks.
-func (s *storm) cycle() {
+// cycle starts and stops containers, cuts the power, in a quarter of the cycles
+// again during the next boot, and checks the recovery.
+func (s *series) cycle() {
 	s.t.Helper()
 	began := time.Now()
-	story := s.churn()
+	summary := s.churn()
 	s.cut()
-	for s.rnd.IntN(4) == 0 { // and again, before or while they are brought back
-		after := s.within(30 * time.Second)
-		story += fmt.Sprintf("; cut again %v into the next boot", after.Round(time.Millisecond))
+	for s.rnd.IntN(4) == 0 { // again, before or during the recovery
+		after := s.randomTime(30 * time.Second)
+		summary += fmt.Sprintf("; cut again %v into the next boot", after.Round(time.Millisecond))
 		s.BootNoWait()
 		time.Sleep(after)
 		s.cut()
 		s.tally.InRecovery++
 	}
 	s.Boot()
-	s.look()
+	s.checkRecovery()
 	s.tally.Cycles++
-	s.t.Logf("cycle %d (%v): %s", s.tally.Cycles, time.Since(began).Round(time.Second), story)
+	s.t.Logf("cycle %d (%v): %s", s.tally.Cycles, time.Since(began).Round(time.Second), summary)
 }
 
-// within draws a time.
-func (s *storm) within(limit time.Duration) time.Duration {
+// randomTime draws a time below the limit.
+func (s *series) randomTime(limit time.Duration) time.Duration {
 	return time.Duration(s.rnd.Int64N(int64(limit)))
 }
 
-// churn starts and stops containers, and cuts the power at a random moment
-// after, or in the middle of, the last of these.
-func (s *storm) churn() string {
+// churn starts and stops containers. Then it waits for a random time, or cuts the
+// power in the middle of the last action. It returns a summary for the log.
+func (s *series) churn() string {
 	s.t.Helper()
-	var story []string
+	var summary []string
 	for range 1 + s.rnd.IntN(4) {
 		a := s.fleet.pick(s.rnd)
-		s.fleet.acts = append(s.fleet.acts, a)
-		story = append(story, a.String())
+		s.fleet.actions = append(s.fleet.actions, a)
+		summary = append(summary, a.String())
 		if err := s.fleet.do(s.node, a); err != nil {
 			s.t.Errorf("%s: %v", a, err)
 		}
 	}
-	wait := s.within(2 * grace)
+	wait := s.randomTime(2 * saveTime)
 	if s.rnd.IntN(2) == 0 {
 		time.Sleep(wait)
-		return strings.Join(story, ", ") + fmt.Sprintf("; cut %v later", wait.Round(time.Millisecond))
+		return strings.Join(summary, ", ") + fmt.Sprintf("; cut %v later", wait.Round(time.Millisecond))
 	}
-	// The power fails while a command may still run.
-	wait = s.within(3 * time.Second)
+	// The power fails while the command may still run.
+	wait = s.randomTime(3 * time.Second)
 	a := s.fleet.pick(s.rnd)
-	s.fleet.acts = append(s.fleet.acts, a)
+	s.fleet.actions = append(s.fleet.actions, a)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -129,11 +130,11 @@ func (s *storm) churn() string {
 	if a.done.IsZero() {
 		s.tally.InCommand++
 	}
-	return strings.Join(story, ", ") + fmt.Sprintf("; cut %v into %s", wait.Round(time.Millisecond), a)
+	return strings.Join(summary, ", ") + fmt.Sprintf("; cut %v into %s", wait.Round(time.Millisecond), a)
 }
 
-// cut pulls the plug, unless that was done already, and looks at the disk.
-func (s *storm) cut() {
+// cut cuts the power, unless churn did that already, and examines the disk.
+func (s *series) cut() {
 	s.t.Helper()
 	if s.IsOn() {
 		at := time.Now()
@@ -142,12 +143,12 @@ func (s *storm) cut() {
 	}
 }
 
-// examine looks at the disk of the machine without power: at the state's
-// files, and for damage of the file system.
-func (s *storm) examine(at time.Time) {
+// examine checks the disk after a cut at this moment: the file system and the
+// files of the data directory. It computes the expectations for the recovery.
+func (s *series) examine(at time.Time) {
 	s.t.Helper()
 	s.tally.Cuts++
-	copied, damage := s.Examine(data)
+	copied, damage := s.Examine(dataDir)
 	if damage != nil {
 		s.t.Errorf("the file system is damaged: %v", damage)
 	} else {
@@ -185,27 +186,29 @@ func (s *storm) examine(at time.Time) {
 	}
 	for name, banned := range s.fleet.banned {
 		if banned && !slices.Contains(stopped, name) {
-			s.t.Errorf("%s was put on the user-stopped list, which is %q now", name, stopped)
+			s.t.Errorf("%s was added to the user-stopped list, and the list is %q", name, stopped)
 		}
 	}
 	for _, name := range s.fleet.names {
-		s.fleet.banned[name] = slices.Contains(stopped, name) // what was cut is certain now
+		s.fleet.banned[name] = slices.Contains(stopped, name) // the effect of a cut command is known now
 	}
 	var names []string
 	for _, c := range set.Containers {
 		names = append(names, c.Name)
 	}
-	s.fleet.cut(at, names)
-	s.fleet.acts = nil
+	s.fleet.expectAfterCut(at, names)
+	s.fleet.actions = nil
 }
 
-// look waits for the recovery and compares.
-func (s *storm) look() {
+// checkRecovery waits for the recovery, and compares the verdict and the running
+// containers with the expectations.
+func (s *series) checkRecovery() {
 	s.t.Helper()
-	v := s.verdict()
+	v := s.waitVerdict()
 	want := recover.CausePowerLoss
-	if v.Previous != nil && s.MustRun("journalctl", "--quiet", "--lines=1", "--output=json", "_BOOT_ID="+v.Previous.BootID) == "" {
-		want = recover.CauseUnknown // nothing of its journal had reached the disk
+	if v.Previous != nil && s.MustRun("journalctl", "--quiet", "--lines=1", "--output=json",
+		"_BOOT_ID="+v.Previous.BootID) == "" {
+		want = recover.CauseUnknown // no entry of that boot had reached the disk
 		s.tally.NoJournal++
 	}
 	if v.Ending != recover.HostCrashed || v.Cause != want {
@@ -213,22 +216,22 @@ func (s *storm) look() {
 	} else if want == recover.CausePowerLoss {
 		s.tally.PowerLoss++
 	}
-	st := s.wait()
+	st := s.waitRecovered()
 	running := s.running()
 	for _, name := range s.fleet.names {
 		suspect, _ := st.Quarantine.Find(name)
 		want := s.fleet.expect[name]
 		switch {
 		case suspect.Quarantined:
-			// Twice it was the only one in flight when the power failed.
+			// At two cuts it alone was in flight.
 			s.tally.Quarantined++
 			s.MustRun("archy-recovery", "--system", "quarantine", "release", name)
 		case want == mustRun && !running[name]:
 			s.tally.Lost++
-			s.t.Errorf("%s should run and does not", name)
+			s.t.Errorf("%s must run, and does not", name)
 		case want == mustNot && running[name]:
 			s.tally.Started++
-			s.t.Errorf("%s was stopped and runs", name)
+			s.t.Errorf("%s must not run, and runs", name)
 		default:
 			s.tally.count(want)
 		}
@@ -236,5 +239,5 @@ func (s *storm) look() {
 	if s.t.Failed() {
 		s.t.Logf("expected %v\nrunning %v\nstatus %+v\n%s", s.fleet.expect, running, st, s.log())
 	}
-	s.fleet.looked(running)
+	s.fleet.expectAsRunning(running)
 }

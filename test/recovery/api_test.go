@@ -13,6 +13,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
+// socket returns the path of the instance's control socket.
 func (n *node) socket() string {
 	if n.uid == 0 {
 		return "/run/archy-recovery/control.sock"
@@ -20,20 +21,20 @@ func (n *node) socket() string {
 	return fmt.Sprintf("/run/archy-recovery/%d.sock", n.uid)
 }
 
-// curl is a request as a program would make it, with its answer's status code
-// in the last line.
+// curl returns a command that makes a request. The last line of its output is the
+// status code.
 func (n *node) curl(method, path string, more ...string) []string {
 	return append([]string{"curl", "--silent", "--max-time", "20", "--write-out", `\n%{http_code}`, "--request", method,
 		"--unix-socket", n.socket(), "http://localhost" + path}, more...)
 }
 
-// as runs a command in a unit of its own, as a user.
+// as returns a command that runs a command as a user, in its own unit.
 func as(user, unit string, command []string) []string {
 	return append([]string{"systemd-run", "--quiet", "--wait", "--pipe", "--uid=" + user, "--unit=" + unit}, command...)
 }
 
-// answered wants a status code, and returns the body.
-func (n *node) answered(code string, command []string) string {
+// wantAnswer checks the status code of a curl command, and returns the body.
+func (n *node) wantAnswer(code string, command []string) string {
 	n.t.Helper()
 	out, err := n.Run(command...)
 	i := strings.LastIndexByte(out, '\n')
@@ -43,36 +44,39 @@ func (n *node) answered(code string, command []string) string {
 	return out[:max(i, 0)]
 }
 
-// All that a program asks over the socket, with curl: by root, by uid 1000, and
-// by someone of the group, who may only read.
-func TestTheSocketWithCurl(t *testing.T) {
-	both(t, "", func(n *node) {
+// All requests of the API work with curl, for root and for the instance's user. A
+// member of the group may only read. Another user cannot connect.
+func TestAPIWithCurl(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.quadlet("sql", 0, "", "")
 		n.user.Systemctl("start", "sql")
 		n.enable()
-		n.saved("sql")
+		n.waitSaved("sql")
 		n.MustRun("useradd", "--groups", "archy-recovery", "reader")
 		n.MustRun("useradd", "outsider")
 		n.crash()
 
-		// Wait as docs/health-monitor.md does.
+		// This is the wait of docs/health-monitor.md.
 		n.MustRun("timeout", "60", "sh", "-c", "until curl --silent --unix-socket "+n.socket()+
 			` http://localhost/v1/status | grep --quiet '"recoveryComplete":true'; do sleep 1; done`)
-		for _, who := range []string{"root", "reader"} {
+		for _, user := range []string{"root", "reader"} {
 			ask := func(method, path string) string {
 				n.t.Helper()
-				return n.answered("200", as(who, "asks-"+who, n.curl(method, path)))
+				return n.wantAnswer("200", as(user, "asks-"+user, n.curl(method, path)))
 			}
 			var st control.Status
-			if err := json.Unmarshal([]byte(ask("GET", "/v1/status")), &st); err != nil || !st.RecoveryComplete || states(st)["sql"] != recover.RowUp {
-				n.t.Errorf("%s: status %+v, %v", who, st, err)
+			err := json.Unmarshal([]byte(ask("GET", "/v1/status")), &st)
+			if err != nil || !st.RecoveryComplete || states(st)["sql"] != recover.RowUp {
+				n.t.Errorf("%s: status %+v, %v", user, st, err)
 			}
-			if metrics := ask("GET", "/metrics"); !strings.Contains(metrics, fmt.Sprintf("archy_recovery_complete{uid=\"%d\"} 1\n", n.uid)) {
-				n.t.Errorf("%s: metrics are\n%s", who, metrics)
+			complete := fmt.Sprintf("archy_recovery_complete{uid=\"%d\"} 1\n", n.uid)
+			if metrics := ask("GET", "/metrics"); !strings.Contains(metrics, complete) {
+				n.t.Errorf("%s: the metrics are\n%s", user, metrics)
 			}
 			var r recover.Report
-			if err := json.Unmarshal([]byte(ask("GET", "/v1/recoveries/last")), &r); err != nil || r.Verdict.Ending != recover.HostCrashed {
-				n.t.Errorf("%s: the last recovery is %+v, %v", who, r, err)
+			err = json.Unmarshal([]byte(ask("GET", "/v1/recoveries/last")), &r)
+			if err != nil || r.Verdict.Ending != recover.HostCrashed {
+				n.t.Errorf("%s: the last recovery is %+v, %v", user, r, err)
 			}
 			for _, path := range []string{"/v1/recoveries", "/v1/plan", "/v1/user-stopped", "/v1/quarantine"} {
 				ask("GET", path)
@@ -83,49 +87,55 @@ func TestTheSocketWithCurl(t *testing.T) {
 		if n.uid != 0 {
 			owner = fmt.Sprint(n.uid)
 		}
-		for _, who := range []string{"root", owner} {
-			n.answered("200", as(who, "changes", n.curl("PUT", "/v1/user-stopped/lnd")))
-			if list, err := n.ReadFile(n.data("user-stopped.json")); err != nil || !strings.Contains(list, `"lnd"`) {
-				n.t.Errorf("by %s: the list is %q, %v", who, list, err)
+		for _, user := range []string{"root", owner} {
+			n.wantAnswer("200", as(user, "changes", n.curl("PUT", "/v1/user-stopped/lnd")))
+			list, err := n.ReadFile(n.dataFile("user-stopped.json"))
+			if err != nil || !strings.Contains(list, `"lnd"`) {
+				n.t.Errorf("by %s: the list is %q, %v", user, list, err)
 			}
-			n.answered("200", as(who, "changes", n.curl("DELETE", "/v1/user-stopped/lnd")))
-			n.answered("200", as(who, "changes", n.curl("POST", "/v1/snapshot")))
+			n.wantAnswer("200", as(user, "changes", n.curl("DELETE", "/v1/user-stopped/lnd")))
+			n.wantAnswer("200", as(user, "changes", n.curl("POST", "/v1/snapshot")))
 		}
-		n.answered("503", n.locked(n.curl("PUT", "/v1/user-stopped/lnd")))
+		n.wantAnswer("503", n.withLock(n.curl("PUT", "/v1/user-stopped/lnd")))
 
-		// Who is not of the group does not get in at all (curl's 7), and who is
-		// may change nothing.
-		if out, err := n.Run(as("outsider", "outside", n.curl("GET", "/v1/status"))...); err == nil || !strings.Contains(err.Error(), "exit status 7") {
-			n.t.Errorf("someone else got %q, %v", out, err)
+		// A user outside of the group cannot connect (curl's exit status 7). A member
+		// of the group may change nothing.
+		out, err := n.Run(as("outsider", "outside", n.curl("GET", "/v1/status"))...)
+		if err == nil || !strings.Contains(err.Error(), "exit status 7") {
+			n.t.Errorf("a user outside of the group got %q, %v", out, err)
 		}
-		for _, change := range []string{"PUT /v1/user-stopped/sql", "DELETE /v1/user-stopped/sql", "DELETE /v1/quarantine/sql", "POST /v1/snapshot"} {
+		for _, change := range []string{
+			"PUT /v1/user-stopped/sql", "DELETE /v1/user-stopped/sql", "DELETE /v1/quarantine/sql", "POST /v1/snapshot",
+		} {
 			method, path, _ := strings.Cut(change, " ")
-			body := n.answered("403", as("reader", "refused-one", n.curl(method, path)))
+			body := n.wantAnswer("403", as("reader", "refused-one", n.curl(method, path)))
 			if !strings.Contains(body, "only root and uid") {
-				n.t.Errorf("%s: refused with %s", change, body)
+				n.t.Errorf("%s: the refusal says %s", change, body)
 			}
-			n.refused(change)
+			n.wantRefusal(change)
 		}
-		n.fieldsAreDocumented()
+		n.wantDocumentedFields()
 	})
 }
 
-// locked has a program hold the list's lock while a command runs.
-func (n *node) locked(command []string) []string {
-	return append([]string{"flock", n.data("user-stopped.json.lock")}, command...)
+// withLock returns a command that holds the list's lock while a command runs.
+func (n *node) withLock(command []string) []string {
+	return append([]string{"flock", n.dataFile("user-stopped.json.lock")}, command...)
 }
 
-// refused waits for the entry that says who was refused what.
-func (n *node) refused(change string) {
+// wantRefusal waits for the journal entry of a refused request, and checks that it
+// names the peer.
+func (n *node) wantRefusal(change string) {
 	n.t.Helper()
 	var entry map[string]any
 	n.WaitFor(10*time.Second, "the entry of the refusal", func() bool {
-		lines := strings.Split(strings.TrimSpace(n.Journal("-b", "-o", "json", "MESSAGE_ID="+recover.MsgRefused)), "\n")
+		entries := n.Journal("-b", "-o", "json", "MESSAGE_ID="+recover.MsgRefused)
+		lines := strings.Split(strings.TrimSpace(entries), "\n")
 		entry = nil
 		return json.Unmarshal([]byte(lines[len(lines)-1]), &entry) == nil && entry["REQUEST"] == change
 	})
-	// The sandbox maps no users but root and its own, and hides the process of
-	// others: systemd tells of what unit it is.
+	// The sandbox maps only root and the instance's user, and hides processes of
+	// other users. systemd tells the daemon the unit of the process.
 	if pid := fmt.Sprint(entry["PEER_PID"]); entry["PEER_UID"] != "65534" || pid == "0" || pid == "1" {
 		n.t.Errorf("PEER_UID=%v PEER_PID=%s", entry["PEER_UID"], pid)
 	}
@@ -134,17 +144,18 @@ func (n *node) refused(change string) {
 	}
 }
 
-// fieldsAreDocumented holds the entries that are really there against
+// wantDocumentedFields compares the fields of the daemon's journal entries with
 // docs/journal.md.
-func (n *node) fieldsAreDocumented() {
+func (n *node) wantDocumentedFields() {
 	n.t.Helper()
 	text, err := os.ReadFile("../../docs/journal.md")
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	documented := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| \\w+ \\| `([0-9a-f]{32})` \\|[^|]*\\|([^|]*)\\|").FindAllStringSubmatch(string(text), -1) {
-		documented[m[1]] = m[2]
+	fieldsOf := map[string]string{} // by MESSAGE_ID
+	row := regexp.MustCompile("(?m)^\\| \\w+ \\| `([0-9a-f]{32})` \\|[^|]*\\|([^|]*)\\|")
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		fieldsOf[m[1]] = m[2]
 	}
 	seen := map[any]bool{}
 	for line := range strings.Lines(n.Journal("-o", "json", "_COMM=archy-recovery")) {
@@ -153,13 +164,14 @@ func (n *node) fieldsAreDocumented() {
 			continue
 		}
 		id, _ := entry["MESSAGE_ID"].(string)
-		fields, ours := documented[id]
-		if !ours {
+		fields, documented := fieldsOf[id]
+		if !documented {
 			continue
 		}
 		seen[id] = true
 		for field := range entry {
-			standard := strings.HasPrefix(field, "_") || strings.HasPrefix(field, "SYSLOG_") || strings.HasPrefix(field, "CODE_")
+			standard := strings.HasPrefix(field, "_") || strings.HasPrefix(field, "SYSLOG_") ||
+				strings.HasPrefix(field, "CODE_")
 			if !standard && field != "MESSAGE" && field != "MESSAGE_ID" && field != "PRIORITY" && field != "TID" &&
 				!strings.Contains(fields, "`"+field+"`") {
 				n.t.Errorf("MESSAGE_ID=%s has the field %s, which docs/journal.md does not list", id, field)
@@ -167,6 +179,6 @@ func (n *node) fieldsAreDocumented() {
 		}
 	}
 	if len(seen) < 6 {
-		n.t.Errorf("only %d of our messages were found", len(seen))
+		n.t.Errorf("only %d kinds of the daemon's messages are in the journal", len(seen))
 	}
 }

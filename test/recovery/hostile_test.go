@@ -9,16 +9,17 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// Containers whose labels, which may be their images', name units and tiers of
-// others' or none: nothing but the containers is started for them, and no file
-// of another name is written.
+// Labels, which can come from images, name foreign units, paths, or invalid tiers.
+// Only the containers themselves are started, and no file with such a name is
+// written.
 func TestHostileLabels(t *testing.T) {
-	both(t, "SoakSec=1\n", func(n *node) {
+	onBothInstances(t, "SoakSec=1\n", func(n *node) {
 		dir := "/etc/systemd/system/"
 		if n.uid != 0 {
 			dir = "/home/archy/.config/systemd/user/"
 		}
-		n.WriteFile(dir+"trap.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/tmp/trapped\n", 0o644, n.uid)
+		n.WriteFile(dir+"trap.service",
+			"[Service]\nType=oneshot\nExecStart=/usr/bin/touch /var/tmp/trapped\n", 0o644, n.uid)
 		n.WriteFile(dir+"idle.service", "[Service]\nExecStart=/usr/bin/sleep infinity\n", 0o644, n.uid)
 		n.user.Reload()
 		n.quadlet("sql", 3, "", "")
@@ -38,8 +39,8 @@ func TestHostileLabels(t *testing.T) {
 			all = append(all, name)
 		}
 		n.enable()
-		n.saved(append(all, "sql")...)
-		// The unit that it names runs on; the container was stopped all the same.
+		n.waitSaved(append(all, "sql")...)
+		// The unit named by the label runs on, and the container counts as stopped.
 		n.user.Systemctl("start", "idle")
 		n.user.MustRun("podman", "stop", "--time=1", "clings")
 		delete(hostile, "clings")
@@ -47,10 +48,10 @@ func TestHostileLabels(t *testing.T) {
 		for name := range hostile {
 			all = append(all, name)
 		}
-		n.saved(all...)
+		n.waitSaved(all...)
 
 		n.crash()
-		st := n.wait()
+		st := n.waitRecovered()
 		n.wantRunning(all...)
 		for _, row := range st.Containers {
 			if want := "container-" + row.Name + ".service"; row.Name != "sql" && row.Unit != want {
@@ -60,52 +61,58 @@ func TestHostileLabels(t *testing.T) {
 		if _, err := n.ReadFile("/var/tmp/trapped"); err == nil {
 			n.t.Error("the trap was started")
 		}
-		if out := n.MustRun("find", "/tmp", "/var/tmp", "/run", "-xdev", "-name", "x.service"); strings.TrimSpace(out) != "" {
-			n.t.Errorf("written: %s", out)
+		out := n.MustRun("find", "/tmp", "/var/tmp", "/run", "-xdev", "-name", "x.service")
+		if strings.TrimSpace(out) != "" {
+			n.t.Errorf("these files were written: %s", out)
 		}
 	})
 }
 
-// Another local user, of no group of ours: reads the lists, and that is all. Not
-// even a lock on the directory that holds them keeps the daemon from starting.
-func TestAnotherLocalUser(t *testing.T) {
-	both(t, "", func(n *node) {
+// A local user outside of the group can only read the lists. A lock on the data
+// directory does not prevent the daemon's start.
+func TestOtherLocalUser(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.quadlet("app", 3, "", "")
 		n.user.Systemctl("start", "app")
 		n.enable()
-		n.saved("app")
+		n.waitSaved("app")
 		n.MustRun("useradd", "mallory")
 		as := func(command ...string) error {
 			_, err := n.Run(append([]string{"runuser", "-u", "mallory", "--"}, command...)...)
 			return err
 		}
-		dir := strings.TrimSuffix(n.data(""), "/")
-		for _, may := range [][]string{{"cat", n.data("running-containers.json")}, {"flock", "--nonblock", dir, "true"}} {
+		dir := strings.TrimSuffix(n.dataFile(""), "/")
+		for _, may := range [][]string{
+			{"cat", n.dataFile("running-containers.json")}, {"flock", "--nonblock", dir, "true"},
+		} {
 			if err := as(may...); err != nil {
 				n.t.Errorf("%q: %v", may, err)
 			}
 		}
 		for _, mayNot := range [][]string{
-			{"touch", n.data("x")}, {"touch", n.data("running-containers.json")}, {"rm", "-f", n.data("archipelago.pid")},
-			{"ln", "-s", "/etc/passwd", n.data("history/9.json")}, {"mv", n.data("history"), "/tmp/history"},
-			{"flock", "--nonblock", n.data("daemon.lock"), "true"}, {"flock", "--nonblock", n.data("user-stopped.json.lock"), "true"},
+			{"touch", n.dataFile("x")},
+			{"touch", n.dataFile("running-containers.json")},
+			{"rm", "-f", n.dataFile("archipelago.pid")},
+			{"ln", "-s", "/etc/passwd", n.dataFile("history/9.json")},
+			{"mv", n.dataFile("history"), "/tmp/history"},
+			{"flock", "--nonblock", n.dataFile("daemon.lock"), "true"},
+			{"flock", "--nonblock", n.dataFile("user-stopped.json.lock"), "true"},
 			{"curl", "--silent", "--max-time", "5", "--unix-socket", n.socket(), "http://localhost/v1/status"},
-			{"busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StopUnit", "ss", n.unit(), "replace"},
+			{"busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+				"org.freedesktop.systemd1.Manager", "StopUnit", "ss", n.unit(), "replace"},
 		} {
 			if as(mayNot...) == nil {
 				n.t.Errorf("mallory can %q", mayNot)
 			}
 		}
 
-		n.MustRun("systemd-run", "--unit=holds", "--uid=mallory", "--service-type=exec", "flock", dir, "sleep", "infinity")
-		n.WaitFor(10*time.Second, "the lock on the directory", func() bool { return as("flock", "--nonblock", dir, "true") != nil })
-		daemon := n.Show(n.unit(), "MainPID")["MainPID"]
-		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
-		n.WaitFor(20*time.Second, "the daemon that comes after it", func() bool {
-			now := n.Show(n.unit(), "MainPID", "ActiveState")
-			return now["ActiveState"] == "active" && now["MainPID"] != daemon
+		n.MustRun("systemd-run", "--unit=holds", "--uid=mallory", "--service-type=exec",
+			"flock", dir, "sleep", "infinity")
+		n.WaitFor(10*time.Second, "the lock on the directory", func() bool {
+			return as("flock", "--nonblock", dir, "true") != nil
 		})
-		n.wait()
+		n.killDaemonAndWait()
+		n.waitRecovered()
 		n.wantRunning("app")
 	})
 }

@@ -10,27 +10,28 @@ import (
 
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/artifact"
 )
 
-// Journals that are not as one would like them: the daemon is killed, the host
-// goes down, and the verdict has to be right, or "unknown", and recovery is
-// never held up by it.
+// In these tests the journal is incomplete or wrong. The daemon is killed, and the
+// host goes down. The verdict must be right or "unknown", and recovery must not wait
+// for it.
 
-// killed starts the app and the daemon, and kills the daemon for good, so that
-// the next boot has to say how this one ended.
-func (n *node) killed() {
+// killDaemonForGood starts the container app and the daemon, and kills the daemon.
+// systemd does not start it again. The next boot must give a verdict on this one.
+func (n *node) killDaemonForGood() {
 	n.t.Helper()
 	if _, err := n.ReadFile("/etc/systemd/system/" + n.unit() + ".d/test.conf"); err != nil {
 		n.quadlet("app", 3, "", "")
 		n.user.Systemctl("start", "app")
-		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+		n.dropIn("test.conf", "[Service]\nRestart=no\n")
 		n.enable()
-		n.saved("app")
+		n.waitSaved("app")
 	}
-	n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+	n.killDaemon()
 }
 
-// boots is what `archy-recovery boots` says, by boot ID, and the list's order.
+// boots returns the list of `archy-recovery boots`, by boot ID, and its order.
 func (n *node) boots() (byID map[string]journal.Boot, order []string) {
 	n.t.Helper()
 	var list []journal.Boot
@@ -45,20 +46,20 @@ func (n *node) boots() (byID map[string]journal.Boot, order []string) {
 	return byID, order
 }
 
-// With the journal on a file system of its own, as with /var on one, journald
-// lets go of it before that is unmounted, and what it says last is lost.
-func TestAJournalThatIsLetGoOfEarly(t *testing.T) {
-	both(t, "", func(n *node) {
+// If the journal or /var is on its own file system, journald relinquishes it before
+// the unmount. Its last entries are lost.
+func TestJournalRelinquishedEarly(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.WriteFile("/etc/fstab", "/srv/journal /var/log/journal none bind 0 0\n", 0o644, 0)
 		n.MustRun("mkdir", "-p", "/srv/journal", "/var/log/journal")
 		n.Reboot()
-		n.killed()
+		n.killDaemonForGood()
 		boot := n.BootID()
 		n.Reboot()
 		n.wantCause(recover.HostCrashed, recover.CauseShutdown)
 		n.record("clean-shutdown-let-go", "_BOOT_ID="+boot)
 
-		// The same unit also ends when someone restarts it. That is no shutdown.
+		// A restart of the unit also ends it. That is no shutdown.
 		n.MustRun("systemctl", "restart", "systemd-journal-flush.service")
 		n.MustRun("journalctl", "--sync")
 		boot = n.BootID()
@@ -68,11 +69,12 @@ func TestAJournalThatIsLetGoOfEarly(t *testing.T) {
 	})
 }
 
-// wrongClock gives journald a clock that setClock sets.
+// wrongClock gives journald a clock that setClock controls.
 func (n *node) wrongClock() {
 	n.t.Helper()
 	lib := filepath.Join(n.t.TempDir(), "clock.so")
-	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-O2", "-o", lib, "testdata/clock.c").CombinedOutput(); err != nil {
+	gcc := exec.Command("gcc", "-shared", "-fPIC", "-O2", "-o", lib, "testdata/clock.c")
+	if out, err := gcc.CombinedOutput(); err != nil {
 		n.t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	content, err := os.ReadFile(lib)
@@ -80,29 +82,31 @@ func (n *node) wrongClock() {
 		n.t.Fatal(err)
 	}
 	n.WriteFile("/usr/local/lib/clock.so", string(content), 0o755, 0)
-	n.WriteFile("/etc/systemd/system/systemd-journald.service.d/clock.conf", "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/clock.so\n", 0o644, 0)
+	n.WriteFile("/etc/systemd/system/systemd-journald.service.d/clock.conf",
+		"[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/clock.so\n", 0o644, 0)
 	n.setClock("0")
 }
 
+// setClock sets the difference of journald's clock from the host's.
 func (n *node) setClock(seconds string) { n.WriteFile("/etc/clock-offset", seconds, 0o644, 0) }
 
-// A clock that jumps back between boots, as without a battery, and inside one,
+// The clock jumps back between boots, as without a battery, and within a boot, as
 // when the time comes from the network.
-func TestAClockThatJumpsBack(t *testing.T) {
-	both(t, "", func(n *node) {
+func TestClockJumpsBack(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.wrongClock()
 		n.Reboot()
-		n.killed()
+		n.killDaemonForGood()
 		first := n.BootID()
 		n.PullPlug()
 		n.setClock("-200000")
-		n.Boot() // two days before the one before it
+		n.Boot() // two days before the previous boot, by its clock
 		n.wantCause(recover.HostCrashed, recover.CausePowerLoss)
 
 		second := n.BootID()
 		n.setClock("-400000")
 		n.MustRun("logger", "the clock has jumped")
-		n.killed()
+		n.killDaemonForGood()
 		n.MustRun("journalctl", "--sync")
 		n.setClock("-500000")
 		n.Reboot()
@@ -111,31 +115,31 @@ func TestAClockThatJumpsBack(t *testing.T) {
 		n.recordBoots("boots-clock")
 
 		byID, order := n.boots()
-		for boot, want := range map[string]recover.Cause{first: recover.CausePowerLoss, second: recover.CauseShutdown, n.BootID(): ""} {
+		for boot, want := range map[string]recover.Cause{
+			first: recover.CausePowerLoss, second: recover.CauseShutdown, n.BootID(): "",
+		} {
 			if got, listed := byID[boot]; !listed || got.Cause != want || (got.Index == 0) != (want == "") {
-				n.t.Errorf("boot %s is listed (%t) as %d, ended by %q, want %q; the list is %q", boot, listed, got.Index, got.Cause, want, order)
+				n.t.Errorf("boot %s is listed (%t) as %d, ended by %q, want %q; the list is %q",
+					boot, listed, got.Index, got.Cause, want, order)
 			}
 		}
 	})
 }
 
-// recordBoots keeps journalctl's list of boots, like record.
+// recordBoots keeps journalctl's list of boots for the tests of internal/journal.
 func (n *node) recordBoots(name string) {
 	n.t.Helper()
-	if dir := os.Getenv("ARCHY_RECORD"); dir != "" && n.uid == 0 {
-		text := n.Journal("--list-boots", "-o", "json")
-		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
-			n.t.Fatal(err)
-		}
+	if n.uid == 0 {
+		artifact.Record(n.t, name, func() string { return n.Journal("--list-boots", "-o", "json") })
 	}
 }
 
-// Each boot has the same ID, as on a machine whose random numbers are none.
-func TestARepeatedBootID(t *testing.T) {
-	both(t, "", func(n *node) {
+// Each boot has the same ID, as on a machine without random numbers.
+func TestRepeatedBootID(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		const boot = "11111111222243338444555555555555"
 		n.WriteFile("/etc/boot-id", "11111111-2222-4333-8444-555555555555\n", 0o644, 0)
-		// As PID 1: with that boot ID, and with clocks that begin at the boot.
+		// This PID 1 gives each boot the same ID, and clocks that begin at the boot.
 		n.MustRun("cp", "-a", "/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd.real")
 		n.PowerOff()
 		n.Remove("/usr/lib/systemd/systemd")
@@ -150,41 +154,42 @@ exec unshare --time --monotonic=-$((up - 1)) --boottime=-$((up - 1)) /usr/lib/sy
 		if n.BootID() != boot {
 			n.t.Fatalf("the boot ID is %s", n.BootID())
 		}
-		n.killed()
+		n.killDaemonForGood()
 		n.MustRun("systemctl", "start", n.unit())
 		n.wantCause(recover.ServiceCrashed, recover.CauseSignal)
 
-		// That the daemon was killed in the boot before, and came up again, is
-		// not what ended its last run: the power did.
+		// The kill of the daemon in the previous boot did not end its last run; the
+		// power failure did.
 		n.crash()
 		n.wantCause(recover.HostCrashed, recover.CauseUnknown)
 		n.record("repeated-boot-id", "_BOOT_ID="+boot, "_PID=1", "UNIT="+n.unit())
 		n.recordBoots("boots-repeated")
 		if byID, order := n.boots(); byID[boot].Index != 0 {
-			n.t.Errorf("boots are %q", order)
+			n.t.Errorf("the boots are %q", order)
 		}
 
-		n.saved("app")
-		n.crash() // once more, after a boot in which nothing was killed
-		n.wait()
+		n.waitSaved("app")
+		n.crash() // after a boot in which nothing was killed
+		n.waitRecovered()
 		n.wantRunning("app")
 	})
 }
 
-// A boot of which three entries are left: the rest was vacuumed, and with it
-// the boots before.
-func TestABootWithThreeEntries(t *testing.T) {
-	both(t, "", func(n *node) {
-		n.killed()
+// Only three entries of a boot are left. The rest and all earlier boots were
+// vacuumed.
+func TestThreeJournalEntries(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
+		n.killDaemonForGood()
 		n.PullPlug()
-		// Of others journald keeps what is an emergency.
-		n.WriteFile("/etc/systemd/journald.conf.d/few.conf", "[Journal]\nMaxLevelStore=emerg\nForwardToWall=no\nReadKMsg=no\n", 0o644, 0)
+		// journald stores only emergencies and its own entries.
+		n.WriteFile("/etc/systemd/journald.conf.d/few.conf",
+			"[Journal]\nMaxLevelStore=emerg\nForwardToWall=no\nReadKMsg=no\n", 0o644, 0)
 		n.Boot()
-		n.wait()
-		n.killed()
+		n.waitRecovered()
+		n.killDaemonForGood()
 		n.MustRun("journalctl", "--rotate")
 		n.MustRun("journalctl", "--vacuum-files=1")
-		for _, word := range []string{"one", "two"} { // beside what journald says of its new file
+		for _, word := range []string{"one", "two"} { // the third entry is journald's, about its new file
 			n.MustRun("logger", "--priority=daemon.emerg", word)
 		}
 		n.MustRun("journalctl", "--sync")
@@ -199,7 +204,7 @@ func TestABootWithThreeEntries(t *testing.T) {
 		n.record("three-entries", "_BOOT_ID="+boot)
 		n.recordBoots("boots-three-entries")
 		if byID, order := n.boots(); byID[boot].Index != -1 || byID[boot].Cause != recover.CausePowerLoss {
-			n.t.Errorf("boots are %q: %+v", order, byID[boot])
+			n.t.Errorf("the boots are %q: %+v", order, byID[boot])
 		}
 	})
 }

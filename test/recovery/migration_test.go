@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/artifact"
 	"archy-recovery/test/machine"
 )
 
-// oldBackend keeps rewriting the list of the user-stopped as the Rust backend
-// does (mark_user_stopped, clear_user_stopped): read all, write all, in place,
-// without a lock or a sync; what cannot be read is taken for empty.
+// oldBackend rewrites the user-stopped list again and again, as the Rust backend
+// does (mark_user_stopped, clear_user_stopped). It reads and writes the whole list
+// in place, without a lock or a sync. It takes an unreadable list for empty.
 const oldBackend = `#!/bin/sh
 cd /var/lib/archipelago
 while :; do
@@ -24,14 +25,14 @@ while :; do
 done
 `
 
-// docs/migration.md as a story: a node of the old module, the package installed
-// beside a backend that goes on writing its list, the first crash, and back.
-func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
+// The steps of docs/migration.md work, from the old module to the package and back.
+// The old backend goes on writing its list meanwhile. A crash comes in between.
+func TestMigrationAndBack(t *testing.T) {
 	t.Parallel()
 	m := machine.Start(t)
 	n := &node{m, t, machine.User, m.As(machine.User)}
 	const dir = "/var/lib/archipelago/"
-	n.running()
+	n.runFirstPodman()
 	for _, name := range []string{"archy-mempool-db", "lnd", "stopped", "flip"} {
 		n.plain(name, 3)
 	}
@@ -52,13 +53,15 @@ func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
 }`, 0o644, n.uid)
 	n.WriteFile(dir+"user-stopped.json", "[\n  \"stopped\"\n]", 0o644, n.uid)
 	n.WriteFile("/usr/local/bin/old-backend", oldBackend, 0o755, 0)
-	n.WriteFile("/etc/systemd/system/old-backend.service", "[Service]\nUser=archy\nExecStart=/usr/local/bin/old-backend\n[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
+	n.WriteFile("/etc/systemd/system/old-backend.service", "[Service]\nUser=archy\n"+
+		"ExecStart=/usr/local/bin/old-backend\n[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
 	n.MustRun("systemctl", "enable", "--now", "old-backend.service")
-	n.Install(deb(t))
+	n.Install(artifact.Package(t))
 
-	n.configure("SoakSec=1\nProbationSec=1") // it crashes soon
+	n.configure("SoakSec=1\nProbationSec=1") // the crash comes soon, and must make no suspects
 
-	// Forgetting the drop-in: the service says which one, and is not started again and again.
+	// Without the drop-in, the service names it and ends. systemd does not start it
+	// again.
 	const examples = "cd /usr/share/doc/archy-recovery/examples/archy && cp -r "
 	n.MustRun("sh", "-c", examples+"archy-recovery@1000.conf /etc/")
 	if _, err := n.Run("systemctl", "start", n.unit()); err == nil {
@@ -67,17 +70,18 @@ func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
 	n.wantLog("ReadWritePaths=/var/lib/archipelago")
 	n.wantLog("/etc/systemd/system/archy-recovery@1000.service.d/data-directory.conf")
 	if now := n.Show(n.unit(), "NRestarts", "ActiveState"); now["NRestarts"] != "0" || now["ActiveState"] != "failed" {
-		t.Errorf("after it: %v", now)
+		t.Errorf("without the drop-in, the unit is %v", now)
 	}
 	if text, _ := n.ReadFile(dir + "archipelago.pid"); text != "999999999" {
 		t.Errorf("the marker is %q", text)
 	}
 
-	// With it, all goes on.
-	n.MustRun("sh", "-c", examples+"archy-recovery@1000.service.d archy-recovery-reconcile@1000.service.d /etc/systemd/system/")
+	// With the drop-in, the service starts.
+	n.MustRun("sh", "-c", examples+
+		"archy-recovery@1000.service.d archy-recovery-reconcile@1000.service.d /etc/systemd/system/")
 	n.Reload()
 	n.enable()
-	if st := n.wait(); !st.Verdict.Unclean() || len(st.Failed()) > 0 {
+	if st := n.waitRecovered(); !st.Verdict.Unclean() || len(st.Failed()) > 0 {
 		t.Errorf("verdict %+v, failed %v", st.Verdict, st.Failed())
 	}
 	n.wantRunning("archy-mempool-db", "lnd")
@@ -86,16 +90,16 @@ func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
 	n.cli("user-stopped", "add", "lnd")
 	n.MustRun("systemctl", "start", "old-backend.service")
 	n.crash()
-	st := n.wait()
+	st := n.waitRecovered()
 	n.wantRunning("archy-mempool-db")
 	if got := states(st); got["lnd"] != recover.RowUserStopped || got["archy-mempool-db"] != recover.RowUp {
 		t.Errorf("states are %v, verdict %+v", got, st.Verdict)
 	}
 	if st.Containers[0].Tier != 0 {
-		t.Errorf("the shipped table does not count: %+v", st.Containers[0])
+		t.Errorf("the shipped tier table has no effect: %+v", st.Containers[0])
 	}
 
-	// Back after a crash: the old module sees one, and what ran.
+	// After a crash, the old module sees the crash and the containers that ran.
 	n.user.MustRun("podman", "start", "lnd")
 	n.MustRun("systemctl", "stop", "old-backend.service")
 	n.cli("user-stopped", "remove", "lnd")
@@ -106,9 +110,9 @@ func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
 		t.Errorf("the old module: crash %v, containers %q, want %q", crashed, names, want)
 	}
 
-	// Back after a stop in order: it sees none.
+	// After a clean stop, it sees no crash.
 	n.Boot()
-	n.wait()
+	n.waitRecovered()
 	n.MustRun("dpkg", "--purge", "archy-recovery")
 	if crashed, _ := n.oldModule(dir); crashed {
 		t.Error("after removal the old module sees a crash")
@@ -116,9 +120,9 @@ func TestMigrationFromTheOldModuleAndBack(t *testing.T) {
 	n.wantRunning("archy-mempool-db", "lnd")
 }
 
-// oldModule reads the data directory as the old module does when it starts
-// (check_for_crash, load_user_stopped): whether there was a crash, and what it
-// would start then.
+// oldModule reads the data directory as the old module does at its start
+// (check_for_crash, load_user_stopped). It returns whether the module sees a crash,
+// and the containers that it would start.
 func (n *node) oldModule(dir string) (crashed bool, start []string) {
 	n.t.Helper()
 	_, err := n.ReadFile(dir + "archipelago.pid")

@@ -1,5 +1,5 @@
-// Package recovery tests the installed package on real machines: containers
-// run, the plug is pulled, and what ran has to run again.
+// Package recovery tests the installed package on real machines. Containers run,
+// the power fails, and the same containers must run again.
 package recovery
 
 import (
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,56 +16,55 @@ import (
 
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/artifact"
 	"archy-recovery/test/machine"
 )
 
-// A node is a machine with the package installed and one instance enabled.
+// A node is a machine with the package installed, and one of its instances.
 type node struct {
 	*machine.Machine
 	t    *testing.T
-	uid  int
-	user *machine.Shell // whose containers the instance recovers
+	uid  int            // the instance's: 0 for the system's
+	user *machine.Shell // the owner of the instance's containers
 }
 
-// both runs a test for the system instance and for the user's, side by side,
-// each on a fresh machine that is on, with the instance enabled but not begun.
-func both(t *testing.T, conf string, test func(*node)) {
+// onBothInstances runs a test for the system instance and for the user's instance,
+// side by side. Each gets a fresh machine that is on. The instance is neither
+// enabled nor started yet.
+func onBothInstances(t *testing.T, conf string, test func(*node)) {
 	t.Helper()
 	t.Parallel()
 	for _, uid := range []int{0, machine.User} {
-		t.Run(fmt.Sprintf("uid %d", uid), func(t *testing.T) {
+		t.Run(fmt.Sprintf("uid_%d", uid), func(t *testing.T) {
 			t.Parallel()
 			test(newNode(t, uid, conf))
 		})
 	}
 }
 
-// newNode is a machine with the package installed and configured for one
-// instance.
+// newNode boots a machine, installs the package and configures one instance. conf
+// holds lines of [Recovery].
 func newNode(t *testing.T, uid int, conf string) *node {
 	t.Helper()
-	deb := deb(t)
+	deb := artifact.Package(t)
 	m := machine.Start(t)
 	n := &node{m, t, uid, m.As(uid)}
 	n.Install(deb)
 	n.configure(conf)
-	// Rootless podman's first commands of a boot race for its pause process when
-	// they come side by side, and may kill each other's containers. The daemon
-	// makes one call before it starts any.
-	n.running()
+	n.runFirstPodman()
 	return n
 }
 
-// deb is the package under test; make sets it.
-func deb(t *testing.T) string {
-	path := os.Getenv("ARCHY_DEB")
-	if path == "" {
-		t.Fatal("ARCHY_DEB does not name the package to test: run `make test`")
-	}
-	return path
+// runFirstPodman runs one podman command alone. Rootless podman's first commands
+// of a boot race for its pause process if they run side by side, and may kill each
+// other's containers. The daemon, too, makes one call before its first start.
+func (n *node) runFirstPodman() {
+	n.t.Helper()
+	n.running()
 }
 
-// configure replaces the instance's drop-in: lines of [Recovery].
+// configure replaces the drop-in of the instance's configuration. lines are of
+// [Recovery].
 func (n *node) configure(lines string) {
 	name := "/etc/archy-recovery.conf.d/50-test.conf"
 	if n.uid != 0 {
@@ -82,21 +80,21 @@ func (n *node) unit() string {
 	return fmt.Sprintf("archy-recovery@%d.service", n.uid)
 }
 
-// data is a file of the data directory.
-func (n *node) data(file string) string {
+// dataFile returns the path of a file in the data directory.
+func (n *node) dataFile(file string) string {
 	if n.uid == 0 {
 		return "/var/lib/archy-recovery/" + file
 	}
 	return fmt.Sprintf("/var/lib/archy-recovery/%d/%s", n.uid, file)
 }
 
-// enable does what a user does after the installation.
+// enable enables and starts the instance, as an operator does after installation.
 func (n *node) enable() {
 	n.t.Helper()
 	n.MustRun("systemctl", "enable", "--now", n.unit())
 }
 
-// cli runs archy-recovery as root for the instance.
+// cli runs the command archy-recovery as root for the instance.
 func (n *node) cli(args ...string) string {
 	n.t.Helper()
 	return n.MustRun(n.command(args...)...)
@@ -109,10 +107,10 @@ func (n *node) command(args ...string) []string {
 	return append([]string{"archy-recovery", "--uid", strconv.Itoa(n.uid)}, args...)
 }
 
-// wait waits until recovery is complete, and returns the status then.
-func (n *node) wait() control.Status {
+// waitRecovered waits until recovery is complete, and returns the status.
+func (n *node) waitRecovered() control.Status {
 	n.t.Helper()
-	// Exit code 3 says that some failed, which may be what the test wants.
+	// Exit status 3 says that containers failed, which some tests expect.
 	out, err := n.Run(n.command("wait", "--timeout=90s", "--json")...)
 	var st control.Status
 	if json.Unmarshal([]byte(out), &st) != nil {
@@ -121,18 +119,18 @@ func (n *node) wait() control.Status {
 	return st
 }
 
-// soaked waits until recovery is complete and nothing is in flight any more, so
-// that a crash makes nobody a suspect.
-func (n *node) soaked() {
+// waitSoaked waits until recovery is complete and no container is in flight any
+// more. A crash after that makes no container a suspect.
+func (n *node) waitSoaked() {
 	n.t.Helper()
-	n.wait()
-	n.WaitFor(60*time.Second, "the end of the flight", func() bool {
-		_, err := n.ReadFile(n.data("in-flight.json"))
+	n.waitRecovered()
+	n.WaitFor(60*time.Second, "the end of the soak", func() bool {
+		_, err := n.ReadFile(n.dataFile("in-flight.json"))
 		return errors.Is(err, fs.ErrNotExist)
 	})
 }
 
-// status asks for it, if anyone answers.
+// status returns the daemon's status, or an error if it does not answer.
 func (n *node) status() (control.Status, error) {
 	var st control.Status
 	out, err := n.Run(n.command("status", "--json")...)
@@ -142,9 +140,9 @@ func (n *node) status() (control.Status, error) {
 	return st, err
 }
 
-// quadlet makes a container's Quadlet unit. extra are lines of [Container],
-// service ones of [Service]. Its name must not be a hexadecimal number: podman
-// may take that for the beginning of some other container's ID.
+// quadlet makes a container's Quadlet unit. extra holds lines of [Container], and
+// service holds lines of [Service]. The name must not be a hexadecimal number:
+// podman may take that for the prefix of another container's ID.
 func (n *node) quadlet(name string, tier int, extra, service string) {
 	n.t.Helper()
 	n.Quadlet(n.uid, name+".container", fmt.Sprintf(
@@ -155,13 +153,16 @@ func (n *node) quadlet(name string, tier int, extra, service string) {
 // plain starts a container without a unit.
 func (n *node) plain(name string, tier int) {
 	n.t.Helper()
-	n.user.MustRun("podman", "run", "--detach", "--name", name, "--label", fmt.Sprintf("%s=%d", recover.TierLabel, tier), machine.Image)
+	n.user.MustRun("podman", "run", "--detach", "--name", name, "--label", tierLabel(tier), machine.Image)
 }
 
-// generated makes a unit with podman generate systemd and starts it.
+func tierLabel(tier int) string { return fmt.Sprintf("%s=%d", recover.TierLabel, tier) }
+
+// generated makes a container's unit with podman generate systemd and starts it.
+// If fresh is true, the unit makes a new container at each start (--new).
 func (n *node) generated(name string, tier int, fresh bool) {
 	n.t.Helper()
-	n.user.MustRun("podman", "create", "--name", name, "--label", fmt.Sprintf("%s=%d", recover.TierLabel, tier), machine.Image)
+	n.user.MustRun("podman", "create", "--name", name, "--label", tierLabel(tier), machine.Image)
 	args := []string{"podman", "generate", "systemd", "--name", name}
 	if fresh {
 		args = append(args, "--new")
@@ -178,7 +179,7 @@ func (n *node) generated(name string, tier int, fresh bool) {
 	n.user.Systemctl("start", "container-"+name)
 }
 
-// running lists the containers that run, sorted.
+// running returns the sorted names of the running containers.
 func (n *node) running() []string {
 	n.t.Helper()
 	return slices.Sorted(slices.Values(strings.Fields(n.user.MustRun("podman", "ps", "--format", "{{.Names}}"))))
@@ -188,17 +189,17 @@ func (n *node) wantRunning(want ...string) {
 	n.t.Helper()
 	slices.Sort(want)
 	if got := n.running(); !slices.Equal(got, want) {
-		n.t.Errorf("running are\n%q, want\n%q", got, want)
+		n.t.Errorf("the running containers are\n%q, want\n%q", got, want)
 	}
 }
 
-// saved waits until the snapshot on disk holds exactly these.
-func (n *node) saved(want ...string) {
+// waitSaved waits until the snapshot on the disk holds exactly these containers.
+func (n *node) waitSaved(want ...string) {
 	n.t.Helper()
 	slices.Sort(want)
 	var got []string
 	n.WaitFor(10*time.Second, fmt.Sprintf("the snapshot of %q", want), func() bool {
-		text, err := n.ReadFile(n.data("running-containers.json"))
+		text, err := n.ReadFile(n.dataFile("running-containers.json"))
 		var s recover.Snapshot
 		if err != nil || json.Unmarshal([]byte(text), &s) != nil {
 			return false
@@ -212,14 +213,14 @@ func (n *node) saved(want ...string) {
 	})
 }
 
-// crash pulls the plug and boots again.
+// crash cuts the power and boots again.
 func (n *node) crash() {
 	n.t.Helper()
 	n.PullPlug()
 	n.Boot()
 }
 
-// micros reads a timestamp property of a unit, in microseconds since boot.
+// micros returns a timestamp property of a unit, in microseconds since the boot.
 func (n *node) micros(s *machine.Shell, unit, property string) int64 {
 	n.t.Helper()
 	us, err := strconv.ParseInt(s.Show(unit, property)[property], 10, 64)
@@ -229,7 +230,7 @@ func (n *node) micros(s *machine.Shell, unit, property string) int64 {
 	return us
 }
 
-// states are the rows' states by container.
+// states returns the state of each container's row.
 func states(st control.Status) map[string]recover.RowState {
 	m := map[string]recover.RowState{}
 	for _, row := range st.Containers {
@@ -241,11 +242,11 @@ func states(st control.Status) map[string]recover.RowState {
 func (n *node) wantStates(st control.Status, want map[string]recover.RowState) {
 	n.t.Helper()
 	if got := states(st); !maps.Equal(got, want) {
-		n.t.Errorf("states are\n%v, want\n%v", got, want)
+		n.t.Errorf("the states are\n%v, want\n%v", got, want)
 	}
 }
 
-// wantLog wants an entry of the daemon in this boot's journal.
+// wantLog checks that the daemon has logged the text in this boot.
 func (n *node) wantLog(text string) {
 	n.t.Helper()
 	if log := n.Journal("-b", "-u", n.unit()); !strings.Contains(log, text) {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// probe tries what the sandbox is to prevent, and what it must not. It says a
-// line an attempt: what, and whether that worked. It must be harmless where all
-// works: the machine's kernel, and so its clock, is the host's.
+// probe tries what the sandbox must prevent, and what it must allow. It prints a
+// line for each attempt: what, and whether that worked. Without a sandbox all
+// attempts work, so they must be harmless: the machine's kernel is the host's.
 const probe = `#!/bin/bash
 try() { what=$1; shift; if "$@" >/dev/null 2>&1; then echo "PROBE $what: yes"; else echo "PROBE $what: no"; fi; }
 write() { echo x >"$1/probe-was-here"; }
@@ -21,7 +21,8 @@ try "write units for the run time" write "$UNITS"
 try "reach the bus" busctl --address="$BUS" list
 try "reach podman" curl --fail --max-time 20 --unix-socket "$PODMAN" http://d/libpod/_ping
 try "read the journal" journalctl -n 1
-for dir in / /boot /etc /etc/systemd/system /home/archy /opt /root /run /srv /usr /usr/local/bin /var /var/lib /var/lib/containers /var/log /var/spool; do
+for dir in / /boot /etc /etc/systemd/system /home/archy /opt /root /run /srv /usr /usr/local/bin \
+	/var /var/lib /var/lib/containers /var/log /var/spool; do
 	try "write to $dir" write "$dir"
 done
 try "set the host's name" sh -c 'echo archy >/proc/sys/kernel/hostname'
@@ -46,24 +47,27 @@ try "read the kernel's log" dmesg
 true
 `
 
-// The sandbox holds: a process in the daemon's place, with all that the unit
-// says, can do what the daemon must do, and nothing else that matters.
-func TestTheSandboxHolds(t *testing.T) {
-	both(t, "", func(n *node) {
-		n.MustRun("systemctl", "stop", strings.Replace(n.unit(), ".service", ".socket", 1))
+// A process in the daemon's place, with all settings of the unit, can do what the
+// daemon must do, and nothing else that matters.
+func TestSandbox(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
+		n.MustRun("systemctl", "stop", n.socketUnit())
 		n.WriteFile("/usr/local/bin/probe", probe, 0o755, 0)
-		// A server that it could reach, and a process of another user: root's for the user's instance.
+		// These are a server to reach, and a process of another user to see.
 		user := map[int]string{0: "archy", 1000: "root"}[n.uid]
 		n.MustRun("systemd-run", "--unit=server", "podman", "system", "service", "--time=0", "tcp:127.0.0.1:7777")
 		n.MustRun("systemd-run", "--unit=other", "--uid="+user, "sleep", "infinity")
 		other := n.Show("other", "MainPID")["MainPID"]
-		bus, units, podman := "unix:path=/run/dbus/system_bus_socket", "/run/systemd/system", "/run/podman/podman.sock"
+		bus, units := "unix:path=/run/dbus/system_bus_socket", "/run/systemd/system"
+		podman := "/run/podman/podman.sock"
 		if n.uid != 0 {
-			bus, units, podman = "unix:path=/run/user/1000/bus", "/run/user/1000/systemd", "/run/user/1000/podman/podman.sock"
+			bus, units = "unix:path=/run/user/1000/bus", "/run/user/1000/systemd"
+			podman = "/run/user/1000/podman/podman.sock"
 		}
-		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/probe.conf", fmt.Sprintf(
-			"[Unit]\nRequires=\n[Service]\nType=oneshot\nWatchdogSec=0\nSockets=\nExecStart=\nExecStart=/usr/local/bin/probe\n"+
-				"Environment=BUS=%s UNITS=%s PODMAN=%s OTHER=%s\n", bus, units, podman, other), 0o644, 0)
+		n.dropIn("probe.conf", fmt.Sprintf(
+			"[Unit]\nRequires=\n[Service]\nType=oneshot\nWatchdogSec=0\nSockets=\n"+
+				"ExecStart=\nExecStart=/usr/local/bin/probe\nEnvironment=BUS=%s UNITS=%s PODMAN=%s OTHER=%s\n",
+			bus, units, podman, other))
 		n.Reload()
 		n.WaitFor(20*time.Second, "the server", func() bool {
 			_, err := n.Run("curl", "--silent", "--max-time", "1", "http://127.0.0.1:7777/")
@@ -71,27 +75,29 @@ func TestTheSandboxHolds(t *testing.T) {
 		})
 		n.MustRun("systemctl", "start", n.unit())
 
-		// The same without a sandbox, as root: what fails there shows nothing.
+		// The same runs as root without a sandbox. An attempt that fails there shows
+		// nothing.
 		n.MustRun("mkdir", "/var/tmp/control")
-		without := n.attempts(n.MustRun("env", "STATE_DIRECTORY=/var/tmp/control", "UNITS="+units, "BUS="+bus, "PODMAN="+podman,
-			"OTHER="+other, "/usr/local/bin/probe"))
+		without := n.attempts(n.MustRun("env", "STATE_DIRECTORY=/var/tmp/control", "UNITS="+units, "BUS="+bus,
+			"PODMAN="+podman, "OTHER="+other, "/usr/local/bin/probe"))
 		within := n.attempts(n.Journal("-b", "-o", "cat", "-u", n.unit()))
 		if len(within) < 30 || len(without) != len(within) {
 			n.t.Errorf("%d attempts within the sandbox, %d without it", len(within), len(without))
 		}
-		must := []string{"write to its data directory", "write units for the run time", "reach the bus", "reach podman", "read the journal"}
+		must := []string{"write to its data directory", "write units for the run time", "reach the bus",
+			"reach podman", "read the journal"}
 		for what, did := range within {
 			if did != slices.Contains(must, what) {
 				n.t.Errorf("within the sandbox, can it %s? %v", what, did)
 			}
 			if !did && !without[what] {
-				n.t.Errorf("without a sandbox it cannot %s either: that shows nothing", what)
+				n.t.Errorf("without a sandbox it cannot %s either, so the attempt shows nothing", what)
 			}
 		}
 	})
 }
 
-// attempts are the probe's, by what it tried.
+// attempts parses the probe's output: whether each attempt worked.
 func (n *node) attempts(said string) map[string]bool {
 	did := map[string]bool{}
 	for line := range strings.Lines(said) {

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/artifact"
 	"archy-recovery/test/machine"
 )
 
-// A client that connects while the service is down waits, and is answered once
-// systemd has started it.
-func TestTheSocketStartsTheService(t *testing.T) {
-	both(t, "", func(n *node) {
+// A client that connects while the service is inactive gets an answer as soon as
+// systemd has started the service.
+func TestSocketActivation(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.enable()
 		n.MustRun("systemctl", "stop", n.unit())
 		if state := n.Show(n.unit(), "ActiveState")["ActiveState"]; state != "inactive" {
@@ -24,55 +25,55 @@ func TestTheSocketStartsTheService(t *testing.T) {
 		if st, err := n.status(); err != nil || st.PID == 0 {
 			n.t.Errorf("status: %+v, %v", st, err)
 		}
-		n.wait()
+		n.waitRecovered()
 		if state := n.Show(n.unit(), "ActiveState")["ActiveState"]; state == "inactive" {
-			n.t.Error("something answered, but not the service")
+			n.t.Error("a client got an answer, and the service is inactive")
 		}
 	})
 }
 
-// A second daemon on the same data directory refuses, with the PID of the
-// first, and does not harm it.
-func TestASecondDaemonRefuses(t *testing.T) {
-	both(t, "", func(n *node) {
+// A second daemon on the same data directory ends with an error that names the PID
+// of the first. The first goes on.
+func TestSecondDaemonRefused(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.enable()
-		pid := n.Show(n.unit(), "MainPID")["MainPID"]
+		pid := n.daemonPID()
 		_, err := n.user.Run(n.command("daemon")...)
 		if err == nil || !strings.Contains(err.Error(), "exit status 69") || !strings.Contains(err.Error(), "PID "+pid) {
 			n.t.Errorf("the second daemon: %v, want exit status 69 and PID %s", err, pid)
 		}
-		marker, err := n.ReadFile(n.data("archipelago.pid"))
+		marker, err := n.ReadFile(n.dataFile("archipelago.pid"))
 		if err != nil || !strings.HasPrefix(marker, pid+"\n") {
 			n.t.Errorf("the marker is %q, %v", marker, err)
 		}
 	})
 }
 
-// A stop and a start in order are no crash, nor is a restart.
-func TestARestartIsNoCrash(t *testing.T) {
-	both(t, "", func(n *node) {
+// A restart of the service counts as a clean stop.
+func TestServiceRestartIsCleanStop(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.quadlet("one", 3, "", "")
 		n.enable()
 		n.user.Systemctl("start", "one")
-		n.saved("one")
+		n.waitSaved("one")
 		n.MustRun("systemctl", "restart", n.unit())
-		if st := n.wait(); st.Verdict.Ending != recover.EndedCleanly {
+		if st := n.waitRecovered(); st.Verdict.Ending != recover.EndedCleanly {
 			n.t.Errorf("after a restart the verdict is %+v", st.Verdict)
 		}
 		n.wantRunning("one")
 	})
 }
 
-// The set on disk follows what happens within a second.
-func TestTheSnapshotFollows(t *testing.T) {
-	both(t, "", func(n *node) {
+// The snapshot on the disk follows changes within a second.
+func TestSnapshotFollowsChanges(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.quadlet("q", 3, "", "")
 		n.enable()
 		follows := func(want ...string) {
 			n.t.Helper()
 			begin := time.Now()
-			n.saved(want...)
-			if took := time.Since(begin); took > 2*time.Second { // a second, and room for a busy machine
+			n.waitSaved(want...)
+			if took := time.Since(begin); took > 2*time.Second { // a second, and a margin for a busy machine
 				n.t.Errorf("the snapshot of %q took %s", want, took)
 			}
 		}
@@ -87,24 +88,26 @@ func TestTheSnapshotFollows(t *testing.T) {
 	})
 }
 
-// The node's own script runs after each recovery; its failure harms nothing.
-func TestTheReconcileScriptRunsAfterRecovery(t *testing.T) {
-	both(t, "", func(n *node) {
+// The operator's reconcile script runs after each recovery. Its failure has no
+// effect on the service.
+func TestReconcileScript(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.quadlet("app", 3, "Notify=true\nExec=-ready-after 500ms", "")
 		n.user.Systemctl("start", "app")
-		n.WriteFile("/usr/local/lib/archy-recovery/reconcile", "#!/bin/sh\nid -u\npodman ps --format '{{.Names}}'\nexit 7\n", 0o755, 0)
+		n.WriteFile("/usr/local/lib/archy-recovery/reconcile",
+			"#!/bin/sh\nid -u\npodman ps --format '{{.Names}}'\nexit 7\n", 0o755, 0)
 		n.enable()
-		n.saved("app")
+		n.waitSaved("app")
 		n.crash()
-		n.wait()
-		reconcile := strings.Replace(n.unit(), "archy-recovery", "archy-recovery-reconcile", 1)
+		n.waitRecovered()
+		reconcile := n.relatedUnit("reconcile")
 		n.WaitFor(20*time.Second, "the script's end", func() bool {
 			return n.Show(reconcile, "ActiveState")["ActiveState"] == "failed"
 		})
-		// By identifier: rootless podman moves itself out of the unit's cgroup.
+		// Rootless podman leaves the unit's cgroup, so a match by unit would miss it.
 		log := n.Journal("-b", "-o", "cat", "-t", "archy-recovery-reconcile")
 		if !strings.Contains(log, fmt.Sprintf("%d\napp\n", n.uid)) {
-			n.t.Errorf("the script, run as uid %d after recovery, said:\n%s", n.uid, log)
+			n.t.Errorf("the script's output, as uid %d after recovery, is:\n%s", n.uid, log)
 		}
 		if state := n.Show(n.unit(), "ActiveState")["ActiveState"]; state != "active" {
 			n.t.Errorf("the service is %s", state)
@@ -112,15 +115,15 @@ func TestTheReconcileScriptRunsAfterRecovery(t *testing.T) {
 	})
 }
 
-// Entries carry fields, and a MESSAGE_ID an event.
-func TestTheJournalHasFields(t *testing.T) {
-	both(t, "", func(n *node) {
+// Journal entries have fields, and a MESSAGE_ID for each kind of event.
+func TestJournalFields(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		n.quadlet("one", 2, "", "")
 		n.user.Systemctl("start", "one")
 		n.enable()
-		n.saved("one")
+		n.waitSaved("one")
 		n.crash()
-		n.wait()
+		n.waitRecovered()
 		var entry map[string]any
 		line := n.Journal("-b", "-o", "json", "MESSAGE_ID="+recover.MsgUp, "CONTAINER=one")
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
@@ -135,72 +138,71 @@ func TestTheJournalHasFields(t *testing.T) {
 	})
 }
 
-// A unit that is ordered after a target that waits for recovery cannot start
-// before READY. Recovery must not wait for it, and it must start afterwards.
-func TestAUnitThatIsOrderedAfterRecovery(t *testing.T) {
+// A unit is ordered after a target that waits for recovery, so it cannot start
+// before READY. Recovery must not wait for it. It must start afterwards.
+func TestUnitOrderedAfterRecovery(t *testing.T) {
 	t.Parallel()
 	m := machine.Start(t)
 	n := &node{m, t, 0, m.As(0)}
-	n.Install(deb(t))
+	n.Install(artifact.Package(t))
 	n.quadlet("first", 1, "", "")
-	n.Quadlet(0, "late.container", "[Unit]\nAfter=multi-user.target\n[Container]\nContainerName=late\nImage="+machine.Image+"\n")
+	n.Quadlet(0, "late.container",
+		"[Unit]\nAfter=multi-user.target\n[Container]\nContainerName=late\nImage="+machine.Image+"\n")
 	n.user.Systemctl("start", "first", "late")
 	n.enable()
-	n.saved("first", "late")
+	n.waitSaved("first", "late")
 	n.crash()
-	st := n.wait()
+	st := n.waitRecovered()
 	n.wantStates(st, map[string]recover.RowState{"first": recover.RowUp, "late": recover.RowDeferred})
 	if took := st.Finished.Sub(st.Started); took > 20*time.Second {
 		t.Errorf("recovery took %s", took)
 	}
-	n.MustRun("systemctl", "start", "late") // waits for the job that is queued
+	n.MustRun("systemctl", "start", "late") // waits for the queued job
 	n.wantRunning("first", "late")
-	n.saved("first", "late")
+	n.waitSaved("first", "late")
 }
 
-// A user's manager that is restarted takes its containers down. What ran comes
-// back, once the daemon has noticed and been started again.
-func TestAUserManagerThatRestarts(t *testing.T) {
+// A restart of a user's manager ends its containers. The daemon notices, ends, and
+// is started again. Then the same containers run again.
+func TestUserManagerRestart(t *testing.T) {
 	t.Parallel()
 	m := machine.Start(t)
 	n := &node{m, t, machine.User, m.As(machine.User)}
-	n.Install(deb(t))
-	n.running()
+	n.Install(artifact.Package(t))
+	n.runFirstPodman()
 	n.quadlet("quad", 1, "", "")
 	n.user.Systemctl("start", "quad")
 	n.plain("plain", 2)
 	n.enable()
-	n.saved("plain", "quad")
-	daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+	n.waitSaved("plain", "quad")
+	daemon := n.daemonPID()
 	n.MustRun("systemctl", "restart", "user@1000.service")
-	n.WaitFor(60*time.Second, "a new daemon", func() bool {
-		now := n.Show(n.unit(), "MainPID", "ActiveState")
-		return now["ActiveState"] == "active" && now["MainPID"] != daemon
-	})
-	n.wait()
+	n.waitNewDaemon(60*time.Second, daemon)
+	n.waitRecovered()
 	n.wantRunning("plain", "quad")
 }
 
-// While the manager executes itself anew it is off the bus: ends of jobs go
-// unheard, and recovery must not wait for them.
-func TestAManagerThatReexecutesDuringRecovery(t *testing.T) {
-	both(t, "", func(n *node) {
+// A manager that re-executes itself leaves the bus for a moment, and the ends of
+// jobs are lost then. Recovery must not wait for them.
+func TestManagerReexecDuringRecovery(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		for i := range 6 {
-			n.quadlet(fmt.Sprintf("slow%d", i), i/3, fmt.Sprintf("Notify=true\nExec=-ready-after %dms", 1000+200*i), "")
+			n.quadlet(fmt.Sprintf("slow%d", i), i/3,
+				fmt.Sprintf("Notify=true\nExec=-ready-after %dms", 1000+200*i), "")
 			n.user.Systemctl("start", fmt.Sprintf("slow%d", i))
 		}
 		n.enable()
-		n.saved("slow0", "slow1", "slow2", "slow3", "slow4", "slow5")
+		n.waitSaved("slow0", "slow1", "slow2", "slow3", "slow4", "slow5")
 		n.PullPlug()
 		n.BootNoWait()
 		n.WaitFor(30*time.Second, "the first starts", func() bool {
 			st, err := n.status()
 			return err == nil && states(st)["slow0"] == recover.RowStarting
 		})
-		for range 8 { // again and again, so that some end comes while it is away
+		for range 8 { // repeated, so that at least one job ends while the manager is off the bus
 			n.user.Systemctl("daemon-reexec")
 		}
-		st := n.wait()
+		st := n.waitRecovered()
 		n.wantRunning("slow0", "slow1", "slow2", "slow3", "slow4", "slow5")
 		if took := st.Finished.Sub(st.Started); took > 40*time.Second || len(st.Failed()) > 0 {
 			n.t.Errorf("recovery took %s, failed %v", took, st.Failed())
@@ -208,10 +210,10 @@ func TestAManagerThatReexecutesDuringRecovery(t *testing.T) {
 	})
 }
 
-// After recovery a container without a unit is podman's and its user's alone:
-// it can be stopped, re-created and left to fail as before the crash.
-func TestAPlainContainerIsItsUsersAgainAfterRecovery(t *testing.T) {
-	both(t, "", func(n *node) {
+// After recovery only podman and its user control a container without a unit. They
+// can stop it and make it anew, and it can fail, as before the crash.
+func TestPlainContainerAfterRecovery(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		podman := func(args ...string) string {
 			n.t.Helper()
 			return n.user.MustRun(append([]string{"podman"}, args...)...)
@@ -222,9 +224,9 @@ func TestAPlainContainerIsItsUsersAgainAfterRecovery(t *testing.T) {
 		n.quadlet("qstop", 3, "Exec=-ignore-term\nStopTimeout=1", "")
 		n.user.Systemctl("start", "qstop")
 		n.enable()
-		n.saved("qstop", "tofail", "tokill", "torecreate", "tostop")
+		n.waitSaved("qstop", "tofail", "tokill", "torecreate", "tostop")
 		n.crash()
-		st := n.wait()
+		st := n.waitRecovered()
 		n.wantRunning("qstop", "tofail", "tokill", "torecreate", "tostop")
 		for _, row := range st.Containers {
 			if row.Generated != (row.Name != "qstop") {
@@ -232,56 +234,57 @@ func TestAPlainContainerIsItsUsersAgainAfterRecovery(t *testing.T) {
 			}
 		}
 
-		podman("stop", "tostop") // ends with 137
+		podman("stop", "tostop") // exit code 137
 		podman("kill", "tokill")
 		podman("rm", "--force", "--time=0", "torecreate")
 		podman("run", "--detach", "--name", "torecreate", machine.Image)
 		n.MustRun("kill", "-9", strings.TrimSpace(podman("inspect", "--format", "{{.State.Pid}}", "tofail")))
-		_, _ = n.user.Run(append(map[bool][]string{true: {"systemctl"}, false: {"systemctl", "--user"}}[n.uid == 0], "stop", "qstop")...)
-		// What was stopped leaves the set, what failed stays in it.
-		n.saved("tofail", "torecreate")
+		_, _ = n.user.Run("systemctl", n.scope(), "stop", "qstop") // fails: it must be killed
+		// Stopped containers leave the snapshot, and failed ones stay in it.
+		n.waitSaved("tofail", "torecreate")
 		n.wantRunning("torecreate")
 		n.crash()
-		n.wait()
+		n.waitRecovered()
 		n.wantRunning("tofail", "torecreate")
 	})
 }
 
-// An upgrade, or a restart by hand, starts nothing and forgets nothing.
-func TestARestartInTheSameBoot(t *testing.T) {
-	both(t, "CleanBootList=stopped", func(n *node) {
+// An upgrade or a restart of the service starts no container, and the snapshot
+// keeps failed ones.
+func TestServiceRestartInSameBoot(t *testing.T) {
+	onBothInstances(t, "CleanBootList=stopped", func(n *node) {
 		for _, name := range []string{"lives", "fails", "stopped"} {
 			n.quadlet(name, 3, "", "")
 			n.user.Systemctl("start", name)
 		}
 		n.enable()
-		n.saved("fails", "lives", "stopped")
+		n.waitSaved("fails", "lives", "stopped")
 		n.user.Systemctl("stop", "stopped")
-		n.MustRun("kill", "-9", strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "fails")))
-		n.saved("fails", "lives")
-		n.Install(deb(n.t))
-		n.wait()
+		n.MustRun("kill", "-9", n.pid("fails"))
+		n.waitSaved("fails", "lives")
+		n.Install(artifact.Package(n.t))
+		n.waitRecovered()
 		n.MustRun("systemctl", "restart", n.unit())
-		n.wait()
+		n.waitRecovered()
 		n.wantRunning("lives")
-		n.saved("fails", "lives")
+		n.waitSaved("fails", "lives")
 		n.crash()
-		n.wait()
+		n.waitRecovered()
 		n.wantRunning("fails", "lives")
 	})
 }
 
-// The daemon dies while the operator stops one container and restarts another,
-// both of which take their time to stop: both are as the operator wants them.
-func TestACrashWhileSomeoneStops(t *testing.T) {
-	both(t, "", func(n *node) {
+// The daemon is killed while the operator stops one container and restarts another.
+// Both stops are slow. Afterwards both containers are as the operator wants.
+func TestDaemonKilledDuringStop(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		for _, name := range []string{"stopped", "restarted"} {
 			n.quadlet(name, 1, "Exec=-ignore-term\nStopTimeout=6", "")
 		}
 		n.user.Systemctl("start", "stopped", "restarted")
 		n.enable()
-		n.saved("stopped", "restarted")
-		before := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "restarted"))
+		n.waitSaved("stopped", "restarted")
+		before := n.pid("restarted")
 		n.user.Systemctl("stop", "--no-block", "stopped")
 		n.user.Systemctl("restart", "--no-block", "restarted")
 		for _, unit := range []string{"stopped.service", "restarted.service"} {
@@ -289,7 +292,7 @@ func TestACrashWhileSomeoneStops(t *testing.T) {
 				return n.user.Show(unit, "ActiveState")["ActiveState"] == "deactivating"
 			})
 		}
-		daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+		daemon := n.daemonPID()
 		n.MustRun("kill", "-KILL", daemon)
 		n.WaitFor(60*time.Second, "the recovery", func() bool {
 			st, err := n.status()
@@ -298,10 +301,10 @@ func TestACrashWhileSomeoneStops(t *testing.T) {
 		n.WaitFor(30*time.Second, "the end of the stop", func() bool {
 			return n.user.Show("stopped.service", "ActiveState")["ActiveState"] != "deactivating"
 		})
-		n.saved("restarted")
+		n.waitSaved("restarted")
 		n.wantRunning("restarted")
-		if after := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "restarted")); after == before {
-			t.Error("nobody restarted it")
+		if n.pid("restarted") == before {
+			t.Error("the container was not restarted")
 		}
 	})
 }

@@ -8,11 +8,10 @@ import (
 	"testing"
 )
 
-// TestSoak goes through recovery after recovery on one machine that stays on:
-// all containers and the daemon are killed, and come back. Neither the daemon
-// nor what it talks to, which is the manager of the containers' units and its
-// message bus, may take more and more. As it stands it is short; `make soak`
-// makes it long.
+// TestSoak runs many recoveries on one machine that stays on. Each follows a kill
+// of all containers and the daemon. The daemon, the containers' manager and its
+// message bus must not use more and more open files or memory. By default the test
+// is short; `make soak` makes it long.
 func TestSoak(t *testing.T) {
 	rounds, long := 4, false
 	if text := os.Getenv("SOAK_MACHINE_N"); text != "" {
@@ -22,15 +21,15 @@ func TestSoak(t *testing.T) {
 		}
 		long = true
 	}
-	both(t, "SoakSec=1\nProbationSec=1\n", func(n *node) {
+	onBothInstances(t, "SoakSec=1\nProbationSec=1\n", func(n *node) {
 		s := newStorm(n, 1)
-		const warm = 2 // what is made once is made by then
-		var first, last census
+		const warm = 2 // one-time allocations are over after these recoveries
+		var first, last usage
 		for round := 1; round <= warm+rounds; round++ {
 			s.killAll()
-			n.soaked()
+			n.waitSoaked()
 			s.check(fmt.Sprintf("recovery %d", round))
-			last = n.census()
+			last = n.usage()
 			if round == warm {
 				first = last
 			}
@@ -39,56 +38,57 @@ func TestSoak(t *testing.T) {
 			}
 		}
 		n.t.Logf("after %d recoveries: %s; after %d more: %s", warm, first, rounds, last)
-		for who, before := range first {
-			after := last[who]
-			// A connection that is just being closed is no leak: those grow.
+		for process, before := range first {
+			after := last[process]
+			// Up to two connections may just be closing. A leak grows beyond that.
 			if after.files > before.files+2 {
-				n.t.Errorf("%s has %d files open, after %d", who, after.files, before.files)
+				n.t.Errorf("%s has %d open files, and had %d", process, after.files, before.files)
 			}
 			if after.rss > before.rss+before.rss/4+2048 {
-				n.t.Errorf("%s takes %d KiB, after %d", who, after.rss, before.rss)
+				n.t.Errorf("%s uses %d KiB, and used %d", process, after.rss, before.rss)
 			}
 		}
 	})
 }
 
-// killAll kills the containers that should run and the daemon, and waits until
-// the next one has recovered.
+// killAll kills the containers that should run and the daemon, and waits for the
+// next recovery.
 func (s *storm) killAll() {
 	s.t.Helper()
 	kill := []string{"kill", "-KILL"}
 	pids := s.user.MustRun(append([]string{"podman", "inspect", "--format", "{{.State.Pid}}"}, s.run...)...)
-	daemon := s.Show(s.unit(), "MainPID")["MainPID"]
+	daemon := s.daemonPID()
 	s.MustRun(append(append(kill, daemon), strings.Fields(pids)...)...)
-	s.recovered(daemon)
+	s.waitNextRecovery(daemon)
 }
 
-// A census is what the processes take that recovery lives on.
-type census map[string]resources
+// usage is what each process uses that recovery depends on.
+type usage map[string]resources
 
 type resources struct {
-	files int
+	files int // open file descriptors
 	rss   int // KiB
 }
 
-func (c census) String() string {
+func (u usage) String() string {
 	var words []string
-	for _, who := range []string{"daemon", "manager", "bus"} {
-		words = append(words, fmt.Sprintf("%s %d files, %.1f MB", who, c[who].files, float64(c[who].rss)/1024))
+	for _, process := range []string{"daemon", "manager", "bus"} {
+		words = append(words, fmt.Sprintf("%s %d files, %.1f MB",
+			process, u[process].files, float64(u[process].rss)/1024))
 	}
 	return strings.Join(words, "; ")
 }
 
-// census looks at the daemon, the containers' manager and its bus.
-func (n *node) census() census {
+// usage measures the daemon, the containers' manager and its bus.
+func (n *node) usage() usage {
 	n.t.Helper()
 	manager := "1"
 	if n.uid != 0 {
 		manager = n.Show(fmt.Sprintf("user@%d.service", n.uid), "MainPID")["MainPID"]
 	}
-	c := census{}
-	for who, pid := range map[string]string{
-		"daemon":  n.Show(n.unit(), "MainPID")["MainPID"],
+	u := usage{}
+	for process, pid := range map[string]string{
+		"daemon":  n.daemonPID(),
 		"manager": manager,
 		"bus":     n.user.Show("dbus.service", "MainPID")["MainPID"],
 	} {
@@ -101,7 +101,7 @@ func (n *node) census() census {
 				}
 			}
 		}
-		c[who] = resources{len(files), rss}
+		u[process] = resources{len(files), rss}
 	}
-	return c
+	return u
 }

@@ -8,17 +8,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"archy-recovery/test/artifact"
 	"archy-recovery/test/machine"
 )
 
-// TestStorm kills what recovery lives on, at random moments of recovery and of
-// steady state, and looks after each recovery that all is as it was. As it
-// stands it is short; `make storm N=200 SEED=1` makes it long, and writes what
-// came of it into docs/faults.md.
+// TestStorm kills processes that recovery depends on, at random moments during and
+// after recovery. After each recovery it checks the invariants. By default the test
+// is short. `make storm N=200 SEED=1` makes it long, and writes the result into
+// docs/faults.md.
 func TestStorm(t *testing.T) {
 	kills, seed := 8, uint64(1)
 	long := os.Getenv("STORM_N") != ""
@@ -31,10 +31,10 @@ func TestStorm(t *testing.T) {
 			seed = uint64(time.Now().UnixNano()) % 1e6
 		}
 	}
-	both(t, "", func(n *node) {
+	onBothInstances(t, "", func(n *node) {
 		s := newStorm(n, seed)
 		if long {
-			defer s.write() // also where a recovery is waited for in vain
+			defer s.write() // also if a wait for a recovery ends the test
 		}
 		for s.total() < (kills+1)/2 && !n.t.Failed() {
 			s.round()
@@ -43,24 +43,24 @@ func TestStorm(t *testing.T) {
 	})
 }
 
-// A storm is one machine under kills. Its containers are of every kind; two of
-// them are stopped, and are to stay so.
+// A storm is a series of kills on one machine. The machine has containers of every
+// kind. Two of them are stopped, and must stay so.
 type storm struct {
 	*node
 	seed   uint64
-	rand   *rand.Rand
-	run    []string // who should run
-	kills  map[string]int
+	rnd    *rand.Rand
+	run    []string       // the containers that must run
+	kills  map[string]int // by target
 	rounds int
-	broken int
-	stuck  int    // how often podman was
-	began  string // when this round did
+	broken int    // number of broken invariants
+	stuck  int    // how often podman was stuck, see unstick
+	began  string // the begin of this round, for journalctl --since
 }
 
 func newStorm(n *node, seed uint64) *storm {
-	s := &storm{node: n, seed: seed, rand: rand.New(rand.NewPCG(seed, uint64(n.uid))), kills: map[string]int{}}
-	// systemd would give up on a daemon that dies five times in five minutes.
-	n.WriteFile("/etc/systemd/system/"+n.unit()+".d/storm.conf", "[Unit]\nStartLimitIntervalSec=0\n", 0o644, 0)
+	s := &storm{node: n, seed: seed, rnd: rand.New(rand.NewPCG(seed, uint64(n.uid))), kills: map[string]int{}}
+	// By default systemd gives up after five ends of the daemon in five minutes.
+	n.dropIn("storm.conf", "[Unit]\nStartLimitIntervalSec=0\n")
 	n.Reload()
 	for tier, name := range []string{"quick", "slow", "other"} {
 		n.quadlet(name, tier, "", "")
@@ -73,18 +73,18 @@ func newStorm(n *node, seed uint64) *storm {
 	s.run = append(s.run, "plain", "gen")
 	n.plain("ended", 1)
 	n.enable()
-	n.saved(append([]string{"listed", "ended"}, s.run...)...)
+	n.waitSaved(append([]string{"listed", "ended"}, s.run...)...)
 	n.cli("user-stopped", "add", "listed")
 	n.user.Systemctl("stop", "listed")
 	n.user.MustRun("podman", "stop", "--time=1", "ended")
-	n.saved(s.run...)
+	n.waitSaved(s.run...)
 	return s
 }
 
 func (s *storm) total() int {
 	sum := 0
-	for _, n := range s.kills {
-		sum += n
+	for _, kills := range s.kills {
+		sum += kills
 	}
 	return sum
 }
@@ -97,43 +97,42 @@ func (s *storm) counts() string {
 	return strings.Join(words, ", ")
 }
 
-// round kills one thing in steady state, the daemon, something else at a random
-// moment of the recovery that follows, and the daemon again: after the recovery
-// from that all must be well.
+// round kills a target after a recovery, and then the daemon. It kills another
+// target at a random moment of the recovery that follows, and then the daemon again.
+// After the next recovery it checks the invariants.
 func (s *storm) round() {
 	s.rounds++
-	steady, during := s.victim(), s.victim()
-	moment := time.Duration(s.rand.IntN(2500)) * time.Millisecond
-	what := fmt.Sprintf("seed %d, round %d: %s; the daemon, after %s %s; the daemon", s.seed, s.rounds, steady, moment, during)
+	steady, during := s.target(), s.target()
+	moment := time.Duration(s.rnd.IntN(2500)) * time.Millisecond
+	what := fmt.Sprintf("seed %d, round %d: %s; the daemon, after %s %s; the daemon",
+		s.seed, s.rounds, steady, moment, during)
 	s.t.Log(what)
-	s.began = fmt.Sprintf("@%d", time.Now().Unix()) // a machine has the clock of its host
-	killDuring := s.killer(during)                  // looked for while podman is well
-	s.killer(steady)()
-	s.pause(time.Duration(s.rand.IntN(800)) * time.Millisecond)
-	s.killer("daemon")()
-	s.pause(moment)
+	s.began = fmt.Sprintf("@%d", time.Now().Unix()) // the machine's clock is the host's
+	killDuring := s.prepareKill(during)             // needs podman to work, so it comes before the kills
+	s.prepareKill(steady)()
+	time.Sleep(time.Duration(s.rnd.IntN(800)) * time.Millisecond)
+	s.prepareKill("daemon")()
+	time.Sleep(moment)
 	killDuring()
-	s.recovered("")
-	pid := s.Show(s.unit(), "MainPID")["MainPID"]
-	s.killer("daemon")()
-	s.recovered(pid)
+	s.waitNextRecovery("")
+	pid := s.daemonPID()
+	s.prepareKill("daemon")()
+	s.waitNextRecovery(pid)
 	s.check(what)
 }
 
-// pause lets a random time pass: the moment of a kill is what is random here.
-func (s *storm) pause(d time.Duration) { time.Sleep(d) }
-
-func (s *storm) victim() string {
+// target draws what to kill.
+func (s *storm) target() string {
 	all := []string{"daemon", "conmon", "payload", "podman", "journald", "dbus", "reexec", "reload"}
 	if s.uid != 0 {
 		all = append(all, "user manager")
 	}
-	return all[s.rand.IntN(len(all))]
+	return all[s.rnd.IntN(len(all))]
 }
 
-// killer prepares a kill. What is gone when its moment comes needs none, and
-// what fails to be killed shows in the checks.
-func (s *storm) killer(what string) func() {
+// prepareKill returns a function that kills the target. A target that has ended by
+// then needs no kill. The checks show a kill that failed.
+func (s *storm) prepareKill(what string) func() {
 	kill := func(sh *machine.Shell, args ...string) func() {
 		return func() {
 			s.kills[what]++
@@ -142,7 +141,7 @@ func (s *storm) killer(what string) func() {
 			}
 		}
 	}
-	// systemctl of the manager that runs the containers, or of the host's.
+	// This runs systemctl for the shell's manager: the user's or the system's.
 	manager := func(sh *machine.Shell, args ...string) func() {
 		systemctl := []string{"systemctl"}
 		if sh != s.Shell && s.uid != 0 {
@@ -173,35 +172,37 @@ func (s *storm) killer(what string) func() {
 	if what == "payload" {
 		format = "{{.State.Pid}}"
 	}
-	name := s.run[s.rand.IntN(len(s.run))]
+	name := s.run[s.rnd.IntN(len(s.run))]
 	pid := strings.TrimSpace(s.user.MustRun("podman", "inspect", "--format", format, name))
 	if pid == "0" {
-		s.t.Fatalf("%s has no %s", name, what)
+		s.t.Fatalf("%s has no process for the target %s", name, what)
 	}
 	return kill(s.Shell, "kill", "-KILL", pid)
 }
 
-// recovered waits until a daemon other than the one with a PID has recovered.
-func (s *storm) recovered(not string) {
+// waitNextRecovery waits until a daemon with another PID than old has completed its
+// recovery.
+func (s *storm) waitNextRecovery(old string) {
 	s.t.Helper()
 	s.WaitFor(100*time.Second, "the recovery", func() bool {
 		s.unstick()
 		st, err := s.status()
-		return err == nil && st.RecoveryComplete && strconv.Itoa(st.PID) != not &&
-			s.Show(s.unit(), "MainPID")["MainPID"] == strconv.Itoa(st.PID)
+		return err == nil && st.RecoveryComplete && strconv.Itoa(st.PID) != old &&
+			s.daemonPID() == strconv.Itoa(st.PID)
 	})
 }
 
-// unstick does what helps where a user's podman fails whatever it is asked, since
-// it takes a container for running whose conmon went with the user's manager
-// (podman#27604; docs/faults.md). How often that was is counted: it is not ours to mend.
+// unstick repairs a user's podman that fails every command. podman does so if it
+// takes a container for running whose conmon ended with the user's manager
+// (podman#27604; docs/faults.md). The storm counts these repairs, since only podman
+// can fix the cause.
 func (s *storm) unstick() {
 	const words = "invalid internal status"
 	if s.uid == 0 || s.began == "" {
 		return
 	}
 	if _, err := s.Run("journalctl", "--quiet", "--since="+s.began, "--lines=1", "--grep="+words); err != nil {
-		return // nothing was found
+		return // the journal does not have the words
 	}
 	if _, err := s.user.Run("podman", "ps"); err == nil || !strings.Contains(err.Error(), words) {
 		return
@@ -211,7 +212,7 @@ func (s *storm) unstick() {
 	s.MustRun("systemctl", "restart", fmt.Sprintf("user-runtime-dir@%d.service", s.uid))
 }
 
-// check holds what must be true after a recovery.
+// check checks the invariants after a recovery.
 func (s *storm) check(after string) {
 	s.t.Helper()
 	wrong := func(format string, args ...any) {
@@ -219,46 +220,31 @@ func (s *storm) check(after string) {
 		s.t.Errorf("after %s: %s", after, fmt.Sprintf(format, args...))
 	}
 	if got, want := s.running(), slices.Sorted(slices.Values(s.run)); !slices.Equal(got, want) {
-		wrong("%q run, want %q", got, want)
+		wrong("the running containers are %q, want %q", got, want)
 	}
 	unit := s.Show(s.unit(), "ActiveState", "SubState", "MainPID")
 	if unit["ActiveState"] != "active" && unit["SubState"] != "auto-restart" {
 		wrong("the daemon is %v", unit)
 	}
-	marker, err := s.ReadFile(s.data("archipelago.pid"))
+	marker, err := s.ReadFile(s.dataFile("archipelago.pid"))
 	if err != nil || !strings.HasPrefix(marker, fmt.Sprintf("%s\nboot_id=%s\n", unit["MainPID"], s.BootID())) {
 		wrong("the marker is %q, %v; the daemon's PID is %s", marker, err, unit["MainPID"])
 	}
-	s.saved(s.run...)
+	s.waitSaved(s.run...)
 }
 
-// writing is held by who writes the table: the instances' tests go side by side.
-var writing sync.Mutex
-
-const (
-	faults     = "../../docs/faults.md"
-	stormBegin = "<!-- storm writes from here -->\n"
-	stormEnd   = "<!-- storm writes to here -->"
-)
+// stormTable is the place of the results.
+var stormTable = artifact.Table{
+	File:  "../../docs/faults.md",
+	Begin: "<!-- storm writes from here -->\n",
+	End:   "<!-- storm writes to here -->",
+}
 
 // write replaces this instance's row in docs/faults.md.
 func (s *storm) write() {
 	if s.t.Failed() {
 		s.broken = max(s.broken, 1)
 	}
-	writing.Lock()
-	defer writing.Unlock()
-	text, err := os.ReadFile(faults)
-	before, rest, ok := strings.Cut(string(text), stormBegin)
-	table, after, ok2 := strings.Cut(rest, stormEnd)
-	if err != nil || !ok || !ok2 {
-		s.t.Errorf("%s has no place for the table: %v", faults, err)
-		return
-	}
-	key := fmt.Sprintf("| uid %d | ", s.uid)
-	rows := slices.DeleteFunc(strings.SplitAfter(table, "\n"), func(row string) bool { return strings.HasPrefix(row, key) })
-	row := fmt.Sprintf("%s%d | %d | %d | %s | %d | %d |\n", key, s.seed, s.rounds, s.total(), s.counts(), s.stuck, s.broken)
-	if err := os.WriteFile(faults, []byte(before+stormBegin+strings.Join(rows, "")+row+stormEnd+after), 0o644); err != nil {
-		s.t.Error(err)
-	}
+	stormTable.Replace(s.t, fmt.Sprintf("uid %d", s.uid), fmt.Sprintf("%d | %d | %d | %s | %d | %d |",
+		s.seed, s.rounds, s.total(), s.counts(), s.stuck, s.broken))
 }

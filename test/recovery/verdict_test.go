@@ -1,68 +1,67 @@
 package recovery
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/test/artifact"
 )
 
-// record keeps the end of a boot's journal for the tests of internal/journal,
-// when ARCHY_RECORD names a directory.
+// record keeps the end of a boot's journal for the tests of internal/journal.
 func (n *node) record(name string, match ...string) {
 	n.t.Helper()
-	dir := os.Getenv("ARCHY_RECORD")
-	if dir == "" || n.uid != 0 {
+	if n.uid != 0 {
 		return
 	}
-	text := n.Journal(append([]string{"-o", "json", "-n", "120", "--output-fields=" +
-		"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT,UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN"}, match...)...)
-	if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
-		n.t.Fatal(err)
-	}
+	artifact.Record(n.t, name, func() string {
+		return n.Journal(append([]string{"-o", "json", "-n", "120", "--output-fields=" +
+			"MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT," +
+			"UNIT,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,INVOCATION_ID,SHUTDOWN"}, match...)...)
+	})
 }
 
-// wantCause wants a verdict with that cause, evidence for it, and the app.
+// wantCause checks the verdict's ending, cause and evidence, and that app runs.
 func (n *node) wantCause(ending recover.Ending, cause recover.Cause) {
 	n.t.Helper()
 	n.wantVerdict(ending, cause)
 	n.wantRunning("app")
 }
 
-// wantVerdict wants a verdict with that cause, and evidence for it.
+// wantVerdict checks the verdict's ending and cause, and its evidence.
 func (n *node) wantVerdict(ending recover.Ending, cause recover.Cause) {
 	n.t.Helper()
-	n.wait()
+	n.waitRecovered()
 	var v recover.Verdict
-	n.WaitFor(10*time.Second, "the verdict's cause", func() bool { // the journal is read beside recovery
+	n.WaitFor(10*time.Second, "the verdict's cause", func() bool { // recovery does not wait for the journal
 		st, err := n.status()
 		v = st.Verdict
 		return err == nil && strings.Contains(v.Reason, "; ")
 	})
 	if v.Ending != ending || v.Cause != cause {
-		n.t.Errorf("the verdict is %s, cause %s (%s), want %s, cause %s", v.Ending, v.Cause, v.Reason, ending, cause)
+		n.t.Errorf("the verdict is %s, cause %s (%s), want %s, cause %s",
+			v.Ending, v.Cause, v.Reason, ending, cause)
 	}
 	if cause != recover.CauseUnknown && len(v.Evidence) == 0 {
-		n.t.Errorf("%s: no evidence", cause)
+		n.t.Errorf("%s: the verdict has no evidence", cause)
 	}
 	for _, e := range v.Evidence {
-		if shown := n.Journal("--cursor="+e.Cursor, "-n", "1", "-o", "cat"); strings.TrimSpace(shown) != strings.TrimSpace(e.Message) {
-			n.t.Errorf("the evidence %q is not the entry at its cursor: %q", e.Message, shown)
+		entry := n.Journal("--cursor="+e.Cursor, "-n", "1", "-o", "cat")
+		if strings.TrimSpace(entry) != strings.TrimSpace(e.Message) {
+			n.t.Errorf("the evidence %q is not the entry at its cursor: %q", e.Message, entry)
 		}
 	}
 }
 
-// Each cause that a container machine can show, named right.
+// The verdict names each cause that a container machine can show.
 func TestCauses(t *testing.T) {
-	both(t, "SoakSec=1\n", func(n *node) {
+	onBothInstances(t, "SoakSec=1\n", func(n *node) {
 		n.quadlet("app", 3, "", "")
 		n.user.Systemctl("start", "app")
-		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nWatchdogSec=3\n[Unit]\nStartLimitBurst=50\n", 0o644, 0)
+		n.dropIn("test.conf", "[Service]\nWatchdogSec=3\n[Unit]\nStartLimitBurst=50\n")
 		n.enable()
-		n.saved("app")
+		n.waitSaved("app")
 
 		boot := n.BootID()
 		n.crash()
@@ -71,66 +70,65 @@ func TestCauses(t *testing.T) {
 		if list := n.cli("boots", "-n", "2"); !strings.Contains(line(list, boot), string(recover.CausePowerLoss)) {
 			n.t.Errorf("boots prints\n%s", list)
 		}
-		if log := n.Journal("-b", "-x", "MESSAGE_ID="+recover.MsgVerdict); !strings.Contains(log, "How the last run ended: host-crash") {
+		log := n.Journal("-b", "-x", "MESSAGE_ID="+recover.MsgVerdict)
+		if !strings.Contains(log, "How the last run ended: host-crash") {
 			n.t.Errorf("journalctl -x does not explain the verdict:\n%s", log)
 		}
 
-		daemonEnds := func(signal string, ending recover.Ending, cause recover.Cause, name string) {
+		endDaemon := func(signal string, ending recover.Ending, cause recover.Cause, name string) {
 			n.t.Helper()
-			daemon := n.Show(n.unit(), "MainPID")["MainPID"]
+			daemon := n.daemonPID()
 			n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal="+signal, n.unit())
-			n.WaitFor(30*time.Second, "a new daemon", func() bool {
-				now := n.Show(n.unit(), "MainPID", "ActiveState")
-				return now["ActiveState"] == "active" && now["MainPID"] != daemon
-			})
+			n.waitNewDaemon(30*time.Second, daemon)
 			n.wantCause(ending, cause)
 			n.record(name, "-b", "_PID=1", "UNIT="+n.unit())
 		}
-		daemonEnds("SIGKILL", recover.ServiceCrashed, recover.CauseSignal, "service-signal")
-		daemonEnds("SIGSEGV", recover.ServiceCrashed, recover.CauseExit, "service-exit") // Go turns it into exit status 2
-		daemonEnds("SIGSTOP", recover.ServiceCrashed, recover.CauseWatchdog, "service-watchdog")
+		endDaemon("SIGKILL", recover.ServiceCrashed, recover.CauseSignal, "service-signal")
+		// Go turns SIGSEGV into exit status 2.
+		endDaemon("SIGSEGV", recover.ServiceCrashed, recover.CauseExit, "service-exit")
+		endDaemon("SIGSTOP", recover.ServiceCrashed, recover.CauseWatchdog, "service-watchdog")
 
-		// The daemon is killed and the host shut down in order.
-		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+		// The daemon is killed, and the host shuts down cleanly.
+		n.dropIn("test.conf", "[Service]\nRestart=no\n")
 		n.MustRun("systemctl", "daemon-reload")
 		boot = n.BootID()
-		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+		n.killDaemon()
 		n.Reboot()
 		n.wantCause(recover.HostCrashed, recover.CauseShutdown)
 		n.record("clean-shutdown", "_BOOT_ID="+boot)
 
 		// The journal is lost with the power.
-		n.soaked()
+		n.waitSoaked()
 		n.WriteFile("/etc/systemd/journald.conf.d/volatile.conf", "[Journal]\nStorage=volatile\n", 0o644, 0)
 		n.crash()
-		n.soaked()
+		n.waitSoaked()
 		n.crash()
 		n.wantCause(recover.HostCrashed, recover.CauseUnknown)
 
 		// The journal is damaged.
 		n.Remove("/etc/systemd/journald.conf.d/volatile.conf")
-		n.soaked()
+		n.waitSoaked()
 		n.crash()
-		n.soaked()
+		n.waitSoaked()
 		n.PullPlug()
 		n.damageJournal()
 		n.Boot()
-		if v := n.wait().Verdict; v.Ending != recover.HostCrashed {
+		if v := n.waitRecovered().Verdict; v.Ending != recover.HostCrashed {
 			n.t.Errorf("with a damaged journal the verdict is %+v", v)
 		}
 		n.wantRunning("app")
 	})
 }
 
-// A soft-reboot keeps the boot ID: its count tells it from a crash of the
-// service. (Of the test machine it takes podman's store away, so there is no
-// container to look at.)
-func TestASoftReboot(t *testing.T) {
-	both(t, "", func(n *node) {
-		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+// A soft reboot keeps the boot ID. Its count distinguishes it from a crash of the
+// service. It also removes podman's store from the test machine, so this test has
+// no containers.
+func TestSoftReboot(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
+		n.dropIn("test.conf", "[Service]\nRestart=no\n")
 		n.enable()
 		boot := n.BootID()
-		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
+		n.killDaemon()
 		n.SoftReboot()
 		n.WaitFor(20*time.Second, "the verdict's cause", func() bool {
 			st, err := n.status()
@@ -138,7 +136,7 @@ func TestASoftReboot(t *testing.T) {
 			return err == nil && v.Ending == recover.HostCrashed && v.Cause == recover.CauseSoftBoot
 		})
 		if n.BootID() != boot {
-			n.t.Errorf("the boot ID changed: this was no soft-reboot")
+			n.t.Errorf("the boot ID has changed, so this was no soft reboot")
 		}
 	})
 }
@@ -149,7 +147,7 @@ func (n *node) damageJournal() {
 	n.t.Helper()
 	machines, err := n.ReadDir("/var/log/journal")
 	if err != nil || len(machines) == 0 {
-		n.t.Fatalf("no journal: %v", err)
+		n.t.Fatalf("the machine has no journal: %v", err)
 	}
 	for _, m := range machines {
 		dir := "/var/log/journal/" + m.Name()
@@ -171,10 +169,10 @@ func (n *node) damageJournal() {
 	}
 }
 
-// What was started and stopped while the daemon itself was dead is known from
-// the journal.
-func TestWhatHappenedWhileTheDaemonWasDead(t *testing.T) {
-	both(t, "", func(n *node) {
+// From the journal, the daemon learns which containers were started and stopped
+// while it was dead.
+func TestChangesWhileDaemonDead(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
 		for _, name := range []string{"stays", "stops", "later", "fails"} {
 			n.quadlet(name, 3, "", "")
 		}
@@ -182,23 +180,23 @@ func TestWhatHappenedWhileTheDaemonWasDead(t *testing.T) {
 		n.plain("plainstays", 3)
 		n.plain("plainstops", 3)
 		n.enable()
-		n.saved("fails", "plainstays", "plainstops", "stays", "stops")
+		n.waitSaved("fails", "plainstays", "plainstops", "stays", "stops")
 
-		n.WriteFile("/etc/systemd/system/"+n.unit()+".d/test.conf", "[Service]\nRestart=no\n", 0o644, 0)
+		n.dropIn("test.conf", "[Service]\nRestart=no\n")
 		n.MustRun("systemctl", "daemon-reload")
-		n.MustRun("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", n.unit())
-		n.MustRun("systemctl", "stop", strings.Replace(n.unit(), ".service", ".socket", 1))
+		n.killDaemon()
+		n.MustRun("systemctl", "stop", n.socketUnit())
 		n.user.Systemctl("start", "later")
 		n.user.Systemctl("stop", "stops")
 		n.plain("plainlater", 3)
 		n.user.MustRun("podman", "stop", "plainstops")
-		n.MustRun("kill", "-9", strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.State.Pid}}", "fails")))
+		n.MustRun("kill", "-9", n.pid("fails"))
 		n.WaitFor(10*time.Second, "the failure", func() bool {
 			return n.user.Show("fails", "ActiveState")["ActiveState"] == "failed"
 		})
-		n.MustRun("journalctl", "--sync") // journald's own is every five minutes: a cut loses what is newer
+		n.MustRun("journalctl", "--sync") // journald itself syncs every five minutes
 		n.crash()
-		n.wait()
+		n.waitRecovered()
 		n.wantRunning("fails", "later", "plainlater", "plainstays", "stays")
 	})
 }

@@ -1,13 +1,12 @@
-// Command testapp is what the containers of the machine tests run: a program
-// that starts, fails, hangs and stops just as its flags say.
+// Command testapp is the program of all containers in the machine tests. It
+// starts, fails, hangs and stops as its flags say.
 //
-// It is built static and is the only file of its image, so it is PID 1 of its
-// container and has to treat SIGTERM itself: the kernel delivers no signal to
-// a PID 1 that has no handler for it.
+// It is static, and the only file of its image. As PID 1 of its container it must
+// handle SIGTERM: the kernel delivers no signal to a PID 1 without a handler.
 //
-// Exit status: 0 after SIGTERM, 1 for a start that was told to fail or lacked
-// what it needs, 2 for bad
-// flags or a state directory or notify socket that cannot be used.
+// Exit status: 0 after SIGTERM. 1 if a flag asked for the failure, or if what
+// -needs names is not there. 2 for a wrong flag, or for a state directory or
+// notify socket that cannot be used.
 package main
 
 import (
@@ -34,12 +33,12 @@ func main() {
 	stateDir := flag.String("state", "", "count the starts in the file starts of `dir`")
 	exitAfter := flag.Duration("exit-after", 0, "exit 1 `delay` after becoming ready")
 	ignoreTerm := flag.Bool("ignore-term", false, "ignore SIGTERM")
-	burn := flag.Duration("burn", 0, "first be busy until this much CPU `time` is used")
-	hog := flag.Int("hog", 0, "and hold `MB` of memory meanwhile")
+	burn := flag.Duration("burn", 0, "use this much CPU `time` before becoming ready")
+	hog := flag.Int("hog", 0, "hold `MB` of memory during -burn")
 	serve := flag.String("serve", "", "when ready, listen on the abstract unix socket `name`")
-	needs := flag.String("needs", "", "exit 1 unless somebody listens on the abstract unix socket `name`")
-	crashes := flag.String("crashes", "", "add a line to `file` before that exit")
-	checkAge := flag.Duration("check-age", 0, "be a health check: exit 0 if PID 1 has run for `age`, else 1")
+	needs := flag.String("needs", "", "exit 1 if no process listens on the abstract unix socket `name`")
+	crashes := flag.String("crashes", "", "append a line to `file` before the exit of -needs")
+	checkAge := flag.Duration("check-age", 0, "do a health check only: exit 0 if PID 1 has run for `age`, else 1")
 	flag.Parse()
 	if *checkAge > 0 {
 		age, err := ageOfInit()
@@ -52,8 +51,8 @@ func main() {
 		return
 	}
 
-	// The handler comes first: a SIGTERM that arrives while we are still
-	// counting starts must not be lost.
+	// The handler comes first, so that no SIGTERM is lost while the start is
+	// counted.
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
 	if *ignoreTerm {
@@ -71,7 +70,7 @@ func main() {
 	}
 	fmt.Printf("testapp: start %d\n", starts)
 	if starts <= *failTimes {
-		fmt.Printf("testapp: told to fail %d times\n", *failTimes)
+		fmt.Printf("testapp: failing as -fail-times=%d says\n", *failTimes)
 		os.Exit(1)
 	}
 
@@ -83,9 +82,9 @@ func main() {
 		os.Exit(1)
 	}
 
-	beBusy(*burn, *hog)
+	useCPU(*burn, *hog)
 
-	// A nil channel is never ready: what was not asked for does not happen.
+	// A receive from a nil channel never happens.
 	var ready, exit <-chan time.Time
 	if !*neverReady {
 		ready = time.After(*readyAfter)
@@ -93,7 +92,7 @@ func main() {
 	for {
 		select {
 		case <-ready:
-			// The socket first: who was told that we are ready may look for it.
+			// The socket comes first: a process that sees READY=1 may connect at once.
 			if err := listen(*serve); err != nil {
 				fatal(err)
 			}
@@ -106,7 +105,7 @@ func main() {
 				exit = time.After(*exitAfter)
 			}
 		case <-exit:
-			fmt.Println("testapp: told to exit")
+			fmt.Println("testapp: exiting as -exit-after says")
 			os.Exit(1)
 		case <-term:
 			fmt.Println("testapp: stopped")
@@ -116,8 +115,8 @@ func main() {
 }
 
 // countStart adds one to the number in the file and returns the new number. A
-// file that does not exist counts as zero. The write is synced, so that the
-// count survives the machine's plug being pulled.
+// missing file counts as zero. The write is synced, so that the count survives a
+// power failure.
 func countStart(file string) (int, error) {
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -141,9 +140,9 @@ func countStart(file string) (int, error) {
 	return n, f.Sync()
 }
 
-// beBusy is what a database does when it starts: it uses the CPU, and goes
-// through memory again and again.
-func beBusy(cpu time.Duration, mb int) {
+// useCPU acts like a database that starts: it uses the CPU, and touches all of its
+// memory again and again.
+func useCPU(cpu time.Duration, mb int) {
 	memory := make([]byte, mb<<20)
 	n := 0
 	for used := time.Duration(0); used < cpu; {
@@ -159,11 +158,11 @@ func beBusy(cpu time.Duration, mb int) {
 		}
 		used = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	}
-	runtime.KeepAlive(n) // or the compiler might leave the work out
+	runtime.KeepAlive(n) // without this, the compiler may remove the loop
 	debug.FreeOSMemory()
 }
 
-// listens reports whether somebody listens on the abstract socket.
+// listens reports whether a process listens on the abstract socket.
 func listens(name string) bool {
 	conn, err := net.Dial("unix", "@"+name)
 	if err != nil {
@@ -173,9 +172,9 @@ func listens(name string) bool {
 	return true
 }
 
-// listen listens on the abstract socket until the program ends, and answers
-// nobody. Where containers share the host's network, others of them and the
-// host see it.
+// listen listens on the abstract socket until the program ends, and closes each
+// connection. Containers that share the host's network see the socket, as does
+// the host.
 func listen(name string) error {
 	if name == "" {
 		return nil
@@ -196,7 +195,7 @@ func listen(name string) error {
 	return nil
 }
 
-// addLine adds a line to a file that several programs write to.
+// addLine appends a line to a file that several programs write.
 func addLine(file, line string) error {
 	if file == "" {
 		return nil
@@ -210,7 +209,7 @@ func addLine(file, line string) error {
 	return err
 }
 
-// ageOfInit is how long the container's main process has run.
+// ageOfInit returns how long the container's main process has run.
 func ageOfInit() (time.Duration, error) {
 	info, err := os.Stat("/proc/1")
 	if err != nil {
@@ -219,8 +218,7 @@ func ageOfInit() (time.Duration, error) {
 	return time.Since(info.ModTime()), nil
 }
 
-// notify sends one message to $NOTIFY_SOCKET, and does nothing where there is
-// none.
+// notify sends one message to $NOTIFY_SOCKET. It does nothing if that is not set.
 func notify(message string) error {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {

@@ -10,11 +10,11 @@ import (
 	"archy-recovery/test/vm/wire"
 )
 
-// errCut says that the machine went down, or began another boot, while a
-// command ran.
-var errCut = errors.New("the machine went down under the command")
+// errCut is the error of a command during which the machine went down or began
+// another boot.
+var errCut = errors.New("the machine went down while the command ran")
 
-// listenAgent takes what the agent says until QEMU ends.
+// listenAgent reads the agent's replies until QEMU ends.
 func (q *qemu) listenAgent() {
 	in := bufio.NewReader(q.agent)
 	for {
@@ -24,9 +24,9 @@ func (q *qemu) listenAgent() {
 		}
 		var reply wire.Reply
 		if json.Unmarshal(line, &reply) != nil {
-			continue // half a line of a boot that was cut
+			continue // half a line from a boot that was cut
 		}
-		q.change(func() {
+		q.Change(func() {
 			if reply.Boot != "" {
 				q.boot = reply.Boot
 			} else if p := q.waiting[reply.ID]; p != nil {
@@ -36,10 +36,10 @@ func (q *qemu) listenAgent() {
 	}
 }
 
-// run has the agent run a command and waits for its end.
+// run makes the agent run a command and waits for its end.
 func (q *qemu) run(ctx context.Context, req wire.Request) (wire.Reply, error) {
 	p := &pending{}
-	q.mu.Lock()
+	q.Lock()
 	p.boot = q.boot
 	q.lastID++
 	req.ID = q.lastID
@@ -48,17 +48,17 @@ func (q *qemu) run(ctx context.Context, req wire.Request) (wire.Reply, error) {
 	if err == nil {
 		_, err = q.agent.Write(append(line, '\n'))
 	}
-	q.mu.Unlock()
+	q.Unlock()
 	if err != nil {
-		return wire.Reply{}, fmt.Errorf("tell the agent: %w", err)
+		return wire.Reply{}, fmt.Errorf("send the agent a request: %w", err)
 	}
-	err = q.await(ctx, "the command", func() (bool, error) {
+	err = q.Await(ctx, "the command", func() (bool, error) {
 		if p.reply == nil && (q.gone || q.boot != p.boot) {
 			return false, errCut
 		}
 		return p.reply != nil, nil
 	})
-	q.change(func() { delete(q.waiting, req.ID) })
+	q.Change(func() { delete(q.waiting, req.ID) })
 	if err != nil {
 		return wire.Reply{}, err
 	}

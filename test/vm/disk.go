@@ -11,35 +11,35 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 
 	"archy-recovery/test/machine"
 )
 
-// A FileSystem is what a machine's disk is formatted with.
+// A FileSystem is the format of a machine's disk.
 type FileSystem struct {
-	Name  string // as a test's name and in reports
-	Type  string // as mount(8) knows it
-	Flags string // mount options, for the guest
-	// mkfs is the host's command that makes it in the file of the last argument.
+	Name  string // for the names of tests and for reports
+	Type  string // the type for mount(8)
+	Flags string // the guest's mount options
+	// mkfs is the host's command that makes the file system. The file follows as
+	// the last argument.
 	mkfs []string
-	// check is the host's command that looks for damage in the unmounted file
-	// of the last argument, and repairs nothing.
+	// check is the host's command that looks for damage in an unmounted file and
+	// repairs nothing. The file follows as the last argument.
 	check []string
-	// modules are the guest's, in the order of loading; virtio_blk comes first.
+	// modules are the guest's kernel modules in the order of loading, without
+	// virtio_blk, which comes first.
 	modules []string
-	// copyFlags lets the host mount a copy beside the original.
+	// copyFlags are the host's mount options for a copy while the original exists.
 	copyFlags string
 }
 
-// The file systems that machines are tested on.
+// The file systems on which machines are tested.
 var (
 	Ext4 = FileSystem{Name: "ext4", Type: "ext4",
 		mkfs: []string{"mkfs.ext4", "-q", "-F"}, check: []string{"e2fsck", "-fn"}}
-	// With data=writeback a file may be longer than what was written to it, and
-	// hold anything, after a crash.
+	// With data=writeback, a file can be too long after a crash and hold arbitrary
+	// data.
 	Ext4Writeback = FileSystem{Name: "ext4 data=writeback", Type: "ext4", Flags: "data=writeback",
 		mkfs: Ext4.mkfs, check: Ext4.check}
 	XFS = FileSystem{Name: "xfs", Type: "xfs",
@@ -60,11 +60,11 @@ const (
 //go:embed disk.sh
 var diskScript string
 
-// packages are what a machine with a kernel of its own has beyond the others.
+// packages are additional Debian packages of a machine with its own kernel.
 var packages = []string{"kmod", "linux-image-cloud-amd64", "udev"}
 
-// diskDir returns the cached directory that holds a disk that was never booted,
-// the kernel and the initial RAM disk, and makes it first if need be.
+// diskDir returns the cached directory with a disk that was never booted, the
+// kernel and the initial RAM disk. A missing directory is made first.
 func diskDir(ctx context.Context, fs FileSystem, log io.Writer) (string, error) {
 	layers, key, err := machine.Layers(ctx, machine.Spec{Packages: packages}, log)
 	if err != nil {
@@ -82,7 +82,7 @@ func diskDir(ctx context.Context, fs FileSystem, log io.Writer) (string, error) 
 	})
 }
 
-// buildGuest compiles the program that runs inside; the same source gives the
+// buildGuest compiles the program that runs inside. The same source gives the
 // same bytes.
 func buildGuest(ctx context.Context) ([]byte, error) {
 	file, err := os.CreateTemp("", "archy-vm-guest-*")
@@ -91,7 +91,8 @@ func buildGuest(ctx context.Context) ([]byte, error) {
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file.Name(), "archy-recovery/test/vm/guest")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
+		"-o", file.Name(), "archy-recovery/test/vm/guest")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the guest's program: %w\n%s", err, out)
@@ -106,13 +107,14 @@ func makeDisk(ctx context.Context, fs FileSystem, layers map[string]string, gues
 	}
 	kernels, err := filepath.Glob(filepath.Join(layers[""], "boot", "vmlinuz-*"))
 	if err != nil || len(kernels) != 1 {
-		return fmt.Errorf("not one kernel in the tree %s: %q", layers[""], kernels)
+		return fmt.Errorf("the tree %s must hold exactly one kernel, not %q", layers[""], kernels)
 	}
 	version := strings.TrimPrefix(filepath.Base(kernels[0]), "vmlinuz-")
 	if err := copyFile(ctx, kernels[0], filepath.Join(dir, kernelName)); err != nil {
 		return err
 	}
-	modules, err := moduleFiles(filepath.Join(layers[""], "usr/lib/modules", version), append([]string{"virtio_blk"}, fs.modules...))
+	names := append([]string{"virtio_blk"}, fs.modules...)
+	modules, err := moduleFiles(filepath.Join(layers[""], "usr/lib/modules", version), names)
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func makeDisk(ctx context.Context, fs FileSystem, layers map[string]string, gues
 	return err
 }
 
-// moduleFiles finds the kernel's modules of these names.
+// moduleFiles returns the files of the kernel modules with these names.
 func moduleFiles(dir string, names []string) (files []string, err error) {
 	all := map[string]string{}
 	err = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
@@ -161,24 +163,17 @@ func moduleFiles(dir string, names []string) (files []string, err error) {
 	return files, err
 }
 
-// host runs a command of the host's in namespaces of its own: what it mounts
-// and what it starts ends with it, and it ends with us, whatever ends us.
+// host runs one of the host's programs, isolated, and returns both outputs.
 func host(ctx context.Context, args ...string) (string, error) {
-	// The parent-death signal belongs to the thread that forks.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child",
-		"--mount-proc", "--propagation", "private"}, args...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
+	var out bytes.Buffer
+	err := machine.RunIsolated(ctx, &out, []string{"LC_ALL=C.UTF-8"}, args...)
 	if err != nil {
-		err = fmt.Errorf("%s: %w\n%s", args[0], err, out)
+		err = fmt.Errorf("%s: %w\n%s", args[0], err, out.String())
 	}
-	return string(out), err
+	return out.String(), err
 }
 
-// copyFile copies a file and leaves its holes what they are.
+// copyFile copies a file and keeps its holes.
 func copyFile(ctx context.Context, from, to string) error {
 	_, err := host(ctx, "cp", "--sparse=always", "--reflink=auto", from, to)
 	return err

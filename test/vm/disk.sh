@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fills a new file system with a machine's disk. Runs in a mount namespace of
-# its own: however it ends, nothing stays mounted. Changing this file makes new
-# disks. Arguments: image, mount options, guest program, then pairs of a
-# directory and its place on the disk.
+# Fills a new file system with the content of a machine's disk. It runs in its
+# own mount namespace, so nothing stays mounted when it ends. A change of this
+# file makes new disks. Arguments: image, mount options, guest program, then
+# pairs of a directory and its place on the disk.
 set -eu
 image=$1 options=$2 guest=$3
 shift 3
@@ -16,16 +16,17 @@ while [ $# -gt 0 ]; do
 	cp -a "$1/." "$disk/$2"
 	shift 2
 done
-# The kernel comes from outside.
+# QEMU loads the kernel from a file of the host.
 rm -f $disk/boot/*
 
-# The machine has a kernel of its own, which the tree's set-up did not expect.
+# setup.sh of test/machine masks these for a container. This machine has its own
+# kernel.
 for unit in systemd-sysctl.service systemd-modules-load.service sys-fs-fuse-connections.mount; do
 	rm -f $disk/etc/systemd/system/$unit
 done
-# Nobody logs in, and the console is for the kernel. Nothing is plugged in: the
-# kernel makes the device nodes, and loads what is asked for. All that udev does
-# beyond that takes a third of a boot.
+# No user logs in, and the console is for the kernel. No device appears later: the
+# kernel makes the device nodes and loads modules on request. udev's other work
+# would take a third of a boot.
 for unit in getty@.service serial-getty@.service systemd-udev-trigger.service systemd-udevd.service \
 	systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-load-credentials.service \
 	systemd-hwdb-update.service kmod-static-nodes.service systemd-tmpfiles-setup-dev-early.service \
@@ -33,11 +34,11 @@ for unit in getty@.service serial-getty@.service systemd-udev-trigger.service sy
 	ln -sf /dev/null $disk/etc/systemd/system/$unit
 done
 
-# The agent must outlive a test that has the memory run out.
+# The agent must survive the tests that run out of memory.
 install -D -m 0755 "$guest" $disk/usr/local/lib/archy-vm/guest
 cat >$disk/etc/systemd/system/archy-agent.service <<'UNIT'
 [Unit]
-Description=Runs the commands of the test outside
+Description=Agent that runs the test's commands
 DefaultDependencies=no
 After=local-fs.target
 Conflicts=shutdown.target

@@ -1,8 +1,7 @@
-// Package vm boots the machine of test/machine as a whole virtual one, with a
-// kernel, a disk and firmware of its own, under QEMU without KVM: for what a
-// container cannot show. Pulling its plug loses the page cache, its kernel can
-// panic, hang and run out of memory, and its firmware keeps what the kernel
-// said last.
+// Package vm boots the tree of test/machine as a whole virtual machine: with its
+// own kernel, disk and firmware, under QEMU without KVM. It shows what a
+// container cannot. A power failure loses the page cache. The kernel can panic,
+// hang and run out of memory. The firmware keeps the kernel's last messages.
 //
 //	m := vm.Start(t, vm.Options{FS: vm.XFS})
 //	m.Boot()
@@ -10,26 +9,26 @@
 //	m.PullPlug()
 //	m.Boot("sysctl.vm.panic_on_oom=1")
 //
-// It needs what test/machine needs, and qemu-system-x86_64 and the programs
-// that make and check the file systems ("make power-test" installs them).
+// It needs the same as test/machine, qemu-system-x86_64, and the programs that
+// make and check the file systems ("make power-test" installs all of them).
 //
 // # How it works
 //
-// The disk is the cached tree of test/machine with a kernel's modules and the
-// test image in podman's stores, made once a file system and copied for each
-// machine. The kernel is booted directly, with a tiny initial RAM disk (see
-// guest): half a minute becomes a third of one. In the machine an agent runs
-// the test's commands; it and the test talk over a virtio serial port.
+// The disk holds the cached tree of test/machine, the modules of a kernel, and
+// podman's stores with the test image. It is made once for each file system and
+// copied for each machine. QEMU boots the kernel directly, with a tiny initial
+// RAM disk (see guest). That shortens a boot from 30 s to 20 s. In the machine an
+// agent runs the test's commands. It and the test exchange messages over a virtio
+// serial port.
 //
-// QEMU runs with cache=unsafe: what the guest wrote is in the host's page cache
-// when its write is complete, and survives a SIGKILL of QEMU; what was in the
-// guest's page cache, or on its way, does not. A disk that loses what it has
-// acknowledged is not shown.
+// QEMU runs with cache=unsafe. A completed write of the guest is in the host's
+// page cache, and survives a SIGKILL of QEMU. Data in the guest's page cache does
+// not. The tests do not show a disk that loses acknowledged writes.
 //
-// # Why nothing is left behind
+// # Clean-up
 //
-// QEMU, and whatever the host does for a machine, has the kernel kill it when
-// the thread that started it ends, so when the test does, in whatever way. A
-// machine's directory is locked while its test lives; those that are not are
-// removed by the next machine to start.
+// QEMU and the host's helpers get a signal from the kernel when the thread that
+// started them ends, and so when the test ends in any way. A machine's directory
+// is locked while its test lives. The next machine to start removes those
+// directories that are not locked.
 package vm

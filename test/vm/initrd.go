@@ -7,15 +7,15 @@ import (
 	"path/filepath"
 )
 
-// writeInitrd writes an initial RAM disk in cpio's "newc" format
-// (Documentation/driver-api/early-userspace/buffer-format.rst): the guest's
-// program as /init, and the modules in /modules, numbered in their order.
-func writeInitrd(w io.Writer, init []byte, modules []string) error {
+// writeInitrd writes an initial RAM disk in cpio's "newc" format (see the kernel's
+// Documentation/driver-api/early-userspace/buffer-format.rst). /init is the
+// guest's program. /modules holds the modules, numbered in their order.
+func writeInitrd(w io.Writer, program []byte, modules []string) error {
 	c := cpio{w: w}
 	for _, dir := range []string{"dev", "proc", "root", "modules"} {
 		c.add(dir, 0o040755, nil)
 	}
-	c.add("init", 0o100755, init)
+	c.add("init", 0o100755, program)
 	for i, module := range modules {
 		content, err := os.ReadFile(module)
 		if err != nil {
@@ -40,7 +40,7 @@ func (c *cpio) add(name string, mode int, content []byte) {
 	c.write(content)
 }
 
-// write writes and fills up to the next multiple of four.
+// write writes the bytes, padded to a multiple of four.
 func (c *cpio) write(b []byte) {
 	if c.err == nil {
 		_, c.err = c.w.Write(append(b[:len(b):len(b)], make([]byte, -len(b)&3)...))

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A test that is killed takes its machine along, and the next one removes what
-// is left on the disk.
-func TestNothingIsLeftBehind(t *testing.T) {
-	guard(t)
-	test := exec.Command(os.Args[0], "-test.run=^TestToBeKilled$")
-	test.Env = append(os.Environ(), "ARCHY_VM_KILLED=yes")
+// A machine ends with its test when the test is killed. The next machine removes
+// the directory.
+func TestNothingLeft(t *testing.T) {
+	requireVM(t)
+	test := exec.Command(os.Args[0], "-test.run=^TestVictim$")
+	test.Env = append(os.Environ(), victimEnv+"=yes")
 	test.Stderr = os.Stderr
-	said, err := test.StdoutPipe()
+	output, err := test.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,13 +28,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	defer test.Process.Kill()
 	var pid int
 	var dir string
-	for in := bufio.NewScanner(said); in.Scan(); {
+	for in := bufio.NewScanner(output); in.Scan(); {
 		if n, _ := fmt.Sscanf(in.Text(), "on: %d %s", &pid, &dir); n == 2 {
 			break
 		}
 	}
 	if pid == 0 {
-		t.Fatal("the test to be killed started no machine")
+		t.Fatal("the victim did not start its machine")
 	}
 	qemu, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	// A pidfd is readable when its process has ended.
 	const tooLong = 10_000
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(qemu), Events: unix.POLLIN}}, tooLong); n != 1 {
-		t.Errorf("QEMU outlives its test (%v)", err)
+		t.Errorf("QEMU still runs %d ms after its test was killed (%v)", tooLong, err)
 	}
 	_ = test.Wait() // killed
 	next, lock, err := newDir()
@@ -61,10 +61,14 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// TestToBeKilled is the test that TestNothingIsLeftBehind kills.
-func TestToBeKilled(t *testing.T) {
-	if os.Getenv("ARCHY_VM_KILLED") == "" {
-		t.Skip("part of another test")
+// victimEnv makes TestVictim the program that TestNothingLeft kills.
+const victimEnv = "ARCHY_VM_TEST_VICTIM"
+
+// TestVictim is no test of its own. It starts a machine and waits until it is
+// killed.
+func TestVictim(t *testing.T) {
+	if os.Getenv(victimEnv) == "" {
+		t.Skip("only TestNothingLeft runs this")
 	}
 	m := Start(t, Options{FS: Ext4})
 	m.BootNoWait()

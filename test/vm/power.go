@@ -2,17 +2,17 @@ package vm
 
 import "errors"
 
-// Boot switches the machine on, with more parameters on the kernel's command
-// line, and waits until its systemd has finished its start-up, whatever units
-// failed in it.
+// Boot switches the machine on and waits until its systemd has finished its
+// start-up. Failed units do not matter. params are added to the kernel's command
+// line.
 func (m *VM) Boot(params ...string) {
 	m.t.Helper()
 	m.BootNoWait(params...)
 	m.WaitBooted()
 }
 
-// BootNoWait switches the machine on and returns as soon as commands can be run,
-// early in the boot.
+// BootNoWait switches the machine on and returns as soon as the agent can run
+// commands, early in the boot.
 func (m *VM) BootNoWait(params ...string) {
 	m.t.Helper()
 	if m.q.Load() != nil {
@@ -30,12 +30,13 @@ func (m *VM) BootNoWait(params ...string) {
 func (m *VM) WaitBooted() {
 	m.t.Helper()
 	_, err := m.Run("systemctl", "is-system-running", "--wait")
-	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) { // a unit failed: the test's affair
+	// An exit status says that a unit failed. The test decides about that.
+	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		m.must("boot", err)
 	}
 }
 
-// PullPlug cuts the machine off: what its kernel has not written to the disk is
+// PullPlug kills the machine. Data that its kernel has not written to the disk is
 // lost.
 func (m *VM) PullPlug() {
 	m.t.Helper()
@@ -43,7 +44,7 @@ func (m *VM) PullPlug() {
 	m.q.Store(nil)
 }
 
-// Reset presses the reset button and waits for the next boot to begin.
+// Reset resets the machine's hardware and waits for the begin of the next boot.
 func (m *VM) Reset() {
 	m.t.Helper()
 	boot := m.BootID()
@@ -51,8 +52,8 @@ func (m *VM) Reset() {
 	m.WaitReboot(boot)
 }
 
-// WaitReboot waits until another boot than this one has begun, without anybody
-// having switched the machine off: its firmware and its memory are the same.
+// WaitReboot waits until a boot with another ID than this one has begun. QEMU runs
+// on meanwhile, so the firmware keeps its records.
 func (m *VM) WaitReboot(boot string) {
 	m.t.Helper()
 	q := m.on()
@@ -68,7 +69,7 @@ func (m *VM) PowerOff() {
 	ctx, cancel := m.timeout("the power-off")
 	defer cancel()
 	_, err := m.RunContext(ctx, "systemctl", "poweroff")
-	// The command may be cut by the very shutdown that it asked for.
+	// The shutdown that the command requests may kill the command.
 	if offErr := q.awaitOff(ctx); offErr != nil {
 		m.must("power off", errors.Join(err, offErr))
 	}
@@ -89,12 +90,12 @@ func (m *VM) IsOn() bool {
 	if q == nil {
 		return false
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.Lock()
+	defer q.Unlock()
 	return !q.gone
 }
 
-// on is the machine, which must be on.
+// on returns the running machine. It ends the test if the machine is off.
 func (m *VM) on() *qemu {
 	m.t.Helper()
 	q := m.q.Load()

@@ -14,10 +14,11 @@ import (
 	"strings"
 	"syscall"
 
+	"archy-recovery/test/change"
 	"archy-recovery/test/vm/wire"
 )
 
-// Names in a machine's directory, beside those of diskDir.
+// Names in a machine's directory, in addition to those of diskDir.
 const (
 	consoleName = "console.log"
 	agentName   = "agent.sock"
@@ -25,29 +26,29 @@ const (
 	erstName    = "erst"
 )
 
-// qemu is a machine that is on. It knows nothing of tests.
+// qemu is a machine that is on. It does not depend on a test.
 type qemu struct {
-	*news
-	cmd    *exec.Cmd
-	stderr strings.Builder // read only after it has gone
+	*change.State // guards gone, boot, lastID and waiting
+	cmd           *exec.Cmd
+	stderr        strings.Builder // read only after QEMU has ended
 
 	gone    bool             // QEMU has ended
-	boot    string           // the boot ID that the agent told last
-	lastID  int              // of a request
-	waiting map[int]*pending // requests without an answer
+	boot    string           // the boot ID of the agent's last greeting
+	lastID  int              // the ID of the last request
+	waiting map[int]*pending // requests without a reply, by ID
 	agent   net.Conn
 	monitor net.Conn
 }
 
-// A pending request was sent in a boot, and ends with it.
+// A pending request was sent in one boot. It fails when that boot ends.
 type pending struct {
 	boot  string
 	reply *wire.Reply
 }
 
-// startQemu switches a machine on and returns when QEMU answers.
+// startQemu switches a machine on and returns when QEMU accepts commands.
 func startQemu(ctx context.Context, dir string, opts Options, params []string) (*qemu, error) {
-	q := &qemu{news: newNews(), waiting: map[int]*pending{}}
+	q := &qemu{State: change.NewState(), waiting: map[int]*pending{}}
 	agent, err := listen(dir, agentName)
 	if err != nil {
 		return nil, err
@@ -62,11 +63,11 @@ func startQemu(ctx context.Context, dir string, opts Options, params []string) (
 	q.cmd = exec.Command("qemu-system-x86_64", arguments(opts, params)...)
 	q.cmd.Dir = dir
 	q.cmd.Stderr = &q.stderr
-	// An interrupt from the terminal is for the test.
+	// An interrupt from the terminal must end only the test.
 	q.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error)
 	go func() {
-		// The parent-death signal is bound to the thread that forks.
+		// The parent-death signal comes when the forking thread ends.
 		runtime.LockOSThread()
 		err := q.cmd.Start()
 		started <- err
@@ -74,14 +75,14 @@ func startQemu(ctx context.Context, dir string, opts Options, params []string) (
 			return
 		}
 		_ = q.cmd.Wait()
-		agent.Close() // whoever waits for QEMU to connect
+		agent.Close() // ends an Accept that waits for QEMU
 		monitor.Close()
-		q.change(func() { q.gone = true })
+		q.Change(func() { q.gone = true })
 	}()
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	// Closing a listener is the only way to end an Accept.
+	// Only closing a listener ends its Accept.
 	defer context.AfterFunc(ctx, func() { agent.Close(); monitor.Close() })()
 	if q.monitor, err = monitor.Accept(); err == nil {
 		q.agent, err = agent.Accept()
@@ -109,7 +110,7 @@ func listen(dir, name string) (net.Listener, error) {
 
 func arguments(opts Options, params []string) []string {
 	cmdline := []string{"root=/dev/vda", "rw", "rootfstype=" + opts.FS.Type, "console=ttyS0", "panic=-1",
-		// The clock of an emulated machine is late at times, and nothing is to be looked up.
+		// An emulated clock is late at times; the kernel must not give up on it.
 		"quiet", "tsc=reliable", "systemd.show_status=0"}
 	if opts.FS.Flags != "" {
 		cmdline = append(cmdline, "rootflags="+opts.FS.Flags)
@@ -118,22 +119,25 @@ func arguments(opts Options, params []string) []string {
 		"-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "Haswell-noTSX",
 		"-smp", "2", "-m", strconv.Itoa(opts.memory()),
 		"-kernel", kernelName, "-initrd", initrdName, "-append", strings.Join(append(cmdline, params...), " "),
-		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + diskName, "-device", "virtio-blk-pci,drive=disk",
+		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + diskName,
+		"-device", "virtio-blk-pci,drive=disk",
 		"-chardev", "file,id=console,append=on,path=" + consoleName, "-serial", "chardev:console",
 		"-chardev", "socket,id=agent,path=" + agentName, "-device", "virtio-serial-pci",
 		"-device", "virtserialport,chardev=agent,name=" + wire.Port,
 		"-chardev", "socket,id=monitor,path=" + monitorName, "-mon", "chardev=monitor,mode=control",
-		// The firmware's memory for records of errors: pstore's, and kept when the machine is off.
-		"-object", "memory-backend-file,id=erst,size=64K,share=on,mem-path=" + erstName, "-device", "acpi-erst,memdev=erst",
+		// The firmware's memory for error records, which pstore uses. It is kept when
+		// the machine is off.
+		"-object", "memory-backend-file,id=erst,size=64K,share=on,mem-path=" + erstName,
+		"-device", "acpi-erst,memdev=erst",
 		"-device", "virtio-rng-pci",
 	}
 	return append(args, opts.Devices...)
 }
 
-// kill pulls the plug and returns when QEMU is gone.
+// kill kills QEMU and returns when it has ended.
 func (q *qemu) kill() {
-	_ = q.cmd.Process.Kill() // it may have ended
-	_ = q.await(context.Background(), "QEMU's end", func() (bool, error) { return q.gone, nil })
+	_ = q.cmd.Process.Kill() // it may have ended by itself
+	_ = q.Await(context.Background(), "QEMU's end", func() (bool, error) { return q.gone, nil })
 	for _, conn := range []io.Closer{q.agent, q.monitor} {
 		if conn != nil {
 			conn.Close()
@@ -143,22 +147,22 @@ func (q *qemu) kill() {
 
 // awaitOff waits until the machine has switched itself off.
 func (q *qemu) awaitOff(ctx context.Context) error {
-	return q.await(ctx, "the machine to go off", func() (bool, error) { return q.gone, nil })
+	return q.Await(ctx, "the machine to go off", func() (bool, error) { return q.gone, nil })
 }
 
-// awaitBoot waits until the agent of another boot than this one is there.
-func (q *qemu) awaitBoot(ctx context.Context, than string) error {
-	return q.await(ctx, "the boot", func() (bool, error) {
+// awaitBoot waits for the agent's greeting in a boot with another ID than old.
+func (q *qemu) awaitBoot(ctx context.Context, old string) error {
+	return q.Await(ctx, "the boot", func() (bool, error) {
 		if q.gone {
 			return false, fmt.Errorf("QEMU has ended\n%s", q.stderr.String())
 		}
-		return q.boot != "" && q.boot != than, nil
+		return q.boot != "" && q.boot != old, nil
 	})
 }
 
-// bootID is the boot that the agent told last.
+// bootID returns the boot ID of the agent's last greeting.
 func (q *qemu) bootID() string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.Lock()
+	defer q.Unlock()
 	return q.boot
 }

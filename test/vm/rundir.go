@@ -12,8 +12,8 @@ import (
 
 const lockName = "lock"
 
-// newDir makes a machine's directory, and the lock that says that it has an
-// owner; it removes those that have none.
+// newDir makes a machine's directory and locks it. The lock shows that the
+// directory is in use. It also removes directories that are not in use.
 func newDir() (dir string, lock *os.File, err error) {
 	cache, err := machine.CacheDir()
 	if err != nil {
@@ -31,15 +31,15 @@ func newDir() (dir string, lock *os.File, err error) {
 	return dir, lock, err
 }
 
-// sweep removes the directories of machines whose test was killed. What cannot
-// be removed yet is left to the next sweep. A directory that was made and is not
-// locked yet has no lock file.
+// sweep removes the directories of machines whose test was killed. The next sweep
+// retries what cannot be removed yet. A new directory that is not locked yet has
+// no lock file, so it stays.
 func sweep(all string) {
 	locks, _ := filepath.Glob(filepath.Join(all, "*", lockName))
 	for _, path := range locks {
 		lock, err := machine.TryLock(path)
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			continue // alive
+			continue // in use
 		}
 		if err == nil {
 			os.RemoveAll(filepath.Dir(path))

@@ -7,25 +7,26 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"archy-recovery/test/machine"
 	"archy-recovery/test/vm/wire"
 )
 
-// Shell runs commands on a machine as one user: root's is the machine itself,
-// the others come from [VM.As].
+// Shell runs commands on a machine as one user. A [VM] itself is root's shell;
+// [VM.As] returns the others.
 type Shell struct {
 	m   *VM
 	uid int
 }
 
-// As returns a view of the machine whose commands run as this uid, in the
-// environment of its user manager.
+// As returns a shell whose commands run as this uid, in the environment of that
+// user's manager.
 func (m *VM) As(uid int) *Shell { return &Shell{m: m, uid: uid} }
 
-// ExitError is how a command failed that ran to its end.
+// ExitError is the error of a command that ended by itself with another status
+// than 0.
 type ExitError struct {
 	Status int
 	text   string
@@ -33,16 +34,16 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return e.text }
 
-// Run runs a command to its end and returns its standard output. The error of
-// a command that failed holds its arguments and what it wrote; it is an
-// [ExitError] if the command ended by itself.
+// Run runs a command to its end and returns its standard output. The error of a
+// failed command holds its arguments and its output. It is an [ExitError] if the
+// command ended by itself.
 func (s *Shell) Run(args ...string) (string, error) {
 	ctx, cancel := s.m.timeout("the command " + args[0])
 	defer cancel()
 	return s.RunContext(ctx, args...)
 }
 
-// RunContext is Run with a limit of the caller's.
+// RunContext is Run with the context's limit instead of the machine's.
 func (s *Shell) RunContext(ctx context.Context, args ...string) (string, error) {
 	return s.run(ctx, nil, args...)
 }
@@ -57,10 +58,7 @@ func (s *Shell) run(ctx context.Context, stdin []byte, args ...string) (string, 
 		limit = time.Until(deadline)
 	}
 	if s.uid != 0 {
-		id, runtime := strconv.Itoa(s.uid), "/run/user/"+strconv.Itoa(s.uid)
-		args = append([]string{"env", "HOME=/home/archy", "USER=archy",
-			"XDG_RUNTIME_DIR=" + runtime, "DBUS_SESSION_BUS_ADDRESS=unix:path=" + runtime + "/bus",
-			"setpriv", "--reuid=" + id, "--regid=" + id, "--init-groups"}, args...)
+		args = append(append([]string{"env"}, machine.EnvAs(s.uid)...), args...)
 	}
 	reply, err := q.run(ctx, wire.Request{Args: args, Stdin: stdin, Limit: limit})
 	if err == nil && reply.Error != "" {
@@ -77,7 +75,7 @@ func (s *Shell) run(ctx context.Context, stdin []byte, args ...string) (string, 
 	return string(reply.Stdout), nil
 }
 
-// MustRun is Run for commands that must succeed.
+// MustRun is Run for a command that must succeed. If it fails, the test ends.
 func (s *Shell) MustRun(args ...string) string {
 	s.m.t.Helper()
 	out, err := s.Run(args...)
@@ -85,8 +83,8 @@ func (s *Shell) MustRun(args ...string) string {
 	return out
 }
 
-// WriteFile makes or replaces a file on the machine, which is on, and the
-// directories to it. It belongs to the shell's user.
+// WriteFile makes or replaces a file on the machine, which must be on, and makes
+// its directories. The shell's user owns them.
 func (s *Shell) WriteFile(path, content string, mode fs.FileMode) {
 	s.m.t.Helper()
 	ctx, cancel := s.m.timeout("writing " + path)
@@ -96,7 +94,7 @@ func (s *Shell) WriteFile(path, content string, mode fs.FileMode) {
 	s.m.must("write "+path, err)
 }
 
-// ReadFile returns the content of a file on the machine, which is on.
+// ReadFile returns the content of a file on the machine, which must be on.
 func (s *Shell) ReadFile(path string) (string, error) { return s.Run("cat", path) }
 
 // Install installs a Debian package from a file of the host.
@@ -110,13 +108,13 @@ func (m *VM) Install(deb string) {
 	m.MustRun("rm", path)
 }
 
-// WaitFor asks until the answer is yes, and ends the test if it does not come
-// in time. It is for the few things that announce themselves to nobody.
+// WaitFor calls done every 200 ms until it returns true. After the timeout it
+// ends the test. Use it only for conditions without an event.
 func (m *VM) WaitFor(timeout time.Duration, desc string, done func() bool) {
 	m.t.Helper()
 	for deadline := time.Now().Add(timeout); !done(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			m.t.Fatalf("vm: waited %v in vain for %s", timeout, desc)
+			m.t.Fatalf("vm: gave up after %v: no sign of %s", timeout, desc)
 		}
 	}
 }

@@ -18,11 +18,11 @@ import (
 // User is the uid of the user whose rootless containers are tested.
 const User = machine.User
 
-// Options say what a machine is made of.
+// Options describe a machine.
 type Options struct {
 	FS      FileSystem
 	Memory  int           // in MiB; 0 is 2048
-	Devices []string      // arguments of QEMU's for more devices
+	Devices []string      // QEMU's arguments for additional devices
 	Limit   time.Duration // for a boot, a power-off or a command; 0 is 4 minutes
 }
 
@@ -33,11 +33,11 @@ func (o Options) memory() int {
 	return o.Memory
 }
 
-// VM is one virtual machine, on or off. Commands run on it as root; see
-// [VM.As] for the user's.
+// VM is one virtual machine, on or off. Commands run on it as root; see [VM.As]
+// for commands of the user.
 //
-// Methods without an error result end the test when they fail, so they must be
-// called from the test's own goroutine.
+// Methods without an error result end the test when they fail, so only the
+// test's own goroutine may call them.
 type VM struct {
 	*Shell
 	t    machine.TB
@@ -46,35 +46,37 @@ type VM struct {
 	q    atomic.Pointer[qemu] // nil when off
 }
 
-// Start makes a machine with a fresh disk, off. When the test ends, however it
-// ends, nothing of the machine is left; if the test failed, the end of its
+// Start makes a machine with a fresh disk. It is off. When the test ends in any
+// way, the machine is removed completely. If the test failed, the end of its
 // console is logged first.
 //
 // The first Start on a host makes the disk, which takes about a minute.
 func Start(t machine.TB, opts Options) *VM {
 	t.Helper()
 	if testing.Testing() && testing.Short() {
-		t.Skipf("virtual machines are left out by -short")
+		t.Skipf("-short skips virtual machines")
 	}
 	if opts.Limit == 0 {
 		opts.Limit = 4 * time.Minute
 	}
 	m := &VM{t: t, opts: opts}
 	m.Shell = &Shell{m: m}
-	if err := m.make(); err != nil {
+	if err := m.prepare(); err != nil {
 		t.Fatalf("vm: %v", err)
 	}
 	return m
 }
 
-func (m *VM) make() error {
+// prepare makes the machine's directory with its disk and kernel.
+func (m *VM) prepare() error {
 	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("the disk's programs are this host's (%s), and the virtual machine is an amd64", runtime.GOARCH)
+		return fmt.Errorf("the virtual machine is an amd64, and the programs on its disk are this host's (%s)",
+			runtime.GOARCH)
 	}
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		return fmt.Errorf("%w; \"make power-test\" installs what virtual machines need", err)
+		return fmt.Errorf("%w; \"make power-test\" installs the programs for virtual machines", err)
 	}
-	// Making a disk is bound by the network, not by the caller's limit.
+	// The network limits how fast a disk is made, so the test's limit does not apply.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	made, err := diskDir(ctx, m.opts.FS, os.Stderr)
@@ -109,7 +111,7 @@ func (m *VM) end(lock *os.File) {
 
 func tail(text string, n int) string { return text[max(0, len(text)-n):] }
 
-// Console returns what the kernel and PID 1 have printed, over all boots.
+// Console returns the output of the kernel and PID 1, of all boots.
 func (m *VM) Console() string {
 	text, err := os.ReadFile(filepath.Join(m.dir, consoleName))
 	if err != nil {
@@ -118,12 +120,13 @@ func (m *VM) Console() string {
 	return string(text)
 }
 
-// timeout returns the context for one thing that the machine's limit bounds.
+// timeout returns a context with the machine's limit, for one operation.
 func (m *VM) timeout(what string) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(context.Background(), m.opts.Limit, fmt.Errorf("%s took longer than %v", what, m.opts.Limit))
+	tooLong := fmt.Errorf("%s took longer than %v", what, m.opts.Limit)
+	return context.WithTimeoutCause(context.Background(), m.opts.Limit, tooLong)
 }
 
-// must ends the test with an error, if there is one.
+// must ends the test if there is an error.
 func (m *VM) must(what string, err error) {
 	m.t.Helper()
 	if err != nil {

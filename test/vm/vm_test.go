@@ -6,19 +6,19 @@ import (
 	"testing"
 )
 
-// guard leaves the virtual machines to `make power-test`: each boot takes a
-// good part of a minute.
-func guard(t *testing.T) {
+// requireVM skips the test outside of `make power-test`: each boot of a virtual
+// machine takes a good part of a minute.
+func requireVM(t *testing.T) {
 	t.Helper()
 	if os.Getenv("ARCHY_VM") == "" {
-		t.Skip("virtual machines are for `make power-test`")
+		t.Skip("only `make power-test` runs virtual machines")
 	}
 }
 
-// A machine boots, runs commands, loses what was not synced with its power, and
-// goes off in order.
+// A machine boots and runs commands. It loses unsynced data with its power. It
+// shuts down cleanly.
 func TestMachine(t *testing.T) {
-	guard(t)
+	requireVM(t)
 	m := Start(t, Options{FS: Ext4})
 	m.Boot()
 	first := m.BootID()
@@ -34,13 +34,13 @@ func TestMachine(t *testing.T) {
 	}
 	m.Boot("archy.test=1")
 	if m.BootID() == first {
-		t.Error("the same boot")
+		t.Error("the boot ID is the same after the cut")
 	}
 	if got, err := m.ReadFile("/root/synced"); got != "kept" {
-		t.Errorf("what was synced is %q, %v", got, err)
+		t.Errorf("the synced file is %q, %v", got, err)
 	}
 	if got, err := m.ReadFile("/root/late"); err == nil {
-		t.Errorf("what was not synced is there: %q", got)
+		t.Errorf("the unsynced file survived: %q", got)
 	}
 	if got := m.MustRun("cat", "/proc/cmdline"); !strings.Contains(got, "archy.test=1") {
 		t.Errorf("the command line is %q", got)
@@ -52,7 +52,7 @@ func TestMachine(t *testing.T) {
 	second := m.BootID()
 	m.Reset()
 	if m.BootID() == second {
-		t.Error("no other boot after a reset")
+		t.Error("the boot ID is the same after a reset")
 	}
 	m.WaitBooted()
 	m.PowerOff()

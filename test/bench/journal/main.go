@@ -1,7 +1,7 @@
-// Command journal measures what reading a big journal costs: on a machine that
-// has booted 50 times and written 2 GB, what assess asks of it. `make bench`
-// runs it. The journal is journald's own work: the machine boots that often,
-// every other time after its plug was pulled, and its programs flood it.
+// Command journal measures the cost of reading a big journal. It makes the requests
+// of an assessment on a machine with 50 boots and 2 GB of journal. `make bench` runs
+// it. journald itself writes the journal: the machine really boots so often, every
+// other time after a power failure, and its programs write the entries.
 package main
 
 import (
@@ -24,15 +24,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On the machine this same program is the flood, and what is measured.
+// On the machine, this same program writes the entries, and reads them.
 const (
 	self    = "/usr/local/bin/bench-journal"
 	flood   = "flood"
 	measure = "measure"
 )
 
-// ticks is how often a timer has run its service in the boot that is assessed:
-// every two minutes of three days.
+// ticks is how often a timer has run its service in the boot under assessment. That
+// is every two minutes for three days.
 const ticks = 2000
 
 func main() {
@@ -42,8 +42,8 @@ func main() {
 	if len(os.Args) > 3 && os.Args[1] == measure {
 		exit(readAll(os.Args[2], os.Args[3]))
 	}
-	boots := flag.Int("boots", 50, "how many boots")
-	megabytes := flag.Int("megabytes", 2000, "how big the journal gets")
+	boots := flag.Int("boots", 50, "number of boots")
+	megabytes := flag.Int("megabytes", 2000, "size of the journal in MB")
 	flag.Parse()
 	os.Exit(machine.Demo("journal", func(t machine.TB) { bench(t, *boots, *megabytes) }))
 }
@@ -59,7 +59,8 @@ func exit(err error) {
 func bench(t machine.TB, boots, megabytes int) {
 	m := machine.Start(t, machine.Off(), machine.Timeout(10*time.Minute))
 	m.WriteFile("/etc/systemd/system/tick.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n", 0o644, 0)
-	m.WriteFile("/etc/systemd/journald.conf.d/bench.conf", "[Journal]\nRateLimitIntervalSec=0\nSystemMaxUse=8G\nSystemKeepFree=1G\n", 0o644, 0)
+	m.WriteFile("/etc/systemd/journald.conf.d/bench.conf",
+		"[Journal]\nRateLimitIntervalSec=0\nSystemMaxUse=8G\nSystemKeepFree=1G\n", 0o644, 0)
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -74,7 +75,7 @@ func bench(t machine.TB, boots, megabytes int) {
 		for target := megabytes * (i + 1) / boots; written < target; written = size(t, m) {
 			m.MustRun("systemd-run", "--wait", "--quiet", self, flood, strconv.Itoa(1000*(target-written)))
 		}
-		if i == boots-2 { // in the boot that is assessed, timers have run services
+		if i == boots-2 { // this is the boot under assessment
 			m.MustRun("sh", "-c", fmt.Sprintf("for i in $(seq %d); do systemctl start tick.service; done", ticks))
 		}
 		if i%2 == 0 {
@@ -91,6 +92,7 @@ func bench(t machine.TB, boots, megabytes int) {
 	fmt.Print(m.MustRun(self, measure, dead, m.BootID()))
 }
 
+// size returns the size of the machine's journal in MB.
 func size(t machine.TB, m *machine.Machine) int {
 	out := m.MustRun("du", "-sm", "/var/log/journal")
 	n, err := strconv.Atoi(strings.Fields(out)[0])
@@ -100,22 +102,25 @@ func size(t machine.TB, m *machine.Machine) int {
 	return n
 }
 
-// writeFlood writes about so many kilobytes of journal: lines, as services
-// write them, and what podman says of health checks.
+// writeFlood writes about so many kilobytes of journal: lines like those of
+// services, and podman's events of health checks.
 func writeFlood(kilobytes string) error {
 	n, err := strconv.Atoi(kilobytes)
 	if err != nil {
 		return err
 	}
 	for i := range n { // an entry takes about a kilobyte
-		fmt.Printf("%s peer=%d height=%d: %s\n", time.Now().Format(time.RFC3339Nano), i, i*7, strings.Repeat(strconv.Itoa(i), 40))
+		fmt.Printf("%s peer=%d height=%d: %s\n",
+			time.Now().Format(time.RFC3339Nano), i, i*7, strings.Repeat(strconv.Itoa(i), 40))
 		if i%4 != 0 {
 			continue
 		}
 		name := fmt.Sprintf("app%02d", i/4%30)
-		err := systemd.Send(fmt.Sprintf("%064x health_status (image=app, name=%s, health_status=healthy)", i%30, name), systemd.PriInfo, map[string]string{
-			"SYSLOG_IDENTIFIER": "podman", "PODMAN_EVENT": "health_status", "PODMAN_TYPE": "container", "PODMAN_NAME": name,
-			"PODMAN_IMAGE": "localhost/app:1", "PODMAN_LABELS": `{"PODMAN_SYSTEMD_UNIT":"` + name + `.service"}`,
+		message := fmt.Sprintf("%064x health_status (image=app, name=%s, health_status=healthy)", i%30, name)
+		err := systemd.Send(message, systemd.PriInfo, map[string]string{
+			"SYSLOG_IDENTIFIER": "podman", "PODMAN_EVENT": "health_status", "PODMAN_TYPE": "container",
+			"PODMAN_NAME": name, "PODMAN_IMAGE": "localhost/app:1",
+			"PODMAN_LABELS": `{"PODMAN_SYSTEMD_UNIT":"` + name + `.service"}`,
 		})
 		if err != nil {
 			return err
@@ -124,8 +129,8 @@ func writeFlood(kilobytes string) error {
 	return nil
 }
 
-// readAll asks what assess asks, and what `boots` does, each first with a cold
-// page cache, as after a boot, and then with a warm one.
+// readAll makes the requests of an assessment, and those of `boots`. Each comes
+// first with a cold page cache, as after a boot, and then with a warm one.
 func readAll(dead, this string) error {
 	ctx := context.Background()
 	r := journal.NewReader("archy-recovery.service", 0)
@@ -179,7 +184,7 @@ func readAll(dead, this string) error {
 	return nil
 }
 
-// cool drops the journal from the page cache, as it is after a boot.
+// cool drops the journal from the page cache, as after a boot.
 func cool() error {
 	files, err := filepath.Glob("/var/log/journal/*/*")
 	if err != nil {

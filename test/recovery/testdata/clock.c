@@ -1,5 +1,6 @@
-/* Preloaded into journald, it puts its clock wrong by as many seconds as /etc/clock-offset
-   says: a machine cannot have a clock of its own. The journal is then what journald writes when the clock jumps. */
+/* Preloaded into journald, this shifts its clock by the number of seconds in
+   /etc/clock-offset. A machine cannot have its own clock. The journal is then what
+   journald writes when the clock jumps. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

@@ -19,7 +19,7 @@ import (
 	"archy-recovery/test/vm/wire"
 )
 
-// agent runs what the test asks for, side by side, until the port closes.
+// agent runs the test's requests side by side until the port closes.
 func agent() error {
 	port, err := openPort()
 	if err != nil {
@@ -30,8 +30,8 @@ func agent() error {
 	if err != nil {
 		return err
 	}
-	say := teller(port)
-	say(wire.Reply{Boot: strings.ReplaceAll(strings.TrimSpace(string(id)), "-", "")})
+	reply := replier(port)
+	reply(wire.Reply{Boot: strings.ReplaceAll(strings.TrimSpace(string(id)), "-", "")})
 
 	in := bufio.NewReader(port)
 	for {
@@ -44,14 +44,14 @@ func agent() error {
 		}
 		var req wire.Request
 		if json.Unmarshal(line, &req) != nil || len(req.Args) == 0 {
-			continue // the end of what a boot before this one did not read
+			continue // the rest of a request that an earlier boot did not read
 		}
-		go func() { say(run(req)) }()
+		go func() { reply(run(req)) }()
 	}
 }
 
-// openPort finds the port by its name in sysfs: udev, which would make a link
-// of that name, may not have come to it yet.
+// openPort finds the port by its name in sysfs. udev, which would make a link of
+// that name, is masked.
 func openPort() (*os.File, error) {
 	names, err := filepath.Glob("/sys/class/virtio-ports/*/name")
 	if err != nil {
@@ -62,13 +62,14 @@ func openPort() (*os.File, error) {
 			return os.OpenFile(filepath.Join("/dev", filepath.Base(filepath.Dir(name))), os.O_RDWR, 0)
 		}
 	}
-	return nil, fmt.Errorf("no port %s", wire.Port)
+	return nil, fmt.Errorf("the machine has no serial port %s", wire.Port)
 }
 
-// teller returns a function that writes replies, whole ones, from any goroutine.
-func teller(w io.Writer) func(wire.Reply) {
+// replier returns a function that writes whole replies. Any goroutine may call
+// it.
+func replier(w io.Writer) func(wire.Reply) {
 	var mu sync.Mutex
-	// A boot that was cut may have left half a line.
+	// An earlier boot that was cut may have left half a line.
 	_, _ = w.Write([]byte("\n"))
 	return func(r wire.Reply) {
 		line, err := json.Marshal(r)
@@ -94,7 +95,7 @@ func run(req wire.Request) wire.Reply {
 		"LANG=C.UTF-8", "TERM=dumb", "HOME=/root", "USER=root"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	// It may leave a background process that holds its output open.
+	// The command may leave a background process that keeps its output open.
 	cmd.WaitDelay = 2 * time.Second
 
 	err := cmd.Run()

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// initramfs does what a distribution's initial RAM disk does, without all that
-// it does for others' hardware: a boot without KVM is slow enough. The modules
-// are in /modules, named in the order of loading.
+// initramfs loads modules, mounts the disk and starts systemd. It omits all that a
+// distribution's initial RAM disk does for unknown hardware, because a boot
+// without KVM is slow. The modules are in /modules, sorted in the order of loading.
 func initramfs() error {
 	if err := unix.Mount("devtmpfs", "/dev", "devtmpfs", 0, ""); err != nil {
 		return fmt.Errorf("mount /dev: %w", err)
@@ -37,7 +37,7 @@ func initramfs() error {
 	if err := unix.Mount("/dev/vda", "/root", fs, 0, options); err != nil {
 		return fmt.Errorf("mount the disk as %s (%s): %w", fs, options, err)
 	}
-	// The same as switch_root(8) does, but for the removal of these few files.
+	// This is what switch_root(8) does, without the removal of the old files.
 	for _, dir := range []string{"/dev", "/proc"} {
 		if err := unix.Mount(dir, "/root"+dir, "", unix.MS_MOVE, ""); err != nil {
 			return fmt.Errorf("move %s: %w", dir, err)

@@ -1,6 +1,6 @@
-// Command guest is what a test brings along into its virtual machine: as PID 1
-// of the initial RAM disk it mounts the disk and hands over to systemd; as a
-// service it is the agent that runs the test's commands.
+// Command guest runs inside a test's virtual machine. As PID 1 of the initial RAM
+// disk it mounts the disk and starts systemd. As a service it is the agent that
+// runs the test's commands.
 package main
 
 import (

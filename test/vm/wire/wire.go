@@ -1,5 +1,5 @@
-// Package wire is what a test and the agent inside its virtual machine say to
-// each other over a virtio serial port: a line of JSON each.
+// Package wire defines the messages between a test and the agent inside its
+// virtual machine. Each message is a line of JSON on a virtio serial port.
 package wire
 
 import "time"
@@ -7,15 +7,15 @@ import "time"
 // Port is the name of the serial port.
 const Port = "archy.agent"
 
-// A Request has the agent run a command as root.
+// A Request makes the agent run a command as root.
 type Request struct {
 	ID    int           `json:"id"`
 	Args  []string      `json:"args"`
 	Stdin []byte        `json:"stdin,omitempty"`
-	Limit time.Duration `json:"limit"` // then it is killed
+	Limit time.Duration `json:"limit"` // the agent kills the command after this time
 }
 
-// A Reply is how a command ended, or, with Boot set, that the agent is there.
+// A Reply is the result of a command. With Boot set, it is the agent's greeting.
 type Reply struct {
 	ID   int    `json:"id,omitempty"`
 	Boot string `json:"boot,omitempty"` // the boot ID: 32 hexadecimal digits
@@ -23,6 +23,6 @@ type Reply struct {
 	Stdout []byte `json:"stdout,omitempty"`
 	Stderr []byte `json:"stderr,omitempty"`
 	Exit   int    `json:"exit,omitempty"`
-	// Error says why there is no exit status: it could not be started, or was killed.
+	// Error says why there is no exit status: the command did not start, or was killed.
 	Error string `json:"error,omitempty"`
 }

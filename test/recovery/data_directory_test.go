@@ -1,28 +1,28 @@
 package recovery
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
 
-// A data directory that the sandbox keeps the daemon from: it ends with
-// EX_CONFIG and advice, systemd does not try again, and the advice helps.
-func TestADataDirectoryElsewhere(t *testing.T) {
+// The sandbox does not let the daemon write a data directory elsewhere. The daemon
+// ends with EX_CONFIG and advice, and systemd does not start it again. The advice
+// works.
+func TestDataDirectoryOutsideSandbox(t *testing.T) {
 	const path = "/srv/archipelago"
-	both(t, "DataDirectory="+path+"\n", func(n *node) {
+	onBothInstances(t, "DataDirectory="+path+"\n", func(n *node) {
 		n.quadlet("web", 3, "", "")
 		n.user.Reload()
 		n.user.Systemctl("start", "web")
 		if out, err := n.Run("systemctl", "enable", "--now", n.unit()); err == nil {
-			n.t.Fatalf("it starts: %s", out)
+			n.t.Fatalf("the service starts: %s", out)
 		}
 		got := n.Show(n.unit(), "ExecMainStatus", "NRestarts", "ActiveState")
 		if got["ExecMainStatus"] != "78" || got["NRestarts"] != "0" || got["ActiveState"] != "failed" {
 			n.t.Errorf("the unit is %v", got)
 		}
 
-		// What the journal says is done to the letter.
+		// The test follows the advice in the journal literally.
 		said := n.Journal("-b", "-u", n.unit(), "-o", "cat")
 		_, advice, found := strings.Cut(said, "make it:\n")
 		command, rest, _ := strings.Cut(strings.TrimSpace(advice), "\n")
@@ -32,12 +32,12 @@ func TestADataDirectoryElsewhere(t *testing.T) {
 			n.t.Fatalf("the journal says:\n%s", said)
 		}
 		n.MustRun(strings.Fields(command)...)
-		n.WriteFile(fmt.Sprintf("/etc/systemd/system/%s.d/data-directory.conf", n.unit()), "[Service]\n"+setting+"\n", 0o644, 0)
+		n.dropIn("data-directory.conf", "[Service]\n"+setting+"\n")
 		n.Reload()
 		n.Systemctl("restart", n.unit())
-		n.wait()
+		n.waitRecovered()
 		n.crash()
-		n.wait()
+		n.waitRecovered()
 		n.wantRunning("web")
 		if _, err := n.ReadFile(path + "/running-containers.json"); err != nil {
 			n.t.Error(err)

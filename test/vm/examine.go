@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Examine looks at a copy of the disk of a machine that is off, as the next boot
-// will find it: it mounts the copy, which replays the file system's journal,
-// takes out a copy of the directory, and unmounts it; then it has the file
-// system checked. It returns where the directory's copy is, until the test's
-// end or the next Examine, and what the check found: nil if nothing.
+// Examine checks the disk of a machine that is off. It copies the disk, and
+// mounts the copy, which replays the file system's journal. Then it copies the
+// directory, unmounts the disk and checks the file system.
 //
-// The host's kernel does the replay, not the guest's.
+// It returns the path of the directory's copy, which exists until the test's end
+// or the next Examine. damage is the result of the check: nil if it found none.
+// The host's kernel replays the journal, not the guest's.
 func (m *VM) Examine(directory string) (copied string, damage error) {
 	m.t.Helper()
 	if m.q.Load() != nil {

@@ -7,28 +7,31 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// A container that systemd does not start since one that it requires has
-// failed is started when that one has come up; and one that was started too
-// often in a row is started all the same.
-func TestWhatFailedForWantOfAnother(t *testing.T) {
-	// The pause is long enough for app's first start to come in it, also on a busy host.
-	both(t, "RetryPauseSec=8\n", func(n *node) {
+// systemd does not start a container if one that it requires has failed. The
+// container is started when the required one is up. A unit that has reached its
+// start limit is started all the same.
+func TestRetryAfterFailedDependency(t *testing.T) {
+	// The first start of app must come within the pause, also on a busy host.
+	onBothInstances(t, "RetryPauseSec=8\n", func(n *node) {
 		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), "/var/tmp/sql", "/var/tmp/once")
 		n.quadlet("sql", 0, "Notify=true\nVolume=/var/tmp/sql:/state\nExec=-fail-times 3 -state /state", "")
 		n.Quadlet(n.uid, "app.container", fmt.Sprintf(
-			"[Unit]\nRequires=sql.service\nAfter=sql.service\n[Container]\nImage=localhost/testapp:1\nContainerName=app\nLabel=%s=2\n", recover.TierLabel))
+			"[Unit]\nRequires=sql.service\nAfter=sql.service\n"+
+				"[Container]\nImage=localhost/testapp:1\nContainerName=app\nLabel=%s=2\n", recover.TierLabel))
 		n.Quadlet(n.uid, "once.container", fmt.Sprintf(
-			"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n[Container]\nImage=localhost/testapp:1\nContainerName=once\nLabel=%s=0\n"+
+			"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"+
+				"[Container]\nImage=localhost/testapp:1\nContainerName=once\nLabel=%s=0\n"+
 				"Notify=true\nVolume=/var/tmp/once:/state\nExec=-fail-times 2 -state /state\n", recover.TierLabel))
-		// Each of them has been started once before the crash, and failed.
+		// Each has one failed start before the crash.
 		for _, unit := range []string{"sql", "once"} {
 			_, _ = n.user.Run("systemctl", n.scope(), "start", unit)
 		}
 		n.enable()
 		n.PullPlug()
-		n.WriteFile(n.data("running-containers.json"), `{"containers":[{"name":"sql"},{"name":"app"},{"name":"once"}]}`, 0o644, n.uid)
+		n.WriteFile(n.dataFile("running-containers.json"),
+			`{"containers":[{"name":"sql"},{"name":"app"},{"name":"once"}]}`, 0o644, n.uid)
 		n.Boot()
-		st := n.wait()
+		st := n.waitRecovered()
 		n.wantStates(st, map[string]recover.RowState{"sql": recover.RowUp, "app": recover.RowUp, "once": recover.RowUp})
 		n.wantRunning("app", "sql", "once")
 		for _, row := range st.Containers {
@@ -38,6 +41,7 @@ func TestWhatFailedForWantOfAnother(t *testing.T) {
 	})
 }
 
+// scope returns the option of systemctl for the manager of the containers.
 func (n *node) scope() string {
 	if n.uid == 0 {
 		return "--system"
