@@ -11,6 +11,7 @@ import (
 
 	"archy-recovery/internal/config"
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/podman"
 	"archy-recovery/internal/pressure"
@@ -72,7 +73,7 @@ func runDaemon(ctx context.Context, i instance) error {
 	frugal := &frugalNotifier{Notifier: notifier, log: log}
 	defer frugal.stop()
 	client := podman.New(i.podmanSocket(), wakePodman(manager))
-	service := recover.NewService(recover.World{
+	service := daemon.New(daemon.World{
 		Store:    dir,
 		Podman:   client,
 		Systemd:  manager,
@@ -82,7 +83,7 @@ func runDaemon(ctx context.Context, i instance) error {
 		Log:      log,
 
 		PodmanFirst: !i.system,
-		Others: struct {
+		Autostart: struct {
 			*units.Manager
 			*podman.Client
 		}{manager, client},
@@ -101,7 +102,7 @@ func runDaemon(ctx context.Context, i instance) error {
 }
 
 // serve runs the service with its API and its watchdog beside it.
-func serve(ctx context.Context, service *recover.Service, notifier *sdnotify.Notifier, listener net.Listener, api *control.Server, log *slog.Logger) error {
+func serve(ctx context.Context, service *daemon.Service, notifier *sdnotify.Notifier, listener net.Listener, api *control.Server, log *slog.Logger) error {
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var others sync.WaitGroup
 	others.Go(func() { notifier.Watchdog(beside.Done(), func() { service.Phase() }) })
@@ -117,7 +118,7 @@ func serve(ctx context.Context, service *recover.Service, notifier *sdnotify.Not
 	err := service.Run(ctx)
 	stop()
 	others.Wait()
-	if errors.Is(err, recover.ErrAlreadyRunning) {
+	if errors.Is(err, daemon.ErrAlreadyRunning) {
 		return exitCode{exitAlreadyRunning, err}
 	}
 	return err

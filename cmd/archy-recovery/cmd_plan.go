@@ -13,6 +13,7 @@ import (
 	"archy-recovery/internal/config"
 	"archy-recovery/internal/podman"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
 	"archy-recovery/internal/timeline"
 
 	"github.com/spf13/cobra"
@@ -99,7 +100,7 @@ func (i instance) planFromFiles(ctx context.Context, asked error) (recover.Previ
 	asleep := func(context.Context) error {
 		return errors.New("podman.socket is not active, and is not started for a question")
 	}
-	return known.Preview(ctx, podman.New(i.podmanSocket(), asleep), manager, conf.Policy), nil
+	return survey.Host{Podman: podman.New(i.podmanSocket(), asleep), Systemd: manager}.Preview(ctx, known, conf.Policy), nil
 }
 
 // printPlan is for people: a heading a batch, and one table for all.

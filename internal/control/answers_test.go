@@ -66,7 +66,7 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	as := func(on *daemon, operation, path string) {
+	as := func(on *instance, operation, path string) {
 		t.Helper()
 		method, _, _ := strings.Cut(operation, " ")
 		check(operation, on.ask(method+" "+path, ""))
@@ -74,7 +74,7 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 	const put, del = "PUT /v1/user-stopped/{name}", "DELETE /v1/user-stopped/{name}"
 	const release, recovery = "DELETE /v1/quarantine/{name}", "GET /v1/recoveries/{id}"
 	simple := []string{"GET /v1/status", "GET /v1/plan", "GET /v1/recoveries", "GET /v1/user-stopped", "GET /v1/quarantine", "GET /metrics"}
-	everything := func(on *daemon) {
+	everything := func(on *instance) {
 		t.Helper()
 		for _, operation := range simple {
 			check(operation, on.ask(operation, ""))
@@ -146,7 +146,7 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 }
 
 // events holds the first events of a stream against the file.
-func events(t *testing.T, server *daemon, d *description) {
+func events(t *testing.T, server *instance, d *description) {
 	t.Helper()
 	c := server.dial()
 	res := c.get("/v1/events")
@@ -174,7 +174,7 @@ func events(t *testing.T, server *daemon, d *description) {
 }
 
 // askAs asks as another user, from a process of its own.
-func (d *daemon) askAs(uid uint32, request string) answer {
+func (d *instance) askAs(uid uint32, request string) answer {
 	d.t.Helper()
 	// Not os.Executable(): its directory may be closed to others.
 	child := exec.CommandContext(d.t.Context(), "/proc/self/exe")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
@@ -35,7 +36,7 @@ func FuzzHandlers(f *testing.F) {
 		w.userStopped = []string{"old"}
 		w.quarantine = recover.Quarantine{{Name: "db", Strikes: 2, Quarantined: true}}
 		w.reports = []recover.Report{{ID: 1, BootID: "b1"}}
-		service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+		service := daemon.New(daemon.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 			recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50})
 		const uid = 1234
 		who := peer{pid: 1, uid: uid + 1}

@@ -30,7 +30,7 @@ type client struct {
 	in   *bufio.Reader
 }
 
-func (d *daemon) dial() *client {
+func (d *instance) dial() *client {
 	d.t.Helper()
 	conn, err := net.Dial("unix", d.socket)
 	if err != nil {

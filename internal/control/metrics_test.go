@@ -20,7 +20,7 @@ import (
 
 // scrape asks for the metrics, and has Prometheus' own parser read them and its
 // linter judge the names.
-func scrape(t *testing.T, d *daemon) map[string]*dto.MetricFamily {
+func scrape(t *testing.T, d *instance) map[string]*dto.MetricFamily {
 	t.Helper()
 	a := d.ask("GET /metrics", "")
 	if a.StatusCode != http.StatusOK {

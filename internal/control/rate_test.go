@@ -11,12 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
 // inMemory is a server without a socket, whose clock is the bubble's.
 func inMemory(w *world) *Server {
-	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+	service := daemon.New(daemon.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	return NewServer(service, "system", "1.2.3", os.Getuid(), silent)
 }

@@ -11,12 +11,13 @@ import (
 	"net/http"
 	"time"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
-// Server answers for one recover.Service.
+// Server answers for one daemon.Service.
 type Server struct {
-	service  *recover.Service
+	service  *daemon.Service
 	instance string
 	version  string
 	uid      int // besides root, who may change things
@@ -32,11 +33,11 @@ type Server struct {
 }
 
 // NewServer returns a server for the instance that runs as uid.
-func NewServer(service *recover.Service, instance, version string, uid int, log *slog.Logger) *Server {
+func NewServer(service *daemon.Service, instance, version string, uid int, log *slog.Logger) *Server {
 	return newServer(service, instance, version, uid, log, defaultLimits)
 }
 
-func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
+func newServer(service *daemon.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
 	return &Server{service: service, instance: instance, version: version, uid: uid, log: log, quiet: func() {},
 		limits: l, streams: make(chan struct{}, l.streams), plans: newDear[recover.Preview](), reports: newDear[[]recover.Report]()}
 }
@@ -285,7 +286,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch err := s.service.Release(name); {
-	case errors.Is(err, recover.ErrNotSuspected):
+	case errors.Is(err, daemon.ErrNotSuspected):
 		s.problem(w, http.StatusNotFound, err)
 	case errors.Is(err, recover.ErrBusy):
 		s.busy(w, err)
@@ -333,7 +334,7 @@ func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
 	snapshot, err := s.service.TakeSnapshot(r.Context())
 	switch {
-	case errors.Is(err, recover.ErrFrozen), errors.Is(err, recover.ErrGoingDown):
+	case errors.Is(err, daemon.ErrFrozen), errors.Is(err, recover.ErrGoingDown):
 		s.problem(w, http.StatusConflict, err)
 	case err != nil:
 		s.problem(w, http.StatusInternalServerError, err)

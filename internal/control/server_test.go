@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
@@ -217,7 +218,7 @@ func (a answer) problem(t *testing.T) {
 	}
 }
 
-func (d *daemon) ask(request, more string) answer {
+func (d *instance) ask(request, more string) answer {
 	d.t.Helper()
 	a, err := ask(d.socket, request, more)
 	if err != nil {
@@ -263,12 +264,12 @@ func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
 		}
 		a.problem(t)
 	}
-	conflict("before", recover.ErrFrozen)
+	conflict("before", daemon.ErrFrozen)
 	d.run()
 	if err := d.client.Follow(t.Context(), func(st Status) bool { return st.State != recover.Recovering }); err != nil {
 		t.Fatal(err)
 	}
-	conflict("during recovery", recover.ErrFrozen)
+	conflict("during recovery", daemon.ErrFrozen)
 
 	d.world.set(func() { d.world.sightings[0].State = "running" })
 	close(release)

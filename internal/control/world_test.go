@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 
 	"go.uber.org/goleak"
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A world is all that a recover.Service needs, in memory.
+// A world is all that a daemon.Service needs, in memory.
 type world struct {
 	mu          sync.Mutex
 	marker      *recover.Marker
@@ -192,11 +193,11 @@ func (w *world) Status(string)        {}
 func (w *world) Extend(time.Duration) {}
 func (w *world) Stopping(string)      {}
 
-// A daemon is a server and the service behind it.
-type daemon struct {
+// An instance is a server and the service behind it.
+type instance struct {
 	t       *testing.T
 	world   *world
-	service *recover.Service
+	service *daemon.Service
 	socket  string
 	client  *Client
 	stop    func()       // what SIGTERM does
@@ -228,13 +229,13 @@ var silent = slog.New(slog.DiscardHandler)
 
 // newDaemon serves w for an instance of uid. Its service does nothing before
 // run.
-func newDaemon(t *testing.T, w *world, uid int) *daemon {
+func newDaemon(t *testing.T, w *world, uid int) *instance {
 	t.Helper()
 	return newLimitedDaemon(t, w, uid, silent, defaultLimits)
 }
 
 // newLimitedDaemon is one with limits and a log of its own.
-func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limits) *daemon {
+func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limits) *instance {
 	t.Helper()
 	// Not t.TempDir(): a socket's path must stay below 108 bytes, and other
 	// users are to reach it.
@@ -254,7 +255,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		}
 	}
 	saved := &savedWatch{Handler: slog.DiscardHandler, first: make(chan struct{})}
-	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: slog.New(saved)},
+	service := daemon.New(daemon.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: slog.New(saved)},
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	ctx, stop := context.WithCancel(context.Background())
 	served, quiet := make(chan error, 1), make(chan struct{}, 100)
@@ -269,13 +270,13 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
-	d := &daemon{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet, saved: saved.first}
+	d := &instance{t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop, served: served, quiet: quiet, saved: saved.first}
 	t.Cleanup(func() { stop(); <-served })
 	return d
 }
 
 // run has the service recover, and ends it with the test.
-func (d *daemon) run() *daemon {
+func (d *instance) run() *instance {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -291,7 +292,7 @@ func (d *daemon) run() *daemon {
 
 // ready waits until recovery is complete and the first look at the set, which
 // is saved anyway, is over.
-func (d *daemon) ready() *daemon {
+func (d *instance) ready() *instance {
 	d.t.Helper()
 	for {
 		st, changed := d.service.Status()

@@ -6,9 +6,6 @@ import (
 	"strconv"
 )
 
-// Reports are the recoveries that are remembered, oldest first.
-func (s *Service) Reports() ([]Report, error) { return s.Store.Reports() }
-
 // PickReport returns the report that id names: by its number; "last"; or, as
 // with journalctl --boot=, 0 for the last one and -1 for the one before it.
 func PickReport(reports []Report, id string) (Report, error) {

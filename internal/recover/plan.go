@@ -11,7 +11,7 @@ import (
 // or, with CleanBoot=restore, the snapshot too. Without a usable snapshot
 // (nil) the clean-boot list has to do.
 func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container {
-	if usesSnapshot(v, snapshot, p) {
+	if UsesSnapshot(v, snapshot, p) {
 		return snapshot.Containers
 	}
 	return slices.DeleteFunc(view.Existing(), func(c Container) bool {
@@ -19,7 +19,8 @@ func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container 
 	})
 }
 
-func usesSnapshot(v Verdict, snapshot *Snapshot, p Policy) bool {
+// UsesSnapshot reports whether the candidates are the snapshot's containers.
+func UsesSnapshot(v Verdict, snapshot *Snapshot, p Policy) bool {
 	return snapshot != nil && (v.Unclean() || p.CleanBoot == CleanBootRestore)
 }
 
@@ -109,7 +110,7 @@ func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
 		}
 		row.Alone = known || p.Mode == ModeSafe
 		switch {
-		case known && row.Strikes >= quarantineAt:
+		case known && row.Strikes >= QuarantineAt:
 			rank[row.Name] = 2
 		case known:
 			rank[row.Name] = 1

@@ -67,8 +67,9 @@ func (q Quarantine) Without(name string) Quarantine {
 	return slices.DeleteFunc(slices.Clone(q), func(s Suspect) bool { return s.Name == name })
 }
 
-// quarantineAt is the number of strikes that quarantine whoever was alone.
-const quarantineAt = 2
+// QuarantineAt is the number of strikes that quarantines a container that was in
+// flight alone.
+const QuarantineAt = 2
 
 // Strike takes a crash of the host into the books: a strike for each container
 // that was in flight. From its second one on a container that was the only one
@@ -81,7 +82,7 @@ func (q Quarantine) Strike(crash InFlight, now time.Time) Quarantine {
 		}
 		s.Name, s.BootID, s.Since = name, crash.BootID, now
 		s.Strikes++
-		s.Quarantined = s.Quarantined || s.Strikes >= quarantineAt && len(crash.Names) == 1
+		s.Quarantined = s.Quarantined || s.Strikes >= QuarantineAt && len(crash.Names) == 1
 		q = q.With(s)
 	}
 	return q

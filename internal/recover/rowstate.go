@@ -38,16 +38,12 @@ var transitions = map[RowState][]RowState{
 	RowRetrying: {RowQueued, RowFailed},
 }
 
-// observeMove is told each change of a row's state; tests look in.
-var observeMove = func(from, to RowState) {}
-
-// move changes the state. A change that docs/recovery.md does not draw is a
+// Move changes the state. A change that docs/recovery.md does not draw is a
 // mistake in this package.
-func (r *Row) move(to RowState) {
+func (r *Row) Move(to RowState) {
 	if !slices.Contains(transitions[r.State], to) {
 		panic("no transition from " + string(r.State) + " to " + string(to))
 	}
-	observeMove(r.State, to)
 	r.keepWaits(to)
 	r.State = to
 }

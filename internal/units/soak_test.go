@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/state"
 )
@@ -102,7 +103,7 @@ func (s *site) recover(come func(socket string) (leave func())) time.Duration {
 	defer manager.Close()
 	w := &aside{site: s, ready: make(chan time.Time, 1)}
 	log := slog.New(slog.DiscardHandler)
-	service := recover.NewService(recover.World{Store: dir, Podman: w, Systemd: manager, Journal: w, Notifier: w, Gauge: w, Log: log},
+	service := daemon.New(daemon.World{Store: dir, Podman: w, Systemd: manager, Journal: w, Notifier: w, Gauge: w, Log: log},
 		s.policy, recover.Identity{BootID: fmt.Sprintf("b%d", s.boot), PID: os.Getpid(), StartTime: 2})
 	socket := s.bus.path("control")
 	os.Remove(socket)
