@@ -13,27 +13,28 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
 // rich is a world in which every field has something to say.
-func rich() *world {
+func rich() *recovertest.Host {
 	w := crashed(nil)
 	tier, at := 2, time.Unix(1_700_000_000, 0)
-	w.marker.SoftReboots, w.marker.StartTime = 1, 7
-	w.snapshot = &recover.Snapshot{Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5, Containers: []recover.Container{
+	w.Marker.SoftReboots, w.Marker.StartTime = 1, 7
+	w.Snapshot = &recover.Snapshot{Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5, Containers: []recover.Container{
 		{Name: "db", Image: "localhost/db:1", Unit: "db.service", Tier: &tier, Unrecovered: true},
 		{Name: "gone"}, {Name: "stopped"}, {Name: "bad"},
 	}}
-	w.start = nil
-	w.userStopped = []string{"bad", "stopped"}
+	clear(w.Start)
+	w.UserStopped = []string{"bad", "stopped"}
 	for _, name := range []string{"stopped", "bad", "odd"} {
-		w.sightings = append(w.sightings, recover.Sighting{Container: recover.Container{Name: name}, State: "exited"})
+		w.Plain(name, "exited")
 	}
-	w.quarantine = recover.Quarantine{
+	w.Quarantine = recover.Quarantine{
 		{Name: "bad", Strikes: 2, BootID: "b0", Since: at, Quarantined: true, Listed: true, Image: "i", Fingerprint: "f"},
 		{Name: "odd", Strikes: 1, BootID: "b0", Since: at},
 	}
-	w.reports = []recover.Report{
+	w.Reports = []recover.Report{
 		{ID: 1, BootID: "b0", Verdict: recover.Verdict{Ending: recover.EndedCleanly, Reason: "r"}, Started: at},
 		{ID: 2, BootID: "b1", Mode: recover.ModeSafe, Started: at, Finished: at.Add(time.Second), Notes: []string{"n"},
 			Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePanic, Reason: "r",
@@ -92,7 +93,7 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 		as(server, recovery, "/v1/recoveries/"+id)
 	}
 	for _, storeErr := range []error{recover.ErrBusy, nil} {
-		w.set(func() { w.storeErr = storeErr })
+		w.Set(func() { w.UserStoppedErr = storeErr })
 		as(server, release, "/v1/quarantine/bad")
 	}
 	as(server, release, "/v1/quarantine/nobody")
@@ -122,15 +123,15 @@ func TestAnswersFitOpenAPI(t *testing.T) {
 
 	for _, storeErr := range []error{recover.ErrLost, recover.ErrBusy} {
 		ill := running()
-		ill.storeErr = storeErr
+		ill.UserStoppedErr = storeErr
 		on := newDaemon(t, ill, os.Getuid())
 		everything(on)
 		as(on, put, "/v1/user-stopped/a")
 		as(on, del, "/v1/user-stopped/a")
 	}
-	w.set(func() {
-		w.reportsErr = errors.New("the disk is ill")
-		w.list = func() error { return errors.New("podman is ill") }
+	w.Set(func() {
+		w.ReportsErr = errors.New("the disk is ill")
+		w.OnList = func() error { return errors.New("podman is ill") }
 	})
 	everything(server)
 	as(server, recovery, "/v1/recoveries/1")

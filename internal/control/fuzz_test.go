@@ -33,10 +33,10 @@ func FuzzHandlers(f *testing.F) {
 			t.Skip("no request")
 		}
 		w := running()
-		w.userStopped = []string{"old"}
-		w.quarantine = recover.Quarantine{{Name: "db", Strikes: 2, Quarantined: true}}
-		w.reports = []recover.Report{{ID: 1, BootID: "b1"}}
-		service := daemon.New(daemon.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+		w.UserStopped = []string{"old"}
+		w.Quarantine = recover.Quarantine{{Name: "db", Strikes: 2, Quarantined: true}}
+		w.Reports = []recover.Report{{ID: 1, BootID: "b1"}}
+		service := daemon.New(worldOf(w, silent),
 			recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50})
 		const uid = 1234
 		who := peer{pid: 1, uid: uid + 1}
@@ -59,12 +59,12 @@ func FuzzHandlers(f *testing.F) {
 		if (kind == "application/json" || kind == "application/problem+json") && !json.Valid(answer.Body.Bytes()) {
 			t.Errorf("no JSON: %q", answer.Body)
 		}
-		for _, name := range w.userStopped {
+		for _, name := range w.UserStopped {
 			if err := recover.CheckName(name); err != nil {
 				t.Error("onto the list came: ", err)
 			}
 		}
-		changed := !slices.Equal(w.userStopped, []string{"old"}) || len(w.quarantine) != 1
+		changed := !slices.Equal(w.UserStopped, []string{"old"}) || len(w.Quarantine) != 1
 		if changed && (!mayChange || answer.Code != http.StatusOK || r.Method != http.MethodPut && r.Method != http.MethodDelete) {
 			t.Errorf("%s %s of %d was answered %d, and changed things", r.Method, r.URL, who.uid, answer.Code)
 		}

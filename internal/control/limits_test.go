@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 
 	"golang.org/x/sys/unix"
 )
@@ -175,8 +176,8 @@ func TestAFullServerStops(t *testing.T) {
 	d := newLimitedDaemon(t, w, os.Getuid(), silent, l).run().ready()
 	asked, release := make(chan struct{}, 8), make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	w.set(func() {
-		w.list = func() error { asked <- struct{}{}; <-release; return nil }
+	w.Set(func() {
+		w.OnList = func() error { asked <- struct{}{}; <-release; return nil }
 	})
 	hung := d.dial()
 	hung.send("POST /v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -213,7 +214,7 @@ func TestASlowBodyIsNotWaitedFor(t *testing.T) {
 	}
 	a.problem(t)
 	c.ended()
-	if names, _ := d.world.UserStopped(); len(names) > 0 {
+	if names, _ := d.service.UserStopped(); len(names) > 0 {
 		t.Errorf("the list is now %q", names)
 	}
 }
@@ -234,7 +235,7 @@ func TestASlowReaderIsDropped(t *testing.T) {
 	t.Parallel()
 	w := running()
 	for i := range 400 { // a status of some size
-		w.userStopped = append(w.userStopped, fmt.Sprintf("%s%d", strings.Repeat("x", 200), i))
+		w.UserStopped = append(w.UserStopped, fmt.Sprintf("%s%d", strings.Repeat("x", 200), i))
 	}
 	l := few()
 	l.event = 50 * time.Millisecond
@@ -262,7 +263,7 @@ func TestASlowReaderIsDropped(t *testing.T) {
 func TestALockedListIsAnAnswerThatSaysSo(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.storeErr = recover.ErrBusy
+	w.UserStoppedErr = recover.ErrBusy
 	d := newDaemon(t, w, os.Getuid())
 	a := d.ask("PUT /v1/user-stopped/web", "")
 	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || !strings.Contains(a.body, "in use by another program") {
@@ -282,7 +283,7 @@ func TestTheShippedLimits(t *testing.T) {
 
 func TestQuietIsWhenTheLastClientHasGone(t *testing.T) {
 	t.Parallel()
-	d := newDaemon(t, &world{}, os.Getuid())
+	d := newDaemon(t, recovertest.NewHost(), os.Getuid())
 	a, b := d.dial(), d.dial()
 	for range 2 {
 		for _, c := range []*client{a, b} {

@@ -69,9 +69,9 @@ func TestMetricsOfARecovery(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	w := crashed(release)
-	w.userStopped = []string{"old", "older"}
-	w.quarantine = recover.Quarantine{{Name: "bad", Strikes: 2, BootID: "b0", Quarantined: true}, {Name: "odd", Strikes: 1, BootID: "b0"}}
-	w.reports = []recover.Report{
+	w.UserStopped = []string{"old", "older"}
+	w.Quarantine = recover.Quarantine{{Name: "bad", Strikes: 2, BootID: "b0", Quarantined: true}, {Name: "odd", Strikes: 1, BootID: "b0"}}
+	w.Reports = []recover.Report{
 		{ID: 1, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
 		{ID: 2, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
 		{ID: 3, Verdict: recover.Verdict{Ending: recover.EndedCleanly}},
@@ -161,7 +161,7 @@ func TestMetricsOfFailures(t *testing.T) {
 func TestMetricsOfALostList(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.storeErr = recover.ErrLost
+	w.UserStoppedErr = recover.ErrLost
 	if v := value(scrape(t, newDaemon(t, w, os.Getuid())), "user_stopped_lost"); v != 1 {
 		t.Errorf("user_stopped_lost is %v", v)
 	}

@@ -13,11 +13,12 @@ import (
 
 	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
 // inMemory is a server without a socket, whose clock is the bubble's.
-func inMemory(w *world) *Server {
-	service := daemon.New(daemon.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+func inMemory(w *recovertest.Host) *Server {
+	service := daemon.New(worldOf(w, silent),
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	return NewServer(service, "system", "1.2.3", os.Getuid(), silent)
 }
@@ -93,7 +94,7 @@ func TestDearAnswersAreMadeOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		w := running()
-		w.list = func() error { looks++; return nil }
+		w.OnList = func() error { looks++; return nil }
 		s := inMemory(w)
 		get := func(path string) string {
 			t.Helper()
@@ -116,7 +117,7 @@ func TestDearAnswersAreMadeOnceASecond(t *testing.T) {
 		}
 
 		get("/v1/recoveries")
-		w.set(func() { w.reports = append(w.reports, recover.Report{ID: 7}) })
+		w.Set(func() { w.Reports = append(w.Reports, recover.Report{ID: 7}) })
 		time.Sleep(dearEvery - time.Millisecond)
 		if text := get("/v1/recoveries"); strings.Contains(text, `"id":7`) {
 			t.Errorf("read again within a second: %s", text)

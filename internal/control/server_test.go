@@ -17,35 +17,39 @@ import (
 
 	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
-// running is a world in which the last run ended well and web runs.
-func running() *world {
-	return &world{sightings: []recover.Sighting{
-		{Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running"},
-	}}
+// running is a host on which the last run ended well and web runs.
+func running() *recovertest.Host {
+	h := recovertest.NewHost()
+	h.Idle = true
+	h.Sightings["web"] = recover.Sighting{Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running"}
+	return h
 }
 
-// crashed is a world in which the host died while db ran, and whose start of
-// db waits until the channel is closed.
-func crashed(release <-chan struct{}) *world {
-	return &world{
-		marker:    &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40}},
-		snapshot:  &recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "db"}}},
-		sightings: []recover.Sighting{{Container: recover.Container{Name: "db"}, State: "exited", ExitCode: 137}},
-		start: func(ctx context.Context) {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
-		},
+// crashed is a host that died while db ran, and on which the start of db waits
+// until the channel is closed.
+func crashed(release <-chan struct{}) *recovertest.Host {
+	h := recovertest.NewHost().Ran("db")
+	h.Idle = true
+	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40}}
+	h.Snapshot.Timestamp = 1
+	h.Sightings["db"] = recover.Sighting{Container: recover.Container{Name: "db"}, State: "exited", ExitCode: 137}
+	h.Start["container-db.service"] = func(ctx context.Context, _ int) (recover.Outcome, error) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return recovertest.Up, ctx.Err()
 	}
+	return h
 }
 
 func TestStatusTellsWhereTheServiceStands(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.userStopped = []string{"old"}
+	w.UserStopped = []string{"old"}
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	st, err := d.client.Status(t.Context())
 	if err != nil {
@@ -150,7 +154,7 @@ func TestUserStoppedListIsChangedAndRead(t *testing.T) {
 func TestALostUserStoppedListIsNotAnEmptyOne(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.storeErr = recover.ErrLost
+	w.UserStoppedErr = recover.ErrLost
 	d := newDaemon(t, w, os.Getuid())
 	if u, err := d.client.UserStopped(t.Context()); err == nil || !strings.Contains(err.Error(), recover.ErrLost.Error()) {
 		t.Errorf("read %+v, %v", u, err)
@@ -199,7 +203,7 @@ func TestWhatIsRefusedIsAProblem(t *testing.T) {
 				t.Errorf("got %s, want %d", a.Status, c.status)
 			}
 			a.problem(t)
-			if names, _ := d.world.UserStopped(); len(names) > 0 {
+			if names, _ := d.service.UserStopped(); len(names) > 0 {
 				t.Errorf("the list is now %q", names)
 			}
 		})
@@ -271,7 +275,7 @@ func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
 	}
 	conflict("during recovery", daemon.ErrFrozen)
 
-	d.world.set(func() { d.world.sightings[0].State = "running" })
+	d.world.Set(func() { d.world.Plain("db", "running") })
 	close(release)
 	d.ready()
 	s, err := d.client.Snapshot(t.Context())
@@ -279,10 +283,10 @@ func TestSnapshotIsTakenWhenRecoveryIsComplete(t *testing.T) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 
-	d.world.set(func() { d.world.down = true })
+	d.world.Set(func() { d.world.Down = true })
 	conflict("while the host goes down", recover.ErrGoingDown)
 
-	d.world.set(func() { d.world.list = func() error { return errors.New("podman is ill") } })
+	d.world.Set(func() { d.world.OnList = func() error { return errors.New("podman is ill") } })
 	if _, err := d.client.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "podman is ill") {
 		t.Errorf("with podman ill: %v", err)
 	}
@@ -312,7 +316,7 @@ func TestOnlyRootAndTheInstancesUserMayChangeThings(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			w := running()
-			w.userStopped = []string{"web"}
+			w.UserStopped = []string{"web"}
 			d := newDaemon(t, w, nobody).run().ready()
 			// Not os.Executable(): its directory may be closed to others.
 			child := exec.CommandContext(t.Context(), "/proc/self/exe")
@@ -331,7 +335,7 @@ func TestOnlyRootAndTheInstancesUserMayChangeThings(t *testing.T) {
 			if !strings.Contains(string(out), "you are another user") {
 				t.Errorf("got %s", out)
 			}
-			if names, _ := w.UserStopped(); !slices.Equal(names, []string{"web"}) {
+			if names, _ := d.service.UserStopped(); !slices.Equal(names, []string{"web"}) {
 				t.Errorf("the list is now %q", names)
 			}
 		})
@@ -375,9 +379,9 @@ func TestARequestUnderWayEndsBeforeTheServerDoes(t *testing.T) {
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	asked, release := make(chan struct{}), make(chan struct{})
 	first := true
-	w.set(func() {
-		w.list = func() error {
-			w.set(func() {
+	w.Set(func() {
+		w.OnList = func() error {
+			w.Set(func() {
 				if first { // the service may look by itself, too
 					first = false
 					close(asked)
@@ -416,8 +420,8 @@ func TestARequestThatHangsDoesNotHoldUpTheStop(t *testing.T) {
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	asked, release := make(chan struct{}, 8), make(chan struct{})
 	t.Cleanup(func() { close(release) }) // before the service is ended
-	w.set(func() {
-		w.list = func() error { asked <- struct{}{}; <-release; return nil }
+	w.Set(func() {
+		w.OnList = func() error { asked <- struct{}{}; <-release; return nil }
 	})
 	answered := make(chan error, 1)
 	go func() {

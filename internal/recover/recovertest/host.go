@@ -21,8 +21,10 @@ type Host struct {
 	Sightings map[string]recover.Sighting
 	Stale     []recover.Sighting // what podman lists at first, if that is not what it knows
 	PodmanErr error
-	Units     map[string]recover.ContainerUnit
-	Listings  int // how often all of them were asked for
+	// OnList, if set, is called at each listing, without Mu; its error is podman's.
+	OnList   func() error
+	Units    map[string]recover.ContainerUnit
+	Listings int // how often all of them were asked for
 	// PodmanTakes is how long podman takes to list; PodmanFirst as in a daemon's World.
 	PodmanTakes time.Duration
 	PodmanFirst bool
@@ -56,6 +58,7 @@ type Host struct {
 	Quarantine     recover.Quarantine
 	QuarantineErr  error
 	Reports        []recover.Report
+	ReportsErr     error
 	Dead           bool   // the power is gone: nothing is written any more
 	Died           func() // what to do then
 
@@ -83,6 +86,13 @@ func NewHost() *Host {
 		Start:     map[string]func(context.Context, int) (recover.Outcome, error){},
 		Tries:     map[string]int{},
 	}
+}
+
+// Set makes changes with Mu held.
+func (h *Host) Set(do func()) {
+	h.Mu.Lock()
+	defer h.Mu.Unlock()
+	do()
 }
 
 // Say adds a line to the history. Called with Mu held.

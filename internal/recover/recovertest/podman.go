@@ -15,12 +15,16 @@ type Podman struct{ H *Host }
 func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
 	sleep(ctx, f.H.PodmanTakes)
 	f.H.Mu.Lock()
-	defer f.H.Mu.Unlock()
 	list := slices.Collect(maps.Values(f.H.Sightings))
 	if f.H.Stale != nil {
 		list, f.H.Stale = f.H.Stale, nil
 	}
-	return list, f.H.PodmanErr
+	err, onList := f.H.PodmanErr, f.H.OnList
+	f.H.Mu.Unlock()
+	if onList != nil {
+		err = onList()
+	}
+	return list, err
 }
 
 func (f Podman) GenerateUnit(_ context.Context, name string) (string, string, error) {

@@ -48,7 +48,7 @@ func (f Store) SaveQuarantine(q recover.Quarantine) error {
 func (f Store) Reports() ([]recover.Report, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
-	return slices.Clone(f.H.Reports), nil
+	return slices.Clone(f.H.Reports), f.H.ReportsErr
 }
 
 func (f Store) SaveReport(r recover.Report) (int, error) {
