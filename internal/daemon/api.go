@@ -30,7 +30,8 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 		return false, err
 	}
 	if changed {
-		s.world.Log.Info("user-stopped list changed", "MESSAGE_ID", recover.MsgUserStoppedSet, "container", name, "stopped", stopped)
+		s.world.Log.Info("user-stopped list changed",
+			"MESSAGE_ID", recover.MsgUserStoppedSet, "container", name, "stopped", stopped)
 		s.board.change(func() {})
 	}
 	return changed, nil

@@ -89,7 +89,8 @@ func (s *Service) loadSnapshot() *recover.Snapshot {
 		s.board.showSet(snapshot)
 		return &snapshot
 	case !errors.Is(err, recover.ErrNone):
-		s.board.note(stateDamaged, "no snapshot can be read: what was running is not known, only the clean-boot list is started", err)
+		s.board.note(stateDamaged,
+			"no snapshot can be read: what was running is not known, only the clean-boot list is started", err)
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 	holds.UserStopped = s.suspects.byUser(stopped)
 	if holds.UserStoppedLost = err != nil; holds.UserStoppedLost {
 		s.board.note(stateDamaged,
-			"nothing is started: who stopped what is not known. Write the names, or [], to the user-stopped list and restart", err)
+			"nothing is started: the user-stopped list is lost. Write the names, or [], to it and restart", err)
 	}
 	var resolved map[string]recover.Resolution
 	if !holds.UserStoppedLost && s.policy.Mode != recover.ModeOff {

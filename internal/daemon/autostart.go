@@ -33,7 +33,7 @@ func (s *Service) noteAutostart(ctx context.Context) {
 		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgOthers)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.world.Log.Info("who else starts containers at boot is not known", "reason", err)
+		s.world.Log.Info("it is not known what else starts containers at boot", "reason", err)
 	}
 }
 
@@ -44,7 +44,8 @@ func (s *Service) autostarts(ctx context.Context) (notes []string, err error) {
 		return nil, err
 	}
 	if len(byTargets) > 0 {
-		notes = append(notes, fmt.Sprintf("systemd itself starts at boot, in no order of tiers and also when user-stopped: %s. "+
+		notes = append(notes, fmt.Sprintf("systemd itself starts at boot, "+
+			"in no order of tiers and also when user-stopped: %s. "+
 			"To leave that to archy-recovery, take the [Install] section out", some(byTargets)))
 	}
 	enabled, err := s.world.Autostart.Enabled(ctx, podmanRestart)
@@ -57,16 +58,17 @@ func (s *Service) autostarts(ctx context.Context) (notes []string, err error) {
 	}
 	var always []string
 	for _, c := range list {
-		is, err := s.world.Autostart.RestartsAlways(ctx, c.Name)
+		has, err := s.world.Autostart.RestartsAlways(ctx, c.Name)
 		if err != nil {
 			continue // removed meanwhile
 		}
-		if is {
+		if has {
 			always = append(always, c.Name)
 		}
 	}
 	if len(always) > 0 {
-		notes = append(notes, fmt.Sprintf("%s is enabled and starts at boot what has --restart=always, also when user-stopped: %s. "+
+		notes = append(notes, fmt.Sprintf("%s is enabled and starts at boot what has --restart=always, "+
+			"also when user-stopped: %s. "+
 			"To leave that to archy-recovery: systemctl disable %[1]s (--user for a user's)", podmanRestart, some(always)))
 	}
 	return notes, nil

@@ -11,14 +11,17 @@ import (
 // judge strikes the containers that were in flight when the host crashed, before
 // anything is started. A crash of the service alone is no crash of the host: then
 // the soak of those in flight begins anew.
-func (s *suspects) judge(ctx context.Context, v recover.Verdict, explained <-chan recover.Verdict, view recover.View) recover.Quarantine {
+func (s *suspects) judge(
+	ctx context.Context, v recover.Verdict, explained <-chan recover.Verdict, view recover.View,
+) recover.Quarantine {
 	before, err := s.world.Store.Quarantine()
 	if err != nil {
-		s.board.note(stateDamaged, "the list of suspects cannot be read; the quarantined ones among them are on the user-stopped list", err)
+		s.board.note(stateDamaged,
+			"the list of suspects cannot be read; the quarantined ones among them are on the user-stopped list", err)
 	}
 	crash, err := s.world.Store.InFlight()
 	if err != nil {
-		s.board.note(stateDamaged, "what was in flight cannot be read: nobody is suspected", err)
+		s.board.note(stateDamaged, "what was in flight cannot be read: if the host crashed, no container is suspected", err)
 	}
 	now, judged := before, len(crash.Names) > 0
 	switch {
@@ -27,7 +30,7 @@ func (s *suspects) judge(ctx context.Context, v recover.Verdict, explained <-cha
 		s.flight.Resume(crash.Names, s.policy.Soak)
 		judged = false
 	case inOrder(explained):
-		s.world.Log.Info("nobody is suspected: the host was shut down in order", "MESSAGE_ID", recover.MsgSuspect)
+		s.world.Log.Info("no container is suspected: the host was shut down in order", "MESSAGE_ID", recover.MsgSuspect)
 	default:
 		now = before.Strike(crash, time.Now())
 	}
@@ -58,7 +61,7 @@ func (s *suspects) judge(ctx context.Context, v recover.Verdict, explained <-cha
 // containers in flight was shut down in order, and did not crash.
 const causeWithin = 10 * time.Second
 
-// inOrder waits a moment for the journal to say that the host was shut down in
+// inOrder waits a while for the journal to say that the host was shut down in
 // order, and only the service cut short.
 func inOrder(explained <-chan recover.Verdict) bool {
 	timeout := time.NewTimer(causeWithin)

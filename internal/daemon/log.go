@@ -11,34 +11,36 @@ import (
 
 // logEvent logs an event of the engine. Attributes become journal fields.
 func logEvent(l *slog.Logger, e engine.Event) {
-	say := func(level slog.Level, id, text string, attrs ...any) {
+	write := func(level slog.Level, id, text string, attrs ...any) {
 		l.Log(context.Background(), level, text, append([]any{"MESSAGE_ID", id}, attrs...)...)
 	}
 	row := []any{"container", e.Row.Name, "unit", e.Row.Unit, "tier", e.Tier, "attempt", len(e.Row.Attempts)}
-	took := slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond))
+	ended := append(row, slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond)))
+	failed := append(ended, slog.String("error", e.Row.Error))
 	switch e.Kind {
 	case engine.TierStarted:
-		say(slog.LevelInfo, recover.MsgTier, "tier starts", "tier", e.Tier)
+		write(slog.LevelInfo, recover.MsgTier, "tier starts", "tier", e.Tier)
 	case engine.TierSettled:
-		say(slog.LevelInfo, recover.MsgTier, "tier has settled", "tier", e.Tier)
+		write(slog.LevelInfo, recover.MsgTier, "tier has settled", "tier", e.Tier)
 	case engine.TierLate:
-		say(slog.LevelWarn, recover.MsgTier, "tier has not settled by its deadline; later tiers go on beside it", "tier", e.Tier)
+		write(slog.LevelWarn, recover.MsgTier,
+			"tier has not settled by its deadline; later tiers go on beside it", "tier", e.Tier)
 	case engine.Starting:
 		if e.Row.Alone {
-			say(slog.LevelInfo, recover.MsgProbation, "starting alone", append(row, "strikes", e.Row.Strikes)...)
+			write(slog.LevelInfo, recover.MsgProbation, "starting alone", append(row, "strikes", e.Row.Strikes)...)
 			return
 		}
-		say(slog.LevelDebug, recover.MsgStarting, "starting", row...)
+		write(slog.LevelDebug, recover.MsgStarting, "starting", row...)
 	case engine.Waiting:
-		say(slog.LevelWarn, recover.MsgWaiting, e.Row.Error, row...)
+		write(slog.LevelWarn, recover.MsgWaiting, e.Row.Error, row...)
 	case engine.Up:
-		say(slog.LevelInfo, recover.MsgUp, "up", append(row, took)...)
+		write(slog.LevelInfo, recover.MsgUp, "up", ended...)
 	case engine.AttemptFailed:
-		say(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more", append(row, took, slog.String("error", e.Row.Error))...)
+		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more", failed...)
 	case engine.GaveUp:
-		say(slog.LevelError, recover.MsgGaveUp, "not recovered", append(row, took, slog.String("error", e.Row.Error))...)
+		write(slog.LevelError, recover.MsgGaveUp, "not recovered", failed...)
 	case engine.Skipped, engine.Deferred:
-		say(slog.LevelInfo, recover.MsgLeftAlone, "left to systemd: "+e.Row.Error, row...)
+		write(slog.LevelInfo, recover.MsgLeftAlone, "left to systemd: "+e.Row.Error, row...)
 	}
 }
 
@@ -91,7 +93,8 @@ func logPlan(l *slog.Logger, rows []recover.Row) {
 
 func logSuspect(l *slog.Logger, suspect recover.Suspect) {
 	if suspect.Quarantined {
-		l.Error("quarantined: "+suspect.Why(), "MESSAGE_ID", recover.MsgQuarantined, "container", suspect.Name, "strikes", suspect.Strikes)
+		l.Error("quarantined: "+suspect.Why(),
+			"MESSAGE_ID", recover.MsgQuarantined, "container", suspect.Name, "strikes", suspect.Strikes)
 		return
 	}
 	l.Warn("it was in flight when the host crashed; it is started last, alone", "MESSAGE_ID", recover.MsgSuspect,

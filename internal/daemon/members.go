@@ -27,7 +27,9 @@ func membersDown(set []recover.Container, list recover.Sightings, states map[str
 // withBelievedUnits returns the members without the units that they claim
 // wrongly, and takes such units from the list, in place. Each claim that holds is
 // asked about once.
-func (k *keeper) withBelievedUnits(ctx context.Context, members []recover.Container, list recover.Sightings) ([]recover.Container, error) {
+func (k *keeper) withBelievedUnits(
+	ctx context.Context, members []recover.Container, list recover.Sightings,
+) ([]recover.Container, error) {
 	var asked []survey.Claim
 	ask := func(c recover.Container) {
 		if claim := (survey.Claim{Unit: c.Unit, Container: c.Name}); c.Unit != "" && !k.believed[claim] {

@@ -65,7 +65,9 @@ func (s *Service) correct(ctx context.Context, now replayed, view recover.View) 
 // correctByUnits asks systemd: whether it is about to start a unit again that has
 // ended, and whether a unit runs the container whose label names it. A look would
 // not have believed that label either.
-func (s *Service) correctByUnits(ctx context.Context, set map[string]recover.Container, now replayed, view recover.View) {
+func (s *Service) correctByUnits(
+	ctx context.Context, set map[string]recover.Container, now replayed, view recover.View,
+) {
 	var ended []string
 	for _, c := range now.before {
 		if _, stayed := set[c.Name]; !stayed && c.Unit != "" {
@@ -99,7 +101,9 @@ func (s *Service) correctByUnits(ctx context.Context, set map[string]recover.Con
 
 // correctByPodman asks podman, of each container without a unit that ended badly or
 // is about to end, whether someone stopped it. A reboot makes podman forget that.
-func (s *Service) correctByPodman(ctx context.Context, set map[string]recover.Container, before []recover.Container, view recover.View) {
+func (s *Service) correctByPodman(
+	ctx context.Context, set map[string]recover.Container, before []recover.Container, view recover.View,
+) {
 	for _, c := range slices.Concat(before, slices.Collect(maps.Values(set))) {
 		now, _ := view.Sighting(c.Name)
 		if c.Unit != "" || !now.Failed() && now.State != "stopping" {

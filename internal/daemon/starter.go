@@ -132,7 +132,8 @@ func (s starter) vetoIDPrefix(ctx context.Context, name string) error {
 	if !found {
 		return nil
 	}
-	return fmt.Errorf("name %q is a prefix of the ID of container %s; podman would replace that one. Rename one of them", name, other.Name)
+	return fmt.Errorf("name %q is a prefix of the ID of container %s; podman would replace that one. Rename one of them",
+		name, other.Name)
 }
 
 // endWithin bounds the wait for the end of a unit whose container has died.

@@ -52,7 +52,8 @@ func (e stopEntries) add(q recover.Quarantine, boot string) {
 	for _, suspect := range q {
 		if suspect.Quarantined && suspect.Listed && suspect.BootID == boot {
 			if _, err := e.edit(suspect.Name, true); err != nil {
-				e.board.note(stateDamaged, "a quarantined container cannot be put on the user-stopped list; others may start it", err)
+				e.board.note(stateDamaged,
+					"a quarantined container cannot be put on the user-stopped list; other programs may start it", err)
 			}
 		}
 	}

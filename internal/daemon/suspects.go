@@ -23,8 +23,8 @@ type suspects struct {
 	// flight keeps the names of the containers that are in flight.
 	flight *engine.Flight
 
-	// mu guards what follows. Who changes the list of suspects, or the user-stopped
-	// list, holds it until that is on disk.
+	// mu guards what follows. A change of the list of suspects, or of the user-stopped
+	// list, holds it until the change is on disk.
 	mu sync.Mutex
 	// unsaved: the list could not be written.
 	unsaved bool
@@ -51,7 +51,7 @@ func (s *suspects) save(q recover.Quarantine) error {
 	err := s.world.Store.SaveQuarantine(q)
 	s.unsaved = err != nil
 	if err != nil {
-		s.board.note(stateDamaged, "who is suspected of having taken the host down cannot be written", err)
+		s.board.note(stateDamaged, "the list of suspects cannot be written", err)
 	}
 	return err
 }
@@ -61,7 +61,8 @@ func (s *suspects) save(q recover.Quarantine) error {
 func (s *suspects) saveInFlight(names []string) error {
 	err := s.world.Store.SaveInFlight(recover.InFlight{BootID: s.identity.BootID, Names: names})
 	if err != nil {
-		s.board.note(stateDamaged, "who is in flight cannot be written: should the host crash now, others are suspected, or nobody", err)
+		s.board.note(stateDamaged, "the containers in flight cannot be written down: "+
+			"should the host crash now, other ones are suspected, or none", err)
 	}
 	return err
 }

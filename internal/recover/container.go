@@ -42,7 +42,8 @@ func CheckName(name string) error {
 		return fmt.Errorf("container name %.40q… is longer than %d bytes", name, longest)
 	}
 	if !nameRule.MatchString(name) {
-		return fmt.Errorf("%q is not a container name: podman allows letters, digits, '_', '.' and '-', first a letter or digit", name)
+		return fmt.Errorf("%q is not a container name: podman allows letters, digits, '_', '.' and '-', "+
+			"first a letter or digit", name)
 	}
 	return nil
 }

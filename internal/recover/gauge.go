@@ -6,8 +6,8 @@ import "time"
 // something (pressure stall information).
 type Stalls struct{ Memory, IO time.Duration }
 
-// A Gauge tells how much the host suffers.
+// A Gauge measures the pressure that the host is under.
 type Gauge interface {
-	// Stalls fails on a kernel that does not tell.
+	// Stalls fails on a kernel without pressure stall information.
 	Stalls() (Stalls, error)
 }

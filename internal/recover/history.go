@@ -24,7 +24,8 @@ func PickReport(reports []Report, id string) (Report, error) {
 	}
 	i := slices.IndexFunc(reports, func(r Report) bool { return r.ID == n })
 	if i < 0 {
-		return Report{}, fmt.Errorf("recovery %d is not in the history, which has %d to %d", n, reports[0].ID, reports[len(reports)-1].ID)
+		return Report{}, fmt.Errorf("recovery %d is not in the history, which has %d to %d",
+			n, reports[0].ID, reports[len(reports)-1].ID)
 	}
 	return reports[i], nil
 }

@@ -121,16 +121,16 @@ func (b *Batch) expect(e Expectations, p Policy) {
 }
 
 // criticalPath is what READY waits for: in each tier the slowest, as far as the
-// tier's deadline lets it hold up the next one.
-func criticalPath(batches []Batch, p Policy) (path []Step, took time.Duration) {
-	path = []Step{}
+// tier's deadline lets it delay the next one.
+func criticalPath(batches []Batch, p Policy) (all []Step, took time.Duration) {
+	all = []Step{}
 	var before []Step
 	var begin time.Duration
 	for _, b := range batches {
 		var steps []Step
 		var held []Step // as the next tier sees them
 		if b.Alone {
-			begin, before = took, path // all others have ended
+			begin, before = took, all // all others have ended
 			for _, c := range b.Containers {
 				seconds := p.Probation.Seconds()
 				if c.ExpectedSeconds != nil {
@@ -144,10 +144,10 @@ func criticalPath(batches []Batch, p Policy) (path []Step, took time.Duration) {
 			held = []Step{{Tier: b.Tier, Name: b.Slowest, Seconds: min(b.took, p.TierDeadline).Seconds()}}
 		}
 		if len(steps) > 0 && begin+b.took >= took {
-			took, path = begin+b.took, slices.Concat(before, steps)
+			took, all = begin+b.took, slices.Concat(before, steps)
 		}
 		before = slices.Concat(before, held)
 		begin += min(b.took, p.TierDeadline)
 	}
-	return path, took
+	return all, took
 }

@@ -72,7 +72,7 @@ func (v View) Existing() []Container {
 	return Snapshot{Containers: slices.Collect(maps.Values(byName))}.Sorted()
 }
 
-// Update brings what the snapshot has of c up to date with the view.
+// Update is c as the view has it; what the view does not know stays as it is in c.
 func (v View) Update(c Container) Container {
 	now, known := v.sightings[c.Name]
 	if !known {
@@ -83,14 +83,15 @@ func (v View) Update(c Container) Container {
 		now.Container = u.Container
 		now.Unit = u.Unit
 	}
-	if now.Image != "" {
-		c.Image = now.Image
+	next := now.Container
+	if next.Image == "" {
+		next.Image = c.Image
 	}
-	if now.Unit != "" {
-		c.Unit = now.Unit
+	if next.Unit == "" {
+		next.Unit = c.Unit
 	}
-	c.Tier = now.Tier
-	return c
+	next.Unrecovered = c.Unrecovered
+	return next
 }
 
 // UnitOf returns the unit that runs a container, by podman or by the units, ""

@@ -55,7 +55,7 @@ type Systemd interface {
 	// MountsNeeded lists the paths on the host that a unit needs to be mounted,
 	// where the manager does not see to that itself.
 	MountsNeeded(ctx context.Context, unit string) ([]string, error)
-	// AwaitMounts returns when none of the mount points is not mounted.
+	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
 	// AwaitEnd returns when a unit is not active any more, nor deactivating.
 	AwaitEnd(ctx context.Context, unit string) error
@@ -85,7 +85,7 @@ var (
 	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
 	// ErrUserStopped: the container came onto the user-stopped list meanwhile.
 	ErrUserStopped = errors.New("on the user-stopped list")
-	// ErrMasked: someone had systemd never start the unit.
+	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
 	// ErrNoBus: the connection to the manager is gone or cannot be made.
 	ErrNoBus = errors.New("no connection to the service manager")

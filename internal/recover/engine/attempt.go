@@ -74,7 +74,7 @@ func (r *Run) tell(ctx context.Context, a attempt) {
 	}
 }
 
-// take takes what an attempt reports into the books.
+// take records what an attempt reports.
 func (r *Run) take(ctx context.Context, a attempt) {
 	if a.freesPlace {
 		r.busy--
@@ -129,7 +129,8 @@ func judgeAttempt(o recover.Outcome, err error) (recover.RowState, EventKind, st
 	case "", "success":
 		return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s", o.Job, o.Active)
 	case "exit-code", "signal":
-		return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s (%s %d)", o.Job, o.Active, o.Result, o.ExitStatus)
+		return recover.RowFailed, GaveUp,
+			fmt.Sprintf("start job: %s; unit %s (%s %d)", o.Job, o.Active, o.Result, o.ExitStatus)
 	}
 	return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s (%s)", o.Job, o.Active, o.Result)
 }

@@ -6,12 +6,12 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// A pace is how many starts go on side by side. It begins with MinParallel.
-// While others wait for a place it grows, up to MaxParallel, as long as the host
-// does not suffer: starts that only wait for something cost nothing, and ones
-// that compete for memory or disk take longer, all of them, the more they are.
-// (Ones that compete for the CPU alone take no longer as a whole.) It never
-// shrinks: a start that ends under pressure lets another begin.
+// A pace is how many starts go on side by side. It begins with MinParallel. While
+// rows wait for a place it grows, up to MaxParallel, as long as the host is under
+// little pressure. Starts that only wait for something cost nothing. Starts that
+// compete for memory or disk all take longer, the more there are. (Those that
+// compete for the CPU alone take no longer as a whole.) It never shrinks: a start
+// that ends under pressure lets another begin.
 type pace struct {
 	gauge  recover.Gauge
 	places int
@@ -23,9 +23,9 @@ type pace struct {
 }
 
 const (
-	// paceEvery is how often those who wait are thought of.
+	// paceEvery is how often the pace may grow while rows wait.
 	paceEvery = 100 * time.Millisecond
-	// Shares of a time in which some task waited, above which the host suffers.
+	// Shares of a time in which some task waited, above which the host is under pressure.
 	memoryLimit, ioLimit = 0.10, 0.40
 )
 
@@ -42,7 +42,7 @@ func newPace(p recover.Policy, gauge recover.Gauge) *pace {
 // full reports whether it could still grow.
 func (c *pace) full() bool { return c.places >= c.most }
 
-// grow gives more places if the host has not suffered since the last time.
+// grow adds places if the host was under little pressure since the last time.
 func (c *pace) grow() {
 	now, err := c.gauge.Stalls()
 	if err != nil {
@@ -50,9 +50,9 @@ func (c *pace) grow() {
 	}
 	passed := time.Since(c.at)
 	share := func(now, last time.Duration) float64 { return float64(now-last) / float64(passed) }
-	suffers := share(now.Memory, c.last.Memory) > memoryLimit || share(now.IO, c.last.IO) > ioLimit
+	pressed := share(now.Memory, c.last.Memory) > memoryLimit || share(now.IO, c.last.IO) > ioLimit
 	c.last, c.at = now, time.Now()
-	if !suffers {
+	if !pressed {
 		c.places = min(c.most, c.places+c.step)
 	}
 }

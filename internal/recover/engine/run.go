@@ -53,7 +53,9 @@ type Starter interface {
 
 // New prepares a run over the rows of a plan. notify is told each event, in
 // order, from the goroutine that calls Do.
-func New(rows []recover.Row, p recover.Policy, starter Starter, flight *Flight, gauge recover.Gauge, notify func(Event)) *Run {
+func New(
+	rows []recover.Row, p recover.Policy, starter Starter, flight *Flight, gauge recover.Gauge, notify func(Event),
+) *Run {
 	r := &Run{
 		pace:     newPace(p, gauge),
 		policy:   p,
@@ -99,7 +101,7 @@ func (r *Run) tiers(ctx context.Context) error {
 	tier, more := r.nextTier(-1)
 	for more || r.moving > 0 {
 		if !more {
-			late = nil // there is no later tier to hold up
+			late = nil // there is no later tier to delay
 		}
 		passed, err := r.step(ctx, late, nil)
 		if err != nil {
@@ -183,7 +185,8 @@ func (r *Run) turn(ctx context.Context, i int, others bool) error {
 	limit := min(r.policy.TierDeadline+r.policy.Probation, time.Until(r.ends)/time.Duration(turns))
 	began := time.Now()
 	r.enqueue(i)
-	if err := r.stepUntil(ctx, time.After(limit), nil, func() bool { return !row.State.Pending() || row.State == recover.RowWaiting }); err != nil {
+	ended := func() bool { return !row.State.Pending() || row.State == recover.RowWaiting }
+	if err := r.stepUntil(ctx, time.After(limit), nil, ended); err != nil {
 		return err
 	}
 	if row.State == recover.RowWaiting {
@@ -320,7 +323,8 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 			r.set(waiting, recover.RowFailed, GaveUp, fmt.Sprintf("needs %s, which is %s", row.Name, state))
 			continue
 		}
-		if r.needs[waiting] = slices.DeleteFunc(slices.Clone(on), func(n int) bool { return n == i }); len(r.needs[waiting]) == 0 {
+		r.needs[waiting] = slices.DeleteFunc(slices.Clone(on), func(n int) bool { return n == i })
+		if len(r.needs[waiting]) == 0 {
 			delete(r.needs, waiting)
 			r.requeue(waiting)
 		}

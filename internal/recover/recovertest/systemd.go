@@ -136,7 +136,7 @@ func (f Systemd) Watch(ctx context.Context) (recover.Watch, error) {
 		f.H.WatchErr = recover.ErrNoBus
 	})
 	f.H.Changes = make(chan struct{}, 1)
-	return Watch{f.H}, f.H.BusErr
+	return Watch(f), f.H.BusErr
 }
 
 // Watch is the Systemd's watch.

@@ -36,11 +36,13 @@ func (h Host) Preview(ctx context.Context, k recover.Known, p recover.Policy) re
 }
 
 // PullsUnknown is the note for a failed Pulls.
-const PullsUnknown = "who would start a suspect along is not known"
+const PullsUnknown = "it is not known which units would start a suspect along"
 
 // Pulls asks which of the resolved units would bring a suspect's unit along. It
 // asks nothing if there are no suspects.
-func (h Host) Pulls(ctx context.Context, resolved map[string]recover.Resolution, suspects recover.Quarantine) (map[string][]string, error) {
+func (h Host) Pulls(
+	ctx context.Context, resolved map[string]recover.Resolution, suspects recover.Quarantine,
+) (map[string][]string, error) {
 	if len(suspects) == 0 {
 		return nil, nil
 	}

@@ -114,7 +114,8 @@ func (g *generation) withoutUnit(ctx context.Context, name string, view recover.
 	case view.PodmanErr != nil:
 		return recover.Resolution{Err: fmt.Errorf("no unit runs it and podman does not answer: %w", view.PodmanErr)}
 	case view.SystemdErr != nil:
-		return recover.Resolution{Err: fmt.Errorf("podman does not know it and the units cannot be listed: %w", view.SystemdErr)}
+		err := fmt.Errorf("podman does not know it and the units cannot be listed: %w", view.SystemdErr)
+		return recover.Resolution{Err: err}
 	}
 	return recover.Resolution{}
 }
