@@ -180,12 +180,11 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
 	}
-	userStopped, err := k.world.Store.UserStopped()
+	userStopped, err := k.suspects.review(list)
 	if err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
-	k.suspects.review(list)
-	next := recover.NextSet(last.Containers, list, states, k.suspects.byUser(userStopped))
+	next := recover.NextSet(last.Containers, list, states, userStopped)
 	// That these were not stopped is known now, so it is saved. After a crash of
 	// the host a replay of their ends would only guess it.
 	if down := membersDown(next, list, states); !slices.Equal(down, k.down) {

@@ -148,9 +148,16 @@ func (s *suspects) release(name string) error {
 // review brings the suspects up to date with a look at the set. It clears those
 // that something else has started and that have run for a soak, by these looks.
 // And it takes note of names that the user has taken off the user-stopped list.
-func (s *suspects) review(list recover.Sightings) {
+// It returns that list without the names that archy-recovery put there: both are
+// read under one lock, since a release in between would make such a name the
+// user's.
+func (s *suspects) review(list recover.Sightings) (userStopped []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	stopped, err := s.world.Store.UserStopped()
+	if err != nil {
+		return nil, err
+	}
 	for _, suspect := range s.board.currentSuspects() {
 		since, seen := s.seenRunning[suspect.Name]
 		switch {
@@ -167,6 +174,7 @@ func (s *suspects) review(list recover.Sightings) {
 		s.board.showSuspects(now)
 		_ = s.save(now) // it is tried again at the next look
 	}
+	return s.byUser(stopped), nil
 }
 
 // setUserStopped puts a name on the user-stopped list or takes it off. From then on
