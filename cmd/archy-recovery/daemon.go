@@ -13,6 +13,7 @@ import (
 	"archy-recovery/internal/cli"
 	"archy-recovery/internal/config"
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/podman"
 	"archy-recovery/internal/pressure"
@@ -63,7 +64,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	memory := &memoryReleaser{Notifier: notifier}
 	defer memory.stop()
 	client := podman.New(i.PodmanSocket(), podmanWaker(manager))
-	service := recover.NewService(recover.World{
+	service := daemon.New(daemon.World{
 		Store:    dir,
 		Podman:   client,
 		Systemd:  manager,
@@ -73,7 +74,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 		Log:      log,
 
 		PodmanFirst: !i.System,
-		Others: struct {
+		Autostart: struct {
 			*units.Manager
 			*podman.Client
 		}{manager, client},
@@ -93,7 +94,9 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 
 // serve runs the service, and beside it the API on listener and the watchdog. It
 // returns when the service ends.
-func serve(ctx context.Context, service *recover.Service, notifier *sdnotify.Notifier, listener net.Listener, api *control.Server, log *slog.Logger) error {
+func serve(ctx context.Context, service *daemon.Service, notifier *sdnotify.Notifier,
+	listener net.Listener, api *control.Server, log *slog.Logger,
+) error {
 	// The API answers and the watchdog is fed while the service stops.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
@@ -111,7 +114,7 @@ func serve(ctx context.Context, service *recover.Service, notifier *sdnotify.Not
 	err := service.Run(ctx)
 	stop()
 	running.Wait()
-	if errors.Is(err, recover.ErrAlreadyRunning) {
+	if errors.Is(err, daemon.ErrAlreadyRunning) {
 		return cli.ExitError{Code: cli.ExitAlreadyRunning, Err: err}
 	}
 	return err

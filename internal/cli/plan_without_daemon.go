@@ -8,6 +8,7 @@ import (
 
 	"archy-recovery/internal/podman"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
 	"archy-recovery/internal/state"
 )
 
@@ -50,7 +51,8 @@ func (i Instance) planWithoutDaemon(ctx context.Context, clientErr error) (recov
 	doNotWake := func(context.Context) error {
 		return errors.New("podman.socket is not active, and a question does not start it")
 	}
-	return known.Preview(ctx, podman.New(i.PodmanSocket(), doNotWake), manager, conf.Policy), nil
+	host := survey.Host{Podman: podman.New(i.PodmanSocket(), doNotWake), Systemd: manager}
+	return host.Preview(ctx, known, conf.Policy), nil
 }
 
 // readLists reads what recovery takes into account besides the snapshot. A list

@@ -13,30 +13,31 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
 // rich is a world in which every field of the answers has a value.
-func rich() *world {
+func rich() *recovertest.Host {
 	w := crashed(nil)
 	tier, at := 2, time.Unix(1_700_000_000, 0)
-	w.marker.SoftReboots, w.marker.StartTime = 1, 7
-	w.snapshot = &recover.Snapshot{
+	w.Marker.SoftReboots, w.Marker.StartTime = 1, 7
+	w.Snapshot = &recover.Snapshot{
 		Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5,
 		Containers: []recover.Container{
 			{Name: "db", Image: "localhost/db:1", Unit: "db.service", Tier: &tier, Unrecovered: true},
 			{Name: "gone"}, {Name: "stopped"}, {Name: "bad"},
 		},
 	}
-	w.start = nil
-	w.userStopped = []string{"bad", "stopped"}
+	clear(w.Start)
+	w.UserStopped = []string{"bad", "stopped"}
 	for _, name := range []string{"stopped", "bad", "odd"} {
-		w.sightings = append(w.sightings, recover.Sighting{Container: recover.Container{Name: name}, State: "exited"})
+		w.Plain(name, "exited")
 	}
-	w.quarantine = recover.Quarantine{
+	w.Quarantine = recover.Quarantine{
 		{Name: "bad", Strikes: 2, BootID: "b0", Since: at, Quarantined: true, Listed: true, Image: "i", Fingerprint: "f"},
 		{Name: "odd", Strikes: 1, BootID: "b0", Since: at},
 	}
-	w.reports = []recover.Report{
+	w.Reports = []recover.Report{
 		{ID: 1, BootID: "b0", Verdict: recover.Verdict{Ending: recover.EndedCleanly, Reason: "r"}, Started: at},
 		{ID: 2, BootID: "b1", Mode: recover.ModeSafe, Started: at, Finished: at.Add(time.Second), Notes: []string{"n"},
 			Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePanic, Reason: "r",
@@ -70,14 +71,14 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	checkPath := func(of *daemon, operation, path string) {
+	checkPath := func(of *instance, operation, path string) {
 		t.Helper()
 		method, _, _ := strings.Cut(operation, " ")
 		check(operation, of.ask(method+" "+path, ""))
 	}
 	const put, del = "PUT /v1/user-stopped/{name}", "DELETE /v1/user-stopped/{name}"
 	const release, recovery = "DELETE /v1/quarantine/{name}", "GET /v1/recoveries/{id}"
-	checkReads := func(of *daemon) {
+	checkReads := func(of *instance) {
 		t.Helper()
 		for _, operation := range []string{
 			"GET /v1/status", "GET /v1/plan", "GET /v1/recoveries", "GET /v1/user-stopped", "GET /v1/quarantine", "GET /metrics",
@@ -97,7 +98,7 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 		checkPath(server, recovery, "/v1/recoveries/"+id)
 	}
 	for _, storeErr := range []error{recover.ErrBusy, nil} {
-		w.set(func() { w.storeErr = storeErr })
+		w.Set(func() { w.UserStoppedErr = storeErr })
 		checkPath(server, release, "/v1/quarantine/bad")
 	}
 	checkPath(server, release, "/v1/quarantine/nobody")
@@ -128,15 +129,15 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 
 	for _, storeErr := range []error{recover.ErrLost, recover.ErrBusy} {
 		w := running()
-		w.storeErr = storeErr
+		w.UserStoppedErr = storeErr
 		damaged := newDaemon(t, w, os.Getuid())
 		checkReads(damaged)
 		checkPath(damaged, put, "/v1/user-stopped/a")
 		checkPath(damaged, del, "/v1/user-stopped/a")
 	}
-	w.set(func() {
-		w.reportsErr = errors.New("the disk fails")
-		w.list = func() error { return errors.New("podman fails") }
+	w.Set(func() {
+		w.ReportsErr = errors.New("the disk fails")
+		w.OnList = func() error { return errors.New("podman fails") }
 	})
 	checkReads(server)
 	checkPath(server, recovery, "/v1/recoveries/1")
@@ -152,7 +153,7 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 }
 
 // checkEvents compares the first events of a stream with docs/openapi.yaml.
-func checkEvents(t *testing.T, server *daemon, d *description) {
+func checkEvents(t *testing.T, server *instance, d *description) {
 	t.Helper()
 	c := server.dial()
 	res := c.get("/v1/events")
@@ -180,7 +181,7 @@ func checkEvents(t *testing.T, server *daemon, d *description) {
 }
 
 // askAs sends a request as another user, from another process.
-func (d *daemon) askAs(uid uint32, request string) answer {
+func (d *instance) askAs(uid uint32, request string) answer {
 	d.t.Helper()
 	// Not os.Executable(): another user may have no access to its directory.
 	child := exec.CommandContext(d.t.Context(), "/proc/self/exe")

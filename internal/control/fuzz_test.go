@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
@@ -46,10 +47,10 @@ func FuzzHandlers(f *testing.F) {
 			t.Skip("not a request")
 		}
 		w := running()
-		w.userStopped = []string{"old"}
-		w.quarantine = recover.Quarantine{{Name: "db", Strikes: 2, Quarantined: true}}
-		w.reports = []recover.Report{{ID: 1, BootID: "b1"}}
-		service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+		w.UserStopped = []string{"old"}
+		w.Quarantine = recover.Quarantine{{Name: "db", Strikes: 2, Quarantined: true}}
+		w.Reports = []recover.Report{{ID: 1, BootID: "b1"}}
+		service := daemon.New(worldOf(w, silent),
 			recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50})
 		const uid = 1234
 		from := peer{pid: 1, uid: uid + 1}
@@ -72,12 +73,12 @@ func FuzzHandlers(f *testing.F) {
 		if (kind == "application/json" || kind == "application/problem+json") && !json.Valid(answer.Body.Bytes()) {
 			t.Errorf("not JSON: %q", answer.Body)
 		}
-		for _, name := range w.userStopped {
+		for _, name := range w.UserStopped {
 			if err := recover.CheckName(name); err != nil {
 				t.Error("on the user-stopped list: ", err)
 			}
 		}
-		changed := !slices.Equal(w.userStopped, []string{"old"}) || len(w.quarantine) != 1
+		changed := !slices.Equal(w.UserStopped, []string{"old"}) || len(w.Quarantine) != 1
 		changes := r.Method == http.MethodPut || r.Method == http.MethodDelete
 		if changed && (!mayChange || answer.Code != http.StatusOK || !changes) {
 			t.Errorf("%s %s of uid %d was answered %d, and changed things", r.Method, r.URL, from.uid, answer.Code)

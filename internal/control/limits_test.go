@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,7 @@ type client struct {
 	in   *bufio.Reader
 }
 
-func (d *daemon) dial() *client {
+func (d *instance) dial() *client {
 	d.t.Helper()
 	conn, err := net.Dial("unix", d.socket)
 	if err != nil {
@@ -173,8 +174,8 @@ func TestStopWhenFull(t *testing.T) {
 	d := newLimitedDaemon(t, w, os.Getuid(), silent, l).run().ready()
 	asked, release := make(chan struct{}, 8), make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	w.set(func() {
-		w.list = func() error { asked <- struct{}{}; <-release; return nil }
+	w.Set(func() {
+		w.OnList = func() error { asked <- struct{}{}; <-release; return nil }
 	})
 	hung := d.dial()
 	hung.send("POST /v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -211,7 +212,7 @@ func TestSlowBody(t *testing.T) {
 	}
 	a.problem(t)
 	c.awaitEnd()
-	if names, _ := d.world.UserStopped(); len(names) > 0 {
+	if names, _ := d.service.UserStopped(); len(names) > 0 {
 		t.Errorf("the list is now %q", names)
 	}
 }
@@ -232,7 +233,7 @@ func TestSlowEventReader(t *testing.T) {
 	t.Parallel()
 	w := running()
 	for i := range 400 { // more than a socket's buffer holds, in some events
-		w.userStopped = append(w.userStopped, fmt.Sprintf("%s%d", strings.Repeat("x", 200), i))
+		w.UserStopped = append(w.UserStopped, fmt.Sprintf("%s%d", strings.Repeat("x", 200), i))
 	}
 	l := smallLimits()
 	l.event = 50 * time.Millisecond
@@ -260,7 +261,7 @@ func TestSlowEventReader(t *testing.T) {
 func TestUserStoppedListLocked(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.storeErr = recover.ErrBusy
+	w.UserStoppedErr = recover.ErrBusy
 	d := newDaemon(t, w, os.Getuid())
 	a := d.ask("PUT /v1/user-stopped/web", "")
 	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" ||
@@ -281,7 +282,7 @@ func TestDefaultLimits(t *testing.T) {
 
 func TestOnIdle(t *testing.T) {
 	t.Parallel()
-	d := newDaemon(t, &world{}, os.Getuid())
+	d := newDaemon(t, recovertest.NewHost(), os.Getuid())
 	a, b := d.dial(), d.dial()
 	for range 2 {
 		for _, c := range []*client{a, b} {

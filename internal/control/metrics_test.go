@@ -20,7 +20,7 @@ import (
 
 // scrape asks for the metrics. Prometheus' parser reads them and its linter
 // checks the names.
-func scrape(t *testing.T, d *daemon) map[string]*dto.MetricFamily {
+func scrape(t *testing.T, d *instance) map[string]*dto.MetricFamily {
 	t.Helper()
 	a := d.ask("GET /metrics", "")
 	if a.StatusCode != http.StatusOK {
@@ -69,12 +69,12 @@ func TestMetricsDuringAndAfterRecovery(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	w := crashed(release)
-	w.userStopped = []string{"old", "older"}
-	w.quarantine = recover.Quarantine{
+	w.UserStopped = []string{"old", "older"}
+	w.Quarantine = recover.Quarantine{
 		{Name: "bad", Strikes: 2, BootID: "b0", Quarantined: true},
 		{Name: "odd", Strikes: 1, BootID: "b0"},
 	}
-	w.reports = []recover.Report{
+	w.Reports = []recover.Report{
 		{ID: 1, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
 		{ID: 2, Verdict: recover.Verdict{Ending: recover.HostCrashed, Cause: recover.CausePowerLoss}},
 		{ID: 3, Verdict: recover.Verdict{Ending: recover.EndedCleanly}},
@@ -169,7 +169,7 @@ func TestMetricsOfFailedContainers(t *testing.T) {
 func TestMetricsUserStoppedLost(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.storeErr = recover.ErrLost
+	w.UserStoppedErr = recover.ErrLost
 	if v := value(scrape(t, newDaemon(t, w, os.Getuid())), "user_stopped_lost"); v != 1 {
 		t.Errorf("user_stopped_lost is %v", v)
 	}

@@ -14,7 +14,7 @@ import (
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.userStopped = []string{"other"}
+	w.UserStopped = []string{"other"}
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	p, err := d.client.Plan(t.Context())
 	if err != nil {
@@ -44,7 +44,7 @@ func TestPlanDuringRecovery(t *testing.T) {
 		await(t, changed, "the beginning of recovery")
 	}
 	var looks atomic.Int64
-	w.set(func() { w.list = func() error { looks.Add(1); return nil } })
+	w.Set(func() { w.OnList = func() error { looks.Add(1); return nil } })
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	if _, err := d.client.Plan(gone); err == nil {

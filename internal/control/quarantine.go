@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
@@ -37,7 +38,7 @@ func (s *Server) deleteQuarantine(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch err := s.service.Release(name); {
-	case errors.Is(err, recover.ErrNotSuspected):
+	case errors.Is(err, daemon.ErrNotSuspected):
 		s.writeProblem(w, http.StatusNotFound, err)
 	case errors.Is(err, recover.ErrBusy):
 		s.writeBusy(w, err)

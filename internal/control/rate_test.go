@@ -11,12 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
 // inMemory is a server without a socket, for a synctest bubble.
-func inMemory(w *world) *Server {
-	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: silent},
+func inMemory(w *recovertest.Host) *Server {
+	service := daemon.New(worldOf(w, silent),
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	return NewServer(service, "system", "1.2.3", os.Getuid(), silent)
 }
@@ -93,7 +95,7 @@ func TestThrottleDuringRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		w := running()
-		w.list = func() error { looks++; return nil }
+		w.OnList = func() error { looks++; return nil }
 		s := inMemory(w)
 		get := func(path string) string {
 			t.Helper()
@@ -116,7 +118,7 @@ func TestThrottleDuringRecovery(t *testing.T) {
 		}
 
 		get("/v1/recoveries")
-		w.set(func() { w.reports = append(w.reports, recover.Report{ID: 7}) })
+		w.Set(func() { w.Reports = append(w.Reports, recover.Report{ID: 7}) })
 		time.Sleep(throttleInterval - time.Millisecond)
 		if text := get("/v1/recoveries"); strings.Contains(text, `"id":7`) {
 			t.Errorf("read again within a second: %s", text)

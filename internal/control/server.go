@@ -7,12 +7,13 @@ import (
 	"net"
 	"net/http"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
 // A Server answers the API for one service.
 type Server struct {
-	service    *recover.Service
+	service    *daemon.Service
 	instance   string // what /v1/status names the instance
 	version    string
 	uid        int // the instance's user, which may change things
@@ -29,11 +30,11 @@ type Server struct {
 
 // NewServer returns a server for service. It names the instance ("system", or
 // the UID) and the version in its answers. Only root and uid may change things.
-func NewServer(service *recover.Service, instance, version string, uid int, log *slog.Logger) *Server {
+func NewServer(service *daemon.Service, instance, version string, uid int, log *slog.Logger) *Server {
 	return newServer(service, instance, version, uid, log, defaultLimits)
 }
 
-func newServer(service *recover.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
+func newServer(service *daemon.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
 	return &Server{
 		service: service, instance: instance, version: version, uid: uid, log: log, limits: l,
 		streams: make(chan struct{}, l.streams),

@@ -15,36 +15,41 @@ import (
 	"syscall"
 	"testing"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
-// running is a world in which the last run ended well and web runs.
-func running() *world {
-	return &world{sightings: []recover.Sighting{
-		{Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running"},
-	}}
+// running is a host on which the last run ended well and web runs.
+func running() *recovertest.Host {
+	h := recovertest.NewHost()
+	h.Idle = true
+	h.Sightings["web"] = recover.Sighting{Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running"}
+	return h
 }
 
-// crashed is a world in which the host died while db ran, and whose start of
-// db waits until the channel is closed.
-func crashed(release <-chan struct{}) *world {
-	return &world{
-		marker:    &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40}},
-		snapshot:  &recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "db"}}},
-		sightings: []recover.Sighting{{Container: recover.Container{Name: "db"}, State: "exited", ExitCode: 137}},
-		start: func(ctx context.Context) {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
-		},
+// crashed is a host that died while db ran, and on which the start of db waits
+// until the channel is closed.
+func crashed(release <-chan struct{}) *recovertest.Host {
+	h := recovertest.NewHost().Ran("db")
+	h.Idle = true
+	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40}}
+	h.Snapshot.Timestamp = 1
+	h.Sightings["db"] = recover.Sighting{Container: recover.Container{Name: "db"}, State: "exited", ExitCode: 137}
+	h.Start["container-db.service"] = func(ctx context.Context, _ int) (recover.Outcome, error) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return recovertest.Up, ctx.Err()
 	}
+	return h
 }
 
 func TestStatusWhenReady(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.userStopped = []string{"old"}
+	w.UserStopped = []string{"old"}
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	st, err := d.client.Status(t.Context())
 	if err != nil {
@@ -151,7 +156,7 @@ func TestUserStoppedList(t *testing.T) {
 func TestUserStoppedListLost(t *testing.T) {
 	t.Parallel()
 	w := running()
-	w.storeErr = recover.ErrLost
+	w.UserStoppedErr = recover.ErrLost
 	d := newDaemon(t, w, os.Getuid())
 	if u, err := d.client.UserStopped(t.Context()); err == nil || !strings.Contains(err.Error(), recover.ErrLost.Error()) {
 		t.Errorf("read %+v, %v", u, err)
@@ -200,7 +205,7 @@ func TestBadRequests(t *testing.T) {
 				t.Errorf("got %s, want %d", a.Status, c.status)
 			}
 			a.problem(t)
-			if names, _ := d.world.UserStopped(); len(names) > 0 {
+			if names, _ := d.service.UserStopped(); len(names) > 0 {
 				t.Errorf("the list is now %q", names)
 			}
 		})
@@ -220,7 +225,7 @@ func (a answer) problem(t *testing.T) {
 	}
 }
 
-func (d *daemon) ask(request, more string) answer {
+func (d *instance) ask(request, more string) answer {
 	d.t.Helper()
 	a, err := ask(d.socket, request, more)
 	if err != nil {
@@ -266,14 +271,14 @@ func TestSnapshot(t *testing.T) {
 		}
 		a.problem(t)
 	}
-	conflict("before recovery", recover.ErrFrozen)
+	conflict("before recovery", daemon.ErrFrozen)
 	d.run()
 	if err := d.client.Follow(t.Context(), func(st Status) bool { return st.State != recover.Recovering }); err != nil {
 		t.Fatal(err)
 	}
-	conflict("during recovery", recover.ErrFrozen)
+	conflict("during recovery", daemon.ErrFrozen)
 
-	d.world.set(func() { d.world.sightings[0].State = "running" })
+	d.world.Set(func() { d.world.Plain("db", "running") })
 	close(release)
 	d.ready()
 	s, err := d.client.Snapshot(t.Context())
@@ -281,10 +286,10 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 
-	d.world.set(func() { d.world.down = true })
+	d.world.Set(func() { d.world.Down = true })
 	conflict("while the host goes down", recover.ErrGoingDown)
 
-	d.world.set(func() { d.world.list = func() error { return errors.New("podman fails") } })
+	d.world.Set(func() { d.world.OnList = func() error { return errors.New("podman fails") } })
 	if _, err := d.client.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "podman fails") {
 		t.Errorf("when podman fails: %v", err)
 	}
@@ -315,7 +320,7 @@ func TestChangePermissions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := running()
-			w.userStopped = []string{"web"}
+			w.UserStopped = []string{"web"}
 			d := newDaemon(t, w, nobody).run().ready()
 			// Not os.Executable(): another user may have no access to its directory.
 			child := exec.CommandContext(t.Context(), "/proc/self/exe")
@@ -334,7 +339,7 @@ func TestChangePermissions(t *testing.T) {
 			if !strings.Contains(string(out), "you are another user") {
 				t.Errorf("got %s", out)
 			}
-			if names, _ := w.UserStopped(); !slices.Equal(names, []string{"web"}) {
+			if names, _ := d.service.UserStopped(); !slices.Equal(names, []string{"web"}) {
 				t.Errorf("the list is now %q", names)
 			}
 		})
@@ -379,9 +384,9 @@ func TestStopWaitsForRequest(t *testing.T) {
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	asked, release := make(chan struct{}), make(chan struct{})
 	first := true
-	w.set(func() {
-		w.list = func() error {
-			w.set(func() {
+	w.Set(func() {
+		w.OnList = func() error {
+			w.Set(func() {
 				if first { // the service may list containers on its own, too
 					first = false
 					close(asked)
@@ -420,8 +425,8 @@ func TestStopWithHangingRequest(t *testing.T) {
 	d := newDaemon(t, w, os.Getuid()).run().ready()
 	asked, release := make(chan struct{}, 8), make(chan struct{})
 	t.Cleanup(func() { close(release) }) // before the service's own cleanup
-	w.set(func() {
-		w.list = func() error { asked <- struct{}{}; <-release; return nil }
+	w.Set(func() {
+		w.OnList = func() error { asked <- struct{}{}; <-release; return nil }
 	})
 	answered := make(chan error, 1)
 	go func() {

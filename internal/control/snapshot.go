@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
 )
 
@@ -17,7 +18,7 @@ func (c *Client) Snapshot(ctx context.Context) (recover.Snapshot, error) {
 func (s *Server) postSnapshot(w http.ResponseWriter, r *http.Request) {
 	snapshot, err := s.service.TakeSnapshot(r.Context())
 	switch {
-	case errors.Is(err, recover.ErrFrozen), errors.Is(err, recover.ErrGoingDown):
+	case errors.Is(err, daemon.ErrFrozen), errors.Is(err, recover.ErrGoingDown):
 		s.writeProblem(w, http.StatusConflict, err)
 	case err != nil:
 		s.writeProblem(w, http.StatusInternalServerError, err)

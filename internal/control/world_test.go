@@ -11,13 +11,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 
 	"go.uber.org/goleak"
 )
@@ -37,166 +38,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A world is all that a recover.Service needs, in memory.
-type world struct {
-	mu          sync.Mutex
-	marker      *recover.Marker
-	snapshot    *recover.Snapshot
-	userStopped []string
-	storeErr    error
-	quarantine  recover.Quarantine
-	reports     []recover.Report
-	reportsErr  error
-	sightings   []recover.Sighting
-	down        bool
-	list        func() error              // what podman does when it is asked
-	start       func(ctx context.Context) // what a start waits for
-}
-
-func (w *world) set(do func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	do()
-}
-
-func (w *world) List(context.Context) ([]recover.Sighting, error) {
-	w.mu.Lock()
-	list, sightings := w.list, slices.Clone(w.sightings)
-	w.mu.Unlock()
-	if list == nil {
-		return sightings, nil
+// worldOf is a make-believe host as a service's world.
+func worldOf(h *recovertest.Host, log *slog.Logger) daemon.World {
+	return daemon.World{
+		Store:    recovertest.Store{H: h},
+		Podman:   recovertest.Podman{H: h},
+		Systemd:  recovertest.Systemd{H: h},
+		Journal:  recovertest.Journal{H: h},
+		Notifier: recovertest.Notifier{H: h},
+		Gauge:    recovertest.Gauge{H: h},
+		Log:      log,
 	}
-	return sightings, list()
 }
 
-func (w *world) GenerateUnit(_ context.Context, name string) (string, string, error) {
-	return "container-" + name + ".service", "[Service]\n", nil
-}
-
-func (w *world) StoppedByUser(context.Context, string) (bool, error) { return false, nil }
-
-func (w *world) States(context.Context, []string) (map[string]recover.UnitState, error) {
-	return nil, nil
-}
-
-func (w *world) ContainerUnits(context.Context, []string) ([]recover.ContainerUnit, error) {
-	return nil, nil
-}
-
-func (w *world) Install(context.Context, map[string]string) error { return nil }
-
-func (w *world) Start(ctx context.Context, _ string) (recover.Outcome, error) {
-	if w.start != nil {
-		w.start(ctx)
-	}
-	return recover.Outcome{Job: "done", UnitState: recover.UnitState{Loaded: true, Active: "active", Sub: "running"}}, ctx.Err()
-}
-
-// Watch begins a watch that sees no change.
-func (w *world) Watch(ctx context.Context) (recover.Watch, error) {
-	c := make(chan struct{})
-	context.AfterFunc(ctx, func() { close(c) })
-	return watch{w, c}, nil
-}
-
-type watch struct {
-	world   *world
-	changes chan struct{}
-}
-
-func (w watch) Changes() <-chan struct{} { return w.changes }
-
-func (w watch) GoingDown(context.Context) (bool, error) {
-	w.world.mu.Lock()
-	defer w.world.mu.Unlock()
-	return w.world.down, nil
-}
-
-func (w *world) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
-	return recover.BootEnd{}, nil
-}
-func (w *world) ServiceEnd(context.Context, string) ([]recover.Entry, error) { return nil, nil }
-func (w *world) Events(context.Context, string, time.Duration) ([]recover.Entry, error) {
-	return nil, nil
-}
-func (w *world) Now() time.Duration { return 0 }
-
-func (w *world) Marker() *recover.Marker             { return w.marker }
-func (w *world) WriteMarker(recover.Identity) error  { return nil }
-func (w *world) RemoveMarker() error                 { return nil }
-func (w *world) SaveSnapshot(recover.Snapshot) error { return nil }
-
-func (w *world) Snapshot() (recover.Snapshot, error) {
-	if w.snapshot == nil {
-		return recover.Snapshot{}, recover.ErrNone
-	}
-	return *w.snapshot, nil
-}
-
-func (w *world) UserStopped() ([]string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.userStopped), w.storeErr
-}
-
-func (w *world) EditUserStopped(edit func([]string) []string) (bool, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	names := edit(slices.Clone(w.userStopped))
-	if w.storeErr != nil || slices.Equal(names, w.userStopped) {
-		return false, w.storeErr
-	}
-	w.userStopped = names
-	return true, nil
-}
-
-func (w *world) InFlight() (recover.InFlight, error) { return recover.InFlight{}, nil }
-func (w *world) SaveInFlight(recover.InFlight) error { return nil }
-func (w *world) Reports() ([]recover.Report, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.reports), w.reportsErr
-}
-func (w *world) Quarantine() (recover.Quarantine, error) { return w.quarantine, nil }
-func (w *world) SaveQuarantine(q recover.Quarantine) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.quarantine = q
-	return nil
-}
-func (w *world) SaveReport(r recover.Report) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r.ID == 0 {
-		r.ID = len(w.reports) + 1
-		w.reports = append(w.reports, r)
-	}
-	return r.ID, nil
-}
-
-func (w *world) ResetFailed(context.Context, string) error                    { return nil }
-func (w *world) Pulls(context.Context, []string) (map[string][]string, error) { return nil, nil }
-func (w *world) Definition(context.Context, string) (string, error)           { return "", nil }
-func (w *world) NotMounted(context.Context) ([]string, error)                 { return nil, nil }
-func (w *world) MountsNeeded(context.Context, string) ([]string, error)       { return nil, nil }
-func (w *world) AwaitEnd(context.Context, string) error                       { return nil }
-func (w *world) AwaitMounts(context.Context, []string) error                  { return nil }
-func (w *world) Binds(context.Context, string) ([]string, error)              { return nil, nil }
-func (w *world) ImageID(context.Context, string) (string, error)              { return "", nil }
-func (w *world) AwaitHealthy(context.Context, string) error                   { return nil }
-
-func (w *world) Stalls() (recover.Stalls, error) { return recover.Stalls{}, nil }
-
-func (w *world) Ready(string)         {}
-func (w *world) Status(string)        {}
-func (w *world) Extend(time.Duration) {}
-func (w *world) Stopping(string)      {}
-
-// A daemon is a server and the service behind it.
-type daemon struct {
+// An instance is a server and the service behind it.
+type instance struct {
 	t       *testing.T
-	world   *world
-	service *recover.Service
+	world   *recovertest.Host
+	service *daemon.Service
 	socket  string
 	client  *Client
 	stop    func()       // what SIGTERM does
@@ -228,13 +87,13 @@ var silent = slog.New(slog.DiscardHandler)
 
 // newDaemon serves w for an instance of uid. Its service does nothing before
 // run.
-func newDaemon(t *testing.T, w *world, uid int) *daemon {
+func newDaemon(t *testing.T, w *recovertest.Host, uid int) *instance {
 	t.Helper()
 	return newLimitedDaemon(t, w, uid, silent, defaultLimits)
 }
 
 // newLimitedDaemon is one with limits and a log of its own.
-func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limits) *daemon {
+func newLimitedDaemon(t *testing.T, w *recovertest.Host, uid int, log *slog.Logger, l limits) *instance {
 	t.Helper()
 	// Not t.TempDir(): a socket's path must stay below 108 bytes, and other
 	// users are to reach it.
@@ -254,7 +113,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		}
 	}
 	saved := &savedWatch{Handler: slog.DiscardHandler, first: make(chan struct{})}
-	service := recover.NewService(recover.World{Store: w, Podman: w, Systemd: w, Journal: w, Notifier: w, Gauge: w, Log: slog.New(saved)},
+	service := daemon.New(worldOf(w, slog.New(saved)),
 		recover.DefaultPolicy(), recover.Identity{BootID: "b2", PID: 50, StartTime: 900})
 	ctx, stop := context.WithCancel(context.Background())
 	served, quiet := make(chan error, 1), make(chan struct{}, 100)
@@ -269,7 +128,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
-	d := &daemon{
+	d := &instance{
 		t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop,
 		served: served, quiet: quiet, saved: saved.first,
 	}
@@ -278,7 +137,7 @@ func newLimitedDaemon(t *testing.T, w *world, uid int, log *slog.Logger, l limit
 }
 
 // run starts the service's recovery. The service ends with the test.
-func (d *daemon) run() *daemon {
+func (d *instance) run() *instance {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -294,7 +153,7 @@ func (d *daemon) run() *daemon {
 
 // ready waits until recovery is complete and the service has saved its set for
 // the first time, which it always does.
-func (d *daemon) ready() *daemon {
+func (d *instance) ready() *instance {
 	d.t.Helper()
 	for {
 		st, changed := d.service.Status()

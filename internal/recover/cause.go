@@ -185,9 +185,9 @@ func shutDown(tail []Entry) (Cause, []Entry, bool) {
 	return cause, evidence, true
 }
 
-// explain adds to a verdict what the journal says of the cause. Whatever the
+// Explain adds to a verdict what the journal says of the cause. Whatever the
 // journal does or does not say, the verdict itself stands: it is the marker's.
-func (v Verdict) explain(ctx context.Context, journal Journal, here Identity) Verdict {
+func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Verdict {
 	if !v.Unclean() || v.Previous == nil || v.Previous.BootID == "" {
 		return v
 	}

@@ -42,7 +42,8 @@ func CheckName(name string) error {
 		return fmt.Errorf("container name %.40q… is longer than %d bytes", name, longest)
 	}
 	if !nameRule.MatchString(name) {
-		return fmt.Errorf("%q is not a container name: podman allows letters, digits, '_', '.' and '-', first a letter or digit", name)
+		return fmt.Errorf("%q is not a container name: podman allows letters, digits, '_', '.' and '-', "+
+			"first a letter or digit", name)
 	}
 	return nil
 }
@@ -99,33 +100,34 @@ func (s Snapshot) Of(id Identity) bool {
 // SameSet reports whether both snapshots hold the same containers, whatever
 // their order and time.
 func (s Snapshot) SameSet(other Snapshot) bool {
-	return slices.EqualFunc(s.sorted(), other.sorted(), func(a, b Container) bool {
+	return slices.EqualFunc(s.Sorted(), other.Sorted(), func(a, b Container) bool {
 		sameTier := (a.Tier == nil) == (b.Tier == nil) && (a.Tier == nil || *a.Tier == *b.Tier)
-		return a.Name == b.Name && a.Image == b.Image && a.Unit == b.Unit && a.Unrecovered == b.Unrecovered && sameTier
+		a.Tier, b.Tier = nil, nil // pointers, compared above by what they point to
+		return sameTier && a == b
 	})
 }
 
-// changes are the names that only next has, and those that it has no more.
-func (s Snapshot) changes(next Snapshot) (joined, left []string) {
-	for _, c := range next.sorted() {
-		if !holds(s.Containers, c.Name) {
+// Changes are the names that only next has, and those that it has no more.
+func (s Snapshot) Changes(next Snapshot) (joined, left []string) {
+	for _, c := range next.Sorted() {
+		if !HasName(s.Containers, c.Name) {
 			joined = append(joined, c.Name)
 		}
 	}
-	for _, c := range s.sorted() {
-		if !holds(next.Containers, c.Name) {
+	for _, c := range s.Sorted() {
+		if !HasName(next.Containers, c.Name) {
 			left = append(left, c.Name)
 		}
 	}
 	return joined, left
 }
 
-// holds reports whether one of the containers has that name.
-func holds(containers []Container, name string) bool {
+// HasName reports whether one of the containers has that name.
+func HasName(containers []Container, name string) bool {
 	return slices.ContainsFunc(containers, func(c Container) bool { return c.Name == name })
 }
 
-func (s Snapshot) sorted() []Container {
+func (s Snapshot) Sorted() []Container {
 	return slices.SortedFunc(slices.Values(s.Containers), func(a, b Container) int {
 		return strings.Compare(a.Name, b.Name)
 	})

@@ -1,8 +1,8 @@
-// Package recover is the heart of archy-recovery: the words it thinks in
-// (container, marker, verdict, plan, report) and the policy over them.
+// Package recover is the heart of archy-recovery: its words (container, marker,
+// verdict, plan, row, report) and the policy over them.
 //
-// It owns no I/O. What it needs of the world it asks for through the small
-// interfaces in world.go; units, podman, state and sdnotify implement them.
-// Time comes from the time package alone, so that every policy here runs under
-// testing/synctest.
+// It does no I/O and imports no other package of archy-recovery. The interfaces in
+// world.go say what recovery asks of podman, of systemd and of the journal; the
+// packages podman, units and journal implement them. Package engine carries out a
+// plan, package survey looks at the host, and package daemon puts them together.
 package recover

@@ -6,9 +6,6 @@ import (
 	"strconv"
 )
 
-// Reports are the recoveries that are remembered, oldest first.
-func (s *Service) Reports() ([]Report, error) { return s.Store.Reports() }
-
 // PickReport returns the report that id names: by its number; "last"; or, as
 // with journalctl --boot=, 0 for the last one and -1 for the one before it.
 func PickReport(reports []Report, id string) (Report, error) {
@@ -27,7 +24,8 @@ func PickReport(reports []Report, id string) (Report, error) {
 	}
 	i := slices.IndexFunc(reports, func(r Report) bool { return r.ID == n })
 	if i < 0 {
-		return Report{}, fmt.Errorf("recovery %d is not in the history, which has %d to %d", n, reports[0].ID, reports[len(reports)-1].ID)
+		return Report{}, fmt.Errorf("recovery %d is not in the history, which has %d to %d",
+			n, reports[0].ID, reports[len(reports)-1].ID)
 	}
 	return reports[i], nil
 }

@@ -5,13 +5,12 @@ import (
 	"slices"
 )
 
-// Candidates are the containers that the verdict says should run: after an
-// unclean end the snapshot, after a clean one what is on the clean-boot list
-// among the containers that exist (sighted by podman or installed as a unit),
-// or, with CleanBoot=restore, the snapshot too. Without a usable snapshot
-// (nil) the clean-boot list has to do.
+// Candidates are the containers that should run by the verdict. After an unclean
+// end, or with CleanBoot=restore, that is the snapshot. After a clean end, or
+// without a usable snapshot (nil), it is what is on the clean-boot list among the
+// containers that exist (listed by podman or installed as a unit).
 func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container {
-	if usesSnapshot(v, snapshot, p) {
+	if UsesSnapshot(v, snapshot, p) {
 		return snapshot.Containers
 	}
 	return slices.DeleteFunc(view.Existing(), func(c Container) bool {
@@ -19,7 +18,8 @@ func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container 
 	})
 }
 
-func usesSnapshot(v Verdict, snapshot *Snapshot, p Policy) bool {
+// UsesSnapshot reports whether the candidates are the snapshot's containers.
+func UsesSnapshot(v Verdict, snapshot *Snapshot, p Policy) bool {
 	return snapshot != nil && (v.Unclean() || p.CleanBoot == CleanBootRestore)
 }
 
@@ -29,9 +29,9 @@ type Holds struct {
 	UserStopped []string
 	// UserStoppedLost: there is such a list and it cannot be read.
 	UserStoppedLost bool
-	// Quarantine is who was in flight when the host crashed.
+	// Quarantine is the containers that were in flight when the host crashed.
 	Quarantine Quarantine
-	// Pulls says for a unit which others its start brings along.
+	// Pulls lists, for a unit, the others that its start brings along.
 	Pulls map[string][]string
 }
 
@@ -56,7 +56,8 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 			row.Unit = "" // looked for again when its turn comes
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
-		row.Ending = row.State == RowQueued && (how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
+		row.Ending = row.State == RowQueued &&
+			(how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
 		rows = append(rows, row)
 	}
 	rank := setApart(rows, holds, p)
@@ -90,10 +91,10 @@ func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowS
 	return RowQueued, ""
 }
 
-// setApart marks who is started alone, and leaves out what would bring a
-// quarantined container along. It returns who comes after whom: the suspects
-// after the rest, those of them with more than one strike last, and what would
-// bring a suspect along after them all.
+// setApart marks the rows that are started alone, and quarantines those that would
+// bring a quarantined container along. It returns the order of the groups, 0
+// first: the rest, the suspects, those of them with more than one strike, and the
+// rows that would bring a suspect along.
 func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
 	rank = map[string]int{}
 	named := map[string]string{} // unit -> container
@@ -109,7 +110,7 @@ func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
 		}
 		row.Alone = known || p.Mode == ModeSafe
 		switch {
-		case known && row.Strikes >= quarantineAt:
+		case known && row.Strikes >= QuarantineAt:
 			rank[row.Name] = 2
 		case known:
 			rank[row.Name] = 1

@@ -50,13 +50,13 @@ type Policy struct {
 	// FirstAttempt and SecondAttempt bound one start each; RetryPause lies
 	// between them.
 	FirstAttempt, RetryPause, SecondAttempt time.Duration
-	// TierDeadline is how long a tier may hold up the next one.
+	// TierDeadline is how long a tier may delay the next one.
 	TierDeadline time.Duration
 	// Deadline ends recovery whatever is still pending.
 	Deadline time.Duration
 	// MaxParallel bounds the starts side by side. They begin with MinParallel and
-	// grow as long as the host does not suffer; where the kernel does not tell
-	// they do not grow.
+	// grow as long as the host is under little pressure; on a kernel without
+	// pressure stall information they do not grow.
 	MinParallel, MaxParallel int
 	WaitFor                  WaitFor
 	// Soak is how long after its start a container counts as a possible cause

@@ -1,9 +1,6 @@
 package recover
 
 import (
-	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -72,60 +69,8 @@ type Known struct {
 	Notes           []string
 }
 
-// Preview is what would be started if the machine died now.
-func (s *Service) Preview(ctx context.Context) Preview {
-	status, _ := s.Status()
-	k := Known{Set: status.Set.Containers, Quarantine: status.Quarantine}
-	if status.State == Assessing {
-		k.Notes = append(k.Notes, "how the last run ended is still being assessed")
-	}
-	var err error
-	if k.UserStopped, err = s.UserStopped(); err != nil {
-		k.UserStoppedLost = true
-		k.Notes = append(k.Notes, fmt.Sprintf("the user-stopped list cannot be read: %v", err))
-	}
-	if k.History, err = s.Reports(); err != nil {
-		k.Notes = append(k.Notes, fmt.Sprintf("the history cannot be read: %v", err))
-	}
-	return k.Preview(ctx, s.Podman, s.Systemd, s.policy)
-}
-
-// Preview asks podman and systemd, and changes nothing there: units that would
-// be generated are named, but neither generated nor installed.
-func (k Known) Preview(ctx context.Context, podman Podman, systemd Systemd, p Policy) Preview {
-	view := Look(ctx, podman, systemd, k.Set)
-	if view.PodmanErr != nil {
-		k.Notes = append(k.Notes, fmt.Sprintf("podman does not answer: %v", view.PodmanErr))
-	}
-	if view.SystemdErr != nil {
-		k.Notes = append(k.Notes, fmt.Sprintf("the units that run containers cannot be listed: %v", view.SystemdErr))
-	}
-	view = view.afterPowerCut()
-	holds := Holds{UserStopped: k.UserStopped, UserStoppedLost: k.UserStoppedLost, Quarantine: k.Quarantine}
-	resolved := Resolve(ctx, k.Set, view, generatesNothing{podman}, installsNothing{systemd})
-	var units []string
-	for name, how := range resolved {
-		how.State = UnitState{Loaded: how.State.Loaded} // nothing is active any more
-		resolved[name] = how
-		if how.Unit != "" {
-			units = append(units, how.Unit)
-		}
-	}
-	if len(k.Quarantine) > 0 {
-		var err error
-		if holds.Pulls, err = systemd.Pulls(ctx, units); err != nil {
-			k.Notes = append(k.Notes, fmt.Sprintf("who would start a suspect along is not known: %v", err))
-		}
-	}
-	if p.Mode != ModeNormal {
-		k.Notes = append(k.Notes, fmt.Sprintf("%s=%s is on the kernel command line", CommandLineKey, p.Mode))
-	}
-	rows := MakePlan(k.Set, holds, view, resolved, p)
-	return k.lay(rows, resolved, p)
-}
-
-// lay puts the rows of a plan into batches.
-func (k Known) lay(rows []Row, resolved map[string]Resolution, p Policy) Preview {
+// Lay puts the rows of a plan into batches.
+func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview {
 	preview := Preview{Batches: []Batch{}, NotStarted: []Planned{}, Notes: k.Notes}
 	expect := Expect(k.History)
 	for _, row := range rows {
@@ -176,16 +121,16 @@ func (b *Batch) expect(e Expectations, p Policy) {
 }
 
 // criticalPath is what READY waits for: in each tier the slowest, as far as the
-// tier's deadline lets it hold up the next one.
-func criticalPath(batches []Batch, p Policy) (path []Step, took time.Duration) {
-	path = []Step{}
+// tier's deadline lets it delay the next one.
+func criticalPath(batches []Batch, p Policy) (all []Step, took time.Duration) {
+	all = []Step{}
 	var before []Step
 	var begin time.Duration
 	for _, b := range batches {
 		var steps []Step
 		var held []Step // as the next tier sees them
 		if b.Alone {
-			begin, before = took, path // all others have ended
+			begin, before = took, all // all others have ended
 			for _, c := range b.Containers {
 				seconds := p.Probation.Seconds()
 				if c.ExpectedSeconds != nil {
@@ -199,33 +144,10 @@ func criticalPath(batches []Batch, p Policy) (path []Step, took time.Duration) {
 			held = []Step{{Tier: b.Tier, Name: b.Slowest, Seconds: min(b.took, p.TierDeadline).Seconds()}}
 		}
 		if len(steps) > 0 && begin+b.took >= took {
-			took, path = begin+b.took, slices.Concat(before, steps)
+			took, all = begin+b.took, slices.Concat(before, steps)
 		}
 		before = slices.Concat(before, held)
 		begin += min(b.took, p.TierDeadline)
 	}
-	return path, took
+	return all, took
 }
-
-// afterPowerCut is the view as it would be when the machine is back: nothing
-// runs.
-func (v View) afterPowerCut() View {
-	v.sightings = maps.Clone(v.sightings)
-	for name, s := range v.sightings {
-		s.State = "exited"
-		v.sightings[name] = s
-	}
-	return v
-}
-
-// generatesNothing is podman, but names the unit that it would generate.
-type generatesNothing struct{ Podman }
-
-func (generatesNothing) GenerateUnit(_ context.Context, name string) (unit, text string, err error) {
-	return "container-" + name + ".service", "", nil
-}
-
-// installsNothing is systemd, left as it is.
-type installsNothing struct{ Systemd }
-
-func (installsNothing) Install(context.Context, map[string]string) error { return nil }

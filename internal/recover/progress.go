@@ -5,23 +5,24 @@ import "fmt"
 // aloneTier stands for all that are started alone.
 const aloneTier = MaxTier + 1
 
-// A tally counts rows, for the line that STATUS= shows while recovery goes on.
-// It changes with each row that changes: to count all rows anew for each would
-// take time that grows with their square.
-type tally struct {
+// A Progress counts rows, for the line that STATUS= shows while recovery goes on.
+// It is kept up to date row by row: to count all rows anew for each change would
+// take time that grows with the square of their number.
+type Progress struct {
 	total, tried, up [aloneTier + 1]int // by tier
 	failing          int
 }
 
-func tallyOf(rows []Row) (t tally) {
+// ProgressOf counts rows.
+func ProgressOf(rows []Row) (t Progress) {
 	for _, row := range rows {
-		t.add(row, 1)
+		t.Add(row, 1)
 	}
 	return t
 }
 
-// add counts a row once more, or with -1 once less.
-func (t *tally) add(row Row, n int) {
+// Add counts a row once more, or with -1 once less.
+func (t *Progress) Add(row Row, n int) {
 	tried := len(row.Attempts) > 0 || row.State == RowWaiting
 	if !tried && !row.State.Pending() {
 		return // it was never to be started
@@ -42,8 +43,8 @@ func (t *tally) add(row Row, n int) {
 	}
 }
 
-// line says how far the last tier that has begun is; nothing before the first.
-func (t *tally) line() string {
+// Line says how far the last tier that has begun is; nothing before the first.
+func (t *Progress) Line() string {
 	tier := aloneTier
 	for ; tier >= 0 && t.tried[tier] == 0; tier-- {
 	}

@@ -24,10 +24,10 @@ type Suspect struct {
 	BootID string `json:"bootId"`
 	// Since is when that was noticed, for people.
 	Since time.Time `json:"since"`
-	// Quarantined: it is not started before someone releases it, or it changes.
+	// Quarantined: it is not started before it is released, or changes.
 	Quarantined bool `json:"quarantined"`
-	// Listed: we put its name on the user-stopped list, so that others leave it
-	// alone too.
+	// Listed: archy-recovery put its name on the user-stopped list, so that other
+	// programs do not start it either.
 	Listed bool `json:"listed,omitempty"`
 	// Image is the image reference it was created from, as far as that is known:
 	// podman forgets a container that a unit runs when it ends.
@@ -55,7 +55,7 @@ func (q Quarantine) Find(name string) (Suspect, bool) {
 	return q[i], true
 }
 
-// With is q with s in place of the suspect of that name, or beside the others.
+// With is q with s, in place of the suspect of that name if there is one.
 func (q Quarantine) With(s Suspect) Quarantine {
 	q = append(q.Without(s.Name), s)
 	slices.SortFunc(q, func(a, b Suspect) int { return strings.Compare(a.Name, b.Name) })
@@ -67,12 +67,13 @@ func (q Quarantine) Without(name string) Quarantine {
 	return slices.DeleteFunc(slices.Clone(q), func(s Suspect) bool { return s.Name == name })
 }
 
-// quarantineAt is the number of strikes that quarantine whoever was alone.
-const quarantineAt = 2
+// QuarantineAt is the number of strikes that quarantines a container that was in
+// flight alone.
+const QuarantineAt = 2
 
-// Strike takes a crash of the host into the books: a strike for each container
-// that was in flight. From its second one on a container that was the only one
-// is quarantined. A crash counts once, however often it is told.
+// Strike gives each container that was in flight at a crash of the host a strike.
+// A container that was in flight alone is quarantined from its second strike on.
+// Each crash counts once, however often Strike is called for it.
 func (q Quarantine) Strike(crash InFlight, now time.Time) Quarantine {
 	for _, name := range crash.Names {
 		s, _ := q.Find(name)
@@ -81,7 +82,7 @@ func (q Quarantine) Strike(crash InFlight, now time.Time) Quarantine {
 		}
 		s.Name, s.BootID, s.Since = name, crash.BootID, now
 		s.Strikes++
-		s.Quarantined = s.Quarantined || s.Strikes >= quarantineAt && len(crash.Names) == 1
+		s.Quarantined = s.Quarantined || s.Strikes >= QuarantineAt && len(crash.Names) == 1
 		q = q.With(s)
 	}
 	return q

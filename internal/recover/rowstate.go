@@ -21,38 +21,67 @@ const (
 	RowFailed      RowState = "failed"       // both attempts failed, or time ran out
 	RowDeferred    RowState = "deferred"     // ordered after us; starts after READY
 	RowSkipped     RowState = "skipped"      // systemd skipped it: a condition is not met
-	RowMissing     RowState = "missing"      // nobody knows it any more
+	RowMissing     RowState = "missing"      // neither podman nor a unit knows it any more
 	RowUserStopped RowState = "user-stopped" // stopped on purpose
 	RowQuarantined RowState = "quarantined"  // took the host down too often, or needs one that did
 	RowHeld        RowState = "held"         // archy.recovery=off: nothing is started
 )
 
+// rowStates lists the states in order, and after each those that can follow it.
+var rowStates = []struct {
+	state RowState
+	next  []RowState
+}{
+	{RowQueued, []RowState{RowStarting, RowFailed}},
+	{RowWaiting, []RowState{RowQueued, RowFailed}},
+	{RowStarting, []RowState{
+		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
+	}},
+	{RowRetrying, []RowState{RowQueued, RowFailed}},
+	{state: RowUp},
+	{state: RowActive},
+	{state: RowFailed},
+	{state: RowDeferred},
+	{state: RowSkipped},
+	{state: RowMissing},
+	{state: RowUserStopped},
+	{state: RowQuarantined},
+	{state: RowHeld},
+}
+
+// transitions are the states that can follow each state.
+var transitions = func() map[RowState][]RowState {
+	next := map[RowState][]RowState{}
+	for _, s := range rowStates {
+		next[s.state] = s.next
+	}
+	return next
+}()
+
+// RowStates lists the states: those that can still change, then the others.
+func RowStates() []RowState {
+	var all []RowState
+	for _, s := range rowStates {
+		all = append(all, s.state)
+	}
+	return all
+}
+
 // Pending reports whether the state can still change.
 func (s RowState) Pending() bool { return len(transitions[s]) > 0 }
 
-// transitions lists the states that can follow each state.
-var transitions = map[RowState][]RowState{
-	RowQueued:   {RowStarting, RowFailed},
-	RowWaiting:  {RowQueued, RowFailed},
-	RowStarting: {RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped},
-	RowRetrying: {RowQueued, RowFailed},
-}
-
-// observeMove is told each change of a row's state; tests look in.
-var observeMove = func(from, to RowState) {}
-
-// move changes the state. A change that docs/recovery.md does not draw is a
+// Move changes the state. A change that docs/recovery.md does not draw is a
 // mistake in this package.
-func (r *Row) move(to RowState) {
+func (r *Row) Move(to RowState) {
 	if !slices.Contains(transitions[r.State], to) {
 		panic("no transition from " + string(r.State) + " to " + string(to))
 	}
-	observeMove(r.State, to)
 	r.keepWaits(to)
 	r.State = to
 }
 
-// keepWaits changes the list of waits; others hold the old one, and keep it.
+// keepWaits begins or ends a wait. It replaces the list of waits: holders of the old
+// list keep that as it was.
 func (r *Row) keepWaits(to RowState) {
 	switch RowWaiting {
 	case to:
@@ -62,13 +91,5 @@ func (r *Row) keepWaits(to RowState) {
 			r.Waits = slices.Clone(r.Waits)
 			r.Waits[n-1].Ended = time.Now()
 		}
-	}
-}
-
-// RowStates lists the states, in the order in which they stand above.
-func RowStates() []RowState {
-	return []RowState{
-		RowQueued, RowWaiting, RowStarting, RowRetrying,
-		RowUp, RowActive, RowFailed, RowDeferred, RowSkipped, RowMissing, RowUserStopped, RowQuarantined, RowHeld,
 	}
 }

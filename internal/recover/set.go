@@ -6,11 +6,10 @@ import "slices"
 // systemd show. What runs is in it. What was in it and does not run stays if
 // it failed or is on its way (a failed app must not be forgotten) and leaves
 // if someone stopped it.
-func NextSet(last []Container, sightings []Sighting, units map[string]UnitState, userStopped []string) []Container {
+func NextSet(last []Container, sightings Sightings, units map[string]UnitState, userStopped []string) []Container {
 	var next []Container
-	byName := map[string]Sighting{}
+	byName := sightings.ByName()
 	for _, s := range sightings {
-		byName[s.Name] = s
 		if s.Running() && !s.Infra {
 			next = append(next, s.Container)
 		}
@@ -26,14 +25,14 @@ func NextSet(last []Container, sightings []Sighting, units map[string]UnitState,
 			next = append(next, c)
 		}
 	}
-	return Snapshot{Containers: next}.sorted()
+	return Snapshot{Containers: next}.Sorted()
 }
 
 // stays decides for a member of the set that podman does not show running.
 func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool {
 	if u := units[c.Unit]; u.Loaded {
 		switch {
-		case u.returns():
+		case u.Returning():
 			return true
 		case u.Active == "inactive":
 			return false
@@ -44,16 +43,16 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		return true
 	}
 	// Without a unit only podman can tell.
-	return s.State == "stopping" || s.State == "removing" || s.failed() && !s.StoppedByUser
+	return s.State == "stopping" || s.State == "removing" || s.Failed() && !s.StoppedByUser
 }
 
-// returns: it is down for a moment, and systemd is about to start it.
-func (u UnitState) returns() bool {
+// Returning: it is down for a moment, and systemd is about to start it.
+func (u UnitState) Returning() bool {
 	return u.Active == "activating" || u.Job == "start" || u.Job == "restart"
 }
 
-// failed: it ended, and not well.
+// Failed: it ended, and not well.
 // podman says stopped before it has cleaned up, and exited after.
-func (s Sighting) failed() bool {
+func (s Sighting) Failed() bool {
 	return (s.State == "exited" || s.State == "stopped") && s.ExitCode != 0
 }

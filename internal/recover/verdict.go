@@ -55,9 +55,9 @@ func (v Verdict) Unclean() bool {
 	return v.Ending == ServiceCrashed || v.Ending == HostCrashed || v.Ending == EndedUncleanly
 }
 
-// Judge decides from the last run's marker, nil without one, and from who we
-// are, how that run ended. Every marker of a process that no longer lives is a
-// crash, also when some other process has its PID by now.
+// Judge decides how the last run ended, from its marker, nil without one, and from
+// the identity of this run. Every marker of a process that no longer lives is a
+// crash, also if some other process has its PID by now.
 func Judge(last *Marker, here Identity) Verdict {
 	switch {
 	case last == nil:
@@ -79,7 +79,8 @@ func Judge(last *Marker, here Identity) Verdict {
 			Reason: fmt.Sprintf("the last run (PID %d) was under way before a soft-reboot", last.PID)}
 	case last.StartTime > here.StartTime:
 		return Verdict{Ending: HostCrashed, Cause: CauseUnknown, Previous: &last.Identity,
-			Reason: fmt.Sprintf("the last run (PID %d) began later in its boot than this run in this one: the boot ID comes again", last.PID)}
+			Reason: fmt.Sprintf("the last run (PID %d) began later in its boot than this run in this one: "+
+				"the boot ID comes again", last.PID)}
 	default:
 		return Verdict{Ending: ServiceCrashed, Cause: CauseUnknown, Previous: &last.Identity,
 			Reason: fmt.Sprintf("the last run (PID %d) of this boot is gone and left its marker", last.PID)}

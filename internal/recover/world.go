@@ -55,7 +55,7 @@ type Systemd interface {
 	// MountsNeeded lists the paths on the host that a unit needs to be mounted,
 	// where the manager does not see to that itself.
 	MountsNeeded(ctx context.Context, unit string) ([]string, error)
-	// AwaitMounts returns when none of the mount points is not mounted.
+	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
 	// AwaitEnd returns when a unit is not active any more, nor deactivating.
 	AwaitEnd(ctx context.Context, unit string) error
@@ -85,7 +85,7 @@ var (
 	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
 	// ErrUserStopped: the container came onto the user-stopped list meanwhile.
 	ErrUserStopped = errors.New("on the user-stopped list")
-	// ErrMasked: someone had systemd never start the unit.
+	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
 	// ErrNoBus: the connection to the manager is gone or cannot be made.
 	ErrNoBus = errors.New("no connection to the service manager")
@@ -143,52 +143,9 @@ type Journal interface {
 	Now() time.Duration
 }
 
-// Store is the data directory.
-type Store interface {
-	// Marker returns the marker that the last run left, nil without one. One
-	// that cannot be read is Garbled, and so still says that a run was under way.
-	Marker() *Marker
-	WriteMarker(Identity) error
-	RemoveMarker() error
-	// Snapshot returns the last good snapshot. ErrLost: there was one and no
-	// generation of it can be read. ErrNone: there never was one.
-	Snapshot() (Snapshot, error)
-	SaveSnapshot(Snapshot) error
-	// UserStopped returns the names that are never started automatically.
-	// ErrLost: there is a list and no generation of it can be read.
-	UserStopped() ([]string, error)
-	// EditUserStopped replaces the list by what edit makes of it, and reports
-	// whether that differs. Others change the list too: edit may be called more
-	// than once. ErrBusy: another program does not let go of it.
-	EditUserStopped(edit func(names []string) []string) (changed bool, err error)
-	// InFlight returns what was in flight when the last run ended, nobody
-	// where it ended in order. ErrLost: that cannot be read.
-	InFlight() (InFlight, error)
-	// SaveInFlight replaces it; without names nothing is in flight.
-	SaveInFlight(InFlight) error
-	// Quarantine returns the suspects. ErrLost: there are some, and no
-	// generation of the list can be read.
-	Quarantine() (Quarantine, error)
-	SaveQuarantine(Quarantine) error
-	// Reports are the recoveries that are remembered, oldest first.
-	Reports() ([]Report, error)
-	// SaveReport keeps a recovery, as a new one where its ID is 0, and returns
-	// its ID.
-	SaveReport(Report) (int, error)
-}
-
 // Errors of Store.
 var (
 	ErrLost = errors.New("no readable generation is left")
 	ErrNone = errors.New("there is none yet")
 	ErrBusy = errors.New("the user-stopped list is in use by another program, try again")
 )
-
-// Notifier tells the service manager how we fare (sd_notify(3)).
-type Notifier interface {
-	Ready(status string)
-	Status(status string)
-	// Extend asks for at least d more before start-up counts as timed out.
-	Extend(d time.Duration)
-	Stopping(status string)
-}

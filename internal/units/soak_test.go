@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 	"archy-recovery/internal/state"
 )
 
@@ -100,9 +102,18 @@ func (s *site) recover(come func(socket string) (leave func())) time.Duration {
 	manager := New(s.bus.address(), s.bus.path("units"), "archy-recovery.service")
 	manager.hostBus = manager.address
 	defer manager.Close()
-	w := &aside{site: s, ready: make(chan time.Time, 1)}
+	host := recovertest.NewHost()
+	ready := make(chan time.Time, 1)
 	log := slog.New(slog.DiscardHandler)
-	service := recover.NewService(recover.World{Store: dir, Podman: w, Systemd: manager, Journal: w, Notifier: w, Gauge: w, Log: log},
+	service := daemon.New(daemon.World{
+		Store:    dir,
+		Podman:   sitePodman{recovertest.Podman{H: host}, s},
+		Systemd:  manager,
+		Journal:  recovertest.Journal{H: host},
+		Notifier: readyNotifier{recovertest.Notifier{H: host}, ready},
+		Gauge:    recovertest.Gauge{H: host},
+		Log:      log,
+	},
 		s.policy, recover.Identity{BootID: fmt.Sprintf("b%d", s.boot), PID: os.Getpid(), StartTime: 2})
 	socket := s.bus.path("control")
 	os.Remove(socket)
@@ -120,7 +131,7 @@ func (s *site) recover(come func(socket string) (leave func())) time.Duration {
 	if come != nil {
 		leave = come(socket)
 	}
-	ready := await(s.t, w.ready, "READY")
+	complete := await(s.t, ready, "READY")
 	leave()
 	st, err := control.NewClient(socket).Status(ctx)
 	if err != nil || len(st.Containers) != len(s.names) || len(st.Failed()) > 0 || st.Verdict.Ending != recover.HostCrashed {
@@ -137,48 +148,34 @@ func (s *site) recover(come func(socket string) (leave func())) time.Duration {
 			s.t.Fatal(err)
 		}
 	}
-	return ready.Sub(began)
+	return complete.Sub(began)
 }
 
-// aside is what the soak makes up: podman, which shows what systemd runs, a
-// journal that knows nothing, an idle host, and who is told of READY.
-type aside struct {
+// sitePodman is a podman that shows what systemd runs.
+type sitePodman struct {
+	recovertest.Podman
 	*site
-	ready chan time.Time
 }
 
-func (a *aside) List(context.Context) ([]recover.Sighting, error) {
-	a.f.mu.Lock()
-	defer a.f.mu.Unlock()
+func (p sitePodman) List(context.Context) ([]recover.Sighting, error) {
+	p.f.mu.Lock()
+	defer p.f.mu.Unlock()
 	list := []recover.Sighting{}
-	for i, name := range a.names {
-		if a.f.units[a.unit(i)].active == "active" {
-			list = append(list, recover.Sighting{Container: recover.Container{Name: name, Unit: a.unit(i)}, State: "running"})
+	for i, name := range p.names {
+		if p.f.units[p.unit(i)].active == "active" {
+			list = append(list, recover.Sighting{Container: recover.Container{Name: name, Unit: p.unit(i)}, State: "running"})
 		}
 	}
 	return list, nil
 }
 
-func (a *aside) GenerateUnit(context.Context, string) (string, string, error) {
-	return "", "", os.ErrNotExist
+// readyNotifier tells the time of READY.
+type readyNotifier struct {
+	recovertest.Notifier
+	ready chan time.Time
 }
-func (a *aside) StoppedByUser(context.Context, string) (bool, error) { return false, nil }
-func (a *aside) Binds(context.Context, string) ([]string, error)     { return nil, nil }
-func (a *aside) ImageID(context.Context, string) (string, error)     { return "", nil }
-func (a *aside) AwaitHealthy(context.Context, string) error          { return nil }
-func (a *aside) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
-	return recover.BootEnd{}, nil
-}
-func (a *aside) ServiceEnd(context.Context, string) ([]recover.Entry, error) { return nil, nil }
-func (a *aside) Events(context.Context, string, time.Duration) ([]recover.Entry, error) {
-	return nil, nil
-}
-func (a *aside) Now() time.Duration              { return time.Hour }
-func (a *aside) Stalls() (recover.Stalls, error) { return recover.Stalls{}, nil }
-func (a *aside) Ready(string)                    { a.ready <- time.Now() }
-func (a *aside) Status(string)                   {}
-func (a *aside) Extend(time.Duration)            {}
-func (a *aside) Stopping(string)                 {}
+
+func (n readyNotifier) Ready(string) { n.ready <- time.Now() }
 
 // usage is what a process takes that may leak.
 type usage struct {

@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
+)
+
+// findings is what an assessment found out: the containers that should run, and
+// how the host shows them.
+type findings struct {
+	candidates []recover.Container
+	view       recover.View
+}
+
+// assess finds out how the last run ended and plans what to start. From the
+// moment the old marker is replaced until a clean stop there is a marker: a
+// crash in the middle of recovery is a crash, and the snapshot that recovery
+// works from is not touched before READY.
+func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
+	verdict, err := s.judge()
+	if err != nil {
+		return nil, err
+	}
+	explained := s.explain(ctx, verdict)
+	ctx, cancel := context.WithTimeout(ctx, assessWithin)
+	defer cancel()
+	snapshot := s.loadSnapshot()
+	var found findings
+	switch {
+	case !verdict.Unclean():
+		found = s.afterCleanStop(ctx, verdict, snapshot)
+	case snapshot != nil && (verdict.Ending == recover.ServiceCrashed || snapshot.Of(s.identity)):
+		found = s.afterServiceCrash(ctx, verdict, snapshot)
+	default:
+		found = s.afterHostCrash(ctx, verdict, snapshot)
+	}
+	if s.policy.Mode != recover.ModeNormal {
+		s.board.addNote(fmt.Sprintf("%s=%s is on the kernel command line", recover.CommandLineKey, s.policy.Mode))
+		s.world.Log.Warn("the kernel command line asks for another mode",
+			"MESSAGE_ID", recover.MsgMode, "mode", string(s.policy.Mode))
+	}
+	rows := s.plan(ctx, found, s.suspects.judge(ctx, verdict, explained, found.view))
+	s.board.change(func() { s.board.report.Rows, s.board.progress = rows, recover.ProgressOf(rows) })
+	return rows, nil
+}
+
+// judge reads the last run's marker and, when that ended badly, puts ours in
+// its place at once.
+func (s *Service) judge() (recover.Verdict, error) {
+	v := recover.Judge(s.world.Store.Marker(), s.identity)
+	if v.Ending == recover.StillRunning {
+		return v, fmt.Errorf("%w: %s", ErrAlreadyRunning, v.Reason)
+	}
+	s.board.change(func() {
+		s.board.report = recover.Report{BootID: s.identity.BootID, Mode: s.policy.Mode, Verdict: v, Started: time.Now(),
+			Rows: []recover.Row{}, Notes: s.board.report.Notes}
+	})
+	if v.Unclean() {
+		s.marker.write()
+	}
+	return v, nil
+}
+
+// explain asks the journal for the verdict's cause, in the background: the journal
+// may be slow, and decides nothing but whether there are suspects. The channel
+// delivers the verdict with its cause.
+func (s *Service) explain(ctx context.Context, verdict recover.Verdict) <-chan recover.Verdict {
+	explained := make(chan recover.Verdict, 1)
+	s.background.Go(func() {
+		v := verdict.Explain(ctx, s.world.Journal, s.identity)
+		logVerdict(s.world.Log, v)
+		s.board.change(func() { s.board.report.Verdict = v })
+		explained <- v
+		s.history.save()
+	})
+	return explained
+}
+
+// loadSnapshot returns the last good snapshot, nil without one.
+func (s *Service) loadSnapshot() *recover.Snapshot {
+	snapshot, err := s.world.Store.Snapshot()
+	switch {
+	case err == nil:
+		s.board.showSet(snapshot)
+		return &snapshot
+	case !errors.Is(err, recover.ErrNone):
+		s.board.note(stateDamaged,
+			"no snapshot can be read: what was running is not known, only the clean-boot list is started", err)
+	}
+	return nil
+}
+
+// plan lays out the rows: what is held back, which unit starts each container, and
+// in which order.
+func (s *Service) plan(ctx context.Context, found findings, suspects recover.Quarantine) []recover.Row {
+	holds := recover.Holds{Quarantine: suspects}
+	stopped, err := s.world.Store.UserStopped()
+	holds.UserStopped = s.suspects.byUser(stopped)
+	if holds.UserStoppedLost = err != nil; holds.UserStoppedLost {
+		s.board.note(stateDamaged,
+			"nothing is started: the user-stopped list is lost. Write the names, or [], to it and restart", err)
+	}
+	var resolved map[string]recover.Resolution
+	if !holds.UserStoppedLost && s.policy.Mode != recover.ModeOff {
+		host := s.world.host()
+		resolved = host.Resolve(ctx, found.candidates, found.view)
+		if holds.Pulls, err = host.Pulls(ctx, resolved, suspects); err != nil {
+			s.board.note(impaired, survey.PullsUnknown, err)
+		}
+	}
+	return recover.MakePlan(found.candidates, holds, found.view, resolved, s.policy)
+}

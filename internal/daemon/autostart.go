@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// podmanRestart starts each container with --restart=always at boot.
+const podmanRestart = "podman-restart.service"
+
+// autostartWithin bounds the questions about what else starts containers. Nothing
+// waits for the answers.
+const autostartWithin = 60 * time.Second
+
+// noteAutostart adds a note for each other part of the system that starts
+// containers at boot: it knows neither tiers nor the user-stopped list. It asks
+// once a run, after READY, and changes nothing: what was started so counts as
+// running.
+func (s *Service) noteAutostart(ctx context.Context) {
+	if s.world.Autostart == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, autostartWithin)
+	defer cancel()
+	notes, err := s.autostarts(ctx)
+	for _, note := range notes {
+		s.board.addNote(note)
+		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgOthers)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.world.Log.Info("it is not known what else starts containers at boot", "reason", err)
+	}
+}
+
+func (s *Service) autostarts(ctx context.Context) (notes []string, err error) {
+	members := unitsOf(s.board.currentSet().Containers)
+	byTargets, err := s.world.Autostart.StartedByTargets(ctx, members)
+	if err != nil {
+		return nil, err
+	}
+	if len(byTargets) > 0 {
+		notes = append(notes, fmt.Sprintf("systemd itself starts at boot, "+
+			"in no order of tiers and also when user-stopped: %s. "+
+			"To leave that to archy-recovery, take the [Install] section out", some(byTargets)))
+	}
+	enabled, err := s.world.Autostart.Enabled(ctx, podmanRestart)
+	if err != nil || !enabled {
+		return notes, err
+	}
+	list, err := s.world.Podman.List(ctx)
+	if err != nil {
+		return notes, err
+	}
+	var always []string
+	for _, c := range list {
+		has, err := s.world.Autostart.RestartsAlways(ctx, c.Name)
+		if err != nil {
+			continue // removed meanwhile
+		}
+		if has {
+			always = append(always, c.Name)
+		}
+	}
+	if len(always) > 0 {
+		notes = append(notes, fmt.Sprintf("%s is enabled and starts at boot what has --restart=always, "+
+			"also when user-stopped: %s. "+
+			"To leave that to archy-recovery: systemctl disable %[1]s (--user for a user's)", podmanRestart, some(always)))
+	}
+	return notes, nil
+}
+
+// some names the first few, sorted.
+func some(names []string) string {
+	const few = 5
+	names = slices.Sorted(slices.Values(names))
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}

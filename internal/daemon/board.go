@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// A board shows where the daemon stands: all parts publish on it, and Status
+// reads it. Its lock is never held during I/O, so that a reader never waits for a
+// disk or for podman.
+type board struct {
+	log      *slog.Logger
+	identity recover.Identity
+	began    time.Time
+
+	mu       sync.Mutex
+	phase    recover.Phase
+	report   recover.Report
+	progress recover.Progress // of the report's rows
+	set      recover.Snapshot // the last one that was saved or loaded
+	suspects recover.Quarantine
+	// restarted: the last run ended in order in this boot. Then nothing is
+	// recovered, and the set goes on as it is.
+	restarted bool
+	changed   chan struct{}
+}
+
+func newBoard(log *slog.Logger, identity recover.Identity) *board {
+	return &board{log: log, identity: identity, began: time.Now(), phase: recover.Assessing, changed: make(chan struct{})}
+}
+
+// observePhase is told each change of the phase; tests look in, and compare it
+// with the diagram in docs/recovery.md.
+var observePhase = func(from, to recover.Phase) {}
+
+// enter moves to a phase, together with what update changes.
+func (b *board) enter(p recover.Phase, update func()) {
+	b.change(func() {
+		observePhase(b.phase, p)
+		b.phase = p
+		if update != nil {
+			update()
+		}
+	})
+}
+
+// change changes the board, and closes the channel that Status has given out.
+func (b *board) change(update func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	update()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// status is the board as it stands, and a channel that closes when it changes.
+func (b *board) status() (recover.Status, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	report := b.report
+	report.Rows = slices.Clone(report.Rows)
+	report.Notes = slices.Clone(report.Notes)
+	return recover.Status{
+		State:            b.phase,
+		RecoveryComplete: !b.report.Finished.IsZero(),
+		Progress:         b.progress.Line(),
+		Identity:         b.identity,
+		Uptime:           time.Since(b.began),
+		Recovery:         report,
+		Set:              b.set,
+		Quarantine:       slices.Clone(b.suspects),
+		Restarted:        b.restarted,
+	}, b.changed
+}
+
+func (b *board) currentPhase() recover.Phase {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.phase
+}
+
+// currentSet is the last snapshot that was saved or loaded.
+func (b *board) currentSet() recover.Snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.set
+}
+
+// currentSuspects must not be changed by the caller.
+func (b *board) currentSuspects() recover.Quarantine {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.suspects
+}
+
+func (b *board) showSet(set recover.Snapshot) { b.change(func() { b.set = set }) }
+
+func (b *board) showSuspects(q recover.Quarantine) { b.change(func() { b.suspects = q }) }
+
+// A problem is what a note is about.
+type problem string
+
+const (
+	stateDamaged problem = recover.MsgStateDamaged // a file of the data directory
+	impaired     problem = recover.MsgImpaired     // podman, systemd or the journal cannot be asked
+)
+
+// note puts a problem that the operator should know into the report and the journal.
+func (b *board) note(kind problem, text string, err error) {
+	b.log.Warn(text, "MESSAGE_ID", string(kind), "error", err)
+	b.addNote(fmt.Sprintf("%s: %v", text, err))
+}
+
+// addNote puts a note into the report, once.
+func (b *board) addNote(text string) {
+	b.change(func() {
+		if !slices.Contains(b.report.Notes, text) {
+			b.report.Notes = append(b.report.Notes, text)
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
+)
+
+// afterCleanStop finds the candidates after a stop in order, or before the first
+// run: with a snapshot of this very boot none (the service was restarted), else
+// those of the policy.
+func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) findings {
+	restarted := snapshot != nil && snapshot.Of(s.identity)
+	if restarted {
+		s.board.change(func() { s.board.restarted = true })
+		s.marker.write() // at once: containers run
+	}
+	host := s.world.host()
+	listed := host.List(ctx)
+	var want []recover.Container // all
+	if recover.UsesSnapshot(v, snapshot, s.policy) {
+		want = snapshot.Containers
+	}
+	view := host.NamedUnits(ctx, want)
+	answer := <-listed
+	view.TakeList(answer.Sightings, answer.Err)
+	s.noteUnanswered(view)
+	if restarted {
+		return findings{view: view}
+	}
+	candidates := recover.Candidates(v, snapshot, view, s.policy)
+	s.beginClean(snapshot, candidates, view)
+	return findings{candidates, view}
+}
+
+// afterServiceCrash finds the candidates after a crash in the boot that the
+// snapshot is of: containers may run, and some of them may be ending.
+func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) findings {
+	host := s.world.host()
+	listed := host.List(ctx)
+	view := host.NamedUnits(ctx, snapshot.Containers)
+	// In this order: of what dies while podman lists, the journal knows.
+	answer := <-listed
+	view.TakeList(answer.Sightings, answer.Err)
+	now := s.bringUpToDate(ctx, v, snapshot)
+	host.CheckDead(ctx, &view, now.dead)
+	snapshot.Containers = s.correct(ctx, now, view)
+	host.Include(ctx, &view, snapshot.Containers) // it has members now that it had not
+	s.noteUnanswered(view)
+	return findings{recover.Candidates(v, snapshot, view, s.policy), view}
+}
+
+// afterHostCrash finds the candidates after a crash of the host, or without a
+// snapshot of this boot: nothing of the snapshot runs. The journal is read side by
+// side with the questions to podman and systemd.
+func (s *Service) afterHostCrash(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) findings {
+	host := s.world.host()
+	replaying := make(chan replayed, 1)
+	go func() { replaying <- s.bringUpToDate(ctx, v, snapshot) }()
+	var listed <-chan survey.List
+	if s.needsPodman(snapshot) {
+		listed = host.List(ctx)
+	}
+	var want []recover.Container // all
+	if snapshot != nil {
+		want = snapshot.Containers
+	}
+	view := host.NamedUnits(ctx, want)
+	now := <-replaying
+	if listed == nil && !view.Covers(now.set) {
+		listed = host.List(ctx)
+	}
+	if listed != nil {
+		answer := <-listed
+		view.TakeList(answer.Sightings, answer.Err)
+	}
+	if snapshot != nil {
+		snapshot.Containers = now.set
+		host.Include(ctx, &view, now.set) // it has members now that the snapshot has not
+	}
+	s.noteUnanswered(view)
+	return findings{recover.Candidates(v, snapshot, view, s.policy), view}
+}
+
+// needsPodman reports whether the plan after a crash of the host depends on what
+// podman lists, as far as that is known before the units are. After a boot podman
+// takes a while for its first answer, and CPU from the starts, and shows nothing of
+// containers that units run: nothing runs yet. It is asked when recovery is complete.
+func (s *Service) needsPodman(snapshot *recover.Snapshot) bool {
+	if s.world.PodmanFirst || snapshot == nil || snapshot.BootID == "" {
+		return true
+	}
+	if slices.ContainsFunc(snapshot.Containers, func(c recover.Container) bool { return c.Unit == "" }) {
+		return true
+	}
+	suspects, err := s.world.Store.Quarantine() // whether one has changed is for podman to tell
+	return err != nil || len(suspects) > 0
+}
+
+// noteUnanswered notes which half of a view is unknown.
+func (s *Service) noteUnanswered(view recover.View) {
+	if view.PodmanErr != nil {
+		s.board.note(impaired, "podman does not answer; containers with units are recovered without it", view.PodmanErr)
+	}
+	if view.SystemdErr != nil {
+		s.board.note(impaired, "the units that run containers cannot be listed", view.SystemdErr)
+	}
+}
+
+// beginClean opens a run after a clean stop. What is going to run replaces the
+// snapshot of the run before, and only then the marker is set: a crash from
+// here on brings back what this boot was to run, not what the last one did.
+func (s *Service) beginClean(snapshot *recover.Snapshot, candidates []recover.Container, view recover.View) {
+	if snapshot == nil || s.policy.CleanBoot != recover.CleanBootRestore {
+		begin := recover.Snapshot{Timestamp: time.Now().Unix(), Containers: view.WithRunning(candidates),
+			BootID: s.identity.BootID, SoftReboots: s.identity.SoftReboots, Monotonic: s.world.Journal.Now()}
+		if err := s.world.Store.SaveSnapshot(begin); err != nil {
+			s.board.note(stateDamaged, "the snapshot of the last run cannot be replaced", err)
+		} else {
+			s.board.showSet(begin)
+		}
+	}
+	s.marker.write()
+}

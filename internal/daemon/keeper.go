@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
+	"archy-recovery/internal/recover/survey"
+)
+
+// ErrFrozen: the snapshot does not change before READY, nor after the stop
+// began.
+var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complete")
+
+const (
+	// gatherFor is how long changes are gathered before a look at the set: a start
+	// or stop of a container is several changes. With the look and the write it has
+	// to stay under a second.
+	gatherFor = 300 * time.Millisecond
+	// busGrace is how long a lost bus may be the first sign of our own stop.
+	busGrace = 3 * time.Second
+	// lookWithin bounds one look at the set.
+	lookWithin = 60 * time.Second
+)
+
+// A keeper keeps the running set from READY on: it watches the containers' units,
+// looks at the host after each change, and writes the snapshot. What it saved last
+// is on the board.
+type keeper struct {
+	world    World
+	identity recover.Identity
+	board    *board
+	marker   *marker
+	suspects *suspects
+
+	// mu guards what follows. A look holds it to its end, so that looks, which
+	// write the snapshot, follow one another.
+	mu sync.Mutex
+	// watch is nil before READY.
+	watch recover.Watch
+	// unsaved: the snapshot is to be saved though the set may be as it is on disk.
+	// The last save failed; or none was made in this run, and what happened before
+	// the recovery would be replayed after it.
+	unsaved bool
+	// down names the members that did not run at the last look.
+	down []string
+	// failures are the members whose unit failed by itself, and not when it was
+	// told to stop.
+	failures map[string]bool
+	// believed are the claims of units that held.
+	believed map[survey.Claim]bool
+}
+
+func newKeeper(w World, identity recover.Identity, b *board, m *marker, suspects *suspects) *keeper {
+	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: suspects,
+		failures: map[string]bool{}, believed: map[survey.Claim]bool{}}
+}
+
+// begin watches the containers' units from now on, until watching ends. Before,
+// there is no snapshot.
+func (k *keeper) begin(watching context.Context) error {
+	watch, err := k.world.Systemd.Watch(watching)
+	if err != nil {
+		return fmt.Errorf("containers cannot be watched: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.watch, k.unsaved = watch, true
+	return nil
+}
+
+// follow keeps the set on disk up to date until ctx ends. Between changes it
+// sleeps. When the bus goes away it returns ErrNoBus: a user's manager that goes
+// takes its containers with it, and this process cannot see the runtime directory
+// that its successor has. A new process can. By our marker it brings back what is
+// down, and starts nothing if nothing is.
+func (k *keeper) follow(ctx context.Context) error {
+	k.mu.Lock()
+	changes := k.watch.Changes()
+	k.mu.Unlock()
+	k.followChanges(ctx, changes)
+	// At a shutdown the bus may end a moment before we are told to stop.
+	if !endsWithin(ctx, busGrace) {
+		return fmt.Errorf("containers can no longer be watched: %w", recover.ErrNoBus)
+	}
+	return nil
+}
+
+func (k *keeper) followChanges(ctx context.Context, changes <-chan struct{}) {
+	for open := true; open; {
+		// Also before the first change: for what changed before the watch began.
+		if _, err := k.look(ctx); err != nil && ctx.Err() == nil {
+			k.world.Log.Warn("the snapshot stays as last saved", "MESSAGE_ID", recover.MsgImpaired, "reason", err)
+		}
+		select {
+		case _, open = <-changes:
+		case <-ctx.Done():
+			return
+		}
+		engine.Sleep(ctx, gatherFor)
+	}
+}
+
+// check is a look that logs what the watch had not seen.
+func (k *keeper) check(ctx context.Context) (recover.Snapshot, error) {
+	before := k.board.currentSet()
+	next, err := k.look(ctx)
+	if joined, left := before.Changes(next); err == nil && len(joined)+len(left) > 0 {
+		k.world.Log.Info("the full check found a difference", "MESSAGE_ID", recover.MsgSetDiffered,
+			"joined", strings.Join(joined, " "), "left", strings.Join(left, " "))
+	}
+	return next, err
+}
+
+// look brings the snapshot up to date with the host, and writes what could not be
+// written before.
+func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	last := k.board.currentSet()
+	if k.watch == nil {
+		return last, ErrFrozen
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	k.marker.retry()
+	k.suspects.retry()
+	next, err := k.see(ctx, last)
+	if err != nil {
+		return last, err
+	}
+	// Asked after the look: what it saw go may have gone with the host, or
+	// with a user's manager that has a successor by now.
+	switch down, err := k.watch.GoingDown(ctx); {
+	case err != nil:
+		return last, fmt.Errorf("cannot tell whether the host is going down: %w", err)
+	case down:
+		return last, recover.ErrGoingDown
+	}
+	return k.save(last, next)
+}
+
+// save writes the snapshot, unless the same is on disk.
+func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
+	onDisk, err := k.world.Store.Snapshot()
+	if err == nil && !k.unsaved && onDisk.SameSet(next) && onDisk.Of(k.identity) {
+		k.board.showSet(onDisk)
+		return onDisk, nil
+	}
+	err = k.world.Store.SaveSnapshot(next)
+	k.unsaved = err != nil
+	if err != nil {
+		return last, fmt.Errorf("cannot save the snapshot: %w", err)
+	}
+	k.board.showSet(next)
+	k.world.Log.Debug("snapshot saved", "MESSAGE_ID", recover.MsgSnapshotSaved, "containers", len(next.Containers))
+	return next, nil
+}
+
+// see is the set now. It changes nothing if podman or systemd do not answer.
+func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapshot, error) {
+	began := k.world.Journal.Now() // what happens during the look is replayed: twice does no harm
+	list, err := k.world.Podman.List(ctx)
+	if err != nil {
+		return recover.Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
+	}
+	if last.Containers, err = k.withBelievedUnits(ctx, last.Containers, list); err != nil {
+		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
+	}
+	if err = k.askIfStopped(ctx, last.Containers, list); err != nil {
+		return recover.Snapshot{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
+	}
+	states, err := k.world.Systemd.States(ctx, unitsOf(last.Containers))
+	if err != nil {
+		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
+	}
+	userStopped, err := k.suspects.review(list)
+	if err != nil {
+		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
+	}
+	next := recover.NextSet(last.Containers, list, states, userStopped)
+	// That these were not stopped is known now, so it is saved. After a crash of
+	// the host a replay of their ends would only guess it.
+	if down := membersDown(next, list, states); !slices.Equal(down, k.down) {
+		k.down, k.unsaved = down, true
+	}
+	return recover.Snapshot{
+		Timestamp:   time.Now().Unix(),
+		Containers:  k.withoutStopped(ctx, next, last, states),
+		BootID:      k.identity.BootID,
+		SoftReboots: k.identity.SoftReboots,
+		Monotonic:   began,
+	}, nil
+}
+
+func unitsOf(containers []recover.Container) []string {
+	var units []string
+	for _, c := range containers {
+		if c.Unit != "" {
+			units = append(units, c.Unit)
+		}
+	}
+	return units
+}

@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
+)
+
+// logEvent logs an event of the engine. Attributes become journal fields.
+func logEvent(l *slog.Logger, e engine.Event) {
+	write := func(level slog.Level, id, text string, attrs ...any) {
+		l.Log(context.Background(), level, text, append([]any{"MESSAGE_ID", id}, attrs...)...)
+	}
+	row := []any{"container", e.Row.Name, "unit", e.Row.Unit, "tier", e.Tier, "attempt", len(e.Row.Attempts)}
+	ended := append(row, slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond)))
+	failed := append(ended, slog.String("error", e.Row.Error))
+	switch e.Kind {
+	case engine.TierStarted:
+		write(slog.LevelInfo, recover.MsgTier, "tier starts", "tier", e.Tier)
+	case engine.TierSettled:
+		write(slog.LevelInfo, recover.MsgTier, "tier has settled", "tier", e.Tier)
+	case engine.TierLate:
+		write(slog.LevelWarn, recover.MsgTier,
+			"tier has not settled by its deadline; later tiers go on beside it", "tier", e.Tier)
+	case engine.Starting:
+		if e.Row.Alone {
+			write(slog.LevelInfo, recover.MsgProbation, "starting alone", append(row, "strikes", e.Row.Strikes)...)
+			return
+		}
+		write(slog.LevelDebug, recover.MsgStarting, "starting", row...)
+	case engine.Waiting:
+		write(slog.LevelWarn, recover.MsgWaiting, e.Row.Error, row...)
+	case engine.Up:
+		write(slog.LevelInfo, recover.MsgUp, "up", ended...)
+	case engine.AttemptFailed:
+		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more", failed...)
+	case engine.GaveUp:
+		write(slog.LevelError, recover.MsgGaveUp, "not recovered", failed...)
+	case engine.Skipped, engine.Deferred:
+		write(slog.LevelInfo, recover.MsgLeftAlone, "left to systemd: "+e.Row.Error, row...)
+	}
+}
+
+// lastAttempt is how long a row's last attempt lasted.
+func lastAttempt(row recover.Row) time.Duration {
+	n := len(row.Attempts)
+	if n == 0 || row.Attempts[n-1].Ended.IsZero() {
+		return 0
+	}
+	return row.Attempts[n-1].Ended.Sub(row.Attempts[n-1].Started)
+}
+
+func logVerdict(l *slog.Logger, v recover.Verdict) {
+	attrs := []any{"MESSAGE_ID", recover.MsgVerdict, "verdict", string(v.Ending), "reason", v.Reason}
+	if v.Cause != "" {
+		attrs = append(attrs, "cause", string(v.Cause))
+	}
+	if v.Previous != nil && v.Previous.BootID != "" {
+		attrs = append(attrs, "previous_boot_id", v.Previous.BootID)
+	}
+	if len(v.Evidence) > 0 {
+		last := v.Evidence[len(v.Evidence)-1]
+		attrs = append(attrs, "evidence_cursor", last.Cursor, "evidence", last.Message)
+	}
+	if v.Unclean() {
+		l.Warn("the last run ended badly; what was running is brought back", attrs...)
+		return
+	}
+	l.Info("the last run ended in order", attrs...)
+}
+
+func logPlan(l *slog.Logger, rows []recover.Row) {
+	starts, alone := 0, 0
+	for _, row := range rows {
+		if row.State.Pending() {
+			starts++
+		}
+		if row.Alone {
+			alone++
+		}
+	}
+	l.Info("plan made", "MESSAGE_ID", recover.MsgPlan, "starts", starts, "alone", alone, "left_alone", len(rows)-starts)
+	for _, row := range rows {
+		if !row.State.Pending() {
+			l.Info("left alone: "+row.Error, "MESSAGE_ID", recover.MsgLeftAlone,
+				"container", row.Name, "tier", row.Tier, "state", string(row.State))
+		}
+	}
+}
+
+func logSuspect(l *slog.Logger, suspect recover.Suspect) {
+	if suspect.Quarantined {
+		l.Error("quarantined: "+suspect.Why(),
+			"MESSAGE_ID", recover.MsgQuarantined, "container", suspect.Name, "strikes", suspect.Strikes)
+		return
+	}
+	l.Warn("it was in flight when the host crashed; it is started last, alone", "MESSAGE_ID", recover.MsgSuspect,
+		"container", suspect.Name, "strikes", suspect.Strikes)
+}

@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
+)
+
+// membersDown names the members of a set that do not run, nor are on their way to
+// an end.
+func membersDown(set []recover.Container, list recover.Sightings, states map[string]recover.UnitState) []string {
+	var names []string
+	byName := list.ByName()
+	for _, c := range set {
+		now := byName[c.Name]
+		ending := states[c.Unit].Active == "deactivating" || now.State == "stopping" || now.State == "removing"
+		if !ending && !now.Running() {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// withBelievedUnits returns the members without the units that they claim
+// wrongly, and takes such units from the list, in place. Each claim that holds is
+// asked about once.
+func (k *keeper) withBelievedUnits(
+	ctx context.Context, members []recover.Container, list recover.Sightings,
+) ([]recover.Container, error) {
+	var asked []survey.Claim
+	ask := func(c recover.Container) {
+		if claim := (survey.Claim{Unit: c.Unit, Container: c.Name}); c.Unit != "" && !k.believed[claim] {
+			asked = append(asked, claim)
+		}
+	}
+	for _, c := range members {
+		ask(c)
+	}
+	for _, sighting := range list {
+		ask(sighting.Container)
+	}
+	answers, err := k.world.host().Believe(ctx, asked, nil)
+	if err != nil {
+		return nil, err
+	}
+	for claim, holds := range answers {
+		if holds {
+			k.believed[claim] = true
+		}
+	}
+	members = slices.Clone(members)
+	for i, c := range members {
+		if !k.believed[survey.Claim{Unit: c.Unit, Container: c.Name}] {
+			members[i].Unit = ""
+		}
+	}
+	for i, sighting := range list {
+		if !k.believed[survey.Claim{Unit: sighting.Unit, Container: sighting.Name}] {
+			list[i].Unit = ""
+		}
+	}
+	return members, nil
+}
+
+// askIfStopped fills in StoppedByUser, in place, for the members that failed.
+// podman answers for one container at a time, so it is asked about no others.
+func (k *keeper) askIfStopped(ctx context.Context, members []recover.Container, list recover.Sightings) error {
+	for i, sighting := range list {
+		if !recover.HasName(members, sighting.Name) || !sighting.Failed() {
+			continue
+		}
+		var err error
+		if list[i].StoppedByUser, err = k.world.Podman.StoppedByUser(ctx, sighting.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutStopped drops from the set the members whose unit is failed since it
+// ended badly when it was told to stop. systemd's state does not tell that from
+// a unit that failed by itself. The journal does: it is asked, once a failure, for
+// the time since the set was last saved.
+func (k *keeper) withoutStopped(
+	ctx context.Context, set []recover.Container, last recover.Snapshot, states map[string]recover.UnitState,
+) []recover.Container {
+	var doubtful []recover.Container
+	for _, c := range set {
+		switch failed := states[c.Unit].Active == "failed"; {
+		case !failed:
+			delete(k.failures, c.Name)
+		case !k.failures[c.Name] && !c.Unrecovered:
+			doubtful = append(doubtful, c)
+		}
+	}
+	if len(doubtful) == 0 {
+		return set
+	}
+	var since time.Duration
+	if last.Of(k.identity) {
+		since = last.Monotonic
+	}
+	events, err := k.world.Journal.Events(ctx, k.identity.BootID, since)
+	if err != nil {
+		return set // not known: better one too many
+	}
+	kept := recover.Replay(doubtful, events)
+	return slices.DeleteFunc(set, func(c recover.Container) bool {
+		if !recover.HasName(doubtful, c.Name) {
+			return false
+		}
+		if recover.HasName(kept, c.Name) {
+			k.failures[c.Name] = true
+			return false
+		}
+		return true
+	})
+}

@@ -1,0 +1,120 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
+)
+
+// replayed is a set brought up to date with the journal.
+type replayed struct {
+	set []recover.Container
+	// before is the set at the beginning of the boot that was replayed last.
+	before []recover.Container
+	// dead names the containers that died in that boot and were not started since.
+	dead map[string]bool
+}
+
+// bringUpToDate replays over the snapshot's set what the journal has of the time
+// after it: of the snapshot's boot, and of that of the last run, which is a later
+// one if it did not get as far as READY. A journal that cannot be read leaves the
+// set as it is.
+func (s *Service) bringUpToDate(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) replayed {
+	if snapshot == nil {
+		return replayed{}
+	}
+	now := replayed{set: snapshot.Containers}
+	if snapshot.BootID == "" {
+		return now
+	}
+	read := 0
+	more := func(boot string, since time.Duration) {
+		events, err := s.world.Journal.Events(ctx, boot, since)
+		if err != nil {
+			s.board.note(impaired, "what happened after the snapshot is not known", err)
+		}
+		now.before = now.set
+		now.set, now.dead = recover.BringUpToDate(now.before, events)
+		read += len(events)
+	}
+	more(snapshot.BootID, snapshot.Monotonic)
+	if v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != snapshot.BootID {
+		more(v.Previous.BootID, 0)
+	}
+	s.world.Log.Info("snapshot brought up to date", "MESSAGE_ID", recover.MsgReplayed,
+		"events", read, "before", len(snapshot.Containers), "after", len(now.set))
+	return now
+}
+
+// correct decides, after a crash in this boot, what a replay can only guess, by
+// asking systemd and podman.
+func (s *Service) correct(ctx context.Context, now replayed, view recover.View) []recover.Container {
+	set := map[string]recover.Container{}
+	for _, c := range now.set {
+		set[c.Name] = c
+	}
+	s.correctByUnits(ctx, set, now, view)
+	s.correctByPodman(ctx, set, now.before, view)
+	return recover.Snapshot{Containers: slices.Collect(maps.Values(set))}.Sorted()
+}
+
+// correctByUnits asks systemd: whether it is about to start a unit again that has
+// ended, and whether a unit runs the container whose label names it. A look would
+// not have believed that label either.
+func (s *Service) correctByUnits(
+	ctx context.Context, set map[string]recover.Container, now replayed, view recover.View,
+) {
+	var ended []string
+	for _, c := range now.before {
+		if _, stayed := set[c.Name]; !stayed && c.Unit != "" {
+			ended = append(ended, c.Unit)
+		}
+	}
+	var claims []survey.Claim
+	for _, c := range now.set {
+		if c.Unit != "" && !recover.HasName(now.before, c.Name) {
+			claims = append(claims, survey.Claim{Unit: c.Unit, Container: c.Name})
+		}
+	}
+	states := map[string]recover.UnitState{}
+	if len(ended) > 0 {
+		states, _ = s.world.Systemd.States(ctx, ended) // without them the guess stands
+	}
+	believed, err := s.world.host().Believe(ctx, claims, view.Units)
+	for _, claim := range claims {
+		if err == nil && !believed[claim] {
+			c := set[claim.Container]
+			c.Unit = ""
+			set[c.Name] = c
+		}
+	}
+	for _, c := range now.before {
+		if states[c.Unit].Returning() {
+			set[c.Name] = c
+		}
+	}
+}
+
+// correctByPodman asks podman, of each container without a unit that ended badly or
+// is about to end, whether someone stopped it. A reboot makes podman forget that.
+func (s *Service) correctByPodman(
+	ctx context.Context, set map[string]recover.Container, before []recover.Container, view recover.View,
+) {
+	for _, c := range slices.Concat(before, slices.Collect(maps.Values(set))) {
+		now, _ := view.Sighting(c.Name)
+		if c.Unit != "" || !now.Failed() && now.State != "stopping" {
+			continue
+		}
+		switch stopped, err := s.world.Podman.StoppedByUser(ctx, c.Name); {
+		case err != nil: // the guess stands
+		case stopped:
+			delete(set, c.Name)
+		default:
+			set[c.Name] = c
+		}
+	}
+}

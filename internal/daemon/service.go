@@ -1,0 +1,200 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
+)
+
+// A Service is one run of the daemon: assess, plan, recover, READY, keep the
+// running set, stop. Its methods may be called from any goroutine.
+type Service struct {
+	world    World
+	policy   recover.Policy
+	identity recover.Identity
+
+	board    *board
+	marker   *marker
+	history  *history
+	suspects *suspects
+	keeper   *keeper
+	// background is what goes on beside recovery and does not delay it.
+	background sync.WaitGroup
+}
+
+// New prepares a run. identity names it.
+func New(w World, p recover.Policy, identity recover.Identity) *Service {
+	b := newBoard(w.Log, identity)
+	m := &marker{store: w.Store, identity: identity, board: b}
+	suspects := newSuspects(w, p, identity, b)
+	return &Service{
+		world: w, policy: p, identity: identity, board: b, marker: m,
+		history:  &history{store: w.Store, board: b},
+		suspects: suspects,
+		keeper:   newKeeper(w, identity, b, m, suspects),
+	}
+}
+
+// ErrAlreadyRunning: another live instance holds the data directory.
+var ErrAlreadyRunning = errors.New("another instance is running")
+
+// Run recovers and then keeps the set until ctx ends. It reports what goes wrong
+// on the way, and recovers around it. Its only errors are ErrAlreadyRunning, and
+// ErrNoBus when the manager that runs the containers went away. After ErrNoBus the
+// marker stays, systemd starts the daemon again, and that brings back what ran.
+func (s *Service) Run(ctx context.Context) error {
+	starting, started := context.WithCancel(ctx)
+	var extending sync.WaitGroup
+	extending.Go(func() { s.extend(starting) })
+	defer s.background.Wait()
+	finished, err := s.bringBack(ctx)
+	started()
+	extending.Wait()
+	if err != nil {
+		return err
+	}
+	// The watch outlives ctx: the last snapshot still needs it.
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer unwatch()
+	if finished {
+		watchErr := s.keeper.begin(watching)
+		s.ready()      // also without a watch: other units wait for it
+		running := ctx // which is another one below
+		s.background.Go(func() { s.noteAutostart(running) })
+		if watchErr != nil {
+			return watchErr
+		}
+		if err := s.keeper.follow(ctx); err != nil {
+			return err
+		}
+	}
+	// Stopping has to work although ctx has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	s.stop(ctx, finished)
+	return nil
+}
+
+const (
+	// extendBy is what we ask for, extendEvery how often: a daemon that hangs
+	// before READY is killed and started again within extendBy.
+	extendBy    = 90 * time.Second
+	extendEvery = 30 * time.Second
+	stopTimeout = 10 * time.Second
+	// assessWithin bounds all that comes before the first start: from then on
+	// recovery goes on with what it knows.
+	assessWithin = 90 * time.Second
+	// stopWithin is how soon systemd stops us when the host goes down.
+	stopWithin = 30 * time.Second
+)
+
+// endsWithin waits at most d for ctx to end, and reports whether it did.
+func endsWithin(ctx context.Context, d time.Duration) bool {
+	engine.Sleep(ctx, d)
+	return ctx.Err() != nil
+}
+
+// extend keeps the start-up from timing out for as long as recovery may take,
+// and no longer.
+func (s *Service) extend(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, assessWithin+s.policy.Deadline+stopWithin)
+	defer cancel()
+	tick := time.NewTicker(extendEvery)
+	defer tick.Stop()
+	for {
+		s.Phase() // hangs if the board's lock is never released
+		s.world.Notifier.Extend(extendBy)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// bringBack is everything before READY. It reports whether recovery ran to its
+// end.
+func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
+	s.world.Notifier.Status("assessing how the last run ended")
+	rows, err := s.assess(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.board.enter(recover.Recovering, nil)
+	logPlan(s.world.Log, rows)
+	start := starter{world: s.world, policy: s.policy, suspects: s.suspects}
+	run := engine.New(rows, s.policy, start, s.suspects.flight, s.world.Gauge, s.observe)
+	if err := run.Do(ctx); err != nil {
+		s.world.Log.Warn("recovery was cut short; the next start takes it up again",
+			"MESSAGE_ID", recover.MsgStopping, "reason", err)
+		if !endsWithin(ctx, stopWithin) { // a user's manager went down, and not the host
+			return false, fmt.Errorf("the service manager went away: %w", recover.ErrNoBus)
+		}
+		return false, nil
+	}
+	return true, nil
+}
+
+// observe puts an event of the engine into the report, the journal and STATUS=.
+func (s *Service) observe(e engine.Event) {
+	var line string
+	b := s.board
+	b.change(func() {
+		if e.Row.Name != "" {
+			b.progress.Add(b.report.Rows[e.Index], -1)
+			b.progress.Add(e.Row, 1)
+			b.report.Rows[e.Index] = e.Row
+		}
+		line = b.progress.Line()
+	})
+	s.world.Notifier.Status(line)
+	logEvent(s.world.Log, e)
+}
+
+// ready tells systemd that recovery is complete.
+func (s *Service) ready() {
+	var summary string
+	var failed bool
+	b := s.board
+	s.suspects.addDeferred()
+	b.enter(recover.Ready, func() {
+		b.report.Finished = time.Now()
+		summary, failed = b.report.Summary(), b.report.Failed()
+		if !b.restarted {
+			b.set.Containers = b.report.CarriedOver(b.set.Containers)
+		}
+	})
+	s.world.Notifier.Ready(summary)
+	s.history.save()
+	level := slog.LevelInfo
+	if failed {
+		level = slog.LevelWarn
+	}
+	status, _ := b.status()
+	s.world.Log.Log(context.Background(), level, "recovery "+summary, "MESSAGE_ID", recover.MsgComplete,
+		"duration", status.Recovery.Finished.Sub(status.Recovery.Started).Round(time.Millisecond))
+}
+
+// stop ends the run in order. The marker goes only when nothing is left to
+// recover: a recovery that was cut short is taken up again by the next start.
+func (s *Service) stop(ctx context.Context, finished bool) {
+	s.board.enter(recover.Stopping, nil)
+	s.world.Notifier.Stopping("saving the running set")
+	s.suspects.flight.Close()
+	if !finished {
+		return
+	}
+	if _, err := s.keeper.look(ctx); err != nil {
+		s.world.Log.Info("the running set stays as last saved", "MESSAGE_ID", recover.MsgStopping, "reason", err)
+	}
+	if err := s.marker.remove(); err != nil {
+		s.world.Log.Error("cannot remove the marker: the next start will take this run for a crash",
+			"MESSAGE_ID", recover.MsgStateDamaged, "error", err)
+	}
+}

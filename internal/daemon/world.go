@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
+)
+
+// World is all that a Service works with.
+type World struct {
+	Store    Store
+	Podman   recover.Podman
+	Systemd  recover.Systemd
+	Journal  recover.Journal
+	Notifier Notifier
+	Gauge    recover.Gauge
+	Log      *slog.Logger
+	// PodmanFirst: podman has to have answered before a unit that runs it is
+	// started. A user's first podman commands after a boot, side by side, race for
+	// what they share, and kill each other's containers (seen with 5.4.2).
+	PodmanFirst bool
+	// Autostart may be nil: then nothing is noted of what else starts containers.
+	Autostart Autostart
+}
+
+// host is what a survey asks.
+func (w World) host() survey.Host { return survey.Host{Podman: w.Podman, Systemd: w.Systemd} }
+
+// Store is the data directory. Its methods may be called side by side, but one
+// writer a file: the marker's is marker, the snapshot's keeper, that of
+// in-flight.json the Flight, that of quarantine.json and of the user-stopped list
+// suspects, and the history's history. Each writes with its own lock held. Before
+// READY the assessment alone writes the snapshot.
+type Store interface {
+	// Marker returns the marker that the last run left, nil without one. One
+	// that cannot be read is Garbled, and so still says that a run was under way.
+	Marker() *recover.Marker
+	WriteMarker(recover.Identity) error
+	RemoveMarker() error
+	// Snapshot returns the last good snapshot. ErrLost: there was one and no
+	// generation of it can be read. ErrNone: there never was one.
+	Snapshot() (recover.Snapshot, error)
+	SaveSnapshot(recover.Snapshot) error
+	// UserStopped returns the names that are never started automatically.
+	// ErrLost: there is a list and no generation of it can be read.
+	UserStopped() ([]string, error)
+	// EditUserStopped replaces the list by what edit makes of it, and reports
+	// whether that differs. Other programs change the list too: edit may be called
+	// more than once. ErrBusy: another program does not release its lock.
+	EditUserStopped(edit func(names []string) []string) (changed bool, err error)
+	// InFlight returns what was in flight when the last run ended, no names if it
+	// ended in order. ErrLost: that cannot be read.
+	InFlight() (recover.InFlight, error)
+	// SaveInFlight replaces it; without names nothing is in flight.
+	SaveInFlight(recover.InFlight) error
+	// Quarantine returns the suspects. ErrLost: there are some, and no
+	// generation of the list can be read.
+	Quarantine() (recover.Quarantine, error)
+	SaveQuarantine(recover.Quarantine) error
+	// Reports returns the recoveries in the history, oldest first.
+	Reports() ([]recover.Report, error)
+	// SaveReport keeps a recovery, as a new one if its ID is 0, and returns its ID.
+	SaveReport(recover.Report) (int, error)
+}
+
+// Notifier tells the service manager the state of the daemon (sd_notify(3)).
+type Notifier interface {
+	Ready(status string)
+	Status(status string)
+	// Extend asks for at least d more before start-up counts as timed out.
+	Extend(d time.Duration)
+	Stopping(status string)
+}
+
+// Autostart tells what else starts containers at boot.
+type Autostart interface {
+	// Enabled reports whether the unit file is enabled; one that does not exist
+	// is not.
+	Enabled(ctx context.Context, unit string) (bool, error)
+	// StartedByTargets lists those of the units that a target starts, as an
+	// [Install] section has it.
+	StartedByTargets(ctx context.Context, units []string) ([]string, error)
+	// RestartsAlways reports whether the container name has --restart=always.
+	RestartsAlways(ctx context.Context, name string) (bool, error)
+}

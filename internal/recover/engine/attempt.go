@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// An attempt is what a start reports back. One that lasts longer than the tier's
+// deadline reports twice: first that it gives its place to others, so that hung
+// containers do not use up all places, then its end.
+type attempt struct {
+	row        int
+	freesPlace bool
+	ended      bool
+	outcome    recover.Outcome
+	err        error
+}
+
+// fill starts the rows in the queue, as far as there are places.
+func (r *Run) fill(ctx context.Context) {
+	for len(r.queue) > 0 && r.busy < r.pace.places {
+		i := r.queue[0]
+		r.queue = r.queue[1:]
+		r.busy++
+		r.tries[i]++
+		limit := r.policy.SecondAttempt
+		if r.tries[i] == 1 {
+			limit = r.policy.FirstAttempt
+		}
+		row := &r.rows[i]
+		r.flight.Add(row.Name)
+		r.move(i, recover.RowStarting)
+		row.Error = ""
+		row.BeginAttempt()
+		r.notify(Event{Kind: Starting, Tier: row.Tier, Index: i, Row: *row})
+		this := *row
+		r.workers.Go(func() { r.attempt(ctx, i, this, limit) })
+	}
+}
+
+// attempt makes one start and reports how it goes.
+func (r *Run) attempt(ctx context.Context, index int, row recover.Row, limit time.Duration) {
+	end := make(chan attempt, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		outcome, err := r.starter.Start(ctx, row)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("not up within %s", limit)
+		}
+		end <- attempt{row: index, ended: true, outcome: outcome, err: err}
+	}()
+	place := time.NewTimer(r.policy.TierDeadline)
+	defer place.Stop()
+	select {
+	case a := <-end:
+		a.freesPlace = true
+		r.tell(ctx, a)
+	case <-place.C:
+		r.tell(ctx, attempt{row: index, freesPlace: true})
+		r.tell(ctx, <-end)
+	}
+}
+
+func (r *Run) tell(ctx context.Context, a attempt) {
+	select {
+	case r.attempts <- a:
+	case <-ctx.Done():
+	}
+}
+
+// take records what an attempt reports.
+func (r *Run) take(ctx context.Context, a attempt) {
+	if a.freesPlace {
+		r.busy--
+	}
+	if !a.ended || !r.rows[a.row].State.Pending() { // given up meanwhile
+		return
+	}
+	row := &r.rows[a.row]
+	if a.outcome.Unit != "" {
+		row.Unit, row.Generated = a.outcome.Unit, a.outcome.Generated
+	}
+	state, kind, why := judgeAttempt(a.outcome, a.err)
+	row.EndAttempt(a.outcome.Result, why)
+	var notMounted *NotMounted
+	switch {
+	case errors.As(a.err, &notMounted):
+		row.Attempts = row.Attempts[:len(row.Attempts)-1] // it was not even tried
+		r.tries[a.row]--
+		r.awaitMounts(ctx, a.row, notMounted.Points, why)
+	case state == recover.RowFailed && r.awaitNeeded(ctx, a.row, a.outcome, why):
+	case state == recover.RowFailed && r.tries[a.row] == 1:
+		r.set(a.row, recover.RowRetrying, AttemptFailed, why)
+		r.later(ctx, a.row, func() { Sleep(ctx, r.policy.RetryPause) })
+	default:
+		r.set(a.row, state, kind, why)
+	}
+}
+
+// judgeAttempt says what a start job's end means for the container.
+func judgeAttempt(o recover.Outcome, err error) (recover.RowState, EventKind, string) {
+	switch {
+	case errors.Is(err, recover.ErrOrderedAfterUs):
+		return recover.RowDeferred, Deferred, err.Error()
+	case errors.Is(err, recover.ErrUserStopped):
+		return recover.RowUserStopped, Skipped, err.Error()
+	case err == nil && o.Job == "canceled" && (o.Active == "inactive" || o.Active == "deactivating"):
+		return recover.RowUserStopped, Skipped, "someone stopped it while it was being started"
+	case errors.Is(err, recover.ErrMasked):
+		return recover.RowSkipped, Skipped, err.Error()
+	case err != nil:
+		return recover.RowFailed, GaveUp, err.Error()
+	case o.Active == "active" || o.Active == "reloading":
+		return recover.RowUp, Up, ""
+	case o.Job == "done" && o.ConditionFailed:
+		return recover.RowSkipped, Skipped, "a condition of the unit is not met"
+	case o.Job == "done" && o.Active == "inactive":
+		return recover.RowFailed, GaveUp, "it started and ended at once"
+	case o.Job == "dependency" && len(o.Blockers) > 0:
+		return recover.RowFailed, GaveUp, "it needs " + strings.Join(o.Blockers, " ") + ", which did not start"
+	}
+	switch o.Result {
+	case "", "success":
+		return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s", o.Job, o.Active)
+	case "exit-code", "signal":
+		return recover.RowFailed, GaveUp,
+			fmt.Sprintf("start job: %s; unit %s (%s %d)", o.Job, o.Active, o.Result, o.ExitStatus)
+	}
+	return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s (%s)", o.Job, o.Active, o.Result)
+}

@@ -1,0 +1,30 @@
+package engine
+
+import "archy-recovery/internal/recover"
+
+// EventKind is what happened.
+type EventKind string
+
+// The events of a run, in the order in which they can come for a container.
+const (
+	TierStarted   EventKind = "tier-started"
+	Starting      EventKind = "starting"
+	Up            EventKind = "up"
+	AttemptFailed EventKind = "attempt-failed" // a retry follows
+	Waiting       EventKind = "waiting"        // for a mount, or for a container that it needs
+	GaveUp        EventKind = "gave-up"
+	Skipped       EventKind = "skipped"
+	Deferred      EventKind = "deferred"
+	TierSettled   EventKind = "tier-settled"
+	TierLate      EventKind = "tier-late" // its deadline passed; the next one need not wait
+)
+
+// An Event is one step of a run.
+type Event struct {
+	Kind EventKind
+	Tier int
+	// Index is the container's place among the rows, for a container's event.
+	Index int
+	// Row is the container's row after the step, zero for a tier's event.
+	Row recover.Row
+}

@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
+
+	"go.uber.org/goleak"
+)
+
+// The whole of this package's tests has to pass through every transition of a row
+// that docs/recovery.md draws. (That it draws those of the code is tested in
+// package recover.)
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	observeMove = func(from, to recover.RowState) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[fmt.Sprintf("%s --> %s", from, to)] = true
+	}
+	code := m.Run()
+	if all := flag.Lookup("test.run").Value.String() == ""; all && code == 0 {
+		drawn, _ := recovertest.DrawnArrows("../../..")
+		for _, arrow := range drawn {
+			if !seen[arrow] {
+				fmt.Println("no test goes from", arrow)
+				code = 1
+			}
+		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println("goroutines are left:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// A unitStarter starts the unit that a row names, and asks nothing else.
+type unitStarter struct{ h *recovertest.Host }
+
+func (s unitStarter) Start(ctx context.Context, row recover.Row) (recover.Outcome, error) {
+	o, err := recovertest.Systemd{H: s.h}.Start(ctx, row.Unit)
+	o.Unit = row.Unit
+	return o, err
+}
+
+func (s unitStarter) AwaitMounts(ctx context.Context, points []string) error {
+	return recovertest.Systemd{H: s.h}.AwaitMounts(ctx, points)
+}

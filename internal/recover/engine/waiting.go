@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// NotMounted is the error of a start that would have run into an empty
+// directory.
+type NotMounted struct{ Points []string }
+
+func (e *NotMounted) Error() string {
+	return "waits for a mount: " + strings.Join(e.Points, " ") + " is not mounted"
+}
+
+// awaitNeeded has a row whose start failed for want of other units wait for those
+// rows among them that are still pending. It reports false if there are none.
+func (r *Run) awaitNeeded(ctx context.Context, i int, o recover.Outcome, why string) bool {
+	var on []int
+	for j, other := range r.rows {
+		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.waitsFor(j, i) {
+			on = append(on, j)
+		}
+	}
+	switch {
+	case len(on) > 0:
+		r.tries[i]-- // what failed was another
+		r.needs[i] = on
+		r.set(i, recover.RowWaiting, Waiting, why)
+	case len(o.NotMounted) > 0 && r.tries[i] == 1:
+		r.awaitMounts(ctx, i, o.NotMounted, (&NotMounted{o.NotMounted}).Error())
+	default:
+		return false
+	}
+	return true
+}
+
+// waitsFor reports whether a row waits for another, directly or through others.
+func (r *Run) waitsFor(i, other int) bool {
+	return slices.ContainsFunc(r.needs[i], func(j int) bool { return j == other || r.waitsFor(j, other) })
+}
+
+// awaitMounts has a row wait until its mounts are there. Not less than the pause
+// between two attempts, if it was tried: what failed to be mounted may look well.
+func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why string) {
+	r.set(i, recover.RowWaiting, Waiting, why)
+	tried := r.tries[i] > 0
+	r.later(ctx, i, func() {
+		if tried {
+			Sleep(ctx, r.policy.RetryPause)
+		}
+		if r.starter.AwaitMounts(ctx, points) != nil { // not known: the next try will tell
+			Sleep(ctx, r.policy.RetryPause)
+		}
+	})
+}
+
+// later wakes a row when wait returns.
+func (r *Run) later(ctx context.Context, row int, wait func()) {
+	r.workers.Go(func() {
+		wait()
+		select {
+		case r.wakes <- row:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// requeue has a row start again. A row that has waited is given its turn when the
+// tiers have ended.
+func (r *Run) requeue(i int) {
+	waited := r.rows[i].State == recover.RowWaiting
+	r.move(i, recover.RowQueued)
+	if !waited || !r.tiered {
+		r.enqueue(i)
+	}
+}
+
+// Sleep waits for d, or until ctx ends.
+func Sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

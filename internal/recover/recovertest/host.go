@@ -1,0 +1,125 @@
+// Package recovertest has the fakes that the tests of recovery share.
+package recovertest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// A Host is a make-believe host: podman, systemd, the journal and the data
+// directory, with a history of what was done on it. Tests set its fields, with Mu
+// held while a daemon runs on it; the code under test gets its faces: Podman,
+// Systemd, Journal, Store, Notifier and Gauge. Under synctest its time is the
+// bubble's.
+type Host struct {
+	Mu        sync.Mutex
+	History   []string
+	Sightings map[string]recover.Sighting
+	Stale     []recover.Sighting // what podman lists at first, if that is not what it knows
+	PodmanErr error
+	// OnList, if set, is called at each listing, without Mu; its error is podman's.
+	OnList   func() error
+	Units    map[string]recover.ContainerUnit
+	Listings int // how often all of them were asked for
+	// PodmanTakes is how long podman takes to list; PodmanFirst as in a daemon's World.
+	PodmanTakes time.Duration
+	PodmanFirst bool
+	States      map[string]recover.UnitState
+	BusErr      error
+	Down        bool
+	WatchErr    error // of the manager that was watched first
+	// Start says what each attempt of a unit does; ready at once without one.
+	Start map[string]func(ctx context.Context, attempt int) (recover.Outcome, error)
+	Tries map[string]int
+	// Changes is what tells of containers that come and go.
+	Changes chan struct{}
+
+	StoppedByUser map[string]bool
+	BootEnd       recover.BootEnd
+	JournalErr    error
+	Events        []recover.Entry // after the snapshot
+	InBoot        string          // of which they are; any without one
+
+	Marker         *recover.Marker
+	Snapshot       *recover.Snapshot
+	SnapshotErr    error
+	UserStopped    []string
+	UserStoppedErr error
+	WriteErr       error
+	EditErr        error // of the user-stopped list
+	SaveErr        error // of the suspects
+	SyncErr        error // of a snapshot that is read all the same
+	InFlight       recover.InFlight
+	InFlightErr    error
+	Quarantine     recover.Quarantine
+	QuarantineErr  error
+	Reports        []recover.Report
+	ReportsErr     error
+	Dead           bool   // the power is gone: nothing is written any more
+	Died           func() // what to do then
+
+	Pulls      map[string][]string
+	Definition map[string]string // of units
+	NotMounted []string
+	Mounted    chan struct{} // closed when all is mounted
+	AwaitErr   error
+	Ends       map[string]time.Duration // how long units take to end
+	EndAs      string                   // and how
+	Idle       bool                     // units run nothing
+	Binds      map[string][]string      // of containers
+	Needed     map[string][]string      // paths, of units
+	Images     map[string]string
+	Healthy    map[string]func(context.Context) error
+	Stalls     func() (recover.Stalls, error)
+}
+
+// NewHost returns a host without containers, which never ran before.
+func NewHost() *Host {
+	return &Host{
+		Sightings: map[string]recover.Sighting{},
+		Units:     map[string]recover.ContainerUnit{},
+		States:    map[string]recover.UnitState{},
+		Start:     map[string]func(context.Context, int) (recover.Outcome, error){},
+		Tries:     map[string]int{},
+	}
+}
+
+// Set makes changes with Mu held.
+func (h *Host) Set(do func()) {
+	h.Mu.Lock()
+	defer h.Mu.Unlock()
+	do()
+}
+
+// Say adds a line to the history. Called with Mu held.
+func (h *Host) Say(format string, args ...any) {
+	h.History = append(h.History, fmt.Sprintf(format, args...))
+}
+
+// Quadlet adds a Quadlet container that the power cut took out of podman.
+func (h *Host) Quadlet(name string) *Host {
+	unit := name + ".service"
+	h.Units[unit] = recover.ContainerUnit{Unit: unit, Container: recover.Container{Name: name}}
+	h.States[unit] = recover.UnitState{Loaded: true, Active: "inactive"}
+	return h
+}
+
+// Plain adds a container without a unit.
+func (h *Host) Plain(name, state string) *Host {
+	h.Sightings[name] = recover.Sighting{Container: recover.Container{Name: name}, State: state}
+	return h
+}
+
+// Ran makes the containers of these names the snapshot.
+func (h *Host) Ran(names ...string) *Host {
+	s := recover.Snapshot{}
+	for _, name := range names {
+		s.Containers = append(s.Containers, recover.Container{Name: name})
+	}
+	h.Snapshot = &s
+	return h
+}

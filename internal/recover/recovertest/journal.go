@@ -1,0 +1,28 @@
+package recovertest
+
+import (
+	"context"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// Journal answers as the journal does.
+type Journal struct{ H *Host }
+
+func (f Journal) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
+	return f.H.BootEnd, f.H.JournalErr
+}
+
+func (f Journal) ServiceEnd(context.Context, string) ([]recover.Entry, error) {
+	return f.H.BootEnd.Tail, f.H.JournalErr
+}
+
+func (f Journal) Events(_ context.Context, boot string, _ time.Duration) ([]recover.Entry, error) {
+	if f.H.InBoot != "" && boot != f.H.InBoot {
+		return nil, f.H.JournalErr
+	}
+	return f.H.Events, f.H.JournalErr
+}
+
+func (f Journal) Now() time.Duration { return time.Hour }

@@ -1,0 +1,66 @@
+package recovertest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// Podman answers as podman does.
+type Podman struct{ H *Host }
+
+func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
+	sleep(ctx, f.H.PodmanTakes)
+	f.H.Mu.Lock()
+	list := slices.Collect(maps.Values(f.H.Sightings))
+	if f.H.Stale != nil {
+		list, f.H.Stale = f.H.Stale, nil
+	}
+	err, onList := f.H.PodmanErr, f.H.OnList
+	f.H.Mu.Unlock()
+	if onList != nil {
+		err = onList()
+	}
+	return list, err
+}
+
+func (f Podman) GenerateUnit(_ context.Context, name string) (string, string, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.Say("generate %s", name)
+	return "container-" + name + ".service", "text", f.H.PodmanErr
+}
+
+func (f Podman) StoppedByUser(_ context.Context, name string) (bool, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return f.H.StoppedByUser[name], f.H.PodmanErr
+}
+
+func (f Podman) Binds(_ context.Context, name string) ([]string, error) {
+	return f.H.Binds[name], f.H.PodmanErr
+}
+
+func (f Podman) ImageID(_ context.Context, image string) (string, error) {
+	return f.H.Images[image], f.H.PodmanErr
+}
+
+func (f Podman) AwaitHealthy(ctx context.Context, name string) error {
+	if wait := f.H.Healthy[name]; wait != nil {
+		return wait(ctx)
+	}
+	return nil
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,151 @@
+package recovertest
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"archy-recovery/internal/recover"
+)
+
+// Systemd answers as the service manager does.
+type Systemd struct{ H *Host }
+
+func (f Systemd) States(_ context.Context, units []string) (map[string]recover.UnitState, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return maps.Clone(f.H.States), f.H.BusErr
+}
+
+func (f Systemd) ContainerUnits(_ context.Context, named []string) ([]recover.ContainerUnit, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	if named == nil {
+		f.H.Listings++
+		return slices.Collect(maps.Values(f.H.Units)), f.H.BusErr
+	}
+	var found []recover.ContainerUnit
+	for _, unit := range named {
+		if u, ok := f.H.Units[unit]; ok {
+			found = append(found, u)
+		}
+	}
+	return found, f.H.BusErr
+}
+
+func (f Systemd) Install(_ context.Context, units map[string]string) error {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.Say("install %s", strings.Join(slices.Sorted(maps.Keys(units)), " "))
+	for unit := range units {
+		f.H.States[unit] = recover.UnitState{Loaded: true, Active: "inactive"}
+	}
+	return nil
+}
+
+func (f Systemd) Start(ctx context.Context, unit string) (recover.Outcome, error) {
+	f.H.Mu.Lock()
+	f.H.Tries[unit]++
+	attempt, behave := f.H.Tries[unit], f.H.Start[unit]
+	f.H.Say("start %s", unit)
+	f.H.Mu.Unlock()
+	o, err := Up, error(nil)
+	if behave != nil {
+		o, err = behave(ctx, attempt)
+	}
+	if o.Active == "active" && !f.H.Idle {
+		f.H.Mu.Lock()
+		f.H.States[unit] = o.UnitState
+		name := strings.TrimSuffix(strings.TrimPrefix(unit, "container-"), ".service")
+		running := recover.Container{Name: name}
+		if _, ok := f.H.Units[unit]; ok { // Quadlet labels its containers
+			running.Unit = unit
+		}
+		f.H.Sightings[name] = recover.Sighting{Container: running, State: "running"}
+		f.H.Mu.Unlock()
+	}
+	return o, err
+}
+
+func (f Systemd) ResetFailed(_ context.Context, unit string) error {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.Say("reset %s", unit)
+	return f.H.BusErr
+}
+
+func (f Systemd) Pulls(context.Context, []string) (map[string][]string, error) {
+	return f.H.Pulls, f.H.BusErr
+}
+
+func (f Systemd) Definition(_ context.Context, unit string) (string, error) {
+	return f.H.Definition[unit], f.H.BusErr
+}
+
+func (f Systemd) NotMounted(context.Context) ([]string, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return slices.Clone(f.H.NotMounted), f.H.BusErr
+}
+
+func (f Systemd) MountsNeeded(_ context.Context, unit string) ([]string, error) {
+	return f.H.Needed[unit], f.H.BusErr
+}
+
+func (f Systemd) AwaitMounts(ctx context.Context, points []string) error {
+	f.H.Mu.Lock()
+	f.H.Say("await %s", strings.Join(points, " "))
+	err := f.H.AwaitErr
+	f.H.Mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-f.H.Mounted:
+		f.H.Mu.Lock()
+		defer f.H.Mu.Unlock()
+		f.H.NotMounted = nil
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f Systemd) AwaitEnd(ctx context.Context, unit string) error {
+	f.H.Mu.Lock()
+	f.H.Say("await the end of %s", unit)
+	ends := f.H.Ends[unit]
+	f.H.Mu.Unlock()
+	if sleep(ctx, ends); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.States[unit] = recover.UnitState{Loaded: true, Active: cmp.Or(f.H.EndAs, "failed")}
+	return nil
+}
+
+func (f Systemd) Watch(ctx context.Context) (recover.Watch, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		f.H.Mu.Lock()
+		defer f.H.Mu.Unlock()
+		f.H.WatchErr = recover.ErrNoBus
+	})
+	f.H.Changes = make(chan struct{}, 1)
+	return Watch(f), f.H.BusErr
+}
+
+// Watch is the Systemd's watch.
+type Watch struct{ H *Host }
+
+func (f Watch) Changes() <-chan struct{} { return f.H.Changes }
+
+func (f Watch) GoingDown(context.Context) (bool, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return f.H.Down, f.H.WatchErr
+}

@@ -1,0 +1,97 @@
+package recover
+
+import (
+	"slices"
+	"time"
+)
+
+// A Row is one container of a recovery.
+type Row struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+	Unit  string `json:"unit,omitempty"`
+	// Generated: the container has no unit of its own, podman generated one to
+	// start it.
+	Generated bool `json:"generated,omitempty"`
+	Tier      int  `json:"tier"`
+	// Alone: it is started after all others and by itself, since it was in
+	// flight when the host crashed, or needs one that was, or since the kernel
+	// command line asks for it.
+	Alone bool `json:"alone,omitempty"`
+	// Strikes is how many crashes of the host it was in flight at.
+	Strikes int      `json:"strikes,omitempty"`
+	State   RowState `json:"state"`
+	// Ending: it has died, and its unit has yet to end.
+	Ending bool `json:"-"`
+	// Queued is when its turn came, zero if it never did.
+	Queued time.Time `json:"queued,omitzero"`
+	// Attempts are the starts that were made, oldest first.
+	Attempts []Attempt `json:"attempts"`
+	// Waits is when it waited for a mount or for another container, oldest first.
+	Waits []Wait `json:"waits,omitempty"`
+	// Error is why the last attempt failed, or why there was none.
+	Error string `json:"error,omitempty"`
+}
+
+// An Attempt is one start of a container.
+type Attempt struct {
+	Started time.Time `json:"started"`
+	// Ended is when the container was up, or the attempt had failed; zero
+	// while it goes on.
+	Ended time.Time `json:"ended,omitzero"`
+	// Result is the service's own Result after it, such as exit-code
+	// (org.freedesktop.systemd1(5)).
+	Result string `json:"result,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// A Wait is a time in which a container was not started for want of another, or
+// of a mount.
+type Wait struct {
+	Began time.Time `json:"began"`
+	// Ended is zero while it goes on.
+	Ended time.Time `json:"ended,omitzero"`
+}
+
+// Started is when the first attempt began, zero without one.
+func (r Row) Started() time.Time {
+	if len(r.Attempts) == 0 {
+		return time.Time{}
+	}
+	return r.Attempts[0].Started
+}
+
+// Ended is when the last attempt ended, zero without one and while it goes on.
+func (r Row) Ended() time.Time {
+	if len(r.Attempts) == 0 {
+		return time.Time{}
+	}
+	return r.Attempts[len(r.Attempts)-1].Ended
+}
+
+// Took is the time from the first attempt's start to the last one's end, zero
+// while that is not over.
+func (r Row) Took() time.Duration {
+	if r.Ended().IsZero() {
+		return 0
+	}
+	return r.Ended().Sub(r.Started())
+}
+
+// BeginAttempt begins an attempt now. It replaces the list of attempts: holders of
+// the old list keep that as it was.
+func (r *Row) BeginAttempt() {
+	r.Attempts = append(slices.Clone(r.Attempts), Attempt{Started: time.Now()})
+}
+
+// EndAttempt ends the attempt that is under way, if there is one, with the Result of
+// the service and why it failed. It replaces the list of attempts, too.
+func (r *Row) EndAttempt(result, why string) {
+	n := len(r.Attempts) - 1
+	if n < 0 || !r.Attempts[n].Ended.IsZero() {
+		return
+	}
+	r.Attempts = slices.Clone(r.Attempts)
+	last := &r.Attempts[n]
+	last.Ended, last.Result, last.Error = time.Now(), result, why
+}

@@ -1,0 +1,68 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+
+	"archy-recovery/internal/recover"
+)
+
+// Preview lays out what would be started if the machine died now. It asks podman
+// and systemd and changes nothing there: a unit that would be generated is named,
+// but neither generated nor installed.
+func (h Host) Preview(ctx context.Context, k recover.Known, p recover.Policy) recover.Preview {
+	view := h.Look(ctx, k.Set)
+	if view.PodmanErr != nil {
+		k.Notes = append(k.Notes, fmt.Sprintf("podman does not answer: %v", view.PodmanErr))
+	}
+	if view.SystemdErr != nil {
+		k.Notes = append(k.Notes, fmt.Sprintf("the units that run containers cannot be listed: %v", view.SystemdErr))
+	}
+	view = view.AfterPowerCut()
+	holds := recover.Holds{UserStopped: k.UserStopped, UserStoppedLost: k.UserStoppedLost, Quarantine: k.Quarantine}
+	resolved := Host{generatesNothing{h.Podman}, installsNothing{h.Systemd}}.Resolve(ctx, k.Set, view)
+	for name, how := range resolved {
+		how.State = recover.UnitState{Loaded: how.State.Loaded} // nothing is active after a power cut
+		resolved[name] = how
+	}
+	var err error
+	if holds.Pulls, err = h.Pulls(ctx, resolved, k.Quarantine); err != nil {
+		k.Notes = append(k.Notes, fmt.Sprintf("%s: %v", PullsUnknown, err))
+	}
+	if p.Mode != recover.ModeNormal {
+		k.Notes = append(k.Notes, fmt.Sprintf("%s=%s is on the kernel command line", recover.CommandLineKey, p.Mode))
+	}
+	return k.Lay(recover.MakePlan(k.Set, holds, view, resolved, p), resolved, p)
+}
+
+// PullsUnknown is the note for a failed Pulls.
+const PullsUnknown = "it is not known which units would start a suspect along"
+
+// Pulls asks which of the resolved units would bring a suspect's unit along. It
+// asks nothing if there are no suspects.
+func (h Host) Pulls(
+	ctx context.Context, resolved map[string]recover.Resolution, suspects recover.Quarantine,
+) (map[string][]string, error) {
+	if len(suspects) == 0 {
+		return nil, nil
+	}
+	var units []string
+	for _, how := range resolved {
+		if how.Unit != "" {
+			units = append(units, how.Unit)
+		}
+	}
+	return h.Systemd.Pulls(ctx, units)
+}
+
+// generatesNothing is podman, but only names the unit that it would generate.
+type generatesNothing struct{ recover.Podman }
+
+func (generatesNothing) GenerateUnit(_ context.Context, name string) (unit, text string, err error) {
+	return generatedName(name), "", nil
+}
+
+// installsNothing is systemd, but installs no unit.
+type installsNothing struct{ recover.Systemd }
+
+func (installsNothing) Install(context.Context, map[string]string) error { return nil }

@@ -1,0 +1,136 @@
+package survey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"archy-recovery/internal/recover"
+)
+
+// Resolve finds the unit for each container. It takes the first of these:
+//
+//   - the unit that the label PODMAN_SYSTEMD_UNIT or the snapshot names, if
+//     systemd can load it (template units put a name there that is no unit) and
+//     Believe confirms it;
+//   - an installed unit whose ExecStart= runs the container (a Quadlet container
+//     is gone from podman after a power cut, and only this unit brings it back);
+//   - for a container that has no unit, one that podman generates.
+//
+// Generated units are installed together, so that the manager reloads once.
+func (h Host) Resolve(ctx context.Context, want []recover.Container, view recover.View) map[string]recover.Resolution {
+	hints, believeErr := h.hints(ctx, want, view)
+	states, err := h.Systemd.States(ctx, slices.Concat(slices.Collect(maps.Values(hints))...))
+	err = errors.Join(err, believeErr)
+	found := make(map[string]recover.Resolution, len(want))
+	g := generation{host: h, texts: map[string]string{}, units: map[string]string{}}
+	for _, c := range want {
+		if err != nil {
+			found[c.Name] = recover.Resolution{Err: fmt.Errorf("cannot ask systemd for its unit: %w", err)}
+			continue
+		}
+		if unit, ok := pickUnit(hints[c.Name], states); ok {
+			found[c.Name] = recover.Resolution{Unit: unit, State: states[unit]}
+			continue
+		}
+		found[c.Name] = g.withoutUnit(ctx, c.Name, view)
+	}
+	g.install(ctx, found)
+	return found
+}
+
+// hints returns, by container, the units that may start it, best first.
+func (h Host) hints(ctx context.Context, want []recover.Container, view recover.View) (map[string][]string, error) {
+	label := func(name string) string {
+		s, _ := view.Sighting(name)
+		return s.Unit
+	}
+	var claims []Claim
+	for _, c := range want {
+		claims = append(claims, Claim{label(c.Name), c.Name}, Claim{c.Unit, c.Name})
+	}
+	believed, err := h.Believe(ctx, claims, view.Units)
+	hints := map[string][]string{}
+	for _, c := range want {
+		var units []string
+		if unit := label(c.Name); believed[Claim{unit, c.Name}] {
+			units = append(units, unit)
+		}
+		// A unit that was generated for it in this boot names the container by
+		// an ID that may be gone: it is generated anew.
+		if c.Unit != generatedName(c.Name) && believed[Claim{c.Unit, c.Name}] {
+			units = append(units, c.Unit)
+		}
+		for _, u := range view.Units {
+			if u.Container.Name == c.Name {
+				units = append(units, u.Unit)
+			}
+		}
+		hints[c.Name] = units
+	}
+	return hints, err
+}
+
+// pickUnit takes the first unit that systemd could load, but prefers one that
+// is active: with two units for one container, the live one owns it.
+func pickUnit(units []string, states map[string]recover.UnitState) (string, bool) {
+	best, ok := "", false
+	for _, u := range units {
+		switch s := states[u]; {
+		case !s.Loaded:
+		case s.Active == "active":
+			return u, true
+		case !ok:
+			best, ok = u, true
+		}
+	}
+	return best, ok
+}
+
+// generatedName is the unit that podman generates for a container
+// (podman-generate-systemd(1)).
+func generatedName(container string) string { return "container-" + container + ".service" }
+
+// A generation gathers the units that podman generates for one Resolve.
+type generation struct {
+	host  Host
+	texts map[string]string // by unit
+	units map[string]string // by container
+}
+
+// withoutUnit resolves a container that has no installed unit.
+func (g *generation) withoutUnit(ctx context.Context, name string, view recover.View) recover.Resolution {
+	_, known := view.Sighting(name)
+	switch {
+	case view.Active(name): // it runs without a unit: there is nothing to start
+	case known:
+		unit, text, err := g.host.Podman.GenerateUnit(ctx, name)
+		if err != nil {
+			return recover.Resolution{Err: fmt.Errorf("podman cannot generate a unit: %w", err)}
+		}
+		g.texts[unit], g.units[name] = text, unit
+	case view.PodmanErr != nil:
+		return recover.Resolution{Err: fmt.Errorf("no unit runs it and podman does not answer: %w", view.PodmanErr)}
+	case view.SystemdErr != nil:
+		err := fmt.Errorf("podman does not know it and the units cannot be listed: %w", view.SystemdErr)
+		return recover.Resolution{Err: err}
+	}
+	return recover.Resolution{}
+}
+
+// install installs the generated units and resolves their containers.
+func (g *generation) install(ctx context.Context, found map[string]recover.Resolution) {
+	if len(g.texts) == 0 {
+		return
+	}
+	err := g.host.Systemd.Install(ctx, g.texts)
+	for name, unit := range g.units {
+		if err != nil {
+			found[name] = recover.Resolution{Err: fmt.Errorf("cannot install %s: %w", unit, err)}
+			continue
+		}
+		found[name] = recover.Resolution{Unit: unit, Generated: true}
+	}
+}
