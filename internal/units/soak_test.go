@@ -19,9 +19,8 @@ import (
 	"archy-recovery/internal/state"
 )
 
-// A site is a daemon as cmd/archy-recovery plugs it together: a data directory,
-// the API on a socket, and a systemd on a bus. Only systemd behind the bus,
-// podman and the journal are make-believe.
+// A site is a whole daemon: a data directory, the API on a socket, and a systemd on a bus. Only systemd,
+// podman and the journal are fakes.
 type site struct {
 	t      testing.TB
 	bus    *bus
@@ -31,7 +30,7 @@ type site struct {
 	boot   int
 }
 
-// newSite has n containers, each of a Quadlet unit whose start takes a while.
+// newSite returns a site with n containers. Each has a Quadlet unit, whose start takes the time takes.
 func newSite(t testing.TB, n int, takes time.Duration) *site {
 	t.Helper()
 	s := &site{t: t, bus: newBus(t), policy: recover.DefaultPolicy()}
@@ -45,7 +44,7 @@ func newSite(t testing.TB, n int, takes time.Duration) *site {
 	return s
 }
 
-// start starts a unit, which takes a while.
+// start answers a start call, and ends its job after the time takes.
 func (s *site) start(c *startCall, takes time.Duration) {
 	job := s.f.newJob()
 	c.reply(job)
@@ -62,7 +61,7 @@ func (s *site) start(c *startCall, takes time.Duration) {
 
 func (s *site) unit(i int) string { return s.names[i] + ".service" }
 
-// crash has the host go down under a running daemon and come up again.
+// crash puts the data directory and the units in the state after a crash of the host.
 func (s *site) crash(dir *state.Dir) {
 	s.t.Helper()
 	s.boot++

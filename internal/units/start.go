@@ -71,10 +71,12 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	}
 }
 
-// reference keeps a unit with conditions in systemd's memory until release (Unit.Conditions,
-// Manager.RefUnit). systemd may unload a unit that ends at once, such as one that only starts its
-// container. Loaded again, it says that no condition was met (seen with systemd 252). A unit without
-// conditions needs no reference, which would cost PID 1 four calls to the bus.
+// reference keeps a unit with conditions in systemd's memory until release is called. It uses
+// Unit.Conditions and Manager.RefUnit.
+//
+// systemd may unload a unit that ends at once, such as one that only starts its container. Loaded again,
+// the unit says that no condition was met (seen with systemd 252). A unit without conditions needs no
+// reference, which would cost PID 1 four calls to the bus.
 func (l *link) reference(ctx context.Context, unit string) (referenced bool, release func()) {
 	var conditions []condition
 	v, err := l.get(ctx, pathOf(unit), unitIfc, "Conditions")
