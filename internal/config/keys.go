@@ -54,7 +54,9 @@ func findKey(name string) (k recoveryKey, found bool) {
 }
 
 // newKey returns the key of a field. read parses its value from text, and write formats it.
-func newKey[T any](name string, field func(*Config) *T, read func(string) (T, error), write func(T) string) recoveryKey {
+func newKey[T any](
+	name string, field func(*Config) *T, read func(string) (T, error), write func(T) string,
+) recoveryKey {
 	return recoveryKey{
 		name: name,
 		set: func(c *Config, text string) error {

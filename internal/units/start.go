@@ -19,8 +19,9 @@ const jobCheckDelay = 500 * time.Millisecond
 // Start starts a unit and waits for the end of its job (Manager.StartUnit, Manager.JobRemoved). Then it
 // reads the state of the unit: a job with the result "done" may be one whose condition was not met.
 //
-// The errors are recover.ErrOrderedAfterUs, those of explain, and that of ctx. When ctx ends, the job goes
-// on: a container that is slow to become ready is not killed, and a later Start shares its job.
+// Its errors wrap recover.ErrOrderedAfterUs, ErrGoingDown, ErrMasked or ErrNoBus, or are that of ctx. When
+// ctx ends, the job goes on: a container that is slow to become ready is not killed, and a later Start
+// shares its job.
 func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Outcome{}, err
