@@ -123,7 +123,7 @@ func (c *Config) parse(file, text string) (problems []error) {
 			section = line[1 : len(line)-1]
 			if section != "Recovery" && section != "Tiers" {
 				problems = append(problems,
-					fmt.Errorf("%s: unknown section [%s]; the sections are [Recovery] and [Tiers]", origin, section))
+					fmt.Errorf("%s: unknown section [%s]; ignored; the sections are [Recovery] and [Tiers]", origin, section))
 			}
 			continue
 		}
@@ -139,16 +139,16 @@ func (c *Config) assign(section, line string, origin Origin) error {
 	name, value, ok := strings.Cut(line, "=")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	if !ok {
-		return fmt.Errorf("%q is neither a section nor Key=value", line)
+		return fmt.Errorf("%q is neither a section nor Key=value; ignored", line)
 	}
 	list := false
 	switch section {
 	case "":
-		return fmt.Errorf("%s= stands before any section", name)
+		return fmt.Errorf("%s= stands before any section; ignored; move it below [Recovery] or [Tiers]", name)
 	case "Recovery":
 		k, found := findKey(name)
 		if !found {
-			return fmt.Errorf("unknown key %s= in [Recovery]", name)
+			return fmt.Errorf("unknown key %s= in [Recovery]; ignored; see archy-recovery.conf(5)", name)
 		}
 		if err := k.set(c, value); err != nil {
 			return fmt.Errorf("%s=: %w; ignored", name, err)

@@ -115,7 +115,7 @@ Tier4=web
 				c.Policy.MinParallel = 2
 			},
 		},
-		"mistakes beside a correct line": {
+		"mistakes and a correct line": {
 			files: map[string]string{"etc/archy-recovery.conf": `[Recovery]
 MaxParallel=none
 Colour=red

@@ -53,8 +53,10 @@ func findKey(name string) (k recoveryKey, found bool) {
 	return recoveryKeys[i], true
 }
 
-// newKey returns the key whose value is in the field, with a way to read it from text and to write it.
-func newKey[T any](name string, field func(*Config) *T, read func(string) (T, error), write func(T) string) recoveryKey {
+// newKey returns the key of a field. read parses its value from text, and write formats it.
+func newKey[T any](
+	name string, field func(*Config) *T, read func(string) (T, error), write func(T) string,
+) recoveryKey {
 	return recoveryKey{
 		name: name,
 		set: func(c *Config, text string) error {
@@ -118,7 +120,7 @@ func timeSpanKey(name string, field func(*Config) *time.Duration) recoveryKey {
 	return newKey(name, field, ParseTimeSpan, FormatTimeSpan)
 }
 
-// logLevelKey is a key whose value is debug or info. The field says whether it is debug.
+// logLevelKey is a key whose value is debug or info. The field is true for debug.
 func logLevelKey(name string, field func(*Config) *bool) recoveryKey {
 	return newKey(name, field, func(text string) (debug bool, err error) {
 		if text != "info" && text != "debug" {
@@ -133,7 +135,7 @@ func logLevelKey(name string, field func(*Config) *bool) recoveryKey {
 	})
 }
 
-// patternsKey is a key whose value is a list of patterns, which an empty value empties.
+// patternsKey is a key whose value is a list of patterns. An empty value empties the list.
 func patternsKey(name string, field func(*Config) *recover.Patterns) recoveryKey {
 	return recoveryKey{
 		name: name,

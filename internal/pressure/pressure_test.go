@@ -43,7 +43,7 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// TestHost reads the pressure of this host, if its kernel tells it.
+// TestHost reads the pressure of this host, if its kernel has that.
 func TestHost(t *testing.T) {
 	if _, err := Host.Stalls(); err != nil && !os.IsNotExist(err) {
 		t.Error(err)

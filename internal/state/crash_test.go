@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestCrashDuringWrite checks that a power failure between any two system calls of a write
-// leaves the old state or the new one, although any unsynced part may be lost.
+// TestCrashDuringWrite checks that a power failure leaves the old state or the new one. It may come
+// between any two system calls of a write, and any unsynced part may be lost.
 //
 // Each operation runs once for real, in a child under strace. From its system calls the test
 // builds every directory that a crash can leave. It cuts after each call. It takes any subset

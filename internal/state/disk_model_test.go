@@ -85,8 +85,8 @@ func replayTrace(t *testing.T, before, after map[string]string, trace string, ea
 			d.pending = append(d.pending, change{name: name, file: d.names[name]})
 		case syncCall.MatchString(line):
 			name := syncCall.FindStringSubmatch(line)[1]
-			if file, ok := d.names[name]; ok {
-				d.files[file].synced = true
+			if f, ok := d.names[name]; ok {
+				d.files[f].synced = true
 			} else {
 				d.sync(name)
 			}

@@ -53,7 +53,7 @@ func TestHistory(t *testing.T) {
 		}
 	}
 	if got := ids(t, d); len(got) != keepReports-1 || slices.Contains(got, 60) {
-		t.Errorf("beside a damaged report: %v", got)
+		t.Errorf("with a damaged report: %v", got)
 	}
 }
 

@@ -15,8 +15,10 @@ import (
 //
 // bootID is the boot ID of the service manager (%b of systemd.unit(5)), or "" for that of
 // the kernel (random(4)). The manager's takes precedence, since the journal uses it. The two
-// differ where the whole system runs in a container: a unit with a private /proc then sees the
-// boot ID of the host. softReboots is systemd's count of soft-reboots in this boot.
+// differ where the whole system runs in a container. There a unit with a private /proc sees the
+// kernel's boot ID, which is that of the host.
+//
+// softReboots is systemd's count of soft-reboots in this boot.
 func Here(bootID string, softReboots uint64) (recover.Identity, error) {
 	if bootID == "" {
 		kernel, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

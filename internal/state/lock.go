@@ -14,8 +14,10 @@ import (
 
 // lockFile is the file that a program locks with flock(2), LOCK_EX, before it reads the
 // user-stopped list to change it. The list itself cannot be locked, since each write puts
-// another file under its name. The lock file is never removed: a program that waits for the
-// removed file would get a lock that no other program sees. docs/user-stopped.md documents it.
+// another file under its name. The lock file is never removed. Otherwise a program
+// that waits for it would lock the removed file, which no other program sees.
+//
+// docs/user-stopped.md describes the lock for other programs.
 const lockFile = userStoppedFile + ".lock"
 
 const (

@@ -69,7 +69,7 @@ func (d *Dir) WriteMarker(id recover.Identity) error {
 	return d.replace(markerFile, []byte(text))
 }
 
-// RemoveMarker durably removes the marker, which says that the run ended in order. A missing
+// RemoveMarker durably removes the marker, which says that the run ended cleanly. A missing
 // marker is no error.
 func (d *Dir) RemoveMarker() error {
 	if err := os.Remove(d.file(markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -14,9 +14,10 @@ const maxFileSize = 16 << 20
 // read returns the content of a file.
 func (d *Dir) read(name string) ([]byte, error) { return readRegular(d.file(name)) }
 
-// readRegular returns the content of a regular file. It follows no symbolic link: the
-// directory may belong to a user who may read less than this process, and a damaged file
-// is copied for every user to see. It does not wait for the writer of a pipe.
+// readRegular returns the content of a regular file. It does not wait for the writer of a pipe.
+//
+// It follows no symbolic link. The directory may belong to a user who may read less than this
+// process. A link to a secret would be damage, and its copy is readable for every user.
 func readRegular(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -22,7 +22,7 @@ func Read(path string, report func(text, file string, err error)) (*Reader, erro
 	return &Reader{Dir{path: path, readOnly: true, report: report, reported: map[string]string{}}}, nil
 }
 
-// Running reports whether there is a marker: a run is under way, or did not end in order.
+// Running reports whether there is a marker: a run is under way, or did not end cleanly.
 func (r *Reader) Running() bool {
 	_, err := os.Stat(r.dir.file(markerFile))
 	return err == nil

@@ -38,10 +38,10 @@ func parseNames(content []byte) ([]string, error) {
 // changed. Programs that take the lock never lose each other's changes. The error is
 // recover.ErrBusy where another program keeps the lock, or keeps writing.
 //
-// Other programs write the list too, and some take no lock. So the new file and the present
-// one are exchanged in one step (RENAME_EXCHANGE of rename(2)), and then the replaced one is
-// compared with what edit saw. If they differ, another program wrote in between: the file is
-// put back, and edit runs again on the other program's list. So edit may run more than once.
+// Other programs write the list too, and some take no lock. So the new file and the present one
+// are exchanged in one step (RENAME_EXCHANGE of rename(2)). Then the replaced file is compared
+// with the list that edit got. If they differ, another program wrote in between. The exchange is
+// then undone, and edit runs again on the other program's list. So edit may run more than once.
 func (d *Dir) EditUserStopped(edit func(names []string) []string) (changed bool, err error) {
 	return d.editUserStopped(edit, lockTimeout, func() {})
 }

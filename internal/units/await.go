@@ -8,7 +8,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// AwaitEnd returns when a unit is neither active nor deactivating (Unit.ActiveState).
+// AwaitEnd returns when a unit is neither active, reloading nor deactivating (Unit.ActiveState).
 func (m *Manager) AwaitEnd(ctx context.Context, unit string) error {
 	if err := checkUnit(unit); err != nil {
 		return err

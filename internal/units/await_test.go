@@ -11,33 +11,33 @@ func TestAwaitEnd(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	m, f := managerOn(t, b), newSystemd(t, b)
-	looked := func() { f.awaitCall("Get") }
+	awaitLook := func() { f.awaitCall("Get") }
 	f.set("db.service", "inactive", "dead", nil)
 	if err := m.AwaitEnd(soon(t), "db.service"); err != nil {
 		t.Error(err)
 	}
-	looked()
+	awaitLook()
 
 	done := make(chan error, 1)
 	wait := func() {
 		f.set("db.service", "active", "running", nil)
 		go func() { done <- m.AwaitEnd(soon(t), "db.service") }()
-		looked()
+		awaitLook()
 	}
 	wait()
 	for _, state := range []string{"reloading", "deactivating"} {
 		f.set("db.service", state, "", nil)
 		f.changed("db.service")
-		looked()
+		awaitLook()
 		select {
 		case err := <-done:
-			t.Fatalf("%s: it did not wait: %v", state, err)
+			t.Fatalf("AwaitEnd returns in state %s: %v", state, err)
 		default:
 		}
 	}
 	f.set("db.service", "failed", "failed", nil)
 	f.changed("db.service")
-	looked()
+	awaitLook()
 	if err := await(t, done, "the end"); err != nil {
 		t.Error(err)
 	}

@@ -13,15 +13,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// They mostly wait, each for a bus of its own. -parallel still overrides it.
+	// The tests mostly wait, each for a bus of its own. The flag -parallel still overrides this.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// A bus is a real dbus-daemon of the test's own. It can be killed and, at the
-// same address, run again.
+// A bus is a real dbus-daemon of one test. It can be killed, and started again at the same address.
 type bus struct {
 	t    testing.TB
 	dir  string
@@ -46,12 +45,13 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 </busconfig>
 `
 
+// newBus starts a bus, which ends with the test.
 func newBus(t testing.TB) *bus {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
-		t.Skip("no dbus-daemon here: ", err)
+		t.Skip("there is no dbus-daemon: ", err)
 	}
-	// Not t.TempDir(): a socket's path must stay below 108 bytes.
+	// The path of a socket must be shorter than 108 bytes, which that of t.TempDir() may not be.
 	dir, err := os.MkdirTemp("", "bus")
 	if err != nil {
 		t.Fatal(err)
@@ -70,10 +70,10 @@ func (b *bus) path(name string) string { return filepath.Join(b.dir, name) }
 
 func (b *bus) address() string { return "unix:path=" + b.path("bus") }
 
-// run starts the daemon; when it returns the bus takes connections.
+// run starts the daemon. When it returns, the bus accepts connections.
 func (b *bus) run() {
 	b.t.Helper()
-	os.Remove(b.path("bus")) // what a killed one left
+	os.Remove(b.path("bus")) // the socket of a killed daemon
 	cmd := exec.Command("dbus-daemon", "--config-file="+b.path("conf"), "--nofork", "--print-address=1")
 	cmd.Stderr = b.t.Output()
 	out, err := cmd.StdoutPipe()
@@ -85,11 +85,11 @@ func (b *bus) run() {
 	}
 	b.cmd, b.open = cmd, true
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		b.t.Fatal("dbus-daemon does not tell its address: ", err)
+		b.t.Fatal("dbus-daemon does not print its address: ", err)
 	}
 }
 
-// kill ends the daemon as a crash does, and waits until it is gone.
+// kill ends the daemon as a crash does, and waits for its end.
 func (b *bus) kill() {
 	if !b.open {
 		return

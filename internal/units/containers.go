@@ -73,8 +73,8 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 
 // labels reports whether a unit has podman label its containers with its name: it sets
 // PODMAN_SYSTEMD_UNIT to that (Service.Environment).
-func (l *link) labels(ctx context.Context, path dbus.ObjectPath, name string) bool {
-	v, err := l.get(ctx, path, serviceIfc, "Environment")
+func (l *link) labels(ctx context.Context, object dbus.ObjectPath, name string) bool {
+	v, err := l.get(ctx, object, serviceIfc, "Environment")
 	if err != nil {
 		return false
 	}

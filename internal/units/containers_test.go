@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// execStart is Service.ExecStart of a unit with these command lines.
+// execStart returns the property Service.ExecStart with these command lines.
 func execStart(lines ...string) map[string]any {
 	commands := []execCommand{}
 	for _, line := range lines {
@@ -21,14 +21,15 @@ func execStart(lines ...string) map[string]any {
 
 func tier(n int) *int { return &n }
 
-func TestContainerUnitsReadsTheContainerFromExecStart(t *testing.T) {
+func TestContainerOf(t *testing.T) {
 	t.Parallel()
-	for sentence, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		exec string
-		want recover.Container // Name empty: no container's unit
+		want recover.Container // Name empty: it is no container's
 	}{
 		"Quadlet": {
-			"/usr/bin/podman run --name systemd-q1 --cidfile=/run/q1.cid --replace --rm --cgroups=split --sdnotify=conmon -d --label io.archy.tier=1 localhost/app:1",
+			"/usr/bin/podman run --name systemd-q1 --cidfile=/run/q1.cid --replace --rm --cgroups=split" +
+				" --sdnotify=conmon -d --label io.archy.tier=1 localhost/app:1",
 			recover.Container{Name: "systemd-q1", Tier: tier(1)}},
 		"Quadlet with GlobalArgs=": {
 			"/usr/bin/podman --log-level=debug --cgroup-manager systemd run --name q2 --replace -d localhost/app:1",
@@ -39,38 +40,39 @@ func TestContainerUnitsReadsTheContainerFromExecStart(t *testing.T) {
 		"generate systemd without --new": {
 			"/usr/bin/podman start p1", recover.Container{Name: "p1"}},
 		"generate systemd with --new": {
-			"/usr/bin/podman run --cidfile=/run/c.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon --replace -d --name=n1 localhost/app:1",
+			"/usr/bin/podman run --cidfile=/run/c.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon" +
+				" --replace -d --name=n1 localhost/app:1",
 			recover.Container{Name: "n1"}},
-		"a name in two words": {
+		"--name without =": {
 			"/usr/bin/podman run --rm --name n2 img", recover.Container{Name: "n2"}},
-		"podman elsewhere": {
+		"podman in another directory": {
 			"/opt/bin/podman run --name n3 img", recover.Container{Name: "n3"}},
 		"podman container run": {
 			"podman container run --name n4 img", recover.Container{Name: "n4"}},
-		"podman start with flags": {
+		"start with flags": {
 			"podman start --attach n5", recover.Container{Name: "n5"}},
-		"a tier in -l": {
+		"tier in -l": {
 			"podman run --name n6 -l io.archy.tier=0 img", recover.Container{Name: "n6", Tier: tier(0)}},
-		"a tier in --label=": {
+		"tier in --label=": {
 			"podman run --name n7 --label=io.archy.tier=12 --label other=9 img", recover.Container{Name: "n7", Tier: tier(12)}},
-		"a tier that is none": {
+		"invalid tier": {
 			"podman run --name n8 --label io.archy.tier=soon img", recover.Container{Name: "n8"}},
-		"a command in the container with a --name of its own": {
+		"own command with the same flags": {
 			"podman run --name n9 img serve --name other -l io.archy.tier=x", recover.Container{Name: "n9"}},
-		"a run without a name":          {"podman run --rm img", recover.Container{}},
-		"a name that podman allows not": {"podman run --name ../x img", recover.Container{}},
-		"a name that is missing":        {"podman run img --name", recover.Container{}},
-		"another verb":                  {"podman pull --name x", recover.Container{}},
-		"another verb with run in it":   {"podman --debug exec run start", recover.Container{}},
-		"podman alone":                  {"podman", recover.Container{}},
-		"podman with flags alone":       {"podman --debug --now", recover.Container{}},
-		"podman container alone":        {"podman --debug container", recover.Container{}},
-		"another program":               {"/usr/bin/nginx run --name x", recover.Container{}},
+		"run without a name":          {"podman run --rm img", recover.Container{}},
+		"invalid name":                {"podman run --name ../x img", recover.Container{}},
+		"name without a value":        {"podman run img --name", recover.Container{}},
+		"another verb":                {"podman pull --name x", recover.Container{}},
+		"another verb with run in it": {"podman --debug exec run start", recover.Container{}},
+		"program only":                {"podman", recover.Container{}},
+		"flags only":                  {"podman --debug --now", recover.Container{}},
+		"container without a verb":    {"podman --debug container", recover.Container{}},
+		"another program":             {"/usr/bin/nginx run --name x", recover.Container{}},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			got, ok := containerOf(strings.Fields(c.exec))
 			if ok != (c.want.Name != "") {
-				t.Fatalf("a container's: %v, %+v", ok, got)
+				t.Fatalf("containerOf reports %v, %+v", ok, got)
 			}
 			if diff := cmp.Diff(c.want, got); ok && diff != "" {
 				t.Error(diff)
@@ -79,7 +81,7 @@ func TestContainerUnitsReadsTheContainerFromExecStart(t *testing.T) {
 	}
 }
 
-func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
+func TestContainerUnits(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.set("q1.service", "inactive", "dead", execStart("/usr/bin/podman run --name systemd-q1 img"))
@@ -89,7 +91,7 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 	f.set("nginx.service", "active", "running", execStart("/usr/sbin/nginx -g x"))
 	f.set("vendor.service", "active", "running", execStart("/usr/bin/podman start vendor"))
 	f.set("oneshot.service", "inactive", "dead", execStart())
-	f.set("vanishing.service", "inactive", "dead", nil) // has no ExecStart any more
+	f.set("vanishing.service", "inactive", "dead", nil) // it has no ExecStart
 	f.change(func() {
 		f.units["broken.service"] = &fakeUnit{"bad-setting", "inactive", "dead", execStart("/usr/bin/podman start broken")}
 		f.aliases["other-name.service"] = "q1.service"
@@ -111,7 +113,7 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 			{"/run/systemd/system/masked2.service", "masked-runtime"},
 			{"/usr/lib/systemd/system/vendor.service", "enabled"},
 			{"/lib/systemd/system/vendor.service", "enabled"},
-			{"/etc/systemd/system/q1.service", "enabled"}, // a second file of the same unit
+			{"/etc/systemd/system/q1.service", "enabled"}, // the second file of this unit
 		}
 	})
 	got, err := m.ContainerUnits(soon(t), nil)
@@ -128,17 +130,20 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	// Those that are named, and no alias, which is found under its own name.
-	got, err = m.ContainerUnits(soon(t), []string{"q1.service", "other-name.service", "nginx.service", "no.service", "not a unit"})
+	// With names it lists those units, but no alias.
+	names := []string{"q1.service", "other-name.service", "nginx.service", "no.service", "not a unit"}
+	got, err = m.ContainerUnits(soon(t), names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want[2:3], got); diff != "" {
 		t.Error(diff)
 	}
-	// And those that show no container, but label what they run as Quadlet's do.
+	// It also lists a unit that shows no container, but labels its containers as Quadlet does.
 	for unit, environment := range map[string][]string{
-		"kube.service": {"A=b", "PODMAN_SYSTEMD_UNIT=kube.service"}, "other.service": {"PODMAN_SYSTEMD_UNIT=kube.service"}, "none.service": nil,
+		"kube.service":  {"A=b", "PODMAN_SYSTEMD_UNIT=kube.service"},
+		"other.service": {"PODMAN_SYSTEMD_UNIT=kube.service"},
+		"none.service":  nil,
 	} {
 		props := execStart("/usr/bin/podman kube play x.yaml")
 		props["Service.Environment"] = environment
@@ -150,7 +155,7 @@ func TestContainerUnitsListsWhatIsInstalled(t *testing.T) {
 	}
 }
 
-func TestContainerUnitsIsEmptyWhereNothingIsInstalled(t *testing.T) {
+func TestContainerUnitsNone(t *testing.T) {
 	t.Parallel()
 	m, _ := newManager(t)
 	if got, err := m.ContainerUnits(soon(t), nil); err != nil || len(got) != 0 {

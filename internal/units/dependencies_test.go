@@ -11,24 +11,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// needing is a unit that requires, and wants, others.
-func (f *fakeSystemd) needing(unit, active string, requires, wants []string) {
+// setDependencies sets a unit that requires and wants others.
+func (f *fakeSystemd) setDependencies(unit, active string, requires, wants []string) {
 	f.set(unit, active, "", map[string]any{"Unit.Requires": requires, "Unit.Wants": wants, "Unit.BindsTo": []string{}})
 }
 
-func TestPullsFollowsWhatAStartBringsAlong(t *testing.T) {
+func TestPulls(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
-	f.needing("db.service", "inactive", []string{"-.slice"}, nil)
-	f.needing("app.service", "inactive", []string{"db.service"}, []string{"net.target"})
-	f.needing("web.service", "inactive", nil, []string{"app.service"})
-	f.needing("ring1.service", "inactive", []string{"ring2.service"}, nil)
-	f.needing("ring2.service", "inactive", []string{"ring1.service"}, nil)
-	f.needing("net.target", "inactive", []string{"vpn.service"}, nil)
-	f.needing("vpn.service", "inactive", nil, nil)
-	f.needing("late.service", "inactive", []string{"on.service"}, nil)
-	f.needing("on.service", "active", []string{"db.service"}, nil) // it runs: nothing is brought along
-	got, err := m.Pulls(soon(t), []string{"db.service", "app.service", "web.service", "ring1.service", "ring2.service", "vpn.service", "late.service"})
+	f.setDependencies("db.service", "inactive", []string{"-.slice"}, nil)
+	f.setDependencies("app.service", "inactive", []string{"db.service"}, []string{"net.target"})
+	f.setDependencies("web.service", "inactive", nil, []string{"app.service"})
+	f.setDependencies("ring1.service", "inactive", []string{"ring2.service"}, nil)
+	f.setDependencies("ring2.service", "inactive", []string{"ring1.service"}, nil)
+	f.setDependencies("net.target", "inactive", []string{"vpn.service"}, nil)
+	f.setDependencies("vpn.service", "inactive", nil, nil)
+	f.setDependencies("late.service", "inactive", []string{"on.service"}, nil)
+	f.setDependencies("on.service", "active", []string{"db.service"}, nil) // it is active, so its start starts none
+	got, err := m.Pulls(soon(t), []string{
+		"db.service", "app.service", "web.service", "ring1.service", "ring2.service", "vpn.service", "late.service",
+	})
 	want := map[string][]string{
 		"app.service":   {"db.service", "vpn.service"},
 		"web.service":   {"app.service", "db.service", "vpn.service"},
@@ -40,7 +42,7 @@ func TestPullsFollowsWhatAStartBringsAlong(t *testing.T) {
 	}
 }
 
-func TestAFailedDependencyIsNamed(t *testing.T) {
+func TestStartDependencyFailed(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.starts(func(c *startCall) {
@@ -73,11 +75,11 @@ func TestResetFailed(t *testing.T) {
 		t.Errorf("%+v, %v", states, err)
 	}
 	if m.ResetFailed(soon(t), "none.service") == nil || m.ResetFailed(soon(t), "../none") == nil {
-		t.Error("a unit that is none was reset")
+		t.Error("ResetFailed accepts a missing or invalid unit")
 	}
 }
 
-func TestDefinitionChangesWithTheUnit(t *testing.T) {
+func TestDefinition(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	m, f := managerOn(t, b), newSystemd(t, b)
@@ -100,7 +102,7 @@ func TestDefinitionChangesWithTheUnit(t *testing.T) {
 	}
 	first := define("one", "", "podman run one")
 	if again := define("one", "", "podman run one"); again != first {
-		t.Error("it changes by itself")
+		t.Error("the digest of the same unit differs")
 	}
 	seen := map[string]bool{first: true}
 	for _, d := range []string{
@@ -108,13 +110,13 @@ func TestDefinitionChangesWithTheUnit(t *testing.T) {
 		define("one", "a", "podman run one", dropIn), define("one", "b", "podman run one", dropIn),
 	} {
 		if seen[d] {
-			t.Error("a change is not seen")
+			t.Error("the digest of a changed unit is the same")
 		}
 		seen[d] = true
 	}
 	f.set("app.service", "inactive", "dead", nil)
 	if d, err := m.Definition(soon(t), "app.service"); err == nil {
-		t.Errorf("a unit that tells nothing is %q", d)
+		t.Errorf("a unit without properties has the digest %q", d)
 	}
 }
 
@@ -124,7 +126,9 @@ func TestFailure(t *testing.T) {
 	f.set("a.service", "failed", "failed", map[string]any{"Service.Result": "signal"})
 	f.set("a.socket", "failed", "failed", map[string]any{"Socket.Result": "service-start-limit-hit"})
 	f.set("b.service", "active", "running", map[string]any{"Service.Result": "success"})
-	for unit, want := range map[string]string{"a.service": "signal", "a.socket": "service-start-limit-hit", "b.service": "", "none.service": ""} {
+	for unit, want := range map[string]string{
+		"a.service": "signal", "a.socket": "service-start-limit-hit", "b.service": "", "none.service": "",
+	} {
 		if got, err := m.Failure(soon(t), unit); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", unit, got, err, want)
 		}
@@ -152,20 +156,20 @@ func TestMounts(t *testing.T) {
 	}
 
 	done := make(chan error, 1)
-	look := func() { // mounts, and then automounts
+	awaitLook := func() { // it lists mounts, and then automounts
 		f.awaitCall("ListUnitsByPatterns")
 		f.awaitCall("ListUnitsByPatterns")
 	}
-	look() // NotMounted's
+	awaitLook() // that of NotMounted
 	go func() { done <- m.AwaitMounts(soon(t), []string{"/mnt/data", "/mnt/on"}) }()
-	// It has looked once, and then again for each change, also of another mount.
-	look()
+	// It looks once, and again after each change, also of another mount.
+	awaitLook()
 	mount("mnt-two.mount", "active", "/mnt/two", "/etc/systemd/system/mnt-two.mount")
 	f.changed("mnt-two.mount")
-	look()
+	awaitLook()
 	select {
 	case err := <-done:
-		t.Fatalf("it did not wait: %v", err)
+		t.Fatalf("AwaitMounts returns before the mount: %v", err)
 	default:
 	}
 	mount("mnt-data.mount", "active", "/mnt/data", "/run/systemd/generator/mnt-data.mount")
@@ -175,11 +179,13 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-func TestAwaitingAMountEndsWithTheBus(t *testing.T) {
+func TestAwaitMountsBusGone(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	m, f := managerOn(t, b), newSystemd(t, b)
-	f.set("mnt-data.mount", "inactive", "", map[string]any{"Mount.Where": "/mnt/data", "Unit.FragmentPath": "/etc/systemd/system/mnt-data.mount"})
+	f.set("mnt-data.mount", "inactive", "", map[string]any{
+		"Mount.Where": "/mnt/data", "Unit.FragmentPath": "/etc/systemd/system/mnt-data.mount",
+	})
 	done := make(chan error, 1)
 	go func() { done <- m.AwaitMounts(soon(t), []string{"/mnt/data"}) }()
 	f.awaitCall("ListUnitsByPatterns")
@@ -193,17 +199,19 @@ func TestMountsNeeded(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	m, f := managerOn(t, b), newSystemd(t, b)
-	props := execStart("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c --mount type=bind,src=/mnt/d,dst=/d img")
+	props := execStart("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
+		" --mount type=bind,src=/mnt/d,dst=/d img")
 	props["Unit.RequiresMountsFor"] = []string{"/mnt/a", "/run/user/1000"}
 	f.set("a.service", "inactive", "dead", props)
 	got, err := m.MountsNeeded(soon(t), "a.service")
-	// systemd sees to what it was told of.
+	// systemd itself mounts the paths of RequiresMountsFor=.
 	if diff := cmp.Diff([]string{"/mnt/b", "/mnt/d"}, got); err != nil || diff != "" {
-		t.Errorf("of the host (-want +got): %v\n%s", err, diff)
+		t.Errorf("host: %v (-want +got):\n%s", err, diff)
 	}
-	m.hostBus = "unix:path=/elsewhere" // the manager of a user cannot
+	m.hostBus = "unix:path=/elsewhere" // the manager of a user cannot mount
 	got, err = m.MountsNeeded(soon(t), "a.service")
-	if diff := cmp.Diff([]string{"/mnt/a", "/mnt/b", "/mnt/d", "/mnt/a", "/run/user/1000"}, got); err != nil || diff != "" {
-		t.Errorf("of a user (-want +got): %v\n%s", err, diff)
+	want := []string{"/mnt/a", "/mnt/b", "/mnt/d", "/mnt/a", "/run/user/1000"}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("user: %v (-want +got):\n%s", err, diff)
 	}
 }

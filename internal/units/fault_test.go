@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// systemd is off the bus for a moment when it re-executes itself: what it says
-// then is lost.
-func TestAJobWhoseEndIsLostIsAskedFor(t *testing.T) {
+// TestJobEndLost loses the signal of a job's end, as when systemd is off the bus to re-execute itself.
+func TestJobEndLost(t *testing.T) {
 	t.Parallel()
-	for sentence, active := range map[string]string{"and its unit is up": "active", "and its unit has failed": "failed"} {
-		t.Run(sentence, func(t *testing.T) {
+	for name, active := range map[string]string{"active unit": "active", "failed unit": "failed"} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, f := newManager(t)
 			f.starts(func(c *startCall) {
@@ -24,30 +23,30 @@ func TestAJobWhoseEndIsLostIsAskedFor(t *testing.T) {
 			if err != nil || o.Job != "lost" || o.Active != active {
 				t.Errorf("got %+v, %v", o, err)
 			}
-			nothingKept(t, m)
+			checkNothingWaits(t, m)
 		})
 	}
 }
 
-// The bus dies at each of the calls of a recovery in turn, before it is answered,
-// and comes back: what that cut short is tried once more, over a new connection.
-func TestRecoveryOutlivesTheBus(t *testing.T) {
+// TestBusRestartDuringRecovery kills the bus at each call of a recovery in turn, before the answer, and
+// starts it again. Recovery must repeat the failed steps over a new connection.
+func TestBusRestartDuringRecovery(t *testing.T) {
 	const containers = 3
 	calls := 0
 	calm := newSite(t, containers, 0)
 	calm.recover(func(string) (leave func()) {
 		return func() { calm.f.change(func() { calls = calm.f.served }) }
 	})
-	// Of a unit: what it runs, its mounts, its conditions, its start, its state.
+	// A unit takes five calls: its commands, its mounts, its conditions, its start and its state.
 	if calls < 5*containers {
-		t.Fatalf("a recovery makes only %d calls", calls)
+		t.Fatalf("a recovery makes %d calls, want at least five a container", calls)
 	}
-	// A few may have come after READY; then a new daemon would have been needed.
+	// The last calls may come after READY, where the daemon ends with the bus. They are left out.
 	for at := 1; at <= 5*containers; at++ {
 		t.Run(fmt.Sprintf("call %d", at), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, containers, 0)
-			s.policy.RetryPause = 2 * time.Second // as long as the bus may be away
+			s.policy.RetryPause = 2 * time.Second // the bus is back before that
 			fatal := make(chan struct{})
 			s.f.change(func() {
 				s.f.onCall = func(n int) bool {

@@ -11,8 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// encode writes a name into an object path as systemd does
-// (sd_bus_path_encode(3)).
+// encode encodes a name for an object path as systemd does (sd_bus_path_encode(3)).
 func encode(name string) string {
 	if name == "" {
 		return "_"
@@ -31,7 +30,9 @@ func encode(name string) string {
 }
 
 func FuzzUnitOf(f *testing.F) {
-	for _, seed := range []string{"app.service", "a-b_c@d:e.service", `dev\x2dsda.service`, "0.service", "_2", "_1g", "_", "__", "_+1", "\xff"} {
+	for _, seed := range []string{
+		"app.service", "a-b_c@d:e.service", `dev\x2dsda.service`, "0.service", "_2", "_1g", "_", "__", "_+1", "\xff",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -40,7 +41,7 @@ func FuzzUnitOf(f *testing.F) {
 				t.Errorf("%q became %q", name, got)
 			}
 		}
-		// What is no encoding stays, and never grows.
+		// A name that is not encoded never grows.
 		if got := unitOf(dbus.ObjectPath(name)); len(got) > max(len(name), 1) {
 			t.Errorf("%q became %q", name, got)
 		}
@@ -70,18 +71,22 @@ func FuzzExecStart(f *testing.F) {
 }
 
 func FuzzCheckUnit(f *testing.F) {
-	for _, seed := range []string{"", "a.service", ".service", "@.service", "a@.service", "a@b.service", "a.socket", "a.mount", "../a.service", "a b.service", "a\n.service", "é.service", "a.service.service", strings.Repeat("a", 248) + ".service"} {
+	for _, seed := range []string{
+		"", "a.service", ".service", "@.service", "a@.service", "a@b.service", "a.socket", "a.mount", "../a.service",
+		"a b.service", "a\n.service", "é.service", "a.service.service", strings.Repeat("a", 248) + ".service",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, unit string) {
 		if checkUnit(unit) != nil {
-			// All that we make of a container's name is a unit, if it is short enough.
+			// The name of a container with .service is valid, if it is short enough.
 			if name, ok := strings.CutSuffix(unit, ".service"); ok && len(unit) < 240 && recover.CheckName(name) == nil {
-				t.Errorf("container %q has no unit", name)
+				t.Errorf("the unit of container %q is refused", name)
 			}
 			return
 		}
-		if len(unit) > 255 || strings.ContainsAny(unit, "/ \t\r\n\x00") || path.Base(unit) != unit || unitOf(dbus.ObjectPath("/"+encode(unit))) != unit {
+		if len(unit) > 255 || strings.ContainsAny(unit, "/ \t\r\n\x00") || path.Base(unit) != unit ||
+			unitOf(dbus.ObjectPath("/"+encode(unit))) != unit {
 			t.Errorf("accepted: %q", unit)
 		}
 		stem := strings.TrimSuffix(strings.TrimSuffix(unit, ".service"), ".socket")

@@ -9,26 +9,26 @@ import (
 	"testing"
 )
 
-func TestInstallWritesTheUnitsAndReloadsOnce(t *testing.T) {
+func TestInstall(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	units := map[string]string{
 		"container-a.service": "[Service]\nExecStart=/usr/bin/podman start a\n",
 		"container-b.service": "[Service]\nExecStart=/usr/bin/podman start b\n",
 	}
-	seen := make(chan []string, 2) // what systemd finds when it reloads
+	seen := make(chan []string, 2) // the units at each reload
 	f.change(func() { f.onReload = func() { seen <- unitsIn(t, m.runtimeDir) } })
-	for range 2 { // and again over its own
+	for range 2 { // the second time over its own units
 		if err := m.Install(soon(t), units); err != nil {
 			t.Fatal(err)
 		}
 		got, want := await(t, seen, "the reload"), slices.Sorted(maps.Keys(units))
 		if !slices.Equal(got, want) {
-			t.Errorf("at the reload there were %q, want %q", got, want)
+			t.Errorf("the units at the reload are %q, want %q", got, want)
 		}
 	}
 	if n := f.count("Reload"); n != 2 {
-		t.Errorf("%d reloads for two Installs", n)
+		t.Errorf("%d reloads, want 2", n)
 	}
 	for name, text := range units {
 		content, err := os.ReadFile(filepath.Join(m.runtimeDir, name))
@@ -42,14 +42,14 @@ func TestInstallWritesTheUnitsAndReloadsOnce(t *testing.T) {
 	}
 }
 
-func TestInstallLeavesOthersUnitsAsTheyAre(t *testing.T) {
+func TestInstallForeignUnit(t *testing.T) {
 	t.Parallel()
-	for sentence, put := range map[string]func(path string) error{
-		"a unit that someone wrote": func(path string) error { return os.WriteFile(path, []byte("[Service]\n"), 0o644) },
-		"a unit that is masked":     func(path string) error { return os.Symlink("/dev/null", path) },
-		"a link to nowhere":         func(path string) error { return os.Symlink("/nonexistent", path) },
+	for name, put := range map[string]func(path string) error{
+		"unit of another program": func(path string) error { return os.WriteFile(path, []byte("[Service]\n"), 0o644) },
+		"masked unit":             func(path string) error { return os.Symlink("/dev/null", path) },
+		"dangling link":           func(path string) error { return os.Symlink("/nonexistent", path) },
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, _ := newManager(t)
 			path := filepath.Join(m.runtimeDir, "container-a.service")
@@ -60,27 +60,29 @@ func TestInstallLeavesOthersUnitsAsTheyAre(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, _ := os.Lstat(path)
-			err := m.Install(soon(t), map[string]string{"container-a.service": "[Service]\n", "container-z.service": "[Service]\n"})
+			err := m.Install(soon(t), map[string]string{
+				"container-a.service": "[Service]\n", "container-z.service": "[Service]\n",
+			})
 			if err != nil {
 				t.Errorf("got %v", err)
 			}
 			if !m.wrote(filepath.Join(m.runtimeDir, "container-z.service")) {
-				t.Error("another unit was not written for it")
+				t.Error("the other unit was not written")
 			}
 			after, err := os.Lstat(path)
 			if err != nil || !os.SameFile(before, after) {
-				t.Errorf("it was replaced: %v", err)
+				t.Errorf("the file was replaced: %v", err)
 			}
 		})
 	}
 }
 
-func TestInstallWritesNothingWhereANameIsNoUnits(t *testing.T) {
+func TestInstallInvalidName(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
-	for _, bad := range badUnitNames {
+	for _, bad := range invalidUnits {
 		units := map[string]string{bad: "[Service]\n"}
-		for _, good := range []string{"a", "b", "c", "d", "e"} { // whatever the order
+		for _, good := range []string{"a", "b", "c", "d", "e"} { // maps have no order, so some come first
 			units["container-"+good+".service"] = "[Service]\n"
 		}
 		if err := m.Install(soon(t), units); err == nil {
@@ -88,14 +90,15 @@ func TestInstallWritesNothingWhereANameIsNoUnits(t *testing.T) {
 		}
 	}
 	if left := unitsIn(t, m.runtimeDir); len(left) > 0 {
-		t.Errorf("written: %q", left)
+		t.Errorf("the units %q were written", left)
 	}
 	if n := f.count("Reload"); n > 0 {
-		t.Errorf("%d reloads", n)
+		t.Errorf("%d reloads, want none", n)
 	}
 }
 
-func TestWhatInstallWroteIsNoInstalledContainerUnit(t *testing.T) {
+// TestContainerUnitsWithoutOwn checks that units of Install are not listed as installed.
+func TestContainerUnitsWithoutOwn(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	const ownUnit, foreign = "container-a.service", "container-b.service"
@@ -115,6 +118,7 @@ func TestWhatInstallWroteIsNoInstalledContainerUnit(t *testing.T) {
 	}
 }
 
+// unitsIn lists the files of a directory, which may be missing.
 func unitsIn(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -41,8 +41,8 @@ type Manager struct {
 	link *link
 }
 
-// New returns a Manager for the systemd on the bus at address. runtimeDir is its runtime unit directory
-// (systemd.unit(5)). ownUnit is the unit of this process, or "" if it is not one of this manager.
+// New returns a Manager for the systemd on the bus at address. ownUnit is the unit of this process, or ""
+// if that is not a unit of this manager. runtimeDir is the runtime unit directory of systemd.unit(5).
 func New(address, runtimeDir, ownUnit string) *Manager {
 	return &Manager{address: address, hostBus: SystemBus, runtimeDir: runtimeDir, ownUnit: ownUnit}
 }

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestStatesAnswersUnderTheNamesThatWereAskedFor(t *testing.T) {
+func TestStates(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.set("db.service", "active", "running", nil)
@@ -27,7 +27,9 @@ func TestStatesAnswersUnderTheNamesThatWereAskedFor(t *testing.T) {
 		f.units["odd.service"] = &fakeUnit{load: "masked", active: "inactive", sub: "dead"}
 	})
 
-	asked := append([]string{"postgres.service", "web.service", "gone.service", "db.service", "odd.service", "db.service"}, badUnitNames...)
+	asked := append([]string{
+		"postgres.service", "web.service", "gone.service", "db.service", "odd.service", "db.service",
+	}, invalidUnits...)
 	got, err := m.States(soon(t), asked)
 	if err != nil {
 		t.Fatal(err)
@@ -49,14 +51,15 @@ func TestStatesAnswersUnderTheNamesThatWereAskedFor(t *testing.T) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, bad := range badUnitNames {
+	for _, bad := range invalidUnits {
 		if slices.Contains(f.lastQuery, bad) {
 			t.Errorf("systemd was asked for %q", bad)
 		}
 	}
 }
 
-func TestStatesOfNothingNeedsNoBus(t *testing.T) {
+// TestStatesEmpty asks for no valid unit, which needs no bus.
+func TestStatesEmpty(t *testing.T) {
 	t.Parallel()
 	m := New("unix:path=/nonexistent/bus", "", "")
 	if got, err := m.States(soon(t), []string{"no unit", ""}); err != nil || len(got) != 0 {
@@ -64,7 +67,7 @@ func TestStatesOfNothingNeedsNoBus(t *testing.T) {
 	}
 }
 
-func TestWithoutABusEveryCallSaysSo(t *testing.T) {
+func TestNoBus(t *testing.T) {
 	t.Parallel()
 	m := New("unix:path="+filepath.Join(t.TempDir(), "bus"), t.TempDir(), "")
 	ctx := soon(t)
@@ -82,7 +85,7 @@ func TestWithoutABusEveryCallSaysSo(t *testing.T) {
 	}
 }
 
-func TestABusWithoutSystemdIsNoBus(t *testing.T) {
+func TestBusWithoutSystemd(t *testing.T) {
 	t.Parallel()
 	m := managerOn(t, newBus(t))
 	if _, err := m.Start(soon(t), "app.service"); !errors.Is(err, recover.ErrNoBus) {
@@ -90,59 +93,61 @@ func TestABusWithoutSystemdIsNoBus(t *testing.T) {
 	}
 }
 
-// Not parallel: it looks at all goroutines.
-func TestABusThatTakesConnectionsAndSaysNothingHoldsNothing(t *testing.T) {
+// TestBusMute connects to a bus that accepts connections and never answers. It is not parallel, since it
+// checks all goroutines.
+func TestBusMute(t *testing.T) {
 	running := goleak.IgnoreCurrent()
 	path := filepath.Join(t.TempDir(), "bus")
 	mute, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mute.Close() // takes no connection: the kernel does, into its backlog
+	defer mute.Close() // it accepts none; the kernel keeps them in the backlog
 	m := New("unix:path="+path, "", "")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := m.Start(ctx, "app.service"); !errors.Is(err, recover.ErrNoBus) || !errors.Is(err, context.DeadlineExceeded) {
+	_, err = m.Start(ctx, "app.service")
+	if !errors.Is(err, recover.ErrNoBus) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	goleak.VerifyNone(t, running) // while the bus is still there
+	goleak.VerifyNone(t, running) // the bus still listens
 }
 
-func TestCallsAtOnceEndUpOnOneConnection(t *testing.T) {
+func TestOneConnection(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	results := make([]<-chan startResult, 8)
 	for i := range results {
-		results[i] = startAside(soon(t), m, "app.service")
+		results[i] = startAsync(soon(t), m, "app.service")
 	}
 	for _, r := range results {
 		if r := await(t, r, "a Start's end"); r.err != nil {
 			t.Error(r.err)
 		}
 	}
-	dialled := f.count("Subscribe")
+	connections := f.count("Subscribe")
 	if _, err := m.Start(soon(t), "app.service"); err != nil {
 		t.Error(err)
 	}
-	if n := f.count("Subscribe"); n != dialled {
-		t.Errorf("%d connections more for the next Start", n-dialled)
+	if n := f.count("Subscribe"); n != connections {
+		t.Errorf("the next Start makes %d connections", n-connections)
 	}
 }
 
 func TestSoftReboots(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
-	for sentence, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		value any
 		want  uint64
 		fails bool
 	}{
-		"systemd before 256 counts none": {nil, 0, false},
-		"systemd 257 counts in a u":      {uint32(2), 2, false},
-		"a wider count is taken":         {uint64(3), 3, false},
-		"anything else is an error":      {"three", 0, true},
+		"systemd before 256": {nil, 0, false},
+		"systemd 257":        {uint32(2), 2, false},
+		"64-bit number":      {uint64(3), 3, false},
+		"text":               {"three", 0, true},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			f.property("SoftRebootsCount", c.value)
 			got, err := m.SoftReboots(soon(t))
 			if got != c.want || (err != nil) != c.fails {
@@ -152,31 +157,31 @@ func TestSoftReboots(t *testing.T) {
 	}
 }
 
-func TestErrorsThatPolicyKnows(t *testing.T) {
+func TestExplain(t *testing.T) {
 	t.Parallel()
 	m, _ := newManager(t)
-	settleReplies(t, m)
-	for sentence, c := range map[string]struct {
+	syncReplies(t, m)
+	for name, c := range map[string]struct {
 		err, want error
 	}{
-		"nothing is nothing": {nil, nil},
-		"the end of ctx stays what it is, though the bus may be gone too": {context.Canceled, context.Canceled},
-		// godbus's reader may notice the end of the bus after a writer does.
-		"a write to a bus that just died means no bus":   {&net.OpError{Op: "write", Err: syscall.EPIPE}, recover.ErrNoBus},
-		"a reset by a bus that just died means no bus":   {&net.OpError{Op: "write", Err: syscall.ECONNRESET}, recover.ErrNoBus},
-		"an end of the stream means no bus":              {io.EOF, recover.ErrNoBus},
-		"a connection that was closed means no bus":      {dbus.ErrClosed, recover.ErrNoBus},
-		"a socket that was closed below means no bus":    {net.ErrClosed, recover.ErrNoBus},
-		"a destructive transaction means the host stops": {dbus.Error{Name: systemd + ".TransactionIsDestructive"}, recover.ErrGoingDown},
+		"no error": {nil, nil},
+		"canceled": {context.Canceled, context.Canceled},
+		// A write may fail before godbus's reader sees the end of the bus.
+		"broken pipe":             {&net.OpError{Op: "write", Err: syscall.EPIPE}, recover.ErrNoBus},
+		"connection reset":        {&net.OpError{Op: "write", Err: syscall.ECONNRESET}, recover.ErrNoBus},
+		"end of stream":           {io.EOF, recover.ErrNoBus},
+		"closed connection":       {dbus.ErrClosed, recover.ErrNoBus},
+		"closed socket":           {net.ErrClosed, recover.ErrNoBus},
+		"destructive transaction": {dbus.Error{Name: systemd + ".TransactionIsDestructive"}, recover.ErrGoingDown},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			if got := m.link.explain(c.err); !errors.Is(got, c.want) {
-				t.Errorf("%v became %v", c.err, got)
+				t.Errorf("%v is explained as %v, want %v", c.err, got, c.want)
 			}
 		})
 	}
 	wrongType := dbus.Store([]any{"text"}, new(uint32))
 	if err := m.link.explain(wrongType); errors.Is(err, recover.ErrNoBus) {
-		t.Errorf("an answer of the wrong type became %v", err)
+		t.Errorf("an answer of the wrong type is explained as %v", err)
 	}
 }

@@ -86,9 +86,9 @@ func isOperators(file string) bool {
 	return strings.HasPrefix(file, "/etc/") || strings.HasPrefix(file, "/run/") || strings.HasPrefix(file, "/usr/local/")
 }
 
-// MountsNeeded lists the paths of the host that a unit's container needs, and that systemd does not mount
-// for it: the sources of its bind mounts. A user's manager cannot mount, so for it the paths of
-// RequiresMountsFor= are listed too.
+// MountsNeeded lists the paths of the host that a unit's container needs to be mounted: the sources of its
+// bind mounts. It leaves out those of RequiresMountsFor=, which systemd mounts itself. A user's manager
+// cannot mount, so for it they are listed too.
 func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, error) {
 	if err := checkUnit(unit); err != nil {
 		return nil, err

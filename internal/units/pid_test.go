@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheUnitOfAProcess(t *testing.T) {
+func TestUnitOfProcess(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.set("pid4711.service", "active", "running", map[string]any{"Unit.Id": "asks.service"})
@@ -13,6 +13,6 @@ func TestTheUnitOfAProcess(t *testing.T) {
 		t.Errorf("got %q, %v", unit, err)
 	}
 	if unit, err := m.UnitOf(soon(t), 4712); err == nil || !strings.Contains(err.Error(), "does not belong") {
-		t.Errorf("a process of no unit: %q, %v", unit, err)
+		t.Errorf("process without a unit: %q, %v", unit, err)
 	}
 }

@@ -21,9 +21,8 @@ import (
 	"archy-recovery/internal/state"
 )
 
-// A site is a daemon as cmd/archy-recovery plugs it together: a data directory,
-// the API on a socket, and a systemd on a bus. Only systemd behind the bus,
-// podman and the journal are make-believe.
+// A site is a whole daemon: a data directory, the API on a socket, and a systemd on a bus. Only systemd,
+// podman and the journal are fakes.
 type site struct {
 	t      testing.TB
 	bus    *bus
@@ -33,7 +32,7 @@ type site struct {
 	boot   int
 }
 
-// newSite has n containers, each of a Quadlet unit whose start takes a while.
+// newSite returns a site with n containers. Each has a Quadlet unit, whose start takes the time takes.
 func newSite(t testing.TB, n int, takes time.Duration) *site {
 	t.Helper()
 	s := &site{t: t, bus: newBus(t), policy: recover.DefaultPolicy()}
@@ -47,7 +46,7 @@ func newSite(t testing.TB, n int, takes time.Duration) *site {
 	return s
 }
 
-// start starts a unit, which takes a while.
+// start answers a start call, and ends its job after the time takes.
 func (s *site) start(c *startCall, takes time.Duration) {
 	job := s.f.newJob()
 	c.reply(job)
@@ -64,7 +63,7 @@ func (s *site) start(c *startCall, takes time.Duration) {
 
 func (s *site) unit(i int) string { return s.names[i] + ".service" }
 
-// crash has the host go down under a running daemon and come up again.
+// crash puts the data directory and the units in the state after a crash of the host.
 func (s *site) crash(dir *state.Dir) {
 	s.t.Helper()
 	s.boot++
@@ -72,7 +71,10 @@ func (s *site) crash(dir *state.Dir) {
 	for i, name := range s.names {
 		snapshot.Containers = append(snapshot.Containers, recover.Container{Name: name, Unit: s.unit(i)})
 		s.f.set(s.unit(i), "inactive", "dead", map[string]any{
-			"Service.ExecStart":      []execCommand{{Path: "/usr/bin/podman", Argv: []string{"/usr/bin/podman", "run", "--name=" + name, "--rm", "img"}}},
+			"Service.ExecStart": []execCommand{{
+				Path: "/usr/bin/podman",
+				Argv: []string{"/usr/bin/podman", "run", "--name=" + name, "--rm", "img"},
+			}},
 			"Unit.RequiresMountsFor": []string{},
 			"Unit.Id":                s.unit(i),
 		})
@@ -134,7 +136,8 @@ func (s *site) recover(come func(socket string) (leave func())) time.Duration {
 	complete := await(s.t, ready, "READY")
 	leave()
 	st, err := control.NewClient(socket).Status(ctx)
-	if err != nil || len(st.Containers) != len(s.names) || len(st.Failed()) > 0 || st.Verdict.Ending != recover.HostCrashed {
+	if err != nil || len(st.Containers) != len(s.names) || len(st.Failed()) > 0 ||
+		st.Verdict.Ending != recover.HostCrashed {
 		s.t.Fatalf("recovered: %v, %+v", err, st)
 	}
 	for _, row := range st.Containers {
@@ -177,12 +180,13 @@ type readyNotifier struct {
 
 func (n readyNotifier) Ready(string) { n.ready <- time.Now() }
 
-// usage is what a process takes that may leak.
+// A usage is the resources of this process that may leak.
 type usage struct {
 	goroutines, files int
 	heap, rss         uint64
 }
 
+// use returns the present usage.
 func use(t *testing.T) usage {
 	t.Helper()
 	debug.FreeOSMemory()
@@ -204,15 +208,16 @@ func use(t *testing.T) usage {
 }
 
 func (u usage) String() string {
-	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MB, RSS %.1f MB", u.goroutines, u.files, float64(u.heap)/(1<<20), float64(u.rss)/(1<<20))
+	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MB, RSS %.1f MB",
+		u.goroutines, u.files, float64(u.heap)/(1<<20), float64(u.rss)/(1<<20))
 }
 
-// soaking is how often what is short here is to be done: `make soak` says so.
-func soaking(t *testing.T, otherwise int) (n int, long bool) {
+// soaking returns the number of repetitions: SOAK_N as `make soak` sets it, or else short.
+func soaking(t *testing.T, short int) (n int, long bool) {
 	t.Helper()
 	text := os.Getenv("SOAK_N")
 	if text == "" {
-		return otherwise, false
+		return short, false
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -221,8 +226,9 @@ func soaking(t *testing.T, otherwise int) (n int, long bool) {
 	return n, true
 }
 
-// Not parallel: it counts what the whole process takes.
-func TestRecoveriesInALoopTakeNoMoreAndMore(t *testing.T) {
+// TestRecoveriesInALoop checks that recoveries leak nothing. It is not parallel, since it measures the whole
+// process.
+func TestRecoveriesInALoop(t *testing.T) {
 	n, _ := soaking(t, 20)
 	s := newSite(t, 12, 0)
 	warm := max(n/10, 5)
@@ -234,7 +240,7 @@ func TestRecoveriesInALoopTakeNoMoreAndMore(t *testing.T) {
 	for range n {
 		longest = max(longest, s.recover(nil))
 	}
-	// What ends beside the loop ends in its own time.
+	// Some goroutines end shortly after the last recovery.
 	after := use(t)
 	for range 100 {
 		if after.goroutines <= before.goroutines && after.files <= before.files {
@@ -245,28 +251,16 @@ func TestRecoveriesInALoopTakeNoMoreAndMore(t *testing.T) {
 	}
 	t.Logf("%d recoveries of 12 containers, the longest in %s; before: %s; after: %s", n, longest, before, after)
 	if after.goroutines > before.goroutines || after.files > before.files {
-		t.Error("goroutines or files were left")
+		t.Error("goroutines or open files are left")
 	}
 	if after.heap > before.heap+(1<<20) || after.rss > before.rss+(8<<20) {
 		t.Error("memory grew")
 	}
-	if left, _ := filepath.Glob(s.bus.path("data/.*")); len(left) > 0 { // the pattern is constant: no error
-		t.Errorf("temporary files were left: %q", left)
+	if left, _ := filepath.Glob(s.bus.path("data/.*")); len(left) > 0 { // the pattern is constant, so there is no error
+		t.Errorf("temporary files are left: %q", left)
 	}
 	if s.f.count("StartUnit") != (warm+n)*len(s.names) {
 		t.Errorf("%d starts", s.f.count("StartUnit"))
 	}
-	nobodyHolds(t, s.f)
-}
-
-// nobodyHolds: each unit that was held was let go.
-func nobodyHolds(t *testing.T, f *fakeSystemd) {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for unit, refs := range f.refs {
-		if refs > 0 {
-			t.Errorf("%s is held %d times", unit, refs)
-		}
-	}
+	checkNoReference(t, s.f)
 }

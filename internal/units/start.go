@@ -19,8 +19,9 @@ const jobCheckDelay = 500 * time.Millisecond
 // Start starts a unit and waits for the end of its job (Manager.StartUnit, Manager.JobRemoved). Then it
 // reads the state of the unit: a job with the result "done" may be one whose condition was not met.
 //
-// The errors are recover.ErrOrderedAfterUs, those of explain, and that of ctx. When ctx ends, the job goes
-// on: a container that is slow to become ready is not killed, and a later Start shares its job.
+// Its errors wrap recover.ErrOrderedAfterUs, ErrGoingDown, ErrMasked or ErrNoBus, or are that of ctx. When
+// ctx ends, the job goes on: a container that is slow to become ready is not killed, and a later Start
+// shares its job.
 func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Outcome{}, err
@@ -71,10 +72,12 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	}
 }
 
-// reference keeps a unit with conditions in systemd's memory until release (Unit.Conditions,
-// Manager.RefUnit). systemd may unload a unit that ends at once, such as one that only starts its
-// container. Loaded again, it says that no condition was met (seen with systemd 252). A unit without
-// conditions needs no reference, which would cost PID 1 four calls to the bus.
+// reference keeps a unit with conditions in systemd's memory until release is called. It uses
+// Unit.Conditions and Manager.RefUnit.
+//
+// systemd may unload a unit that ends at once, such as one that only starts its container. Loaded again,
+// the unit says that no condition was met (seen with systemd 252). A unit without conditions needs no
+// reference, which would cost PID 1 four calls to the bus.
 func (l *link) reference(ctx context.Context, unit string) (referenced bool, release func()) {
 	var conditions []condition
 	v, err := l.get(ctx, pathOf(unit), unitIfc, "Conditions")

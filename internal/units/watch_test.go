@@ -10,31 +10,31 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// becomes says PropertiesChanged for a unit.
-func (f *fakeSystemd) becomes(unit, active string) {
+// emitState emits PropertiesChanged with the state of a unit.
+func (f *fakeSystemd) emitState(unit, active string) {
 	_ = f.conn.Emit(unitPath(unit), "org.freedesktop.DBus.Properties.PropertiesChanged", unitIfc,
 		map[string]dbus.Variant{"ActiveState": dbus.MakeVariant(active)}, []string{})
 }
 
-func TestAWatchTellsOfContainersOnly(t *testing.T) {
+func TestWatchChanges(t *testing.T) {
 	t.Parallel()
 	const app, scope = "app.service", "libpod-fb7ac3a73716.scope"
 	type signal struct{ unit, state string }
-	for sentence, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		signals []signal
 		want    bool
 	}{
-		"a service that runs a container came up":   {[]signal{{app, "activating"}, {app, "active"}}, true},
-		"a service that runs a container failed":    {[]signal{{app, "failed"}}, true},
-		"a service that runs a container stopped":   {[]signal{{app, "deactivating"}, {app, "inactive"}}, true},
-		"a container without a unit stopped":        {[]signal{{scope, "inactive"}}, true},
-		"a unit on its way is no change yet":        {[]signal{{app, "activating"}, {app, "reloading"}, {scope, "deactivating"}}, false},
-		"another service is none of ours":           {[]signal{{"ssh.service", "active"}, {"gone.service", "failed"}}, false},
-		"another scope is none of ours":             {[]signal{{"session-3.scope", "active"}}, false},
-		"a scope of conmon is not the container":    {[]signal{{"libpod-conmon-fb7ac3a73716.service.slice", "active"}}, false},
-		"a unit that is no service is none of ours": {[]signal{{"app.timer", "active"}, {"app.mount", "failed"}}, false},
+		"container service active":   {[]signal{{app, "activating"}, {app, "active"}}, true},
+		"container service failed":   {[]signal{{app, "failed"}}, true},
+		"container service inactive": {[]signal{{app, "deactivating"}, {app, "inactive"}}, true},
+		"container scope inactive":   {[]signal{{scope, "inactive"}}, true},
+		"states in between":          {[]signal{{app, "activating"}, {app, "reloading"}, {scope, "deactivating"}}, false},
+		"other service":              {[]signal{{"ssh.service", "active"}, {"gone.service", "failed"}}, false},
+		"other scope":                {[]signal{{"session-3.scope", "active"}}, false},
+		"conmon":                     {[]signal{{"libpod-conmon-fb7ac3a73716.service.slice", "active"}}, false},
+		"other types of units":       {[]signal{{"app.timer", "active"}, {"app.mount", "failed"}}, false},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, f := newManager(t)
 			f.set(app, "active", "running", execStart("/usr/bin/podman start app"))
@@ -42,41 +42,41 @@ func TestAWatchTellsOfContainersOnly(t *testing.T) {
 			f.set("end.service", "active", "running", execStart("/usr/bin/podman start end"))
 			changes := watch(soon(t), t, m).Changes()
 			for _, s := range c.signals {
-				f.becomes(s.unit, s.state)
+				f.emitState(s.unit, s.state)
 			}
 			if c.want {
 				await(t, changes, "the change")
 				return
 			}
-			// What is sent next arrives: nothing before it did.
-			f.becomes("end.service", "failed")
-			await(t, changes, "the change that ends the test")
-			settleReplies(t, m)
+			// The next change arrives, so an earlier one would have arrived too.
+			f.emitState("end.service", "failed")
+			await(t, changes, "the change of end.service")
+			syncReplies(t, m)
 			select {
 			case <-changes:
-				t.Error("a change was told")
+				t.Error("the watch reports a change")
 			default:
 			}
 		})
 	}
 }
 
-func TestAWatchAsksAgainAfterAReload(t *testing.T) {
+func TestWatchReload(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.set("app.service", "active", "running", execStart("/usr/bin/nginx -g x"))
 	f.set("end.service", "active", "running", execStart("/usr/bin/podman start end"))
 	changes := watch(soon(t), t, m).Changes()
-	f.becomes("app.service", "active")
-	f.becomes("end.service", "failed")
-	await(t, changes, "the change of the one that runs a container")
+	f.emitState("app.service", "active")
+	f.emitState("end.service", "failed")
+	await(t, changes, "the change of end.service")
 	f.set("app.service", "active", "running", execStart("/usr/bin/podman start app"))
 	_ = f.conn.Emit(managerPath, managerIfc+".Reloading", false)
-	f.becomes("app.service", "failed")
-	await(t, changes, "the change of the one that runs a container now")
+	f.emitState("app.service", "failed")
+	await(t, changes, "the change of app.service, which runs a container now")
 }
 
-func TestAWatchEndsWithItsContext(t *testing.T) {
+func TestWatchContextEnds(t *testing.T) {
 	t.Parallel()
 	m, _ := newManager(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,7 +85,7 @@ func TestAWatchEndsWithItsContext(t *testing.T) {
 	awaitClosed(t, changes)
 }
 
-func TestAWatchEndsWithTheBusAndTheNextBeginsOnTheNext(t *testing.T) {
+func TestWatchBusRestart(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	m := managerOn(t, b)
@@ -99,7 +99,7 @@ func TestAWatchEndsWithTheBusAndTheNextBeginsOnTheNext(t *testing.T) {
 	b.run()
 	f := newSystemd(t, b)
 	changes = watch(soon(t), t, m).Changes()
-	f.becomes("libpod-1.scope", "active")
+	f.emitState("libpod-1.scope", "active")
 	await(t, changes, "the change on the new bus")
 }
 
@@ -112,12 +112,12 @@ func watch(ctx context.Context, t *testing.T, m *Manager) recover.Watch {
 	return w
 }
 
-// awaitClosed takes what still comes until c is closed.
+// awaitClosed drains c until it is closed.
 func awaitClosed(t *testing.T, c <-chan struct{}) {
 	t.Helper()
 	closed := make(chan bool, 1)
 	go func() {
-		for range c { // nothing is kept of it
+		for range c {
 		}
 		closed <- true
 	}()
@@ -126,20 +126,20 @@ func awaitClosed(t *testing.T, c <-chan struct{}) {
 
 func TestGoingDown(t *testing.T) {
 	t.Parallel()
-	for sentence, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		own, host any
 		want      bool
 		fails     bool
 	}{
-		"neither manager stops":                       {"running", "degraded", false, false},
-		"our manager stops":                           {"stopping", "running", true, false},
-		"only the host's manager stops":               {"running", "stopping", true, false},
-		"starting is not stopping":                    {"starting", "starting", false, false},
-		"a state that is no word is an error":         {uint32(3), "running", false, true},
-		"a host that does not tell is an error":       {"running", nil, false, true},
-		"our own stop is enough when host is unknown": {"stopping", nil, true, false},
+		"none stops":           {"running", "degraded", false, false},
+		"user's manager stops": {"stopping", "running", true, false},
+		"host's manager stops": {"running", "stopping", true, false},
+		"both start":           {"starting", "starting", false, false},
+		"state is a number":    {uint32(3), "running", false, true},
+		"host's state unknown": {"running", nil, false, true},
+		"user's manager stops, host's state unknown": {"stopping", nil, true, false},
 	} {
-		t.Run(sentence, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, own := newManager(t)
 			hostBus := newBus(t)
@@ -155,18 +155,21 @@ func TestGoingDown(t *testing.T) {
 	}
 }
 
-func TestTheSystemsManagerIsAskedOnceWhetherItStops(t *testing.T) {
+// TestGoingDownSystemManager checks that the system manager, which is the host's, is asked once.
+func TestGoingDownSystemManager(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	if down, err := watch(soon(t), t, m).GoingDown(soon(t)); down || err != nil {
 		t.Errorf("got %v, %v", down, err)
 	}
 	if n := f.count("Get"); n != 1 {
-		t.Errorf("asked %d times", n)
+		t.Errorf("systemd was asked %d times, want 1", n)
 	}
 }
 
-func TestAWatchOnAManagerThatWentDoesNotAskTheNext(t *testing.T) {
+// TestGoingDownAfterBusRestart checks that a watch asks only the manager that it watches, and not the next one
+// on the same bus.
+func TestGoingDownAfterBusRestart(t *testing.T) {
 	t.Parallel()
 	b := newBus(t)
 	m := managerOn(t, b)
@@ -179,20 +182,20 @@ func TestAWatchOnAManagerThatWentDoesNotAskTheNext(t *testing.T) {
 		t.Errorf("got %v, %v", down, err)
 	}
 	if down, err := watch(soon(t), t, m).GoingDown(soon(t)); down || err != nil {
-		t.Errorf("a new watch: %v, %v", down, err)
+		t.Errorf("new watch: %v, %v", down, err)
 	}
 }
 
-func TestUnitOfReadsWhatSystemdEscapes(t *testing.T) {
+func TestUnitOfObjectPath(t *testing.T) {
 	t.Parallel()
 	for _, unit := range []string{"app.service", "a-b_c@d:e.service", `dev\x2dsda.service`, "libpod-0f1e.scope"} {
 		if got := unitOf(unitPath(unit)); got != unit {
-			t.Errorf("%s became %s", unit, got)
+			t.Errorf("unitOf returns %s for %s", got, unit)
 		}
 	}
 	for p, want := range map[dbus.ObjectPath]string{"/u/a_2": "a_2", "/u/a_": "a_", "/u/_zz": "_zz", "/u/_1g": "_1g"} {
 		if got := unitOf(p); got != want {
-			t.Errorf("%s became %s, want %s", p, got, want)
+			t.Errorf("unitOf returns %s for %s, want %s", got, p, want)
 		}
 	}
 }

@@ -1,28 +1,22 @@
 package units
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"archy-recovery/internal/recover"
 
 	"github.com/godbus/dbus/v5"
 )
 
-// fakeSystemd is org.freedesktop.systemd1 on a test's bus. It answers each
-// message by hand, so that a test decides in which order replies and signals
-// go over the wire. Where it is more than a table, it does what systemd 257
-// was seen to do.
+// A fakeSystemd is org.freedesktop.systemd1 on the bus of a test. A test decides in which order it sends
+// replies and signals. Its answers are those of systemd 257.
 type fakeSystemd struct {
 	t     testing.TB
 	conn  *dbus.Conn
-	leave func() // the bus that it is on
+	leave func() // disconnects it from its bus
 
 	mu        sync.Mutex
 	nextJob   uint32
@@ -31,15 +25,15 @@ type fakeSystemd struct {
 	files     []unitFile
 	manager   map[string]any // Manager's properties
 	before    map[dbus.ObjectPath][]fakeJob
-	gone      map[dbus.ObjectPath]bool // jobs that are no more
-	onCall    func(n int) bool         // told the number of each call; says whether it is answered
-	served    int                      // calls so far
+	gone      map[dbus.ObjectPath]bool // jobs that do not exist any more
+	onCall    func(n int) bool         // gets the number of each call, reports whether to answer
+	served    int                      // the number of calls
 	onStart   func(*startCall)
 	onReload  func()
 	calls     map[string]int
-	called    chan string    // each method's name, for tests that wait for calls
-	refs      map[string]int // unit -> clients that hold it
-	lastQuery []string       // of ListUnitsByNames
+	called    chan string    // the name of each called method
+	refs      map[string]int // unit -> number of references
+	lastQuery []string       // the names in the last call of ListUnitsByNames
 }
 
 type fakeUnit struct {
@@ -49,21 +43,21 @@ type fakeUnit struct {
 
 type unitFile struct{ Path, State string }
 
-// fakeJob is the (usssoo) of Job.GetBefore.
+// A fakeJob is an entry of Job.GetBefore, of type (usssoo).
 type fakeJob struct {
 	ID                uint32
 	Unit, Type, State string
 	Job, UnitAt       dbus.ObjectPath
 }
 
-// A startCall is a StartUnit call that waits for its answer.
+// A startCall is a StartUnit call without an answer yet.
 type startCall struct {
 	f    *fakeSystemd
 	msg  *dbus.Message
 	unit string
 }
 
-// newSystemd brings a systemd up on b. Its units start at once and work.
+// newSystemd connects a fake systemd to a bus. Its units start at once.
 func newSystemd(t testing.TB, b *bus) *fakeSystemd {
 	t.Helper()
 	f := &fakeSystemd{
@@ -77,13 +71,13 @@ func newSystemd(t testing.TB, b *bus) *fakeSystemd {
 		called:  make(chan string, 4096),
 		refs:    map[string]int{},
 	}
-	f.onStart = works
+	f.onStart = startAtOnce
 	f.connect(b)
 	t.Cleanup(f.disconnect)
 	return f
 }
 
-// connect brings it onto a bus.
+// connect connects it to a bus.
 func (f *fakeSystemd) connect(b *bus) {
 	f.t.Helper()
 	conn, err := dbus.Connect(b.address())
@@ -102,7 +96,7 @@ func (f *fakeSystemd) connect(b *bus) {
 		for {
 			select {
 			case msg, open := <-messages:
-				if !open { // the bus is gone
+				if !open { // the bus has ended
 					return
 				}
 				if msg.Type == dbus.TypeMethodCall {
@@ -114,7 +108,7 @@ func (f *fakeSystemd) connect(b *bus) {
 		}
 	}()
 	f.leave = sync.OnceFunc(func() {
-		// godbus closes the channel with the connection, and may still send.
+		// Without this godbus could send on the channel that it closes with the connection.
 		conn.Eavesdrop(nil)
 		conn.Close()
 		close(stop)
@@ -122,17 +116,18 @@ func (f *fakeSystemd) connect(b *bus) {
 	})
 }
 
-// disconnect takes it off the bus.
+// disconnect disconnects it from its bus.
 func (f *fakeSystemd) disconnect() { f.leave() }
 
-// works starts a unit at once.
-func works(c *startCall) {
+// startAtOnce answers a call with a job that ends at once.
+func startAtOnce(c *startCall) {
 	job := c.f.newJob()
 	c.reply(job)
 	c.f.set(c.unit, "active", "running", nil)
 	c.f.end(job, c.unit, "done")
 }
 
+// serve answers a method call.
 func (f *fakeSystemd) serve(msg *dbus.Message) {
 	at := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	member := msg.Headers[dbus.FieldMember].Value().(string)
@@ -199,12 +194,14 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	}
 }
 
+// has reports whether there is a unit.
 func (f *fakeSystemd) has(unit string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.units[unit] != nil
 }
 
+// reset answers ResetFailedUnit.
 func (f *fakeSystemd) reset(msg *dbus.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -225,13 +222,15 @@ func (f *fakeSystemd) listByPatterns(msg *dbus.Message) {
 	for name, u := range f.units {
 		matches := func(pattern string) bool { return strings.HasSuffix(name, strings.TrimPrefix(pattern, "*")) }
 		if slices.ContainsFunc(patterns, matches) && (len(states) == 0 || slices.Contains(states, u.active)) {
-			listed = append(listed, listedUnit{Name: name, Load: u.load, Active: u.active, Sub: u.sub, Path: unitPath(name), JobPath: "/"})
+			listed = append(listed, listedUnit{
+				Name: name, Load: u.load, Active: u.active, Sub: u.sub, Path: unitPath(name), JobPath: "/",
+			})
 		}
 	}
 	f.reply(msg, listed)
 }
 
-// changed says that a unit's state has changed.
+// changed emits PropertiesChanged with the present state of a unit.
 func (f *fakeSystemd) changed(unit string) {
 	f.mu.Lock()
 	active := f.units[unit].active
@@ -240,6 +239,7 @@ func (f *fakeSystemd) changed(unit string) {
 		map[string]dbus.Variant{"ActiveState": dbus.MakeVariant(active)}, []string{})
 }
 
+// listUnitsByNames answers ListUnitsByNames.
 func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -249,7 +249,7 @@ func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
 	for _, name := range asked {
 		prefix, _, _ := strings.Cut(name, ".service")
 		if strings.HasPrefix(name, "@") || strings.ContainsAny(name, " /") {
-			continue // no unit name: systemd says nothing of it
+			continue // systemd leaves out invalid names
 		}
 		if strings.HasSuffix(prefix, "@") {
 			f.fail(msg, "org.freedesktop.DBus.Error.InvalidArgs", "Unit name "+name+" is missing the instance name.")
@@ -270,6 +270,7 @@ func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
 	f.reply(msg, listed)
 }
 
+// get answers Properties.Get.
 func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -288,8 +289,8 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 		}
 	}
 	value, ok := props[key]
-	if key == "Unit.ConditionResult" && !f.isHeld(path) {
-		value = false // it is loaded anew for this question
+	if key == "Unit.ConditionResult" && !f.hasReference(path) {
+		value = false // systemd loads it again for this call
 	}
 	if !ok {
 		f.fail(msg, "org.freedesktop.DBus.Error.UnknownProperty", "Unknown interface "+iface+" or property "+name+".")
@@ -298,12 +299,12 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 	f.reply(msg, dbus.MakeVariant(value))
 }
 
-// isHeld: a client keeps systemd from forgetting the unit.
-func (f *fakeSystemd) isHeld(path dbus.ObjectPath) bool { return f.refs[unitOf(path)] > 0 }
+// hasReference reports whether a client has a reference to the unit.
+func (f *fakeSystemd) hasReference(path dbus.ObjectPath) bool { return f.refs[unitOf(path)] > 0 }
 
 var escape = strings.NewReplacer("_", "_5f", ".", "_2e", "-", "_2d", "@", "_40", ":", "_3a", "\\", "_5c")
 
-// unitPath is the object of a unit, escaped as systemd does.
+// unitPath returns the object path of a unit, escaped as systemd does.
 func unitPath(unit string) dbus.ObjectPath {
 	return "/org/freedesktop/systemd1/unit/" + dbus.ObjectPath(escape.Replace(unit))
 }
@@ -316,7 +317,10 @@ func (f *fakeSystemd) fail(msg *dbus.Message, name, text string) {
 	f.send(msg, dbus.TypeError, map[dbus.HeaderField]dbus.Variant{dbus.FieldErrorName: dbus.MakeVariant(name)}, text)
 }
 
-func (f *fakeSystemd) send(msg *dbus.Message, kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, values ...any) {
+// send answers a message with a reply or an error.
+func (f *fakeSystemd) send(
+	msg *dbus.Message, kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, values ...any,
+) {
 	if msg.Flags&dbus.FlagNoReplyExpected != 0 {
 		return
 	}
@@ -337,19 +341,19 @@ func (c *startCall) reply(job dbus.ObjectPath) { c.f.reply(c.msg, job) }
 
 func (c *startCall) refuse(name, text string) { c.f.fail(c.msg, name, text) }
 
-// change changes what f knows and does.
+// change calls do with the lock of f, so that do can change its fields.
 func (f *fakeSystemd) change(do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	do()
 }
 
-// starts has do answer StartUnit.
+// starts lets do answer StartUnit.
 func (f *fakeSystemd) starts(do func(*startCall)) {
 	f.change(func() { f.onStart = do })
 }
 
-// property sets a property of Manager; with nil there is none.
+// property sets a property of Manager. With nil it removes the property.
 func (f *fakeSystemd) property(name string, value any) {
 	f.change(func() {
 		if f.manager[name] = value; value == nil {
@@ -358,7 +362,7 @@ func (f *fakeSystemd) property(name string, value any) {
 	})
 }
 
-// count is how often a method was called.
+// count returns the number of calls of a method.
 func (f *fakeSystemd) count(member string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -372,81 +376,22 @@ func (f *fakeSystemd) newJob() dbus.ObjectPath {
 	return dbus.ObjectPath(fmt.Sprintf("%s/job/%d", managerPath, f.nextJob))
 }
 
-// end says JobRemoved.
+// end emits JobRemoved.
 func (f *fakeSystemd) end(job dbus.ObjectPath, unit, result string) {
-	// The error is that of a bus that a test killed.
+	// An error is that of a bus that a test killed.
 	_ = f.conn.Emit(managerPath, managerIfc+".JobRemoved", uint32(7), job, unit, result)
 }
 
-// set puts a unit into a state.
+// set sets the state and properties of a unit.
 func (f *fakeSystemd) set(unit, active, sub string, props map[string]any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.units[unit] = &fakeUnit{"loaded", active, sub, props}
 }
 
-// newManager is what is tested, and the systemd that it drives.
-func newManager(t *testing.T) (*Manager, *fakeSystemd) {
-	t.Helper()
-	b := newBus(t)
-	return managerOn(t, b), newSystemd(t, b)
-}
-
-func managerOn(t *testing.T, b *bus) *Manager {
-	m := New(b.address(), b.path("units"), "archy-recovery.service")
-	m.hostBus = m.address
-	t.Cleanup(m.Close)
-	return m
-}
-
-// soon bounds what should end by itself: it is reached only by a test that
-// fails.
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// await waits for an event of the test.
-func await[T any](t testing.TB, c <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(2 * time.Minute): // reached only by a test that fails
-		t.Fatal("in vain awaited: ", what)
-		panic("unreachable")
-	}
-}
-
-// awaitCall waits until a method is called, once more than before.
+// awaitCall waits for the next call of a method.
 func (f *fakeSystemd) awaitCall(member string) {
 	f.t.Helper()
 	for await(f.t, f.called, member) != member {
-	}
-}
-
-// startResult is what a Start returned.
-type startResult struct {
-	outcome recover.Outcome
-	err     error
-}
-
-// startAside calls Start in a goroutine of its own.
-func startAside(ctx context.Context, m *Manager, unit string) <-chan startResult {
-	c := make(chan startResult, 1)
-	go func() {
-		o, err := m.Start(ctx, unit)
-		c <- startResult{o, err}
-	}()
-	return c
-}
-
-// settleReplies returns when every reply that f has sent has reached m: they
-// come over one connection, in order.
-func settleReplies(t *testing.T, m *Manager) {
-	t.Helper()
-	if _, err := m.SoftReboots(soon(t)); err != nil {
-		t.Fatal(err)
 	}
 }
