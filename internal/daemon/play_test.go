@@ -28,13 +28,15 @@ func rows(words string) []recover.Row {
 
 // play runs rows against h and returns the whole history, each event with the
 // seconds since the start.
-func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row) (history []string, err error) {
+func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy,
+	rs []recover.Row) (history []string, err error) {
 	t.Helper()
 	return playTo(ctx, h, p, rs, func(engine.Event) {})
 }
 
 // playTo does so, and tells also each of the events.
-func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row, each func(engine.Event)) (history []string, err error) {
+func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row,
+	each func(engine.Event)) (history []string, err error) {
 	began := time.Now()
 	tell := func(e engine.Event) {
 		each(e)
@@ -46,6 +48,7 @@ func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []rec
 		}
 		history = append(history, line)
 	}
-	err = engine.New(rs, p, starterOn(h, p), engine.NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, tell).Do(ctx)
+	err = engine.New(rs, p, starterOn(h, p), engine.NewFlight(func([]string) error { return nil }, func(string) {}),
+		recovertest.Gauge{H: h}, tell).Do(ctx)
 	return history, err
 }

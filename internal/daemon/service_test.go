@@ -78,7 +78,7 @@ func started(history []string) []string {
 	return units
 }
 
-func TestACrashIsRecoveredFromInTheRightOrderOfWrites(t *testing.T) {
+func TestCrashOrderOfWrites(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("db").Quadlet("app").Plain("web", "exited").Ran("app", "db", "web")
 	h.Marker = recovertest.Crashed
 	p := recover.DefaultPolicy()
@@ -108,7 +108,7 @@ func TestACrashIsRecoveredFromInTheRightOrderOfWrites(t *testing.T) {
 	}
 }
 
-func TestWhatIsStarted(t *testing.T) {
+func TestCandidatesStarted(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(h *recovertest.Host, p *recover.Policy)
 		want    []string
@@ -131,7 +131,8 @@ func TestWhatIsStarted(t *testing.T) {
 		"after a clean stop nothing without a list": {
 			func(h *recovertest.Host, p *recover.Policy) {}, nil},
 		"after a clean stop the clean-boot list, also what did not run before": {
-			func(h *recovertest.Host, p *recover.Policy) { p.CleanBootList = recover.Patterns{"c", "d", "unknown"} }, []string{"c", "d"}},
+			func(h *recovertest.Host, p *recover.Policy) { p.CleanBootList = recover.Patterns{"c", "d", "unknown"} },
+			[]string{"c", "d"}},
 		"after a clean stop the clean-boot list, but for what was stopped on purpose": {
 			func(h *recovertest.Host, p *recover.Policy) {
 				p.CleanBootList, h.UserStopped = recover.Patterns{"c", "d"}, []string{"d"}
@@ -178,7 +179,7 @@ func TestWhatIsStarted(t *testing.T) {
 	}
 }
 
-func TestASecondInstanceChangesNothing(t *testing.T) {
+func TestSecondInstance(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}, Alive: true}
 	history, _, err := live(t, h, recover.DefaultPolicy())
@@ -190,7 +191,7 @@ func TestASecondInstanceChangesNothing(t *testing.T) {
 	}
 }
 
-func TestACleanBootReplacesTheSnapshotBeforeItMarks(t *testing.T) {
+func TestCleanBootSnapshotBeforeMarker(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("files").Ran("a")
 	p := recover.DefaultPolicy()
 	p.CleanBootList = recover.Patterns{"files"}
@@ -204,7 +205,7 @@ func TestACleanBootReplacesTheSnapshotBeforeItMarks(t *testing.T) {
 	}
 }
 
-func TestAStopInTheMiddleOfRecoveryKeepsTheMarkerAndTheSnapshot(t *testing.T) {
+func TestStopDuringRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 		h.Marker = recovertest.Crashed
@@ -225,7 +226,7 @@ func TestAStopInTheMiddleOfRecoveryKeepsTheMarkerAndTheSnapshot(t *testing.T) {
 	})
 }
 
-func TestTheLastSnapshotIsTakenAtTheStop(t *testing.T) {
+func TestSnapshotAtStop(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	during(t, h, func() {
@@ -238,7 +239,7 @@ func TestTheLastSnapshotIsTakenAtTheStop(t *testing.T) {
 	}
 }
 
-func TestAStopInTheMiddleOfACleanBootKeepsTheMarkerToo(t *testing.T) {
+func TestStopDuringCleanBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("a").Quadlet("b")
 		h.Start["a.service"] = recovertest.Hangs
@@ -258,7 +259,7 @@ func TestAStopInTheMiddleOfACleanBootKeepsTheMarkerToo(t *testing.T) {
 	})
 }
 
-func TestThatNothingLeavesTheSetWhileTheHostGoesDown(t *testing.T) {
+func TestSetWhileHostGoesDown(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	during(t, h, func() {
@@ -276,7 +277,7 @@ func TestThatNothingLeavesTheSetWhileTheHostGoesDown(t *testing.T) {
 	}
 }
 
-func TestAContainerWhoseUnitCannotBeFoundIsLookedForAgain(t *testing.T) {
+func TestUnitFoundLater(t *testing.T) {
 	h := recovertest.NewHost().Plain("p", "exited").Ran("p")
 	h.Marker = recovertest.Crashed
 	h.PodmanErr = recovertest.ErrBroken
@@ -294,7 +295,7 @@ func TestAContainerWhoseUnitCannotBeFoundIsLookedForAgain(t *testing.T) {
 	}
 }
 
-func TestWhatRecoveryCouldNotBringUpStaysInTheSet(t *testing.T) {
+func TestFailedStaysInTheSet(t *testing.T) {
 	h := recovertest.NewHost().Plain("p", "exited").Quadlet("q").Ran("p", "q")
 	h.Marker = recovertest.Crashed
 	h.Start["container-p.service"] = recovertest.Fails
@@ -311,7 +312,7 @@ func TestWhatRecoveryCouldNotBringUpStaysInTheSet(t *testing.T) {
 	}
 }
 
-func TestTheSnapshotFollowsTheHostWithinASecond(t *testing.T) {
+func TestSnapshotFollowsTheHost(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	during(t, h, func() {
@@ -344,7 +345,7 @@ func TestTheSnapshotFollowsTheHostWithinASecond(t *testing.T) {
 
 // The disk takes the snapshot, but not for good: the new one is read, and may be
 // lost with the power. The next look saves it again, though it finds no change.
-func TestASnapshotThatWasNotSyncedIsSavedAgain(t *testing.T) {
+func TestSnapshotNotSynced(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	during(t, h, func() {
@@ -372,7 +373,7 @@ func TestASnapshotThatWasNotSyncedIsSavedAgain(t *testing.T) {
 	})
 }
 
-func TestAManagerThatGoesAwayEndsTheRunAndLeavesTheMarker(t *testing.T) {
+func TestManagerGoesAway(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	synctest.Test(t, func(t *testing.T) {
@@ -403,7 +404,7 @@ func TestAManagerThatGoesAwayEndsTheRunAndLeavesTheMarker(t *testing.T) {
 
 // systemd calls a unit failed also when it ended badly because it was stopped:
 // then it leaves the set like any other.
-func TestAFailedUnitThatWasStoppedLeavesTheSet(t *testing.T) {
+func TestStoppedUnitFails(t *testing.T) {
 	for name, c := range map[string]struct{ story, want string }{
 		"it failed by itself": {"died a 1\n failed a.service", "a b"},
 		"it was stopped":      {"died a 137\n failed a.service\n stopped a.service", "b"},
@@ -440,12 +441,13 @@ func TestAFailedUnitThatWasStoppedLeavesTheSet(t *testing.T) {
 
 // A restart of the service, as by an upgrade, is no boot: it starts nothing
 // and forgets nothing.
-func TestARestartInTheSameBootStartsAndForgetsNothing(t *testing.T) {
+func TestRestartInTheSameBoot(t *testing.T) {
 	for name, podmanErr := range map[string]error{"podman answers": nil, "podman is broken": recovertest.ErrBroken} {
 		t.Run(name, func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("failed").Quadlet("files").Quadlet("skipped")
-			h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID, Containers: []recover.Container{{Name: "failed", Unit: "failed.service"},
-				{Name: "skipped", Unit: "skipped.service", Unrecovered: true}}}
+			h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID,
+				Containers: []recover.Container{{Name: "failed", Unit: "failed.service"},
+					{Name: "skipped", Unit: "skipped.service", Unrecovered: true}}}
 			h.States["failed.service"] = recover.UnitState{Loaded: true, Active: "failed"}
 			h.PodmanErr = podmanErr
 			p := recover.DefaultPolicy()
@@ -464,7 +466,7 @@ func TestARestartInTheSameBootStartsAndForgetsNothing(t *testing.T) {
 	}
 }
 
-func TestAContainerThatIsPutOnTheListDuringRecoveryIsNotStarted(t *testing.T) {
+func TestUserStoppedDuringRecovery(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("db").Quadlet("app").Ran("app", "db")
 	h.Marker = recovertest.Crashed
 	p := recover.DefaultPolicy()
@@ -488,15 +490,23 @@ func TestAContainerThatIsPutOnTheListDuringRecoveryIsNotStarted(t *testing.T) {
 }
 
 // What is no name, podman takes for the beginning of an ID.
-func TestANameThatPodmanWouldTakeForAnother(t *testing.T) {
+func TestNameIsIDPrefix(t *testing.T) {
 	for name, c := range map[string]struct {
 		shows   recover.Sighting // beside app
 		started string
 	}{
-		"it is another's ID":               {recover.Sighting{Container: recover.Container{Name: "other"}, ID: "db7277", State: "running"}, "app"},
-		"it is not":                        {recover.Sighting{Container: recover.Container{Name: "other"}, ID: "7277db", State: "running"}, "app db"},
-		"podman knows the name":            {recover.Sighting{Container: recover.Container{Name: "db"}, ID: "db7277", State: "exited", ExitCode: 1}, "app db"},
-		"no ID begins with a name like it": {recover.Sighting{Container: recover.Container{Name: "other"}, ID: "app", State: "running"}, "app db"},
+		"it is another's ID": {
+			recover.Sighting{Container: recover.Container{Name: "other"}, ID: "db7277", State: "running"}, "app",
+		},
+		"it is not": {
+			recover.Sighting{Container: recover.Container{Name: "other"}, ID: "7277db", State: "running"}, "app db",
+		},
+		"podman knows the name": {
+			recover.Sighting{Container: recover.Container{Name: "db"}, ID: "db7277", State: "exited", ExitCode: 1}, "app db",
+		},
+		"no ID begins with a name like it": {
+			recover.Sighting{Container: recover.Container{Name: "other"}, ID: "app", State: "running"}, "app db",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("db").Quadlet("app").Ran("app", "db")
@@ -509,7 +519,8 @@ func TestANameThatPodmanWouldTakeForAnother(t *testing.T) {
 				t.Errorf("%v, started %q, want %q", err, got, c.started)
 			}
 			for _, row := range report.Rows {
-				if row.Name == "db" && (row.State == recover.RowFailed) == strings.Contains(c.started, "db") || row.State == recover.RowFailed && !strings.Contains(row.Error, "other") {
+				if row.Name == "db" && (row.State == recover.RowFailed) == strings.Contains(c.started, "db") ||
+					row.State == recover.RowFailed && !strings.Contains(row.Error, "other") {
 					t.Errorf("the row is %+v", row)
 				}
 			}
@@ -522,7 +533,7 @@ func TestANameThatPodmanWouldTakeForAnother(t *testing.T) {
 
 // A container without a unit that was killed while the daemon was dead: exit
 // code 137 alone does not say by whom.
-func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
+func TestKilledWithoutDaemon(t *testing.T) {
 	h := recovertest.NewHost()
 	for name, code := range map[string]int{"oom": 137, "stop": 137, "quit": 2} {
 		h.Plain(name, "exited")
@@ -532,7 +543,8 @@ func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
 	}
 	h.StoppedByUser = map[string]bool{"stop": true, "quit": true}
 	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
-	h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID, Containers: []recover.Container{{Name: "oom"}, {Name: "stop"}, {Name: "quit"}}}
+	h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID,
+		Containers: []recover.Container{{Name: "oom"}, {Name: "stop"}, {Name: "quit"}}}
 	h.Events = recovertest.Story("died oom 137\n died stop 137\n died quit 2")
 	history, _, err := live(t, h, recover.DefaultPolicy())
 	if err != nil {
@@ -545,12 +557,14 @@ func TestWhatWasKilledWhileTheDaemonWasDead(t *testing.T) {
 
 // What a recovery has brought up to date is saved though it is the set that was
 // read, once: the next one has only to replay what comes after.
-func TestARecoveredSetIsSavedAnew(t *testing.T) {
+func TestRecoveredSetIsSaved(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
-	h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID, Monotonic: time.Minute, Containers: []recover.Container{{Name: "a", Unit: "a.service"}}}
+	h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID, Monotonic: time.Minute,
+		Containers: []recover.Container{{Name: "a", Unit: "a.service"}}}
 	history, _, err := live(t, h, recover.DefaultPolicy())
-	if saves := strings.Count(strings.Join(history, "\n"), "save "); err != nil || saves != 1 || h.Snapshot.Monotonic != time.Hour {
+	if saves := strings.Count(strings.Join(history, "\n"), "save "); err != nil || saves != 1 ||
+		h.Snapshot.Monotonic != time.Hour {
 		t.Errorf("%v, %d saves, the last of %s; history is %q", err, saves, h.Snapshot.Monotonic, history)
 	}
 }
@@ -566,7 +580,7 @@ func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]reco
 }
 
 // What a daemon finds that is back after a crash in this boot.
-func TestACrashInThisBoot(t *testing.T) {
+func TestServiceCrash(t *testing.T) {
 	crash := func(t *testing.T) *recovertest.Host {
 		h := recovertest.NewHost()
 		h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
@@ -657,7 +671,8 @@ func TestACrashInThisBoot(t *testing.T) {
 		}, "db db", "db"},
 		"someone stops it before its turn comes": {func(t *testing.T) *recovertest.Host {
 			h := was(crash(t).Quadlet("db").Quadlet("web"),
-				recover.Container{Name: "db", Unit: "db.service", Tier: new(0)}, recover.Container{Name: "web", Unit: "web.service"})
+				recover.Container{Name: "db", Unit: "db.service", Tier: new(0)},
+				recover.Container{Name: "web", Unit: "web.service"})
 			h.Units["db.service"] = recover.ContainerUnit{Unit: "db.service", Container: h.Snapshot.Containers[0]}
 			h.Start["db.service"] = func(context.Context, int) (recover.Outcome, error) {
 				h.Mu.Lock()
@@ -707,7 +722,7 @@ func TestACrashInThisBoot(t *testing.T) {
 
 // What the daemon knew of a member that is down need not be guessed when the host
 // has crashed: the set is saved after it was looked at.
-func TestAMemberThatIsDownIsSavedAsThat(t *testing.T) {
+func TestMemberDownIsSaved(t *testing.T) {
 	h := recovertest.NewHost().Plain("a", "running")
 	h.Marker = recovertest.Crashed
 	h.Snapshot = &recover.Snapshot{BootID: "b1", Containers: []recover.Container{{Name: "a"}}}
@@ -738,23 +753,25 @@ func TestAMemberThatIsDownIsSavedAsThat(t *testing.T) {
 }
 
 // A unit that stays active though its container is gone is not one that is up.
-func TestAUnitThatOutlivesItsContainer(t *testing.T) {
+func TestUnitOutlivesContainer(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("db")
 	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
-	h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID, Containers: []recover.Container{{Name: "db", Unit: "db.service"}}}
+	h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID,
+		Containers: []recover.Container{{Name: "db", Unit: "db.service"}}}
 	h.States["db.service"] = recover.UnitState{Loaded: true, Active: "active", Sub: "exited"}
 	h.Events = recovertest.Story("died db 137")
 	h.Ends = map[string]time.Duration{"db.service": time.Hour}
 	h.Idle = true
 	_, report, err := live(t, h, recover.DefaultPolicy())
-	if err != nil || len(report.Rows) != 1 || report.Rows[0].State != recover.RowFailed || len(report.Rows[0].Attempts) != 2 {
+	if err != nil || len(report.Rows) != 1 || report.Rows[0].State != recover.RowFailed ||
+		len(report.Rows[0].Attempts) != 2 {
 		t.Errorf("%v, rows are %+v", err, report.Rows)
 	}
 }
 
 // A run that died before READY had no snapshot of its own: what happened in its
 // boot is replayed all the same.
-func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
+func TestBootWithoutReady(t *testing.T) {
 	run := func(t *testing.T, h *recovertest.Host, events map[string][]recover.Entry) []string {
 		synctest.Test(t, func(t *testing.T) {
 			s := newService(h, recover.DefaultPolicy())
@@ -773,10 +790,13 @@ func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
 	t.Run("this one", func(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("db").Plain("plain", "exited")
 		h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
-		h.Snapshot = &recover.Snapshot{BootID: "b1", Containers: []recover.Container{{Name: "db", Unit: "db.service"}, {Name: "plain"}}}
+		h.Snapshot = &recover.Snapshot{BootID: "b1", Containers: []recover.Container{{Name: "db", Unit: "db.service"},
+			{Name: "plain"}}}
 		h.Sightings["plain"] = recover.Sighting{Container: recover.Container{Name: "plain"}, State: "exited", ExitCode: 143}
 		h.StoppedByUser = map[string]bool{"plain": true}
-		got := run(t, h, map[string][]recover.Entry{recovertest.Here.BootID: recovertest.Story("start db db.service\n start plain\n stopping db.service\n died db 0\n ended db.service\n stopped db.service\n died plain 143")})
+		got := run(t, h, map[string][]recover.Entry{recovertest.Here.BootID: recovertest.Story(
+			"start db db.service\n start plain\n stopping db.service\n died db 0\n ended db.service\n " +
+				"stopped db.service\n died plain 143")})
 		if len(got) > 0 {
 			t.Errorf("started %q, which were stopped", got)
 		}
@@ -796,7 +816,7 @@ func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
 // Containers that are killed together with the daemon are being cleaned up when
 // the next one is there: podman may list them as running, and their units are
 // active still.
-func TestWhatIsBeingCleanedUpIsNotTakenForRunning(t *testing.T) {
+func TestContainerInCleanup(t *testing.T) {
 	for name, c := range map[string]struct {
 		ends  time.Duration // the unit of db
 		after time.Duration // then db is started
@@ -814,7 +834,8 @@ func TestWhatIsBeingCleanedUpIsNotTakenForRunning(t *testing.T) {
 			}
 			h.Sightings["plain"] = recover.Sighting{Container: recover.Container{Name: "plain"}, State: "exited", ExitCode: 137}
 			h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
-			h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID, Containers: []recover.Container{{Name: "db", Unit: "db.service"}, {Name: "plain"}}}
+			h.Snapshot = &recover.Snapshot{BootID: recovertest.Here.BootID,
+				Containers: []recover.Container{{Name: "db", Unit: "db.service"}, {Name: "plain"}}}
 			h.Events = recovertest.Story("died db 137\n died plain 137\n remove db")
 			h.Ends = map[string]time.Duration{"db.service": c.ends}
 			_, report, err := live(t, h, recover.DefaultPolicy())
@@ -835,10 +856,12 @@ func TestWhatIsBeingCleanedUpIsNotTakenForRunning(t *testing.T) {
 
 // A user's manager that goes down in the middle of recovery, while the host
 // does not, must not leave us waiting for ever.
-func TestAUsersManagerThatGoesDownDuringRecovery(t *testing.T) {
+func TestUserManagerGoesDownDuringRecovery(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
-	h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) { return recover.Outcome{}, recover.ErrGoingDown }
+	h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
+		return recover.Outcome{}, recover.ErrGoingDown
+	}
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		if err := newService(h, recover.DefaultPolicy()).Run(t.Context()); !errors.Is(err, recover.ErrNoBus) {
@@ -854,7 +877,7 @@ func TestAUsersManagerThatGoesDownDuringRecovery(t *testing.T) {
 }
 
 // The journal decides nothing, so nothing waits for it.
-func TestAJournalThatHangsHoldsNothingUp(t *testing.T) {
+func TestJournalHangs(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	synctest.Test(t, func(t *testing.T) {
@@ -883,7 +906,7 @@ func (hungJournal) BootEnd(ctx context.Context, _, _ string) (recover.BootEnd, e
 
 // Podman's storage may lie on a disk that is not there yet: then it knows of
 // nothing, and nothing is forgotten for it.
-func TestASetThatNobodyKnowsIsKept(t *testing.T) {
+func TestUnknownSetIsKept(t *testing.T) {
 	h := recovertest.NewHost().Ran("a", "b")
 	h.Marker = recovertest.Crashed
 	if _, _, err := live(t, h, recover.DefaultPolicy()); err != nil {

@@ -109,7 +109,8 @@ func (f *fleet) started(ctx context.Context, name string) (recover.Outcome, erro
 			}
 			f.host.Mu.Lock()
 			f.host.States[other+".service"] = recovertest.Up.UnitState
-			f.host.Sightings[other] = recover.Sighting{Container: recover.Container{Name: other, Unit: other + ".service"}, State: "running"}
+			f.host.Sightings[other] = recover.Sighting{Container: recover.Container{Name: other, Unit: other + ".service"},
+				State: "running"}
 			f.host.Mu.Unlock()
 		}
 	}
@@ -157,7 +158,7 @@ func (f *fleet) brings(name string) []string {
 // With any number of containers in flight and one culprit, the host is
 // recovered, without the culprit, after at most two further crashes; and nobody
 // else is quarantined.
-func TestAHostIsRecoveredWithoutItsCulprit(t *testing.T) {
+func TestCulpritIsQuarantined(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFleet(t)
 		p := recover.DefaultPolicy()
@@ -224,7 +225,7 @@ func fly(t *testing.T) *fleet {
 	return f
 }
 
-func TestTheStoryOfACulprit(t *testing.T) {
+func TestCulpritBootByBoot(t *testing.T) {
 	f, p := fly(t), recover.DefaultPolicy()
 	h := f.host
 	wantDisk := func(inFlight []string, strikes map[string]int) {
@@ -290,7 +291,7 @@ func quarantined(t *testing.T) *recovertest.Host {
 	return h
 }
 
-func TestAQuarantinedContainer(t *testing.T) {
+func TestQuarantinedContainer(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare         func(h *recovertest.Host)
 		want            []string // started
@@ -303,12 +304,14 @@ func TestAQuarantinedContainer(t *testing.T) {
 			func(h *recovertest.Host) { h.Images["i"] = "new" }, []string{"a", "b"}, nil},
 		"gets a chance when it is made of another image": {
 			func(h *recovertest.Host) {
-				h.Plain("b", "exited").Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Image: "j", Unit: "b.service"}, State: "exited"}
+				h.Plain("b", "exited").Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Image: "j",
+					Unit: "b.service"}, State: "exited"}
 				h.Images["j"] = "other"
 			}, []string{"a", "b"}, nil},
 		"gets none for being there again": {
 			func(h *recovertest.Host) {
-				h.Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Image: "i", Unit: "b.service"}, State: "exited"}
+				h.Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Image: "i", Unit: "b.service"},
+					State: "exited"}
 			}, []string{"a"}, []string{"b"}},
 		"gets none when it cannot be told whether it is another one": {
 			func(h *recovertest.Host) {
@@ -344,7 +347,7 @@ func TestAQuarantinedContainer(t *testing.T) {
 
 // A name that we listed and cannot take off the list again is no word of the
 // user: the container is started, and not forgotten.
-func TestASecondChanceDoesNotHangOnTheList(t *testing.T) {
+func TestSecondChanceListBusy(t *testing.T) {
 	h := quarantined(t)
 	h.Definition["b.service"] = "two"
 	h.EditErr = recover.ErrBusy
@@ -373,7 +376,7 @@ func TestASecondChanceDoesNotHangOnTheList(t *testing.T) {
 }
 
 // A release that cannot be done is not said to be done.
-func TestAReleaseThatFails(t *testing.T) {
+func TestReleaseFails(t *testing.T) {
 	t.Run("for the list", func(t *testing.T) {
 		h := quarantined(t)
 		h.EditErr = recover.ErrBusy
@@ -401,7 +404,7 @@ func TestAReleaseThatFails(t *testing.T) {
 
 // A container that a unit runs is gone from podman after a crash: what it was made
 // of the set remembers.
-func TestTheImageOfAQuarantinedContainerIsRemembered(t *testing.T) {
+func TestQuarantinedImageIsRemembered(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("b").Ran()
 	h.Snapshot.Containers = []recover.Container{{Name: "b", Image: "i"}}
 	h.Images = map[string]string{"i": "old"}
@@ -418,7 +421,7 @@ func TestTheImageOfAQuarantinedContainerIsRemembered(t *testing.T) {
 	}
 }
 
-func TestReleasing(t *testing.T) {
+func TestRelease(t *testing.T) {
 	h := quarantined(t)
 	withService(t, h, func(s *Service) {
 		if err := s.Release("b"); err != nil {
@@ -443,7 +446,7 @@ func TestReleasing(t *testing.T) {
 	}
 }
 
-func TestOneThatSomeoneStartsIsForgivenWhenTheHostLives(t *testing.T) {
+func TestQuarantinedStartedByHandIsCleared(t *testing.T) {
 	h := quarantined(t)
 	withService(t, h, func(s *Service) {
 		h.Mu.Lock()
@@ -481,7 +484,7 @@ func TestOneThatSomeoneStartsIsForgivenWhenTheHostLives(t *testing.T) {
 	}
 }
 
-func TestTheUsersWordOnAQuarantinedNameStands(t *testing.T) {
+func TestUserStoppedQuarantinedName(t *testing.T) {
 	h := quarantined(t)
 	withService(t, h, func(s *Service) {
 		if _, err := s.SetUserStopped("b", true); err != nil {
@@ -497,7 +500,7 @@ func TestTheUsersWordOnAQuarantinedNameStands(t *testing.T) {
 }
 
 // Another program takes the name off the list, and later a user puts it there.
-func TestANameThatCameBackIsTheUsersWord(t *testing.T) {
+func TestUserStoppedNameComesBack(t *testing.T) {
 	h := quarantined(t)
 	withService(t, h, func(s *Service) {
 		for _, list := range [][]string{nil, {"b"}} {
@@ -548,7 +551,7 @@ func untilReady(s *Service) {
 	}
 }
 
-func TestWhoIsSuspected(t *testing.T) {
+func TestSuspects(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(h *recovertest.Host)
 		want    map[string]int // strikes
@@ -607,7 +610,7 @@ func TestWhoIsSuspected(t *testing.T) {
 }
 
 // What was in flight at a crash is on disk until the suspects are.
-func TestACrashIsJudgedOnce(t *testing.T) {
+func TestCrashIsJudgedOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		saveErr error
 		left    []string // in flight, on disk
@@ -700,7 +703,7 @@ func states(r recover.Report) map[string]recover.RowState {
 
 // Who waits for a mount does not cost the suspects their turn, be it one of them
 // or not.
-func TestAMissingMountDoesNotCostTheSuspects(t *testing.T) {
+func TestMissingMountDelaysNoSuspect(t *testing.T) {
 	for _, waits := range []string{"a", "z"} {
 		t.Run(waits, func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Quadlet("z").Ran("a", "b", "c", "z")
@@ -716,7 +719,7 @@ func TestAMissingMountDoesNotCostTheSuspects(t *testing.T) {
 }
 
 // A mount that comes while suspects are started alone leaves them alone.
-func TestWhoWaitedIsStartedBetweenTheSuspects(t *testing.T) {
+func TestWaitEndsBetweenSuspects(t *testing.T) {
 	for _, waits := range []string{"a", "z"} { // a suspect, and none
 		t.Run(waits, func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Quadlet("z").Ran("a", "b", "c", "z")
@@ -749,7 +752,7 @@ func TestWhoWaitedIsStartedBetweenTheSuspects(t *testing.T) {
 }
 
 // Each of many suspects has its turn, also where starts take long or hang.
-func TestEverySuspectHasItsTurn(t *testing.T) {
+func TestSuspectsTurns(t *testing.T) {
 	for name, c := range map[string]struct {
 		many, hang int
 		takes      time.Duration
@@ -779,7 +782,7 @@ func TestEverySuspectHasItsTurn(t *testing.T) {
 }
 
 // A suspect that hangs gives way to the next when it has had the time of a tier.
-func TestASuspectThatHangsGivesWay(t *testing.T) {
+func TestSuspectHangs(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 	var began time.Time
 	h.Start["a.service"] = func(ctx context.Context, attempt int) (recover.Outcome, error) {
@@ -805,7 +808,7 @@ func TestASuspectThatHangsGivesWay(t *testing.T) {
 
 // A suspect that lacks another, which its start does not bring along, waits for
 // that one's turn.
-func TestASuspectWaitsForAnother(t *testing.T) {
+func TestSuspectWaitsForAnother(t *testing.T) {
 	for _, suspects := range [][]string{{"app", "db"}, {"db"}} {
 		h := recovertest.NewHost().Quadlet("app").Quadlet("db").Ran("app", "db")
 		h.Start["app.service"] = func(context.Context, int) (recover.Outcome, error) {
@@ -828,7 +831,7 @@ func TestASuspectWaitsForAnother(t *testing.T) {
 
 // Two power cuts while nothing but it was in flight would quarantine it, and it
 // was not even started.
-func TestWhoWaitsForAMountIsNotSuspected(t *testing.T) {
+func TestWaitForMountNotInFlight(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	h.Binds = map[string][]string{"a": {"/mnt/data"}}
@@ -892,7 +895,7 @@ func TestProbationEndsAtTheDeadline(t *testing.T) {
 	}
 }
 
-func TestTheKernelCommandLine(t *testing.T) {
+func TestKernelCommandLine(t *testing.T) {
 	t.Run("off starts nothing and forgets nothing", func(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("a").Plain("p", "exited").Ran("a", "p")
 		h.Marker = recovertest.Crashed
@@ -933,7 +936,7 @@ func TestTheKernelCommandLine(t *testing.T) {
 	})
 }
 
-func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
+func TestInFlightOnDisk(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 	h.Marker = recovertest.Crashed
 	h.Start["b.service"] = recovertest.UpAfter(15 * time.Second)
@@ -961,7 +964,7 @@ func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
 }
 
 // Who is ordered after us starts at READY.
-func TestOneThatStartsAtReadyIsNotInFlightBefore(t *testing.T) {
+func TestDeferredInFlight(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 	h.Marker = recovertest.Crashed
 	h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
@@ -987,7 +990,7 @@ func TestOneThatStartsAtReadyIsNotInFlightBefore(t *testing.T) {
 }
 
 // And nobody else is suspected for it.
-func TestOneThatStartsAtReadyIsFound(t *testing.T) {
+func TestDeferredCulprit(t *testing.T) {
 	f := newFleet(t)
 	f.add("a", 0, 0)
 	f.add("b", 0, 25*time.Second)
@@ -999,7 +1002,8 @@ func TestOneThatStartsAtReadyIsFound(t *testing.T) {
 		}
 	}
 	complete, report := f.bootUp(t, p)
-	if diff := cmp.Diff(map[string]recover.RowState{"a": recover.RowQuarantined, "b": recover.RowUp}, states(report)); !complete || diff != "" {
+	if diff := cmp.Diff(map[string]recover.RowState{"a": recover.RowQuarantined, "b": recover.RowUp},
+		states(report)); !complete || diff != "" {
 		t.Errorf("complete: %v, after %d crashes (-want +got):\n%s", complete, f.crashes, diff)
 	}
 	if len(f.host.Quarantine) != 1 {
@@ -1008,7 +1012,7 @@ func TestOneThatStartsAtReadyIsFound(t *testing.T) {
 }
 
 // A disk that is full for a while does not leave behind what is no longer so.
-func TestWhatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
+func TestDiskFullForAWhile(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 	h.Marker = recovertest.Crashed
 	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"b"}}
@@ -1048,7 +1052,7 @@ func TestWhatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
 }
 
 // A recovery that is stopped in order leaves nobody in flight.
-func TestAStopInOrderLeavesNobodyInFlight(t *testing.T) {
+func TestStopClearsInFlight(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	h.Start["a.service"] = recovertest.Hangs

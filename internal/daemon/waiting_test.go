@@ -18,10 +18,11 @@ import (
 
 // needs fails for want of other units.
 func needs(blockers ...string) recover.Outcome {
-	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"}, Blockers: blockers}
+	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"},
+		Blockers: blockers}
 }
 
-func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
+func TestMountMissing(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(h *recovertest.Host)
 		want    []string
@@ -123,7 +124,7 @@ func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
 	}
 }
 
-func TestAUnitAtItsStartLimitIsResetOnce(t *testing.T) {
+func TestStartLimitIsResetOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["limited.service"] = func(context.Context, int) (recover.Outcome, error) {

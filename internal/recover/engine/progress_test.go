@@ -32,7 +32,8 @@ func TestProgress(t *testing.T) {
 			}
 		}
 		p := recover.DefaultPolicy()
-		run := New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, tell)
+		run := New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}),
+			recovertest.Gauge{H: h}, tell)
 		if err := run.Do(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -14,10 +14,11 @@ import (
 
 // needs fails for want of other units.
 func needs(blockers ...string) recover.Outcome {
-	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"}, Blockers: blockers}
+	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"},
+		Blockers: blockers}
 }
 
-func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
+func TestNeededContainer(t *testing.T) {
 	for name, c := range map[string]struct {
 		db   func(context.Context, int) (recover.Outcome, error)
 		want []string
@@ -59,11 +60,13 @@ func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
 
 // Units that need one another in a circle do not wait for one another until the
 // deadline.
-func TestNobodyWaitsInACircle(t *testing.T) {
+func TestNeedsInACircle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		for unit, needed := range map[string]string{"a": "b", "b": "c", "c": "a"} {
-			h.Start[unit+".service"] = func(context.Context, int) (recover.Outcome, error) { return needs(needed + ".service"), nil }
+			h.Start[unit+".service"] = func(context.Context, int) (recover.Outcome, error) {
+				return needs(needed + ".service"), nil
+			}
 		}
 		began := time.Now()
 		if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows("a:0 b:1 c:2")); err != nil {
@@ -76,7 +79,7 @@ func TestNobodyWaitsInACircle(t *testing.T) {
 }
 
 // What is needed may be no container: then there is a second attempt, as ever.
-func TestWhoNeedsSomethingElseIsTriedAgain(t *testing.T) {
+func TestNeededUnitIsNoContainer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["app.service"] = func(_ context.Context, attempt int) (recover.Outcome, error) {
