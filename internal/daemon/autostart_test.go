@@ -47,7 +47,7 @@ func TestAutostartNotes(t *testing.T) {
 		others fakeAutostart
 		want   []string // each in the note of its place
 	}{
-		"nobody else":                           {fakeAutostart{always: map[string]bool{"a": true}}, nil},
+		"nothing else":                          {fakeAutostart{always: map[string]bool{"a": true}}, nil},
 		"podman-restart, with nothing to start": {fakeAutostart{enabled: true}, nil},
 		"podman-restart, with something": {
 			fakeAutostart{enabled: true, always: map[string]bool{"a": true}}, []string{"user-stopped: a. To"},

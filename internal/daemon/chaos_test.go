@@ -17,7 +17,7 @@ import (
 )
 
 // Power cuts and kills of the daemon that no container caused, at any moments,
-// and up to two culprits: in the end all run that are not quarantined, and nobody
+// and up to two culprits: in the end all run that are not quarantined, and none
 // is suspected any more. Only a power cut while a suspect was alone quarantines an
 // innocent one, and no kill of the daemon does. Each culprit takes the host down three times.
 func TestChaosOfAHost(t *testing.T) {
@@ -75,7 +75,7 @@ func TestChaosOfAHost(t *testing.T) {
 }
 
 // boots is one boot, in which the daemon is killed after each of kills and starts
-// again. It lasts until recovery is complete and everybody has lived their soak,
+// again. It lasts until recovery is complete and each soak is over,
 // or until a culprit takes the host down or the power is cut.
 func (f *fleet) boots(t *testing.T, p recover.Policy, culprits map[string]time.Duration, kills []time.Duration,
 	cut time.Duration) (complete bool, report recover.Report) {
@@ -139,7 +139,7 @@ func (f *fleet) boots(t *testing.T, p recover.Policy, culprits map[string]time.D
 }
 
 // Whatever starts do, with whatever policy: a run ends, by its deadline, with nothing
-// pending; nobody is started who is not on disk, or stays in flight for good; and no
+// pending; each container is on disk before its start, and leaves the flight; and no
 // transition is impossible.
 func TestChaosOfARun(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -11,8 +11,8 @@ import (
 	"archy-recovery/internal/recover/recovertest"
 )
 
-// Whoever makes an image gives it labels, and a container inherits them. What
-// the label names as its unit is started, and watched, only if it runs it.
+// An image has labels, and its containers inherit them. The unit that a label
+// names is started, and watched, only if it runs the container.
 func TestLabelNamesForeignUnit(t *testing.T) {
 	for unit, c := range map[string]struct {
 		unit recover.ContainerUnit // as systemd has it

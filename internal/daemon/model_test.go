@@ -20,7 +20,7 @@ import (
 //
 // Not in the model is what a replay can only guess by the exit code, and
 // correctByPodman corrects: a container without a unit that is stopped and ends
-// badly, or is killed by nobody's wish.
+// badly, or is killed though no user wished it.
 func TestReplayEqualsLooking(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, rt)
@@ -50,7 +50,7 @@ type model struct {
 	story   []recover.Entry  // the journal
 	seen    int              // how much of it the daemon has seen
 	told    []string         // for people
-	goingTo bool             // the host goes down: nobody looks any more
+	goingTo bool             // the host goes down: no daemon looks any more
 }
 
 func newModel(t *testing.T, rt *rapid.T) *model {

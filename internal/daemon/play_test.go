@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,20 +10,6 @@ import (
 	"archy-recovery/internal/recover/engine"
 	"archy-recovery/internal/recover/recovertest"
 )
-
-// rows makes rows from words "name:tier".
-func rows(words string) []recover.Row {
-	var rs []recover.Row
-	for _, w := range strings.Fields(words) {
-		name, tier, _ := strings.Cut(w, ":")
-		n, err := recover.ParseTier(tier)
-		if err != nil {
-			panic(err)
-		}
-		rs = append(rs, recover.Row{Name: name, Unit: name + ".service", Tier: n, State: recover.RowQueued})
-	}
-	return rs
-}
 
 // play runs rows against h and returns the whole history, each event with the
 // seconds since the start.

@@ -91,7 +91,7 @@ func TestPodmanAwaitedIfNeeded(t *testing.T) {
 		"someone is suspected": {
 			func(h *recovertest.Host) { h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 1}} }, true,
 		},
-		"who is suspected is not known": {
+		"the suspects are not known": {
 			func(h *recovertest.Host) { h.QuarantineErr = recovertest.ErrBroken }, true,
 		},
 		"the last run was stopped, and all is kept": {func(h *recovertest.Host) { h.Marker = nil }, true},

@@ -57,7 +57,7 @@ func TestImpossibleTransition(t *testing.T) {
 	(&Row{State: RowFailed}).Move(RowUp)
 }
 
-// A row keeps when it waited; who holds the old list keeps the old one.
+// A row keeps when it waited; holders of the old list keep that as it was.
 func TestWaitsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

@@ -63,7 +63,7 @@ func TestPace(t *testing.T) {
 				p := recover.DefaultPolicy()
 				p.MinParallel, p.MaxParallel = 4, c.most
 				starts, order := map[int64]int{}, []int64{}
-				_, err := playTo(t.Context(), h, p, rows(strings.Join(words, " ")), func(e Event) {
+				_, err := playTo(t.Context(), h, p, recovertest.Rows(strings.Join(words, " ")), func(e Event) {
 					if e.Kind != Starting {
 						return
 					}

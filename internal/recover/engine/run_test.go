@@ -15,20 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// rows makes rows from words "name:tier".
-func rows(words string) []recover.Row {
-	var rs []recover.Row
-	for _, w := range strings.Fields(words) {
-		name, tier, _ := strings.Cut(w, ":")
-		n, err := recover.ParseTier(tier)
-		if err != nil {
-			panic(err)
-		}
-		rs = append(rs, recover.Row{Name: name, Unit: name + ".service", Tier: n, State: recover.RowQueued})
-	}
-	return rs
-}
-
 // play runs rows against h and returns the whole history, each event with the
 // seconds since the start.
 func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy,
@@ -127,7 +113,7 @@ func TestRun(t *testing.T) {
 				if c.parallel > 0 {
 					p.MaxParallel = c.parallel
 				}
-				got, err := play(t, t.Context(), h, p, rows(c.rows))
+				got, err := play(t, t.Context(), h, p, recovertest.Rows(c.rows))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +130,7 @@ func TestRun(t *testing.T) {
 // the same moment.
 func sortMoments(history []string) []string {
 	sorted := append([]string(nil), history...)
-	key := func(line string) (moment, kind, who string) {
+	key := func(line string) (moment, kind, name string) {
 		f := strings.Fields(line)
 		return f[0], f[1], f[2]
 	}
@@ -167,7 +153,7 @@ func TestRunEndsAtItsDeadline(t *testing.T) {
 		p := recover.DefaultPolicy()
 		p.Deadline = 90 * time.Second
 		began := time.Now()
-		history, err := play(t, t.Context(), h, p, rows("a:0"))
+		history, err := play(t, t.Context(), h, p, recovertest.Rows("a:0"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +172,7 @@ func TestRunHostGoesDown(t *testing.T) {
 		h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
 			return recover.Outcome{}, recover.ErrGoingDown
 		}
-		history, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows("a:0 b:1"))
+		history, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0 b:1"))
 		if !errors.Is(err, recover.ErrGoingDown) {
 			t.Errorf("Do returns %v, want ErrGoingDown", err)
 		}
@@ -205,7 +191,7 @@ func TestRunContextEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := play(t, ctx, h, recover.DefaultPolicy(), rows("a:0"))
+		_, err := play(t, ctx, h, recover.DefaultPolicy(), recovertest.Rows("a:0"))
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
 			t.Errorf("Do returns %v after %s", err, time.Since(began))
 		}
@@ -283,7 +269,7 @@ func TestEveryKindOfEnd(t *testing.T) {
 				got[e.Row.Name] = e.Row.State
 			}
 		}
-		rs := rows("later:0 unmet:0 masked:0 listed:0 hung:0 broken:0 never:1")
+		rs := recovertest.Rows("later:0 unmet:0 masked:0 listed:0 hung:0 broken:0 never:1")
 		_, err := playTo(t.Context(), h, p, rs, tell)
 		want := map[string]recover.RowState{
 			"later": recover.RowDeferred, "unmet": recover.RowSkipped, "masked": recover.RowSkipped,
