@@ -49,8 +49,8 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	return rows, nil
 }
 
-// judge reads the last run's marker and, when that ended badly, puts ours in
-// its place at once.
+// judge reads the last run's marker and, if that run ended badly, replaces it at
+// once by the marker of this run.
 func (s *Service) judge() (recover.Verdict, error) {
 	v := recover.Judge(s.world.Store.Marker(), s.identity)
 	if v.Ending == recover.StillRunning {

@@ -38,7 +38,7 @@ func (l onlyList) List(context.Context) ([]recover.Sighting, error) {
 	return list, nil
 }
 
-func TestOthersAreNamed(t *testing.T) {
+func TestAutostartNotes(t *testing.T) {
 	many := fakeAutostart{}
 	for i := range 7 {
 		many.targets = append(many.targets, fmt.Sprintf("u%d.service", i))
@@ -47,14 +47,21 @@ func TestOthersAreNamed(t *testing.T) {
 		others fakeAutostart
 		want   []string // each in the note of its place
 	}{
-		"nobody else":                           {fakeAutostart{always: map[string]bool{"a": true}}, nil},
+		"nothing else":                          {fakeAutostart{always: map[string]bool{"a": true}}, nil},
 		"podman-restart, with nothing to start": {fakeAutostart{enabled: true}, nil},
-		"podman-restart, with something":        {fakeAutostart{enabled: true, always: map[string]bool{"a": true}}, []string{"user-stopped: a. To"}},
-		"units with [Install]":                  {fakeAutostart{targets: []string{"b.service", "a.service"}}, []string{"a.service, b.service. To"}},
-		"both, and many":                        {fakeAutostart{true, many.targets, map[string]bool{"b": true}}, []string{"u4.service and 2 more", "user-stopped: b"}},
+		"podman-restart, with something": {
+			fakeAutostart{enabled: true, always: map[string]bool{"a": true}}, []string{"user-stopped: a. To"},
+		},
+		"units with [Install]": {
+			fakeAutostart{targets: []string{"b.service", "a.service"}}, []string{"a.service, b.service. To"},
+		},
+		"both, and many": {
+			fakeAutostart{true, many.targets, map[string]bool{"b": true}}, []string{"u4.service and 2 more", "user-stopped: b"},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			s := New(World{Autostart: c.others, Podman: onlyList{names: []string{"a", "b"}}}, recover.DefaultPolicy(), recovertest.Here)
+			s := New(World{Autostart: c.others, Podman: onlyList{names: []string{"a", "b"}}}, recover.DefaultPolicy(),
+				recovertest.Here)
 			notes, err := s.autostarts(t.Context())
 			if err != nil || len(notes) != len(c.want) {
 				t.Fatalf("notes are %q, %v", notes, err)

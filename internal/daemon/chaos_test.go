@@ -17,10 +17,10 @@ import (
 )
 
 // Power cuts and kills of the daemon that no container caused, at any moments,
-// and up to two culprits: in the end all run that are not quarantined, and nobody
+// and up to two culprits: in the end all run that are not quarantined, and none
 // is suspected any more. Only a power cut while a suspect was alone quarantines an
 // innocent one, and no kill of the daemon does. Each culprit takes the host down three times.
-func TestWhateverHappensAHostIsRecovered(t *testing.T) {
+func TestChaosOfAHost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFleet(t)
 		p := recover.DefaultPolicy()
@@ -75,9 +75,10 @@ func TestWhateverHappensAHostIsRecovered(t *testing.T) {
 }
 
 // boots is one boot, in which the daemon is killed after each of kills and starts
-// again. It lasts until recovery is complete and everybody has lived their soak,
+// again. It lasts until recovery is complete and each soak is over,
 // or until a culprit takes the host down or the power is cut.
-func (f *fleet) boots(t *testing.T, p recover.Policy, culprits map[string]time.Duration, kills []time.Duration, cut time.Duration) (complete bool, report recover.Report) {
+func (f *fleet) boots(t *testing.T, p recover.Policy, culprits map[string]time.Duration, kills []time.Duration,
+	cut time.Duration) (complete bool, report recover.Report) {
 	synctest.Test(t, func(t *testing.T) {
 		h := f.host
 		f.boot++
@@ -138,9 +139,9 @@ func (f *fleet) boots(t *testing.T, p recover.Policy, culprits map[string]time.D
 }
 
 // Whatever starts do, with whatever policy: a run ends, by its deadline, with nothing
-// pending; nobody is started who is not on disk, or stays in flight for good; and no
+// pending; each container is on disk before its start, and leaves the flight; and no
 // transition is impossible.
-func TestWhateverHappensARunEnds(t *testing.T) {
+func TestChaosOfARun(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 7).Draw(rt, "n")
 		type step struct {
@@ -168,7 +169,8 @@ func TestWhateverHappensARunEnds(t *testing.T) {
 		plans := map[string][]step{}
 		for i := range n {
 			name := fmt.Sprint("c", i)
-			r := recover.Row{Name: name, Unit: name + ".service", Tier: rapid.IntRange(0, 3).Draw(rt, "tier"), State: recover.RowQueued}
+			r := recover.Row{Name: name, Unit: name + ".service", Tier: rapid.IntRange(0, 3).Draw(rt, "tier"),
+				State: recover.RowQueued}
 			r.Alone = rapid.IntRange(0, 2).Draw(rt, "alone") == 0
 			if r.Alone {
 				r.Strikes = rapid.IntRange(0, 3).Draw(rt, "strikes")
@@ -178,7 +180,8 @@ func TestWhateverHappensARunEnds(t *testing.T) {
 			}
 			rs = append(rs, r)
 			for range 6 {
-				s := step{kind: rapid.IntRange(0, 9).Draw(rt, "kind"), delay: dur("delay", 0, 0, time.Second, 30*time.Second, 200*time.Second)}
+				s := step{kind: rapid.IntRange(0, 9).Draw(rt, "kind"),
+					delay: dur("delay", 0, 0, time.Second, 30*time.Second, 200*time.Second)}
 				for range rapid.IntRange(0, 2).Draw(rt, "blocks") {
 					s.block = append(s.block, fmt.Sprintf("c%d.service", rapid.IntRange(0, n-1).Draw(rt, "on")))
 				}

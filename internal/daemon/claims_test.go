@@ -11,18 +11,22 @@ import (
 	"archy-recovery/internal/recover/recovertest"
 )
 
-// Whoever makes an image gives it labels, and a container inherits them. What
-// the label names as its unit is started, and watched, only if it runs it.
-func TestALabelNamesNoUnitThatDoesNotRunTheContainer(t *testing.T) {
+// An image has labels, and its containers inherit them. The unit that a label
+// names is started, and watched, only if it runs the container.
+func TestLabelNamesForeignUnit(t *testing.T) {
 	for unit, c := range map[string]struct {
 		unit recover.ContainerUnit // as systemd has it
 		want string                // which is started
 	}{
 		"systemd-poweroff.service": {recover.ContainerUnit{}, "container-evil"},
-		"db.service":               {recover.ContainerUnit{Unit: "db.service", Container: recover.Container{Name: "db"}}, "container-evil"},
-		"../../tmp/x.service":      {recover.ContainerUnit{}, "container-evil"},
-		"own.service":              {recover.ContainerUnit{Unit: "own.service", Container: recover.Container{Name: "evil"}}, "own"},
-		"kube.service":             {recover.ContainerUnit{Unit: "kube.service"}, "kube"},
+		"db.service": {
+			recover.ContainerUnit{Unit: "db.service", Container: recover.Container{Name: "db"}}, "container-evil",
+		},
+		"../../tmp/x.service": {recover.ContainerUnit{}, "container-evil"},
+		"own.service": {
+			recover.ContainerUnit{Unit: "own.service", Container: recover.Container{Name: "evil"}}, "own",
+		},
+		"kube.service": {recover.ContainerUnit{Unit: "kube.service"}, "kube"},
 	} {
 		for from, prepare := range map[string]func(h *recovertest.Host){
 			"podman's label":  func(h *recovertest.Host) {},
@@ -59,7 +63,7 @@ func replayedStart(unit string) recover.Entry {
 }
 
 // Nor does it stay in the set, when it was stopped, for a unit that is active.
-func TestALabelDoesNotKeepAContainerInTheSet(t *testing.T) {
+func TestLabelKeepsNothingInTheSet(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")
 	h.Marker = recovertest.Crashed
 	h.States["dbus.service"] = recover.UnitState{Loaded: true, Active: "active"}

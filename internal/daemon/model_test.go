@@ -20,8 +20,8 @@ import (
 //
 // Not in the model is what a replay can only guess by the exit code, and
 // correctByPodman corrects: a container without a unit that is stopped and ends
-// badly, or is killed by nobody's wish.
-func TestAReplayIsAsGoodAsLooking(t *testing.T) {
+// badly, or is killed though no user wished it.
+func TestReplayEqualsLooking(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, rt)
 		steps := rapid.IntRange(1, 30).Draw(rt, "steps")
@@ -50,7 +50,7 @@ type model struct {
 	story   []recover.Entry  // the journal
 	seen    int              // how much of it the daemon has seen
 	told    []string         // for people
-	goingTo bool             // the host goes down: nobody looks any more
+	goingTo bool             // the host goes down: no daemon looks any more
 }
 
 func newModel(t *testing.T, rt *rapid.T) *model {
@@ -58,7 +58,8 @@ func newModel(t *testing.T, rt *rapid.T) *model {
 	for _, name := range []string{"qa", "qb"} {
 		h.Quadlet(name)
 	}
-	return &model{rt: rt, host: h, daemon: newService(h, recover.DefaultPolicy()), set: recover.Snapshot{BootID: recovertest.Here.BootID}}
+	return &model{rt: rt, host: h, daemon: newService(h, recover.DefaultPolicy()),
+		set: recover.Snapshot{BootID: recovertest.Here.BootID}}
 }
 
 // say writes to the journal, see story.
@@ -125,7 +126,11 @@ func (m *model) unit(name, unit string) {
 			"it dies, and is cleaned up":       func() { died(143); active("deactivating") },
 			"it fails, and waits for restart":  func() { down("failed "+unit, 1); active("activating") },
 			"systemctl restart":                func() { stop("ended "+unit, 0); start() },
-			"systemctl restart, which lasts":   func() { m.say("stopping " + unit); down("ended "+unit+"\n restopped "+unit, 0); active("activating") },
+			"systemctl restart, which lasts": func() {
+				m.say("stopping " + unit)
+				down("ended "+unit+"\n restopped "+unit, 0)
+				active("activating")
+			},
 			"it fails, and restarts as of old": func() { down("failed "+unit+"\n restopped "+unit, 1); active("activating") },
 		},
 		"deactivating": {
@@ -144,7 +149,8 @@ func (m *model) unit(name, unit string) {
 // plain has something happen to a container without a unit.
 func (m *model) plain(name string) {
 	shows := func(state string, code int, stopped bool) {
-		m.host.Sightings[name] = recover.Sighting{Container: recover.Container{Name: name, Image: "image"}, State: state, ExitCode: code}
+		m.host.Sightings[name] = recover.Sighting{Container: recover.Container{Name: name, Image: "image"}, State: state,
+			ExitCode: code}
 		if m.host.StoppedByUser == nil {
 			m.host.StoppedByUser = map[string]bool{}
 		}

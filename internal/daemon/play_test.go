@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,29 +11,17 @@ import (
 	"archy-recovery/internal/recover/recovertest"
 )
 
-// rows makes rows from words "name:tier".
-func rows(words string) []recover.Row {
-	var rs []recover.Row
-	for _, w := range strings.Fields(words) {
-		name, tier, _ := strings.Cut(w, ":")
-		n, err := recover.ParseTier(tier)
-		if err != nil {
-			panic(err)
-		}
-		rs = append(rs, recover.Row{Name: name, Unit: name + ".service", Tier: n, State: recover.RowQueued})
-	}
-	return rs
-}
-
 // play runs rows against h and returns the whole history, each event with the
 // seconds since the start.
-func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row) (history []string, err error) {
+func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy,
+	rs []recover.Row) (history []string, err error) {
 	t.Helper()
 	return playTo(ctx, h, p, rs, func(engine.Event) {})
 }
 
 // playTo does so, and tells also each of the events.
-func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row, each func(engine.Event)) (history []string, err error) {
+func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row,
+	each func(engine.Event)) (history []string, err error) {
 	began := time.Now()
 	tell := func(e engine.Event) {
 		each(e)
@@ -46,6 +33,7 @@ func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []rec
 		}
 		history = append(history, line)
 	}
-	err = engine.New(rs, p, starterOn(h, p), engine.NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, tell).Do(ctx)
+	err = engine.New(rs, p, starterOn(h, p), engine.NewFlight(func([]string) error { return nil }, func(string) {}),
+		recovertest.Gauge{H: h}, tell).Do(ctx)
 	return history, err
 }

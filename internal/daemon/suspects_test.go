@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,504 +15,7 @@ import (
 	"archy-recovery/internal/recover/recovertest"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
-
-// A fleet is containers on a host that one of them takes down. What is in host
-// survives a crash as far as it was on disk.
-type fleet struct {
-	host    *recovertest.Host
-	boot    int
-	crashes int
-	dead    bool // the host, until it boots again
-
-	takes    map[string]time.Duration // how long a start takes
-	culprit  string
-	deferred string        // it starts at READY, and takes the host down
-	after    time.Duration // its start, the host crashes
-	requires map[string][]string
-}
-
-// die is the host's end: from now on nothing reaches the disk.
-func (f *fleet) die() {
-	f.host.Mu.Lock()
-	defer f.host.Mu.Unlock()
-	if !f.dead {
-		f.dead = true
-		f.crashes++
-		f.host.Dead = true
-	}
-}
-
-// bootUp is one boot: it lasts until recovery is complete and everybody has
-// lived their soak, or until the host dies.
-func (f *fleet) bootUp(t *testing.T, p recover.Policy) (complete bool, report recover.Report) {
-	synctest.Test(t, func(t *testing.T) {
-		h := f.host
-		f.boot++
-		f.dead, h.Dead = false, false
-		clear(h.Sightings)
-		clear(h.Tries)
-		for unit := range h.Units {
-			h.States[unit] = recover.UnitState{Loaded: true, Active: "inactive"}
-		}
-		for name := range f.takes {
-			h.Start[name+".service"] = func(ctx context.Context, attempt int) (recover.Outcome, error) {
-				return f.started(ctx, name)
-			}
-		}
-		s := New(worldOf(h), p, recover.Identity{BootID: fmt.Sprint("b", f.boot), PID: 1})
-		ctx, cut := context.WithCancel(t.Context())
-		h.Died = cut
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_ = s.Run(ctx)
-		}()
-		limit := time.After(p.Deadline + p.Soak + time.Minute)
-		if f.deferred != "" {
-			go func() {
-				untilReady(s)
-				if _, started := h.Tries[f.deferred+".service"]; started {
-					time.Sleep(time.Second)
-					f.die()
-					cut()
-				}
-			}()
-		}
-		select {
-		case <-ctx.Done(): // the crash
-		case <-limit:
-			st, _ := s.Status()
-			complete, report = st.RecoveryComplete, st.Recovery
-			f.die() // a power cut, so that what is on disk stays as it is
-			f.crashes--
-			cut()
-		}
-		<-done
-		s.suspects.flight.Close()
-	})
-	return complete, report
-}
-
-// started is what a container's start does: what it requires is started along,
-// and the culprit takes the host down.
-func (f *fleet) started(ctx context.Context, name string) (recover.Outcome, error) {
-	for _, other := range f.requires[name] {
-		f.host.Mu.Lock()
-		active := f.host.States[other+".service"].Active == "active"
-		f.host.Mu.Unlock()
-		if !active {
-			if o, err := f.started(ctx, other); err != nil {
-				return o, err
-			}
-			f.host.Mu.Lock()
-			f.host.States[other+".service"] = recovertest.Up.UnitState
-			f.host.Sightings[other] = recover.Sighting{Container: recover.Container{Name: other, Unit: other + ".service"}, State: "running"}
-			f.host.Mu.Unlock()
-		}
-	}
-	if name == f.deferred {
-		return recover.Outcome{}, recover.ErrOrderedAfterUs
-	}
-	if name == f.culprit {
-		time.AfterFunc(f.after, func() {
-			f.die()
-			f.host.Died()
-		})
-	}
-	return recovertest.UpAfter(f.takes[name])(ctx, 1)
-}
-
-func newFleet(t *testing.T) *fleet {
-	h := recovertest.NewHost()
-	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: "b0", PID: 1}}
-	h.Snapshot = &recover.Snapshot{}
-	return &fleet{host: h, takes: map[string]time.Duration{}, requires: map[string][]string{}}
-}
-
-func (f *fleet) add(name string, tier int, takes time.Duration, requires ...string) {
-	f.host.Quadlet(name)
-	f.host.Snapshot.Containers = append(f.host.Snapshot.Containers, recover.Container{Name: name, Tier: &tier})
-	u := f.host.Units[name+".service"]
-	u.Container.Tier = &tier
-	f.host.Units[name+".service"] = u
-	f.takes[name], f.requires[name] = takes, requires
-	f.host.Pulls = map[string][]string{}
-	for name := range f.requires {
-		f.host.Pulls[name+".service"] = f.brings(name)
-	}
-}
-
-// brings lists the units that a container's start brings along.
-func (f *fleet) brings(name string) []string {
-	var units []string
-	for _, other := range f.requires[name] {
-		units = append(append(units, other+".service"), f.brings(other)...)
-	}
-	return units
-}
-
-// With any number of containers in flight and one culprit, the host is
-// recovered, without the culprit, after at most two further crashes; and nobody
-// else is quarantined.
-func TestAHostIsRecoveredWithoutItsCulprit(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		f := newFleet(t)
-		p := recover.DefaultPolicy()
-		p.MaxParallel = rapid.IntRange(1, 6).Draw(rt, "parallel")
-		n := rapid.IntRange(1, 8).Draw(rt, "containers")
-		seconds := func(max int, what string) time.Duration {
-			return time.Duration(rapid.IntRange(0, max*10).Draw(rt, what)) * 100 * time.Millisecond
-		}
-		var names []string
-		var tiers []int
-		for i := range n {
-			name := fmt.Sprint("c", i)
-			tier := rapid.IntRange(0, 4).Draw(rt, "tier")
-			var requires []string
-			if i > 0 && rapid.IntRange(0, 3).Draw(rt, "requires") == 0 {
-				whom := rapid.IntRange(0, i-1).Draw(rt, "whom")
-				requires = []string{names[whom]}
-				tier = max(tier, tiers[whom]) // who is needed comes no later
-			}
-			f.add(name, tier, seconds(30, "takes"), requires...)
-			names, tiers = append(names, name), append(tiers, tier)
-		}
-		f.culprit = rapid.SampledFrom(names).Draw(rt, "culprit")
-		f.after = seconds(20, "dies after") - time.Millisecond
-		if rapid.Bool().Draw(rt, "counted from when it is up") {
-			f.after += f.takes[f.culprit]
-		} else {
-			f.after = min(f.after, f.takes[f.culprit]+p.Soak-time.Millisecond)
-		}
-
-		var report recover.Report
-		for complete := false; !complete; {
-			if complete, report = f.bootUp(t, p); !complete && f.crashes > 3 {
-				rt.Fatalf("%d crashes, and the suspects are %+v", f.crashes, f.host.Quarantine)
-			}
-		}
-		for _, row := range report.Rows {
-			needs := slices.Contains(f.brings(row.Name), f.culprit+".service")
-			want := recover.RowUp
-			if row.Name == f.culprit || needs {
-				want = recover.RowQuarantined
-			}
-			if row.State != want && !(want == recover.RowUp && row.State == recover.RowActive) {
-				rt.Errorf("%s is %s (%s), want %s", row.Name, row.State, row.Error, want)
-			}
-		}
-		if len(report.Rows) != n {
-			rt.Errorf("%d of %d containers are in the report", len(report.Rows), n)
-		}
-		if got := f.host.UserStopped; !slices.Equal(got, []string{f.culprit}) {
-			rt.Errorf("user-stopped are %q, want only %q", got, f.culprit)
-		}
-	})
-}
-
-// fly is a fleet of three in a row that needs no luck: b takes the host down
-// when it is up.
-func fly(t *testing.T) *fleet {
-	f := newFleet(t)
-	f.add("a", 0, time.Second)
-	f.add("b", 1, time.Second)
-	f.add("c", 2, time.Second)
-	f.culprit, f.after = "b", 1500*time.Millisecond
-	return f
-}
-
-func TestTheStoryOfACulprit(t *testing.T) {
-	f, p := fly(t), recover.DefaultPolicy()
-	h := f.host
-	wantDisk := func(inFlight []string, strikes map[string]int) {
-		t.Helper()
-		got := map[string]int{}
-		for _, s := range h.Quarantine {
-			got[s.Name] = s.Strikes
-		}
-		if diff := cmp.Diff(strikes, got); diff != "" {
-			t.Errorf("strikes (-want +got):\n%s", diff)
-		}
-		if !slices.Equal(h.InFlight.Names, inFlight) {
-			t.Errorf("in flight are %q, want %q", h.InFlight.Names, inFlight)
-		}
-	}
-	if complete, _ := f.bootUp(t, p); complete {
-		t.Fatal("the first boot did not crash")
-	}
-	wantDisk([]string{"a", "b", "c"}, map[string]int{})
-	// All three are suspects and are started one after another; b takes the
-	// host down 1.5 s after its start.
-	h.History = nil
-	f.bootUp(t, p)
-	if got := started(h.History); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("started were %q, want a, and then b alone", got)
-	}
-	wantDisk([]string{"a", "b"}, map[string]int{"a": 1, "b": 1, "c": 1})
-	// Two strikes: last, and alone until the soak is over.
-	h.History = nil
-	f.bootUp(t, p)
-	if got := started(h.History); !slices.Equal(got, []string{"c", "a", "b"}) {
-		t.Errorf("started were %q, want first who has one strike", got)
-	}
-	wantDisk([]string{"b"}, map[string]int{"b": 2})
-	complete, report := f.bootUp(t, p)
-	if !complete {
-		t.Fatal("the fourth boot crashed too")
-	}
-	wantDisk(nil, map[string]int{"b": 3}) // c has lived its soak
-	if b, _ := h.Quarantine.Find("b"); !b.Quarantined || !b.Listed {
-		t.Errorf("b is %+v, want it quarantined and on the user-stopped list by us", b)
-	}
-	if got := report.Summary(); !strings.Contains(got, "1 quarantined") {
-		t.Errorf("the summary is %q", got)
-	}
-	if got := recovertest.Names(h.Snapshot.Containers); !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("the set is %q: b is forgotten, or another", got)
-	}
-}
-
-// quarantined is a host whose b is quarantined, and has just crashed in peace.
-func quarantined(t *testing.T) *recovertest.Host {
-	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
-	h.Marker = recovertest.Crashed
-	h.UserStopped = []string{"b"}
-	h.Definition = map[string]string{"b.service": "one"}
-	s := newService(h, recover.DefaultPolicy())
-	view := s.world.host().Look(t.Context(), nil)
-	b := recover.Suspect{Name: "b", Strikes: 2, BootID: "b0", Quarantined: true, Listed: true, Image: "i"}
-	h.Images = map[string]string{"i": "old"}
-	b.Fingerprint = s.suspects.fingerprint(t.Context(), b, view)
-	h.Quarantine = recover.Quarantine{b}
-	return h
-}
-
-func TestAQuarantinedContainer(t *testing.T) {
-	for name, c := range map[string]struct {
-		prepare         func(h *recovertest.Host)
-		want            []string // started
-		wantUserStopped []string
-	}{
-		"stays where it is": {func(*recovertest.Host) {}, []string{"a"}, []string{"b"}},
-		"gets a chance when its unit is changed": {
-			func(h *recovertest.Host) { h.Definition["b.service"] = "two" }, []string{"a", "b"}, nil},
-		"gets a chance when its image is changed": {
-			func(h *recovertest.Host) { h.Images["i"] = "new" }, []string{"a", "b"}, nil},
-		"gets a chance when it is made of another image": {
-			func(h *recovertest.Host) {
-				h.Plain("b", "exited").Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Image: "j", Unit: "b.service"}, State: "exited"}
-				h.Images["j"] = "other"
-			}, []string{"a", "b"}, nil},
-		"gets none for being there again": {
-			func(h *recovertest.Host) {
-				h.Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Image: "i", Unit: "b.service"}, State: "exited"}
-			}, []string{"a"}, []string{"b"}},
-		"gets none when it cannot be told whether it is another one": {
-			func(h *recovertest.Host) {
-				h.Units["b.service"] = recover.ContainerUnit{Unit: "b.service", Container: recover.Container{Name: "b", Image: "i"}}
-				h.PodmanErr = recovertest.ErrBroken
-			}, []string{"a"}, []string{"b"}},
-		"stays user-stopped when it changes and the user had put it there": {
-			func(h *recovertest.Host) {
-				h.Quarantine[0].Listed = false
-				h.Definition["b.service"] = "two"
-			}, []string{"a"}, []string{"b"}},
-		"stays where it is when someone takes its name off the list": {
-			func(h *recovertest.Host) { h.UserStopped = nil }, []string{"a"}, nil},
-		"stays where it is when the list of suspects is lost": {
-			func(h *recovertest.Host) { h.Quarantine, h.QuarantineErr = nil, recover.ErrLost }, []string{"a"}, []string{"b"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := quarantined(t)
-			c.prepare(h)
-			history, _, err := live(t, h, recover.DefaultPolicy())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := slices.Sorted(slices.Values(started(history))); !slices.Equal(got, c.want) {
-				t.Errorf("started were %q, want %q", got, c.want)
-			}
-			if !slices.Equal(h.UserStopped, c.wantUserStopped) {
-				t.Errorf("user-stopped are %q, want %q", h.UserStopped, c.wantUserStopped)
-			}
-		})
-	}
-}
-
-// A name that we listed and cannot take off the list again is no word of the
-// user: the container is started, and not forgotten.
-func TestASecondChanceDoesNotHangOnTheList(t *testing.T) {
-	h := quarantined(t)
-	h.Definition["b.service"] = "two"
-	h.EditErr = recover.ErrBusy
-	withService(t, h, func(s *Service) {
-		untilReady(s)
-		synctest.Wait()
-		set, _ := recovertest.Store{H: h}.Snapshot()
-		if got := recovertest.Names(set.Containers); !slices.Equal(got, []string{"a", "b"}) {
-			t.Errorf("the set is %q", got)
-		}
-		time.Sleep(recover.DefaultPolicy().Soak)
-		h.Mu.Lock()
-		h.EditErr = nil
-		h.Mu.Unlock()
-		for range 2 { // that it runs, and then that it has run for a soak
-			_, _ = s.TakeSnapshot(context.Background())
-			time.Sleep(recover.DefaultPolicy().Soak)
-		}
-	})
-	if got := slices.Sorted(slices.Values(started(h.History))); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("started were %q", got)
-	}
-	if len(h.Quarantine) > 0 || len(h.UserStopped) > 0 {
-		t.Errorf("left are %+v and the list %q", h.Quarantine, h.UserStopped)
-	}
-}
-
-// A release that cannot be done is not said to be done.
-func TestAReleaseThatFails(t *testing.T) {
-	t.Run("for the list", func(t *testing.T) {
-		h := quarantined(t)
-		h.EditErr = recover.ErrBusy
-		withService(t, h, func(s *Service) {
-			if err := s.Release("b"); !errors.Is(err, recover.ErrBusy) {
-				t.Errorf("%v, want ErrBusy", err)
-			}
-			if st, _ := s.Status(); !st.Quarantine[0].Quarantined || !h.Quarantine[0].Listed {
-				t.Errorf("%+v is in quarantine, on disk %+v", st.Quarantine, h.Quarantine)
-			}
-		})
-	})
-	t.Run("for the disk", func(t *testing.T) {
-		h := quarantined(t)
-		withService(t, h, func(s *Service) {
-			h.Mu.Lock()
-			h.UserStopped, h.WriteErr = nil, recovertest.ErrBroken
-			h.Mu.Unlock()
-			if err := s.Release("b"); !errors.Is(err, recovertest.ErrBroken) {
-				t.Errorf("%v, want that it cannot be written", err)
-			}
-		})
-	})
-}
-
-// A container that a unit runs is gone from podman after a crash: what it was made
-// of the set remembers.
-func TestTheImageOfAQuarantinedContainerIsRemembered(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("b").Ran()
-	h.Snapshot.Containers = []recover.Container{{Name: "b", Image: "i"}}
-	h.Images = map[string]string{"i": "old"}
-	h.Definition = map[string]string{"b.service": "one"}
-	h.Marker = recovertest.Crashed
-	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"b"}}
-	h.Quarantine = recover.Quarantine{{Name: "b", Strikes: 1, BootID: "b0"}}
-	if _, report, _ := live(t, h, recover.DefaultPolicy()); states(report)["b"] != recover.RowQuarantined {
-		t.Fatalf("%v", states(report))
-	}
-	h.Marker, h.Images = recovertest.Crashed, map[string]string{"i": "new"}
-	if history, report, _ := live(t, h, recover.DefaultPolicy()); !slices.Equal(started(history), []string{"b"}) {
-		t.Errorf("%v, though its image is another one", states(report))
-	}
-}
-
-func TestReleasing(t *testing.T) {
-	h := quarantined(t)
-	withService(t, h, func(s *Service) {
-		if err := s.Release("b"); err != nil {
-			t.Error(err)
-		}
-		if err := s.Release("b"); err == nil {
-			t.Error("released twice")
-		}
-		if err := s.Release("../b"); err == nil {
-			t.Error("a name that is none was taken")
-		}
-	})
-	if len(h.Quarantine) > 0 || len(h.UserStopped) > 0 {
-		t.Errorf("left are %+v and the list %q", h.Quarantine, h.UserStopped)
-	}
-	h.Marker, h.History = &recover.Marker{Identity: recover.Identity{BootID: "b1"}}, nil
-	delete(h.Sightings, "a")
-	h.States["a.service"] = recover.UnitState{Loaded: true, Active: "inactive"}
-	history, _, _ := live(t, h, recover.DefaultPolicy())
-	if got := slices.Sorted(slices.Values(started(history))); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("after the next crash %q were started", got)
-	}
-}
-
-func TestOneThatSomeoneStartsIsForgivenWhenTheHostLives(t *testing.T) {
-	h := quarantined(t)
-	withService(t, h, func(s *Service) {
-		h.Mu.Lock()
-		h.Sightings["b"] = recover.Sighting{Container: recover.Container{Name: "b", Unit: "b.service"}, State: "running"}
-		h.States["b.service"] = recover.UnitState{Loaded: true, Active: "active"}
-		h.Mu.Unlock()
-		_, _ = s.TakeSnapshot(context.Background())
-		if len(h.Quarantine) == 0 {
-			t.Error("forgiven at once")
-		}
-		runs := func(yes bool) {
-			h.Mu.Lock()
-			defer h.Mu.Unlock()
-			b := h.Sightings["b"]
-			b.State = map[bool]string{true: "running", false: "exited"}[yes]
-			h.Sightings["b"] = b
-		}
-		for _, yes := range []bool{true, false, true} { // not long enough each time
-			runs(yes)
-			_, _ = s.TakeSnapshot(context.Background())
-			time.Sleep(recover.DefaultPolicy().Soak / 2)
-			if len(h.Quarantine) == 0 {
-				t.Error("forgiven too early")
-			}
-		}
-		_, _ = s.TakeSnapshot(context.Background())
-		if len(h.Quarantine) == 0 {
-			t.Error("forgiven before it had run for a soak")
-		}
-		time.Sleep(recover.DefaultPolicy().Soak)
-		_, _ = s.TakeSnapshot(context.Background())
-	})
-	if len(h.Quarantine) > 0 || len(h.UserStopped) > 0 {
-		t.Errorf("left are %+v and the list %q", h.Quarantine, h.UserStopped)
-	}
-}
-
-func TestTheUsersWordOnAQuarantinedNameStands(t *testing.T) {
-	h := quarantined(t)
-	withService(t, h, func(s *Service) {
-		if _, err := s.SetUserStopped("b", true); err != nil {
-			t.Error(err)
-		}
-		if err := s.Release("b"); err != nil {
-			t.Error(err)
-		}
-	})
-	if !slices.Equal(h.UserStopped, []string{"b"}) {
-		t.Errorf("the list is %q, want b, which the user put there", h.UserStopped)
-	}
-}
-
-// Another program takes the name off the list, and later a user puts it there.
-func TestANameThatCameBackIsTheUsersWord(t *testing.T) {
-	h := quarantined(t)
-	withService(t, h, func(s *Service) {
-		for _, list := range [][]string{nil, {"b"}} {
-			h.Mu.Lock()
-			h.UserStopped = list
-			h.Mu.Unlock()
-			_, _ = s.TakeSnapshot(context.Background())
-		}
-		if err := s.Release("b"); err != nil {
-			t.Error(err)
-		}
-	})
-	if !slices.Equal(h.UserStopped, []string{"b"}) {
-		t.Errorf("the list is %q, want b, which the user put there", h.UserStopped)
-	}
-}
 
 // withService runs a service on h to READY, under synctest, and stops it after
 // do.
@@ -533,11 +35,6 @@ func withService(t *testing.T, h *recovertest.Host, do func(*Service)) {
 	})
 }
 
-// inFlight is what is in flight on disk.
-func inFlight(h *recovertest.Host) (recover.InFlight, error) {
-	return recovertest.Store{H: h}.InFlight()
-}
-
 func untilReady(s *Service) {
 	for {
 		st, changed := s.Status()
@@ -548,18 +45,18 @@ func untilReady(s *Service) {
 	}
 }
 
-func TestWhoIsSuspected(t *testing.T) {
+func TestSuspects(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(h *recovertest.Host)
 		want    map[string]int // strikes
 	}{
 		"those in flight when the host crashed": {func(h *recovertest.Host) {}, map[string]int{"a": 1, "b": 1}},
-		"nobody after a crash of the service alone": {
+		"none after a crash of the service alone": {
 			func(h *recovertest.Host) {
 				h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 40}}
 				h.InFlight.BootID = recovertest.Here.BootID
 			}, nil},
-		"nobody when the host was shut down in order": {
+		"none when the host was shut down in order": {
 			func(h *recovertest.Host) {
 				h.BootEnd = recover.BootEnd{Tail: []recover.Entry{{ID: recover.IDShutdown}, {ID: recover.IDJournalStop}}}
 			}, nil},
@@ -571,13 +68,13 @@ func TestWhoIsSuspected(t *testing.T) {
 			}, map[string]int{"a": 1, "b": 1}},
 		"nor the host with it": {
 			func(h *recovertest.Host) { h.InFlight.BootID = "b0" }, map[string]int{"a": 1, "b": 1}},
-		"nobody twice for one crash": {
+		"none twice for one crash": {
 			func(h *recovertest.Host) {
 				h.Quarantine = recover.Quarantine{{Name: "a", Strikes: 1, BootID: "b1"}}
 			}, map[string]int{"a": 1, "b": 1}},
-		"nobody when the list is lost": {
+		"none when the list is lost": {
 			func(h *recovertest.Host) { h.InFlight, h.InFlightErr = recover.InFlight{}, recover.ErrLost }, nil},
-		"nobody after a stop in order": {
+		"none after a stop in order": {
 			func(h *recovertest.Host) { h.Marker = nil }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -607,7 +104,7 @@ func TestWhoIsSuspected(t *testing.T) {
 }
 
 // What was in flight at a crash is on disk until the suspects are.
-func TestACrashIsJudgedOnce(t *testing.T) {
+func TestCrashIsJudgedOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		saveErr error
 		left    []string // in flight, on disk
@@ -698,9 +195,9 @@ func states(r recover.Report) map[string]recover.RowState {
 	return all
 }
 
-// Who waits for a mount does not cost the suspects their turn, be it one of them
-// or not.
-func TestAMissingMountDoesNotCostTheSuspects(t *testing.T) {
+// A container that waits for a mount does not cost the suspects their turn, whether
+// it is one of them or not.
+func TestMissingMountDelaysNoSuspect(t *testing.T) {
 	for _, waits := range []string{"a", "z"} {
 		t.Run(waits, func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Quadlet("z").Ran("a", "b", "c", "z")
@@ -716,7 +213,7 @@ func TestAMissingMountDoesNotCostTheSuspects(t *testing.T) {
 }
 
 // A mount that comes while suspects are started alone leaves them alone.
-func TestWhoWaitedIsStartedBetweenTheSuspects(t *testing.T) {
+func TestWaitEndsBetweenSuspects(t *testing.T) {
 	for _, waits := range []string{"a", "z"} { // a suspect, and none
 		t.Run(waits, func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Quadlet("z").Ran("a", "b", "c", "z")
@@ -749,7 +246,7 @@ func TestWhoWaitedIsStartedBetweenTheSuspects(t *testing.T) {
 }
 
 // Each of many suspects has its turn, also where starts take long or hang.
-func TestEverySuspectHasItsTurn(t *testing.T) {
+func TestSuspectsTurns(t *testing.T) {
 	for name, c := range map[string]struct {
 		many, hang int
 		takes      time.Duration
@@ -779,7 +276,7 @@ func TestEverySuspectHasItsTurn(t *testing.T) {
 }
 
 // A suspect that hangs gives way to the next when it has had the time of a tier.
-func TestASuspectThatHangsGivesWay(t *testing.T) {
+func TestSuspectHangs(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 	var began time.Time
 	h.Start["a.service"] = func(ctx context.Context, attempt int) (recover.Outcome, error) {
@@ -805,7 +302,7 @@ func TestASuspectThatHangsGivesWay(t *testing.T) {
 
 // A suspect that lacks another, which its start does not bring along, waits for
 // that one's turn.
-func TestASuspectWaitsForAnother(t *testing.T) {
+func TestSuspectWaitsForAnother(t *testing.T) {
 	for _, suspects := range [][]string{{"app", "db"}, {"db"}} {
 		h := recovertest.NewHost().Quadlet("app").Quadlet("db").Ran("app", "db")
 		h.Start["app.service"] = func(context.Context, int) (recover.Outcome, error) {
@@ -824,33 +321,6 @@ func TestASuspectWaitsForAnother(t *testing.T) {
 			t.Errorf("started were %q", got)
 		}
 	}
-}
-
-// Two power cuts while nothing but it was in flight would quarantine it, and it
-// was not even started.
-func TestWhoWaitsForAMountIsNotSuspected(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("a").Ran("a")
-	h.Marker = recovertest.Crashed
-	h.Binds = map[string][]string{"a": {"/mnt/data"}}
-	h.NotMounted = []string{"/mnt/data"}
-	synctest.Test(t, func(t *testing.T) {
-		h.Mounted = make(chan struct{})
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- newService(h, recover.DefaultPolicy()).Run(ctx) }()
-		time.Sleep(2 * engine.FlushWithin)
-		if f, _ := inFlight(h); len(f.Names) > 0 {
-			t.Errorf("%q are in flight, and wait for a mount", f.Names)
-		}
-		h.Start["a.service"] = recovertest.UpAfter(time.Second)
-		close(h.Mounted)
-		synctest.Wait()
-		if f, _ := inFlight(h); !slices.Equal(f.Names, []string{"a"}) {
-			t.Errorf("%q are in flight, want a, which is being started", f.Names)
-		}
-		stop()
-		<-done
-	})
 }
 
 // Also suspects cannot hold up READY beyond the deadline.
@@ -892,7 +362,7 @@ func TestProbationEndsAtTheDeadline(t *testing.T) {
 	}
 }
 
-func TestTheKernelCommandLine(t *testing.T) {
+func TestKernelCommandLine(t *testing.T) {
 	t.Run("off starts nothing and forgets nothing", func(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("a").Plain("p", "exited").Ran("a", "p")
 		h.Marker = recovertest.Crashed
@@ -931,133 +401,4 @@ func TestTheKernelCommandLine(t *testing.T) {
 			t.Errorf("started in the order %q", got)
 		}
 	})
-}
-
-func TestInFlightIsOnDiskFromBeforeTheStartUntilTheSoakIsOver(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
-	h.Marker = recovertest.Crashed
-	h.Start["b.service"] = recovertest.UpAfter(15 * time.Second)
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- newService(h, recover.DefaultPolicy()).Run(ctx) }()
-		for _, step := range []struct {
-			at   time.Duration
-			want string
-		}{
-			{0, "a b"}, {19 * time.Second, "a b"}, {22 * time.Second, "b"}, {34 * time.Second, "b"}, {37 * time.Second, ""},
-		} {
-			time.Sleep(step.at - time.Since(began))
-			synctest.Wait()
-			f, _ := inFlight(h)
-			if got := strings.Join(f.Names, " "); got != step.want {
-				t.Errorf("after %s %q are in flight, want %q", step.at, got, step.want)
-			}
-		}
-		stop()
-		<-done
-	})
-}
-
-// Who is ordered after us starts at READY.
-func TestOneThatStartsAtReadyIsNotInFlightBefore(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
-	h.Marker = recovertest.Crashed
-	h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
-		return recover.Outcome{}, recover.ErrOrderedAfterUs
-	}
-	h.Start["b.service"] = recovertest.UpAfter(10 * time.Second)
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		s := newService(h, recover.DefaultPolicy())
-		go func() { done <- s.Run(ctx) }()
-		time.Sleep(2 * engine.FlushWithin)
-		if f, _ := inFlight(h); !slices.Equal(f.Names, []string{"b"}) {
-			t.Errorf("%q are in flight before READY, want b", f.Names)
-		}
-		untilReady(s)
-		if f, _ := inFlight(h); !slices.Equal(f.Names, []string{"a", "b"}) {
-			t.Errorf("%q are in flight at READY, want both", f.Names)
-		}
-		stop()
-		<-done
-	})
-}
-
-// And nobody else is suspected for it.
-func TestOneThatStartsAtReadyIsFound(t *testing.T) {
-	f := newFleet(t)
-	f.add("a", 0, 0)
-	f.add("b", 0, 25*time.Second)
-	f.deferred = "a"
-	p := recover.DefaultPolicy()
-	for range 3 {
-		if complete, _ := f.bootUp(t, p); complete {
-			break
-		}
-	}
-	complete, report := f.bootUp(t, p)
-	if diff := cmp.Diff(map[string]recover.RowState{"a": recover.RowQuarantined, "b": recover.RowUp}, states(report)); !complete || diff != "" {
-		t.Errorf("complete: %v, after %d crashes (-want +got):\n%s", complete, f.crashes, diff)
-	}
-	if len(f.host.Quarantine) != 1 {
-		t.Errorf("suspected are %+v", f.host.Quarantine)
-	}
-}
-
-// A disk that is full for a while does not leave behind what is no longer so.
-func TestWhatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
-	h.Marker = recovertest.Crashed
-	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"b"}}
-	full := func(err error) {
-		h.Mu.Lock()
-		defer h.Mu.Unlock()
-		h.WriteErr = err
-	}
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		s := newService(h, recover.DefaultPolicy())
-		go func() { done <- s.Run(ctx) }()
-		synctest.Wait()
-		full(recovertest.ErrBroken)
-		untilReady(s)
-		time.Sleep(time.Minute)
-		st, _ := s.Status()
-		if len(h.InFlight.Names) == 0 || len(h.Quarantine) == 0 || len(st.Quarantine) > 0 {
-			t.Errorf("in flight are %q, suspected %+v: it was to be out of date", h.InFlight.Names, h.Quarantine)
-		}
-		if _, err := s.TakeSnapshot(ctx); err == nil {
-			t.Error("a snapshot was written to a full disk")
-		}
-		after, _ := s.Status()
-		if len(after.Recovery.Notes) != len(st.Recovery.Notes) {
-			t.Errorf("noted again: %q", after.Recovery.Notes)
-		}
-		full(nil)
-		_, _ = s.TakeSnapshot(ctx)
-		if len(h.InFlight.Names) > 0 || len(h.Quarantine) > 0 {
-			t.Errorf("in flight are %q, suspected %+v", h.InFlight.Names, h.Quarantine)
-		}
-		stop()
-		<-done
-	})
-}
-
-// A recovery that is stopped in order leaves nobody in flight.
-func TestAStopInOrderLeavesNobodyInFlight(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("a").Ran("a")
-	h.Marker = recovertest.Crashed
-	h.Start["a.service"] = recovertest.Hangs
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
-		defer stop()
-		_ = newService(h, recover.DefaultPolicy()).Run(ctx)
-	})
-	if len(h.InFlight.Names) > 0 || h.Marker == nil {
-		t.Errorf("in flight are %q, the marker is %v", h.InFlight.Names, h.Marker)
-	}
 }

@@ -13,7 +13,7 @@ import (
 
 // To list all units keeps systemd from starting any for a while: only a
 // container that no unit of the snapshot runs is worth it.
-func TestAllUnitsAreListedOnlyWhereNeeded(t *testing.T) {
+func TestAllUnitsListedIfNeeded(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare  func(h *recovertest.Host)
 		listings int
@@ -69,23 +69,31 @@ func TestAllUnitsAreListedOnlyWhereNeeded(t *testing.T) {
 }
 
 // After a boot podman takes a while to answer. What has a unit starts meanwhile.
-func TestPodmanIsWaitedForOnlyWhereNeeded(t *testing.T) {
+func TestPodmanAwaitedIfNeeded(t *testing.T) {
 	const podmanTakes = 5 * time.Second
 	for name, c := range map[string]struct {
 		prepare func(h *recovertest.Host)
 		waits   bool
 	}{
 		"each runs in the unit that the snapshot names": {func(h *recovertest.Host) {}, false},
-		"podman breaks then":                            {func(h *recovertest.Host) { h.PodmanErr = recovertest.ErrBroken }, false},
-		"podman must not be beside the starts":          {func(h *recovertest.Host) { h.PodmanFirst = true }, true},
+		"podman breaks then": {
+			func(h *recovertest.Host) { h.PodmanErr = recovertest.ErrBroken }, false,
+		},
+		"podman must not be beside the starts": {func(h *recovertest.Host) { h.PodmanFirst = true }, true},
 		"one has no unit": {func(h *recovertest.Host) {
 			h.Plain("c", "exited")
 			h.Snapshot.Containers = append(h.Snapshot.Containers, recover.Container{Name: "c"})
 		}, true},
-		"the boot of the snapshot is not known":     {func(h *recovertest.Host) { h.Snapshot.BootID = "" }, true},
-		"it is the same boot":                       {func(h *recovertest.Host) { h.Snapshot.BootID = recovertest.Here.BootID }, true},
-		"someone is suspected":                      {func(h *recovertest.Host) { h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 1}} }, true},
-		"who is suspected is not known":             {func(h *recovertest.Host) { h.QuarantineErr = recovertest.ErrBroken }, true},
+		"the boot of the snapshot is not known": {func(h *recovertest.Host) { h.Snapshot.BootID = "" }, true},
+		"it is the same boot": {
+			func(h *recovertest.Host) { h.Snapshot.BootID = recovertest.Here.BootID }, true,
+		},
+		"someone is suspected": {
+			func(h *recovertest.Host) { h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 1}} }, true,
+		},
+		"the suspects are not known": {
+			func(h *recovertest.Host) { h.QuarantineErr = recovertest.ErrBroken }, true,
+		},
 		"the last run was stopped, and all is kept": {func(h *recovertest.Host) { h.Marker = nil }, true},
 	} {
 		t.Run(name, func(t *testing.T) {

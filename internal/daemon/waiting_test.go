@@ -18,10 +18,11 @@ import (
 
 // needs fails for want of other units.
 func needs(blockers ...string) recover.Outcome {
-	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"}, Blockers: blockers}
+	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"},
+		Blockers: blockers}
 }
 
-func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
+func TestMountMissing(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(h *recovertest.Host)
 		want    []string
@@ -103,7 +104,7 @@ func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
 				h.NotMounted, h.Mounted = []string{"/mnt/data"}, make(chan struct{})
 				c.prepare(h)
 				var last recover.Row
-				rs := rows("db:0 app:1")
+				rs := recovertest.Rows("db:0 app:1")
 				got, err := playTo(t.Context(), h, recover.DefaultPolicy(), rs, func(e engine.Event) {
 					if e.Row.Name == "db" {
 						last = e.Row
@@ -123,7 +124,7 @@ func TestNothingIsStartedIntoAnEmptyDirectory(t *testing.T) {
 	}
 }
 
-func TestAUnitAtItsStartLimitIsResetOnce(t *testing.T) {
+func TestStartLimitIsResetOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["limited.service"] = func(context.Context, int) (recover.Outcome, error) {
@@ -135,7 +136,7 @@ func TestAUnitAtItsStartLimitIsResetOnce(t *testing.T) {
 			return recovertest.Failed, nil
 		}
 		h.Start["broken.service"] = recovertest.Fails
-		got, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows("limited:0 broken:0 well:0"))
+		got, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("limited:0 broken:0 well:0"))
 		if err != nil || !slices.Contains(got, " 10.0 up limited 2") {
 			t.Errorf("%v; history %q", err, got)
 		}
@@ -152,10 +153,10 @@ func TestWaitingForHealth(t *testing.T) {
 		healthy func(context.Context) error
 		want    []string
 	}{
-		"up is who is healthy": {
+		"a healthy container is up": {
 			func(ctx context.Context) error { return over5s(ctx) },
 			[]string{"  0.0 starting a 1", "  5.0 up a 1"}},
-		"who does not become healthy in time is tried again, and fails": {
+		"one that does not become healthy in time is tried again, and fails": {
 			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 			[]string{"  0.0 starting a 1", "120.0 attempt-failed a 1", "130.0 starting a 2", "310.0 gave-up a 2"}},
 		"podman that cannot be asked is a failure": {
@@ -168,7 +169,7 @@ func TestWaitingForHealth(t *testing.T) {
 				h.Healthy = map[string]func(context.Context) error{"a": c.healthy}
 				p := recover.DefaultPolicy()
 				p.WaitFor = recover.WaitForHealthy
-				got, err := play(t, t.Context(), h, p, rows("a:0"))
+				got, err := play(t, t.Context(), h, p, recovertest.Rows("a:0"))
 				got = slices.DeleteFunc(got, func(l string) bool { return strings.Contains(l, "tier-") })
 				if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 					t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -180,7 +181,7 @@ func TestWaitingForHealth(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := recovertest.NewHost()
 			h.Healthy = map[string]func(context.Context) error{"a": func(context.Context) error { return errors.New("asked") }}
-			got, _ := play(t, t.Context(), h, recover.DefaultPolicy(), rows("a:0"))
+			got, _ := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0"))
 			if !slices.Contains(got, "  0.0 up a 1") {
 				t.Errorf("history %q", got)
 			}

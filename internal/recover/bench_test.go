@@ -11,7 +11,8 @@ func fleetOf(n int) (set []Container, view View, resolved map[string]Resolution)
 	resolved = map[string]Resolution{}
 	for i := range n {
 		tier := i % 5
-		c := Container{Name: fmt.Sprintf("app%04d", i), Image: "localhost/app:1", Unit: fmt.Sprintf("app%04d.service", i), Tier: &tier}
+		c := Container{Name: fmt.Sprintf("app%04d", i), Image: "localhost/app:1", Unit: fmt.Sprintf("app%04d.service", i),
+			Tier: &tier}
 		set = append(set, c)
 		resolved[c.Name] = Resolution{Unit: c.Unit}
 	}

@@ -21,7 +21,7 @@ type Container struct {
 	// Tier is the value of the label io.archy.tier, nil without one.
 	Tier *int `json:"tier,omitempty"`
 	// Unrecovered: recovery could not bring it up, and it has not run since. It
-	// is down, but nobody stopped it.
+	// is down, but was not stopped.
 	Unrecovered bool `json:"unrecovered,omitempty"`
 }
 

@@ -10,7 +10,8 @@ func took(state RowState, ms map[string]int) Report {
 	var r Report
 	begin := time.Unix(1000, 0)
 	for name, n := range ms {
-		r.Rows = append(r.Rows, Row{Name: name, State: state, Attempts: []Attempt{{Started: begin, Ended: begin.Add(time.Duration(n) * time.Millisecond)}}})
+		r.Rows = append(r.Rows, Row{Name: name, State: state,
+			Attempts: []Attempt{{Started: begin, Ended: begin.Add(time.Duration(n) * time.Millisecond)}}})
 	}
 	return r
 }
@@ -30,7 +31,8 @@ func TestExpectedStarts(t *testing.T) {
 	}
 	e := Expect(history)
 	for name, want := range map[string]time.Duration{
-		"odd": 900 * time.Millisecond, "even": 200 * time.Millisecond, "broken": 0, "back": 0, "new": 0, "grown": 5 * time.Second,
+		"odd": 900 * time.Millisecond, "even": 200 * time.Millisecond, "broken": 0, "back": 0, "new": 0,
+		"grown": 5 * time.Second,
 	} {
 		if got, known := e.Start(name); got != want || known != (want > 0) {
 			t.Errorf("%s is expected to take %s (%v), want %s", name, got, known, want)
@@ -47,8 +49,9 @@ func TestExpectedStarts(t *testing.T) {
 
 // Twice the same history says nothing new: the order within a report is of no
 // importance, nor does asking change what is known.
-func TestExpectingChangesNothing(t *testing.T) {
-	e := Expect([]Report{took(RowUp, map[string]int{"a": 30}), took(RowUp, map[string]int{"a": 10}), took(RowUp, map[string]int{"a": 20})})
+func TestExpectIsRepeatable(t *testing.T) {
+	e := Expect([]Report{took(RowUp, map[string]int{"a": 30}), took(RowUp, map[string]int{"a": 10}),
+		took(RowUp, map[string]int{"a": 20})})
 	for range 3 {
 		if d, _ := e.Start("a"); d != 20*time.Millisecond {
 			t.Fatalf("a takes %s", d)

@@ -41,14 +41,14 @@ func drawnArrows() (rows []string) {
 	return rows
 }
 
-func TestTheDiagramIsTheCode(t *testing.T) {
+func TestDiagram(t *testing.T) {
 	drawn := drawnArrows()
 	if diff := cmp.Diff(arrows(), drawn); diff != "" {
 		t.Errorf("docs/recovery.md draws other transitions than rowstate.go has (-code +drawn):\n%s", diff)
 	}
 }
 
-func TestAnImpossibleTransitionIsAMistake(t *testing.T) {
+func TestImpossibleTransition(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("failed became up")
@@ -57,7 +57,7 @@ func TestAnImpossibleTransitionIsAMistake(t *testing.T) {
 	(&Row{State: RowFailed}).Move(RowUp)
 }
 
-// A row keeps when it waited; who holds the old list keeps the old one.
+// A row keeps when it waited; holders of the old list keep that as it was.
 func TestWaitsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

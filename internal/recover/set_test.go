@@ -25,8 +25,12 @@ func TestNextSet(t *testing.T) {
 		userStopped []string
 		want        string
 	}{
-		"a running one joins":                                {[]Sighting{{Container: Container{Name: "new"}, State: "running"}}, nil, nil, "new"},
-		"an infra container does not":                        {[]Sighting{{Container: Container{Name: "i"}, State: "running", Infra: true}}, nil, nil, ""},
+		"a running one joins": {
+			[]Sighting{{Container: Container{Name: "new"}, State: "running"}}, nil, nil, "new",
+		},
+		"an infra container does not": {
+			[]Sighting{{Container: Container{Name: "i"}, State: "running", Infra: true}}, nil, nil, "",
+		},
 		"one whose unit failed stays":                        {nil, unit("failed"), nil, "q"},
 		"one that waits for its restart stays":               {nil, unit("activating"), nil, "q"},
 		"one whose unit was stopped leaves":                  {nil, unit("inactive"), nil, ""},
@@ -38,8 +42,10 @@ func TestNextSet(t *testing.T) {
 		"one without a unit that ended well leaves":          {exited(0), nil, nil, ""},
 		"one without a unit that was killed, stays":          {exited(137), nil, nil, "p"},
 		"one without a unit that was killed by stop, leaves": {stopped, nil, nil, ""},
-		"one without a unit that is being stopped stays":     {[]Sighting{{Container: Container{Name: "p"}, State: "stopping"}}, nil, nil, "p"},
-		"one that podman does not know any more leaves":      {nil, nil, nil, ""},
+		"one without a unit that is being stopped stays": {
+			[]Sighting{{Container: Container{Name: "p"}, State: "stopping"}}, nil, nil, "p",
+		},
+		"one that podman does not know any more leaves": {nil, nil, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			next := NextSet(last, c.sightings, c.units, c.userStopped)

@@ -11,7 +11,7 @@ import (
 	"archy-recovery/internal/recover/recovertest"
 )
 
-func TestThePace(t *testing.T) {
+func TestPace(t *testing.T) {
 	began := time.Time{}
 	suffering := func(share float64, of func(*recover.Stalls) *time.Duration) func() (recover.Stalls, error) {
 		return func() (s recover.Stalls, err error) {
@@ -32,14 +32,18 @@ func TestThePace(t *testing.T) {
 		"does not grow while memory is short":     {suffering(0.2, memory), 32, "4@0 4@10 4@20"},
 		"nor while the disk is":                   {suffering(0.5, io), 32, "4@0 4@10 4@20"},
 		"a busy disk is not yet one that suffers": {suffering(0.3, io), 32, "4@0 4@1 4@2"},
-		"is fixed where the kernel does not tell": {func() (recover.Stalls, error) { return recover.Stalls{}, recovertest.ErrBroken }, 32, "4@0 4@10 4@20"},
+		"is fixed where the kernel does not tell": {
+			func() (recover.Stalls, error) { return recover.Stalls{}, recovertest.ErrBroken }, 32, "4@0 4@10 4@20",
+		},
 		"does not grow while the kernel cannot be asked": {func() (recover.Stalls, error) {
 			if time.Since(began) > 0 {
 				return recover.Stalls{}, recovertest.ErrBroken
 			}
 			return recover.Stalls{Memory: time.Hour}, nil
 		}, 32, "4@0 4@10 4@20"},
-		"and then keeps to its bound all the same": {func() (recover.Stalls, error) { return recover.Stalls{}, recovertest.ErrBroken }, 3, "3@0 3@10 3@20 3@30"},
+		"and then keeps to its bound all the same": {
+			func() (recover.Stalls, error) { return recover.Stalls{}, recovertest.ErrBroken }, 3, "3@0 3@10 3@20 3@30",
+		},
 		"goes on growing when the host has relaxed": {func() (s recover.Stalls, _ error) {
 			s.Memory = min(time.Since(began), 250*time.Millisecond)
 			return s, nil
@@ -59,7 +63,7 @@ func TestThePace(t *testing.T) {
 				p := recover.DefaultPolicy()
 				p.MinParallel, p.MaxParallel = 4, c.most
 				starts, order := map[int64]int{}, []int64{}
-				_, err := playTo(t.Context(), h, p, rows(strings.Join(words, " ")), func(e Event) {
+				_, err := playTo(t.Context(), h, p, recovertest.Rows(strings.Join(words, " ")), func(e Event) {
 					if e.Kind != Starting {
 						return
 					}

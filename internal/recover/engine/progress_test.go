@@ -15,7 +15,7 @@ func TestProgress(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["a.service"] = recovertest.UpAfter(time.Second)
 		h.Start["b.service"] = recovertest.WorksAt(2)
-		rs := rows("a:0 b:0 c:0 d:1")
+		rs := recovertest.Rows("a:0 b:0 c:0 d:1")
 		var lines []string
 		count := recover.ProgressOf(rs)
 		tell := func(e Event) {
@@ -32,7 +32,8 @@ func TestProgress(t *testing.T) {
 			}
 		}
 		p := recover.DefaultPolicy()
-		run := New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, tell)
+		run := New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}),
+			recovertest.Gauge{H: h}, tell)
 		if err := run.Do(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -15,29 +15,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// rows makes rows from words "name:tier".
-func rows(words string) []recover.Row {
-	var rs []recover.Row
-	for _, w := range strings.Fields(words) {
-		name, tier, _ := strings.Cut(w, ":")
-		n, err := recover.ParseTier(tier)
-		if err != nil {
-			panic(err)
-		}
-		rs = append(rs, recover.Row{Name: name, Unit: name + ".service", Tier: n, State: recover.RowQueued})
-	}
-	return rs
-}
-
 // play runs rows against h and returns the whole history, each event with the
 // seconds since the start.
-func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row) (history []string, err error) {
+func play(t *testing.T, ctx context.Context, h *recovertest.Host, p recover.Policy,
+	rs []recover.Row) (history []string, err error) {
 	t.Helper()
 	return playTo(ctx, h, p, rs, func(Event) {})
 }
 
 // playTo does so, and tells also each of the events.
-func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row, each func(Event)) (history []string, err error) {
+func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []recover.Row,
+	each func(Event)) (history []string, err error) {
 	began := time.Now()
 	tell := func(e Event) {
 		each(e)
@@ -49,20 +37,21 @@ func playTo(ctx context.Context, h *recovertest.Host, p recover.Policy, rs []rec
 		}
 		history = append(history, line)
 	}
-	err = New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, tell).Do(ctx)
+	err = New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}),
+		recovertest.Gauge{H: h}, tell).Do(ctx)
 	return history, err
 }
 
 func TestRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		rows     string
-		behave   map[string]func(context.Context, int) (recover.Outcome, error)
+		behave   map[string]recovertest.Behavior
 		parallel int
 		want     []string
 	}{
 		"the next tier waits until each member of the last is up": {
 			rows:   "db:0 cache:0 app:2",
-			behave: map[string]func(context.Context, int) (recover.Outcome, error){"db": recovertest.UpAfter(3 * time.Second), "cache": recovertest.UpAfter(time.Second)},
+			behave: map[string]recovertest.Behavior{"db": recovertest.UpAfter(3 * time.Second), "cache": recovertest.UpAfter(time.Second)},
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 starting cache 1",
 				"  1.0 up cache 1", "  3.0 up db 1", "  3.0 tier-settled 0",
@@ -71,7 +60,7 @@ func TestRun(t *testing.T) {
 		},
 		"a retry goes on beside later tiers": {
 			rows:   "db:0 app:1",
-			behave: map[string]func(context.Context, int) (recover.Outcome, error){"db": recovertest.WorksAt(2)},
+			behave: map[string]recovertest.Behavior{"db": recovertest.WorksAt(2)},
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 attempt-failed db 1", "  0.0 tier-settled 0",
 				"  0.0 tier-started 1", "  0.0 starting app 1", "  0.0 up app 1", "  0.0 tier-settled 1",
@@ -80,7 +69,7 @@ func TestRun(t *testing.T) {
 		},
 		"a container that hangs holds up the next tier for the tier's deadline only, and fails in the end": {
 			rows:   "db:0 app:1",
-			behave: map[string]func(context.Context, int) (recover.Outcome, error){"db": recovertest.Hangs},
+			behave: map[string]recovertest.Behavior{"db": recovertest.Hangs},
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", " 60.0 tier-late 0",
 				" 60.0 tier-started 1", " 60.0 starting app 1", " 60.0 up app 1", " 60.0 tier-settled 1",
@@ -90,8 +79,9 @@ func TestRun(t *testing.T) {
 		"at most so many side by side, and one that ends lets the next begin at once": {
 			rows:     "a:0 b:0 c:0",
 			parallel: 2,
-			behave: map[string]func(context.Context, int) (recover.Outcome, error){
-				"a": recovertest.UpAfter(2 * time.Second), "b": recovertest.UpAfter(time.Second), "c": recovertest.UpAfter(time.Second)},
+			behave: map[string]recovertest.Behavior{
+				"a": recovertest.UpAfter(2 * time.Second), "b": recovertest.UpAfter(time.Second),
+				"c": recovertest.UpAfter(time.Second)},
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting a 1", "  0.0 starting b 1",
 				"  1.0 up b 1", "  1.0 starting c 1", "  2.0 up a 1", "  2.0 up c 1", "  2.0 tier-settled 0",
@@ -100,8 +90,9 @@ func TestRun(t *testing.T) {
 		"hung ones give their places to others after a tier's deadline": {
 			rows:     "h1:0 h2:0 ok:0 late:1",
 			parallel: 2,
-			behave: map[string]func(context.Context, int) (recover.Outcome, error){
-				"h1": recovertest.Hangs, "h2": recovertest.Hangs, "ok": recovertest.UpAfter(time.Second), "late": recovertest.UpAfter(2 * time.Second)},
+			behave: map[string]recovertest.Behavior{
+				"h1": recovertest.Hangs, "h2": recovertest.Hangs, "ok": recovertest.UpAfter(time.Second),
+				"late": recovertest.UpAfter(2 * time.Second)},
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting h1 1", "  0.0 starting h2 1",
 				" 60.0 tier-late 0", " 60.0 tier-started 1", " 60.0 starting ok 1", " 60.0 starting late 1",
@@ -122,7 +113,7 @@ func TestRun(t *testing.T) {
 				if c.parallel > 0 {
 					p.MaxParallel = c.parallel
 				}
-				got, err := play(t, t.Context(), h, p, rows(c.rows))
+				got, err := play(t, t.Context(), h, p, recovertest.Rows(c.rows))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -139,7 +130,7 @@ func TestRun(t *testing.T) {
 // the same moment.
 func sortMoments(history []string) []string {
 	sorted := append([]string(nil), history...)
-	key := func(line string) (moment, kind, who string) {
+	key := func(line string) (moment, kind, name string) {
 		f := strings.Fields(line)
 		return f[0], f[1], f[2]
 	}
@@ -162,7 +153,7 @@ func TestRunEndsAtItsDeadline(t *testing.T) {
 		p := recover.DefaultPolicy()
 		p.Deadline = 90 * time.Second
 		began := time.Now()
-		history, err := play(t, t.Context(), h, p, rows("a:0"))
+		history, err := play(t, t.Context(), h, p, recovertest.Rows("a:0"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,11 +166,13 @@ func TestRunEndsAtItsDeadline(t *testing.T) {
 	})
 }
 
-func TestRunStopsQuietlyWhenTheHostGoesDown(t *testing.T) {
+func TestRunHostGoesDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
-		h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) { return recover.Outcome{}, recover.ErrGoingDown }
-		history, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows("a:0 b:1"))
+		h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
+			return recover.Outcome{}, recover.ErrGoingDown
+		}
+		history, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0 b:1"))
 		if !errors.Is(err, recover.ErrGoingDown) {
 			t.Errorf("Do returns %v, want ErrGoingDown", err)
 		}
@@ -191,14 +184,14 @@ func TestRunStopsQuietlyWhenTheHostGoesDown(t *testing.T) {
 	})
 }
 
-func TestRunStopsWithItsContext(t *testing.T) {
+func TestRunContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["a.service"] = recovertest.Hangs
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := play(t, ctx, h, recover.DefaultPolicy(), rows("a:0"))
+		_, err := play(t, ctx, h, recover.DefaultPolicy(), recovertest.Rows("a:0"))
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
 			t.Errorf("Do returns %v after %s", err, time.Since(began))
 		}
@@ -217,13 +210,23 @@ func TestJudgeAttempt(t *testing.T) {
 		want    recover.RowState
 	}{
 		"active is up": {outcome: recovertest.Up, want: recover.RowUp},
-		"active is up whatever became of the job":        {outcome: outcome("canceled", "active", "success"), want: recover.RowUp},
-		"a failed job is a failure":                      {outcome: recovertest.Failed, want: recover.RowFailed},
-		"waiting for its automatic restart is not up":    {outcome: outcome("failed", "activating", "exit-code"), want: recover.RowFailed},
-		"done with an unmet condition is skipped":        {outcome: unmet, want: recover.RowSkipped},
-		"done and inactive is no success":                {outcome: outcome("done", "inactive", "success"), want: recover.RowFailed},
-		"a failed dependency is a failure":               {outcome: outcome("dependency", "inactive", "success"), want: recover.RowFailed},
-		"stopped while it was started is stopped":        {outcome: outcome("canceled", "inactive", "success"), want: recover.RowUserStopped},
+		"active is up whatever became of the job": {
+			outcome: outcome("canceled", "active", "success"), want: recover.RowUp,
+		},
+		"a failed job is a failure": {outcome: recovertest.Failed, want: recover.RowFailed},
+		"waiting for its automatic restart is not up": {
+			outcome: outcome("failed", "activating", "exit-code"), want: recover.RowFailed,
+		},
+		"done with an unmet condition is skipped": {outcome: unmet, want: recover.RowSkipped},
+		"done and inactive is no success": {
+			outcome: outcome("done", "inactive", "success"), want: recover.RowFailed,
+		},
+		"a failed dependency is a failure": {
+			outcome: outcome("dependency", "inactive", "success"), want: recover.RowFailed,
+		},
+		"stopped while it was started is stopped": {
+			outcome: outcome("canceled", "inactive", "success"), want: recover.RowUserStopped,
+		},
 		"put on the list meanwhile is stopped":           {err: recover.ErrUserStopped, want: recover.RowUserStopped},
 		"masked is left alone":                           {err: recover.ErrMasked, want: recover.RowSkipped},
 		"ordered after us is left to systemd":            {err: recover.ErrOrderedAfterUs, want: recover.RowDeferred},
@@ -244,13 +247,18 @@ func TestJudgeAttempt(t *testing.T) {
 func TestEveryKindOfEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
-		unmet := recover.Outcome{Job: "done", UnitState: recover.UnitState{Loaded: true, Active: "inactive"}, ConditionFailed: true}
+		unmet := recover.Outcome{Job: "done", UnitState: recover.UnitState{Loaded: true, Active: "inactive"},
+			ConditionFailed: true}
 		h.Start["later.service"] = func(context.Context, int) (recover.Outcome, error) {
 			return recover.Outcome{}, recover.ErrOrderedAfterUs
 		}
 		h.Start["unmet.service"] = func(context.Context, int) (recover.Outcome, error) { return unmet, nil }
-		h.Start["masked.service"] = func(context.Context, int) (recover.Outcome, error) { return recover.Outcome{}, recover.ErrMasked }
-		h.Start["listed.service"] = func(context.Context, int) (recover.Outcome, error) { return recover.Outcome{}, recover.ErrUserStopped }
+		h.Start["masked.service"] = func(context.Context, int) (recover.Outcome, error) {
+			return recover.Outcome{}, recover.ErrMasked
+		}
+		h.Start["listed.service"] = func(context.Context, int) (recover.Outcome, error) {
+			return recover.Outcome{}, recover.ErrUserStopped
+		}
 		h.Start["hung.service"] = recovertest.Hangs
 		h.Start["broken.service"] = recovertest.Fails
 		p := recover.DefaultPolicy()
@@ -261,10 +269,11 @@ func TestEveryKindOfEnd(t *testing.T) {
 				got[e.Row.Name] = e.Row.State
 			}
 		}
-		rs := rows("later:0 unmet:0 masked:0 listed:0 hung:0 broken:0 never:1")
+		rs := recovertest.Rows("later:0 unmet:0 masked:0 listed:0 hung:0 broken:0 never:1")
 		_, err := playTo(t.Context(), h, p, rs, tell)
 		want := map[string]recover.RowState{
-			"later": recover.RowDeferred, "unmet": recover.RowSkipped, "masked": recover.RowSkipped, "listed": recover.RowUserStopped,
+			"later": recover.RowDeferred, "unmet": recover.RowSkipped, "masked": recover.RowSkipped,
+			"listed": recover.RowUserStopped,
 			"hung":   recover.RowFailed, // while it was starting
 			"broken": recover.RowFailed, // between its attempts
 			"never":  recover.RowFailed, // before its tier began

@@ -14,10 +14,11 @@ import (
 
 // needs fails for want of other units.
 func needs(blockers ...string) recover.Outcome {
-	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"}, Blockers: blockers}
+	return recover.Outcome{Job: "dependency", UnitState: recover.UnitState{Loaded: true, Active: "inactive"},
+		Blockers: blockers}
 }
 
-func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
+func TestNeededContainer(t *testing.T) {
 	for name, c := range map[string]struct {
 		db   func(context.Context, int) (recover.Outcome, error)
 		want []string
@@ -45,7 +46,7 @@ func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
 					}
 					return needs("db.service"), nil
 				}
-				got, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows("db:0 app:1"))
+				got, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("db:0 app:1"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -59,14 +60,16 @@ func TestWhoNeedsAnotherIsStartedWhenThatIsUp(t *testing.T) {
 
 // Units that need one another in a circle do not wait for one another until the
 // deadline.
-func TestNobodyWaitsInACircle(t *testing.T) {
+func TestNeedsInACircle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		for unit, needed := range map[string]string{"a": "b", "b": "c", "c": "a"} {
-			h.Start[unit+".service"] = func(context.Context, int) (recover.Outcome, error) { return needs(needed + ".service"), nil }
+			h.Start[unit+".service"] = func(context.Context, int) (recover.Outcome, error) {
+				return needs(needed + ".service"), nil
+			}
 		}
 		began := time.Now()
-		if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows("a:0 b:1 c:2")); err != nil {
+		if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0 b:1 c:2")); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took != recover.DefaultPolicy().RetryPause {
@@ -76,7 +79,7 @@ func TestNobodyWaitsInACircle(t *testing.T) {
 }
 
 // What is needed may be no container: then there is a second attempt, as ever.
-func TestWhoNeedsSomethingElseIsTriedAgain(t *testing.T) {
+func TestNeededUnitIsNoContainer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["app.service"] = func(_ context.Context, attempt int) (recover.Outcome, error) {
@@ -85,7 +88,7 @@ func TestWhoNeedsSomethingElseIsTriedAgain(t *testing.T) {
 			}
 			return recovertest.Up, nil
 		}
-		got, _ := play(t, t.Context(), h, recover.DefaultPolicy(), rows("app:1"))
+		got, _ := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("app:1"))
 		want := []string{
 			"  0.0 tier-started 1", "  0.0 starting app 1", "  0.0 attempt-failed app 1", "  0.0 tier-settled 1",
 			" 10.0 starting app 2", " 10.0 up app 2",

@@ -33,7 +33,7 @@ type Host struct {
 	Down        bool
 	WatchErr    error // of the manager that was watched first
 	// Start says what each attempt of a unit does; ready at once without one.
-	Start map[string]func(ctx context.Context, attempt int) (recover.Outcome, error)
+	Start map[string]Behavior
 	Tries map[string]int
 	// Changes is what tells of containers that come and go.
 	Changes chan struct{}
@@ -83,7 +83,7 @@ func NewHost() *Host {
 		Sightings: map[string]recover.Sighting{},
 		Units:     map[string]recover.ContainerUnit{},
 		States:    map[string]recover.UnitState{},
-		Start:     map[string]func(context.Context, int) (recover.Outcome, error){},
+		Start:     map[string]Behavior{},
 		Tries:     map[string]int{},
 	}
 }

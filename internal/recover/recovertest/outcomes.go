@@ -17,12 +17,17 @@ var Crashed = &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40, 
 
 // Outcomes of a start.
 var (
-	Up     = recover.Outcome{Job: "done", UnitState: recover.UnitState{Loaded: true, Active: "active", Sub: "running"}, Result: "success"}
-	Failed = recover.Outcome{Job: "failed", UnitState: recover.UnitState{Loaded: true, Active: "failed", Sub: "failed"}, Result: "exit-code", ExitStatus: 1}
+	Up = recover.Outcome{Job: "done", Result: "success",
+		UnitState: recover.UnitState{Loaded: true, Active: "active", Sub: "running"}}
+	Failed = recover.Outcome{Job: "failed", Result: "exit-code", ExitStatus: 1,
+		UnitState: recover.UnitState{Loaded: true, Active: "failed", Sub: "failed"}}
 )
 
+// A Behavior is what an attempt to start a unit does; the first one is attempt 1.
+type Behavior func(ctx context.Context, attempt int) (recover.Outcome, error)
+
 // UpAfter is up after d.
-func UpAfter(d time.Duration) func(context.Context, int) (recover.Outcome, error) {
+func UpAfter(d time.Duration) Behavior {
 	return func(ctx context.Context, _ int) (recover.Outcome, error) {
 		select {
 		case <-time.After(d):
@@ -43,7 +48,7 @@ func Hangs(ctx context.Context, _ int) (recover.Outcome, error) {
 func Fails(context.Context, int) (recover.Outcome, error) { return Failed, nil }
 
 // WorksAt works from the n-th attempt on.
-func WorksAt(n int) func(context.Context, int) (recover.Outcome, error) {
+func WorksAt(n int) Behavior {
 	return func(_ context.Context, attempt int) (recover.Outcome, error) {
 		if attempt < n {
 			return Failed, nil

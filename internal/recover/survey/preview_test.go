@@ -52,7 +52,8 @@ func TestPreviewAsIfNothingRan(t *testing.T) {
 		ExpectedSeconds: 2, Unknown: 1,
 		CriticalPath: []recover.Step{{Tier: 0, Name: "db", Seconds: 2}},
 	}
-	if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Batches.took" }, cmp.Ignore())); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Batches.took" },
+		cmp.Ignore())); diff != "" {
 		t.Errorf("preview (-want +got):\n%s", diff)
 	}
 	if len(h.History) > 0 {
@@ -81,7 +82,7 @@ func TestPreviewOfSuspects(t *testing.T) {
 	}
 }
 
-func TestPreviewSaysWhatItDoesNotKnow(t *testing.T) {
+func TestPreviewNotes(t *testing.T) {
 	h := recovertest.NewHost().Plain("web", "running")
 	h.PodmanErr, h.BusErr = errors.New("podman is ill"), errors.New("no bus")
 	p := recover.DefaultPolicy()
@@ -99,16 +100,18 @@ func TestPreviewSaysWhatItDoesNotKnow(t *testing.T) {
 }
 
 // What is on the user-stopped list is not even in the plan.
-func TestThePlanLeavesAloneWhatWasStopped(t *testing.T) {
+func TestPlanUserStopped(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b")
 	view := on(h).Look(t.Context(), nil)
 	resolved := on(h).Resolve(t.Context(), view.Existing(), view)
-	rows := recover.MakePlan(view.Existing(), recover.Holds{UserStopped: []string{"b"}}, view, resolved, recover.DefaultPolicy())
+	rows := recover.MakePlan(view.Existing(), recover.Holds{UserStopped: []string{"b"}}, view, resolved,
+		recover.DefaultPolicy())
 	states := map[string]recover.RowState{}
 	for _, row := range rows {
 		states[row.Name] = row.State
 	}
-	if diff := cmp.Diff(map[string]recover.RowState{"a": recover.RowQueued, "b": recover.RowUserStopped}, states); diff != "" {
+	if diff := cmp.Diff(map[string]recover.RowState{"a": recover.RowQueued, "b": recover.RowUserStopped},
+		states); diff != "" {
 		t.Errorf("the plan (-want +got):\n%s", diff)
 	}
 }
@@ -118,7 +121,8 @@ func took(state recover.RowState, ms map[string]int) recover.Report {
 	var r recover.Report
 	begin := time.Unix(1000, 0)
 	for name, n := range ms {
-		r.Rows = append(r.Rows, recover.Row{Name: name, State: state, Attempts: []recover.Attempt{{Started: begin, Ended: begin.Add(time.Duration(n) * time.Millisecond)}}})
+		r.Rows = append(r.Rows, recover.Row{Name: name, State: state,
+			Attempts: []recover.Attempt{{Started: begin, Ended: begin.Add(time.Duration(n) * time.Millisecond)}}})
 	}
 	return r
 }
