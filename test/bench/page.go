@@ -35,15 +35,15 @@ The contenders in addition to archy-recovery are:
   time.
 - **ordered**: the same, with each unit After= all units of the tier below. An ordered start
   needs at least this time.
-- **the old module**: its algorithm as a script (test/bench/old-module.sh).
+- **the old module**: its algorithm as a script (test/bench/scripts/old-module.sh).
 - **podman-restart.service**, and **Docker** with --restart=always.
 `
 
 // why explains the figures of a row, or their limits.
 var why = map[string]string{
 	"trivial": "The time above the minimum passes before the first start. systemd sets up the sandbox and loads the " +
-		"units, and the daemon reads the journal for events after the snapshot. Between tiers no time is lost. Thirty podman " +
-		"commands on two CPUs vary: the medians of five rounds differ by some hundredths from run to run.",
+		"units, and the daemon reads the journal for events after the snapshot. Between tiers no time is lost. Thirty " +
+		"podman commands on two CPUs vary: the medians of five rounds differ by some hundredths from run to run.",
 	"slow": "The time above the critical path is podman's. The ordered units need it, too.",
 	"old": "The old module sleeps 87 s at any load. The time of archy-recovery grows with the load of the host. " +
 		"The old module does not wait until a container is ready, and has no tiers.",

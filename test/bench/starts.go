@@ -99,7 +99,7 @@ func slowRow(b *bench, r *Result) {
 	r.add("unordered, tier 0 ready", "s", figures(trials[3], tier0Ready(f)))
 }
 
-//go:embed old-module.sh
+//go:embed scripts/old-module.sh
 var oldModule string
 
 const oldPath = "/usr/local/bin/old-module"

@@ -23,13 +23,13 @@ func TestDataDirectoryOutsideSandbox(t *testing.T) {
 		}
 
 		// The test follows the advice in the journal literally.
-		said := n.Journal("-b", "-u", n.unit(), "-o", "cat")
-		_, advice, found := strings.Cut(said, "make it:\n")
+		output := n.Journal("-b", "-u", n.unit(), "-o", "cat")
+		_, advice, found := strings.Cut(output, "make it:\n")
 		command, rest, _ := strings.Cut(strings.TrimSpace(advice), "\n")
 		_, dropIn, _ := strings.Cut(rest, "    [Service]\n")
 		setting, _, _ := strings.Cut(strings.TrimSpace(dropIn), "\n")
 		if !found || setting != "ReadWritePaths="+path {
-			n.t.Fatalf("the journal says:\n%s", said)
+			n.t.Fatalf("the journal says:\n%s", output)
 		}
 		n.MustRun(strings.Fields(command)...)
 		n.dropIn("data-directory.conf", "[Service]\n"+setting+"\n")

@@ -105,8 +105,8 @@ func (n *node) wantVerifiedUnits() {
 	const script = `for file in /usr/lib/systemd/system/archy-recovery*; do
 		systemd-analyze verify --man=no "$(basename "$file" | sed 's/@\./@1000./')" 2>&1
 	done | grep archy-recovery || true`
-	if said := n.MustRun("sh", "-c", script); said != "" {
-		n.t.Errorf("systemd-analyze verify says:\n%s", said)
+	if output := n.MustRun("sh", "-c", script); output != "" {
+		n.t.Errorf("systemd-analyze verify says:\n%s", output)
 	}
 	for line := range strings.Lines(n.Journal("-b", "_PID=1", "-p", "warning")) {
 		if strings.Contains(line, "archy-recovery") {

@@ -362,14 +362,14 @@ func TestDocsHealthMonitor(t *testing.T) {
 		st, err := n.status()
 		return err == nil && states(st)["slow"] == recover.RowStarting
 	})
-	said := n.MustRun(as("reader", "asks", []string{"sh", "-c", "/usr/local/bin/monitor 2>&1"})...)
+	output := n.MustRun(as("reader", "asks", []string{"sh", "-c", "/usr/local/bin/monitor 2>&1"})...)
 	if program != "" {
 		st, err := n.status()
 		if err != nil || !st.RecoveryComplete {
 			t.Errorf("the program ended before recovery was complete: %+v, %v", st, err)
 		}
-		if lines := strings.Count(said, " bytes\n"); lines < 2 {
-			t.Errorf("the program shows no progress: %q", said)
+		if lines := strings.Count(output, " bytes\n"); lines < 2 {
+			t.Errorf("the program shows no progress: %q", output)
 		}
 	}
 	n.WaitBooted()

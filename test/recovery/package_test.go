@@ -125,13 +125,13 @@ func TestRemoveAndPurge(t *testing.T) {
 		n.cli("user-stopped", "add", "other")
 		app := n.pid("app")
 
-		said := n.MustRun("dpkg", "--remove", "archy-recovery")
+		output := n.MustRun("dpkg", "--remove", "archy-recovery")
 		n.wantRunning("app", "plain")
 		if n.pid("app") != app {
 			n.t.Error("removal restarted a container")
 		}
-		if !strings.Contains(said, "/var/lib/archy-recovery\n") {
-			n.t.Errorf("removal does not say where the state stays:\n%s", said)
+		if !strings.Contains(output, "/var/lib/archy-recovery\n") {
+			n.t.Errorf("removal does not say where the state stays:\n%s", output)
 		}
 		if !strings.Contains(n.readData("running-containers.json"), `"plain"`) ||
 			!strings.Contains(n.readData("user-stopped.json"), "other") {
@@ -155,7 +155,7 @@ func TestRemoveAndPurge(t *testing.T) {
 		n.WriteFile("/usr/local/lib/archy-recovery/reconcile", "#!/bin/sh\n", 0o755, 0)
 		n.WriteFile("/etc/archy-recovery.conf.d/60-data.conf",
 			"[Recovery]\nDataDirectory = /srv/containers\n", 0o644, 0)
-		said = n.MustRun("dpkg", "--purge", "archy-recovery")
+		output = n.MustRun("dpkg", "--purge", "archy-recovery")
 		n.wantRunning("app", "plain")
 		if n.pid("app") != app {
 			n.t.Error("a container was restarted")
@@ -166,14 +166,14 @@ func TestRemoveAndPurge(t *testing.T) {
 			`-o -path /var/tmp -o -path /tmp \) -prune -o -name '*archy-recovery*' -print; `+
 			`getent group archy-recovery || true`))
 		for _, path := range left {
-			if !strings.Contains(said, "  "+path+"\n") {
-				n.t.Errorf("purge leaves %s, and does not say so:\n%s", path, said)
+			if !strings.Contains(output, "  "+path+"\n") {
+				n.t.Errorf("purge leaves %s, and does not say so:\n%s", path, output)
 			}
 		}
 		kept := []string{"/usr/local/lib/archy-recovery", "/etc/archy-recovery.conf.d", "/srv/containers"}
 		for _, path := range kept {
-			if !strings.Contains(said, "left in place") || !strings.Contains(said, "  "+path+"\n") {
-				n.t.Errorf("purge does not say that %s stays:\n%s", path, said)
+			if !strings.Contains(output, "left in place") || !strings.Contains(output, "  "+path+"\n") {
+				n.t.Errorf("purge does not say that %s stays:\n%s", path, output)
 			}
 		}
 	})

@@ -98,9 +98,9 @@ func TestSandbox(t *testing.T) {
 }
 
 // attempts parses the probe's output: whether each attempt worked.
-func (n *node) attempts(said string) map[string]bool {
+func (n *node) attempts(output string) map[string]bool {
 	did := map[string]bool{}
-	for line := range strings.Lines(said) {
+	for line := range strings.Lines(output) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "PROBE "); ok {
 			what, result, _ := strings.Cut(text, ": ")
 			did[what] = result == "yes"

@@ -27,8 +27,8 @@
 //
 // # Clean-up
 //
-// QEMU and the host's helpers get a signal from the kernel when the thread that
-// started them ends, and so when the test ends in any way. A machine's directory
-// is locked while its test lives. The next machine to start removes those
+// The kernel kills QEMU and the host's helpers when the thread that started them
+// ends. So they end when the test ends in any way. A machine's directory is locked
+// while its test lives. The next machine to start removes those
 // directories that are not locked.
 package vm
