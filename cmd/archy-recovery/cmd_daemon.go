@@ -12,6 +12,7 @@ import (
 	"archy-recovery/internal/config"
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/journal"
+	"archy-recovery/internal/logging"
 	"archy-recovery/internal/podman"
 	"archy-recovery/internal/pressure"
 	"archy-recovery/internal/recover"
@@ -41,7 +42,7 @@ func newDaemon(at *instanceFlags) *cobra.Command {
 // runDaemon plugs the packages together and runs until ctx ends.
 func runDaemon(ctx context.Context, i instance) error {
 	conf, problems := config.Load(os.DirFS("/"), i.name())
-	log := journal.NewLogger(level(conf))
+	log := logging.New(level(conf))
 	for _, problem := range problems {
 		log.Warn("configuration: "+problem.Error(), "MESSAGE_ID", recover.MsgConfiguration)
 	}

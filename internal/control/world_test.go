@@ -115,8 +115,8 @@ func (w watch) GoingDown(context.Context) (bool, error) {
 func (w *world) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
 	return recover.BootEnd{}, nil
 }
-func (w *world) ServiceEnd(context.Context, string) ([]recover.Entry, error) { return nil, nil }
-func (w *world) Events(context.Context, string, time.Duration) ([]recover.Entry, error) {
+func (w *world) ServiceEnd(context.Context, string) ([]recover.Sign, error) { return nil, nil }
+func (w *world) Events(context.Context, string, time.Duration) ([]recover.HostEvent, error) {
 	return nil, nil
 }
 func (w *world) Now() time.Duration { return 0 }

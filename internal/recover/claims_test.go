@@ -24,7 +24,7 @@ func TestALabelNamesNoUnitThatDoesNotRunTheContainer(t *testing.T) {
 		for from, prepare := range map[string]func(h *host){
 			"podman's label":  func(h *host) {},
 			"the snapshot":    func(h *host) { h.snapshot.Containers[0].Unit = unit; h.plain("evil", "exited") },
-			"the journal too": func(h *host) { h.events = []Entry{replayedStart(unit)} },
+			"the journal too": func(h *host) { h.events = []HostEvent{replayedStart(unit)} },
 		} {
 			t.Run(unit+" by "+from, func(t *testing.T) {
 				h := newHost(t).ran("evil")
@@ -50,9 +50,8 @@ func TestALabelNamesNoUnitThatDoesNotRunTheContainer(t *testing.T) {
 	}
 }
 
-func replayedStart(unit string) Entry {
-	return Entry{Monotonic: time.Hour, Fields: map[string]string{"PODMAN_EVENT": "start", "PODMAN_NAME": "evil",
-		"PODMAN_LABELS": `{"PODMAN_SYSTEMD_UNIT":"` + unit + `"}`}}
+func replayedStart(unit string) HostEvent {
+	return ContainerStarted{Container: Container{Name: "evil", Unit: unit}}
 }
 
 // Nor does it stay in the set, when it was stopped, for a unit that is active.

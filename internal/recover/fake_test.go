@@ -43,8 +43,8 @@ type host struct {
 	stoppedByUser map[string]bool
 	bootEnd       BootEnd
 	journalErr    error
-	events        []Entry // after the snapshot
-	inBoot        string  // of which they are; any without one
+	events        []HostEvent // after the snapshot
+	inBoot        string      // of which they are; any without one
 
 	marker         *Marker
 	snapshot       *Snapshot
@@ -101,7 +101,7 @@ func (h *host) quadlet(name string) *host {
 }
 
 // plain adds a container without a unit.
-func (h *host) plain(name, state string) *host {
+func (h *host) plain(name string, state ContainerState) *host {
 	h.sightings[name] = Sighting{Container: Container{Name: name}, State: state}
 	return h
 }
@@ -357,11 +357,11 @@ func (h *host) BootEnd(context.Context, string, string) (BootEnd, error) {
 	return h.bootEnd, h.journalErr
 }
 
-func (h *host) ServiceEnd(context.Context, string) ([]Entry, error) {
+func (h *host) ServiceEnd(context.Context, string) ([]Sign, error) {
 	return h.bootEnd.Tail, h.journalErr
 }
 
-func (h *host) Events(_ context.Context, boot string, _ time.Duration) ([]Entry, error) {
+func (h *host) Events(_ context.Context, boot string, _ time.Duration) ([]HostEvent, error) {
 	if h.inBoot != "" && boot != h.inBoot {
 		return nil, h.journalErr
 	}

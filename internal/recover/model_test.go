@@ -43,11 +43,11 @@ type model struct {
 	rt      *rapid.T
 	host    *host
 	daemon  *Service
-	set     Snapshot // the daemon's
-	story   []Entry  // the journal
-	seen    int      // how much of it the daemon has seen
-	told    []string // for people
-	goingTo bool     // the host goes down: nobody looks any more
+	set     Snapshot    // the daemon's
+	story   []HostEvent // the journal
+	seen    int         // how much of it the daemon has seen
+	told    []string    // for people
+	goingTo bool        // the host goes down: nobody looks any more
 }
 
 func newModel(t *testing.T, rt *rapid.T) *model {
@@ -140,7 +140,7 @@ func (m *model) unit(name, unit string) {
 
 // plain has something happen to a container without a unit.
 func (m *model) plain(name string) {
-	shows := func(state string, code int, stopped bool) {
+	shows := func(state ContainerState, code int, stopped bool) {
 		m.host.sightings[name] = Sighting{Container: Container{Name: name, Image: "image"}, State: state, ExitCode: code}
 		if m.host.stoppedByUser == nil {
 			m.host.stoppedByUser = map[string]bool{}
@@ -149,7 +149,7 @@ func (m *model) plain(name string) {
 	}
 	start := func() { m.say("start " + name); shows("running", 0, false) }
 	stop := func(code int) { m.say(fmt.Sprintf("died %s %d", name, code)); shows("exited", code, true) }
-	does := map[string]map[string]func(){
+	does := map[ContainerState]map[string]func(){
 		"running": {
 			"podman stop":                     func() { stop(0) },
 			"podman stop of one that dies":    func() { stop(143) },

@@ -1,55 +1,62 @@
 package recover
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// story makes journal entries from lines such as "start web web.service",
-// "died web 1", "stopped web.service".
-func story(lines string) []Entry {
-	var entries []Entry
+// story makes host events of lines such as "start web web.service", "died web 1",
+// "stopped web.service", "manager-ends".
+func story(lines string) []HostEvent {
+	one := 1
+	var events []HostEvent
 	for line := range strings.Lines(lines) {
 		w := strings.Fields(line)
 		if len(w) == 0 {
 			continue
 		}
-		e := Entry{Fields: map[string]string{}}
+		w = append(w, "", "")
+		var event HostEvent
 		switch w[0] {
 		case "start":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"], e.Fields["PODMAN_IMAGE"] = "start", w[1], "image"
-			if len(w) > 2 {
-				e.Fields["PODMAN_LABELS"] = `{"PODMAN_SYSTEMD_UNIT":"` + w[2] + `","io.archy.tier":"1"}`
+			c := Container{Name: w[1], Image: "image", Unit: w[2]}
+			if c.Unit != "" {
+				c.Tier = &one
 			}
+			event = ContainerStarted{Container: c, Infra: strings.HasSuffix(w[1], "-infra")}
 		case "died":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "died", w[1]
-			if len(w) > 2 {
-				e.Fields["PODMAN_EXIT_CODE"] = w[2]
+			code, err := strconv.Atoi(w[2])
+			if err != nil {
+				code = UnknownExit
 			}
+			event = ContainerDied{w[1], code}
 		case "remove":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "remove", w[1]
+			event = ContainerRemoved{w[1]}
 		case "stopped":
-			e.ID, e.Fields["UNIT"] = IDUnitStopped, w[1]
+			event = UnitStopped{Unit: w[1]}
 		case "restopped": // by a restart
-			e.ID, e.Fields["UNIT"], e.Fields["JOB_TYPE"] = IDUnitStopped, w[1], "restart"
+			event = UnitStopped{Unit: w[1], Restart: true}
 		case "stopping":
-			e.ID, e.Fields["UNIT"] = IDUnitStopping, w[1]
-		case "started":
-			e.ID, e.Fields["UNIT"] = IDUnitStarted, w[1]
-		case "userstopped":
-			e.ID, e.Fields["USER_UNIT"] = IDUnitStopped, w[1]
+			event = UnitStopping{w[1]}
 		case "ended":
-			e.ID, e.Fields["UNIT"] = IDUnitSuccess, w[1]
+			event = UnitSucceeded{w[1]}
+		case "started": // a unit: its container's start tells it all
+			continue
 		case "failed":
-			e.ID, e.Fields["UNIT"] = IDUnitResult, w[1]
-		case "shutdown":
-			e.ID, e.Fields["SHUTDOWN"] = IDShutdown, "reboot"
+			event = UnitFailed{w[1]}
+		case "shutdown", "manager-ends":
+			event = ManagerEnds{}
+		case "manager-begins":
+			event = ManagerBegins{}
+		case "host-up":
+			event = HostUp{}
 		default:
 			panic(line)
 		}
-		entries = append(entries, e)
+		events = append(events, event)
 	}
-	return entries
+	return events
 }
 
 func TestReplay(t *testing.T) {
@@ -59,7 +66,7 @@ func TestReplay(t *testing.T) {
 		"one was started":                            {"start new new.service", "new plain quad"},
 		"one was started and stopped by its unit":    {"start new new.service\n died new 0\n remove new\n ended new.service\n stopped new.service", "plain quad"},
 		"a unit's container was stopped":             {"died quad 0\n remove quad\n stopped quad.service", "plain"},
-		"also in a user's manager":                   {"died quad 0\n remove quad\n userstopped quad.service", "plain"},
+		"also in a user's manager":                   {"died quad 0\n remove quad\n stopped quad.service", "plain"},
 		"a unit's container failed":                  {"died quad 1\n remove quad\n failed quad.service", "plain quad"},
 		"a unit's container was killed":              {"died quad 137\n remove quad\n failed quad.service", "plain quad"},
 		"it failed, was restarted, and then stopped": {"died quad 1\n failed quad.service\n start quad quad.service\n died quad 0\n stopped quad.service", "plain"},
@@ -80,15 +87,15 @@ func TestReplay(t *testing.T) {
 		"one without a unit ended, no one knows how": {"died plain", "plain quad"},
 		"one without a unit was removed":             {"died plain 1\n remove plain", "quad"},
 		"all went with the host":                     {"shutdown\n died plain 0\n died quad 0\n remove quad\n stopped quad.service", "plain quad"},
-		"all went with a host that did not say so":   {"stopped multi-user.target\n died quad 0\n stopped quad.service", "plain quad"},
-		"a host that went down softly is up again":   {"shutdown\n stopped quad.service\n started multi-user.target\n died plain 0\n stopped quad.service", ""},
-		"what went with it is up again, or comes":    {"stopped multi-user.target\n died quad 0\n stopped quad.service\n started multi-user.target", "plain quad"},
-		"what stopped before that, was stopped":      {"died plain 0\n stopped multi-user.target\n started multi-user.target", "quad"},
+		"all went with a host that did not say so":   {"manager-ends\n died quad 0\n stopped quad.service", "plain quad"},
+		"a host that went down softly is up again":   {"shutdown\n stopped quad.service\n host-up\n died plain 0\n stopped quad.service", ""},
+		"what went with it is up again, or comes":    {"manager-ends\n died quad 0\n stopped quad.service\n host-up", "plain quad"},
+		"what stopped before that, was stopped":      {"died plain 0\n manager-ends\n host-up", "quad"},
 		"a desktop that goes is no end of the host":  {"stopped graphical.target\n died plain 0\n stopped quad.service", ""},
-		"also when that exits by itself":             {"userstopped default.target\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
+		"also when that exits by itself":             {"manager-ends\n died quad 0\n stopped quad.service\n died plain 143\n manager-begins", "plain quad"},
 		"what was stopped before that, was stopped":  {"died plain 0\n shutdown\n died quad 0\n stopped quad.service", "quad"},
-		"all went with the user's manager":           {"stopping user@1000.service\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
-		"also when that dies unannounced":            {"died plain 143\n started user@1000.service", "plain quad"},
+		"all went with the user's manager":           {"manager-ends\n died quad 0\n stopped quad.service\n died plain 143\n manager-begins", "plain quad"},
+		"also when that dies unannounced":            {"died plain 143\n manager-begins", "plain quad"},
 		"a unit that only starts its container":      {"start new new.service\n ended new.service", "new plain quad"},
 		"a name that is none is passed over":         {"start ../x x.service", "plain quad"},
 		"a pod's infra container does not join":      {"start 4f2a-infra", "plain quad"},

@@ -596,10 +596,10 @@ func TestARecoveredSetIsSavedAnew(t *testing.T) {
 // ofBoots has the events of each boot.
 type ofBoots struct {
 	*host
-	events map[string][]Entry
+	events map[string][]HostEvent
 }
 
-func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]Entry, error) {
+func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]HostEvent, error) {
 	return j.events[boot], nil
 }
 
@@ -615,7 +615,7 @@ func TestACrashInThisBoot(t *testing.T) {
 		return h
 	}
 	db, plain := Container{Name: "db", Unit: "db.service"}, Container{Name: "plain"}
-	shows := func(h *host, c Container, state string, code int) {
+	shows := func(h *host, c Container, state ContainerState, code int) {
 		h.sightings[c.Name] = Sighting{Container: c, State: state, ExitCode: code}
 	}
 	for name, c := range map[string]struct {
@@ -793,7 +793,7 @@ func TestAUnitThatOutlivesItsContainer(t *testing.T) {
 // A run that died before READY had no snapshot of its own: what happened in its
 // boot is replayed all the same.
 func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
-	run := func(t *testing.T, h *host, events map[string][]Entry) []string {
+	run := func(t *testing.T, h *host, events map[string][]HostEvent) []string {
 		synctest.Test(t, func(t *testing.T) {
 			s := h.service(DefaultPolicy())
 			s.Journal = ofBoots{h, events}
@@ -814,7 +814,7 @@ func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
 		h.snapshot = &Snapshot{BootID: "b1", Containers: []Container{{Name: "db", Unit: "db.service"}, {Name: "plain"}}}
 		h.sightings["plain"] = Sighting{Container: Container{Name: "plain"}, State: "exited", ExitCode: 143}
 		h.stoppedByUser = map[string]bool{"plain": true}
-		got := run(t, h, map[string][]Entry{here.BootID: story("start db db.service\n start plain\n stopping db.service\n died db 0\n ended db.service\n stopped db.service\n died plain 143")})
+		got := run(t, h, map[string][]HostEvent{here.BootID: story("start db db.service\n start plain\n stopping db.service\n died db 0\n ended db.service\n stopped db.service\n died plain 143")})
 		if len(got) > 0 {
 			t.Errorf("started %q, which were stopped", got)
 		}
@@ -823,7 +823,7 @@ func TestABootThatNeverGotAsFarAsReady(t *testing.T) {
 		h := newHost(t).quadlet("db").quadlet("new")
 		h.marker = &Marker{Identity: Identity{BootID: "b1", PID: 40}}
 		h.snapshot = &Snapshot{BootID: "b0", Containers: []Container{{Name: "db", Unit: "db.service"}}}
-		got := run(t, h, map[string][]Entry{"b1": story("start new new.service")})
+		got := run(t, h, map[string][]HostEvent{"b1": story("start new new.service")})
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"db", "new"}) {
 			t.Errorf("started %q", got)

@@ -456,7 +456,7 @@ func TestOneThatSomeoneStartsIsForgivenWhenTheHostLives(t *testing.T) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			b := h.sightings["b"]
-			b.State = map[bool]string{true: "running", false: "exited"}[yes]
+			b.State = map[bool]ContainerState{true: "running", false: "exited"}[yes]
 			h.sightings["b"] = b
 		}
 		for _, yes := range []bool{true, false, true} { // not long enough each time
@@ -553,7 +553,7 @@ func TestWhoIsSuspected(t *testing.T) {
 				h.inFlight.BootID = here.BootID
 			}, nil},
 		"nobody when the host was shut down in order": {
-			func(h *host) { h.bootEnd = BootEnd{Tail: []Entry{{ID: IDShutdown}, {ID: IDJournalStop}}} }, nil},
+			func(h *host) { h.bootEnd = BootEnd{Tail: []Sign{{Kind: SignShutdownAsked}, {Kind: SignJournalStopped}}} }, nil},
 		"those in flight when the journal does not say": {
 			func(h *host) { h.journalErr = errBroken }, map[string]int{"a": 1, "b": 1}},
 		"those in flight at a crash that the run after it did not live to judge": {

@@ -169,8 +169,8 @@ func (a *aside) AwaitHealthy(context.Context, string) error          { return ni
 func (a *aside) BootEnd(context.Context, string, string) (recover.BootEnd, error) {
 	return recover.BootEnd{}, nil
 }
-func (a *aside) ServiceEnd(context.Context, string) ([]recover.Entry, error) { return nil, nil }
-func (a *aside) Events(context.Context, string, time.Duration) ([]recover.Entry, error) {
+func (a *aside) ServiceEnd(context.Context, string) ([]recover.Sign, error) { return nil, nil }
+func (a *aside) Events(context.Context, string, time.Duration) ([]recover.HostEvent, error) {
 	return nil, nil
 }
 func (a *aside) Now() time.Duration              { return time.Hour }

@@ -1,4 +1,4 @@
-package journal
+package logging
 
 import (
 	"log/slog"
