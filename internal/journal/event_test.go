@@ -36,25 +36,27 @@ func TestEvents(t *testing.T) {
 			recover.ContainerDied{Name: "a", ExitCode: 137}},
 		"container died without an exit code": {"", "PODMAN_EVENT=died\nPODMAN_NAME=a", 1000,
 			recover.ContainerDied{Name: "a", ExitCode: recover.UnknownExit}},
-		"container removed":         {"", "PODMAN_EVENT=remove\nPODMAN_NAME=a", 1000, recover.ContainerRemoved{Name: "a"}},
-		"health check":              {"", "PODMAN_EVENT=health_status\nPODMAN_NAME=a", 1000, nil},
-		"unit stopping":             {idUnitStopping, "UNIT=a.service", 0, recover.UnitStopping{Unit: "a.service"}},
-		"unit stopped":              {idUnitStopped, "UNIT=a.service", 0, recover.UnitStopped{Unit: "a.service"}},
-		"user's unit stopped":       {idUnitStopped, "USER_UNIT=a.service", 1000, recover.UnitStopped{Unit: "a.service"}},
-		"unit stopped by a restart": {idUnitStopped, "UNIT=a.service\nJOB_TYPE=restart", 0, recover.UnitStopped{Unit: "a.service", Restart: true}},
-		"unit succeeded":            {idUnitSucceeded, "UNIT=a.service", 0, recover.UnitSucceeded{Unit: "a.service"}},
-		"unit failed":               {idUnitResult, "UNIT=a.service", 0, recover.UnitFailed{Unit: "a.service"}},
-		"unit started":              {idUnitStarted, "UNIT=a.service", 0, nil},
-		"shutdown asked for":        {idShutdown, "SHUTDOWN=reboot", 1000, recover.ManagerEnds{}},
-		"host goes down unasked":    {idUnitStopped, "UNIT=multi-user.target", 1000, recover.ManagerEnds{}},
-		"host is up again":          {idUnitStarted, "UNIT=multi-user.target", 1000, recover.HostUp{}},
-		"desktop ends":              {idUnitStopped, "UNIT=graphical.target", 0, recover.UnitStopped{Unit: "graphical.target"}},
-		"user's manager stopping":   {idUnitStopping, "UNIT=user@1000.service", 1000, recover.ManagerEnds{}},
-		"user's manager exits":      {idUnitStopped, "USER_UNIT=default.target", 1000, recover.ManagerEnds{}},
-		"user's manager started":    {idUnitStarted, "UNIT=user@1000.service", 1000, recover.ManagerBegins{}},
-		"other user stopping":       {idUnitStopping, "UNIT=user@1000.service", 0, nil},
-		"other user started":        {idUnitStarted, "UNIT=user@1000.service", 0, nil},
-		"other user stopped":        {idUnitStopped, "UNIT=user@1000.service", 0, nil},
+		"container removed":   {"", "PODMAN_EVENT=remove\nPODMAN_NAME=a", 1000, recover.ContainerRemoved{Name: "a"}},
+		"health check":        {"", "PODMAN_EVENT=health_status\nPODMAN_NAME=a", 1000, nil},
+		"unit stopping":       {idUnitStopping, "UNIT=a.service", 0, recover.UnitStopping{Unit: "a.service"}},
+		"unit stopped":        {idUnitStopped, "UNIT=a.service", 0, recover.UnitStopped{Unit: "a.service"}},
+		"user's unit stopped": {idUnitStopped, "USER_UNIT=a.service", 1000, recover.UnitStopped{Unit: "a.service"}},
+		"unit stopped by a restart": {idUnitStopped, "UNIT=a.service\nJOB_TYPE=restart", 0,
+			recover.UnitStopped{Unit: "a.service", Restart: true}},
+		"unit succeeded":         {idUnitSucceeded, "UNIT=a.service", 0, recover.UnitSucceeded{Unit: "a.service"}},
+		"unit failed":            {idUnitResult, "UNIT=a.service", 0, recover.UnitFailed{Unit: "a.service"}},
+		"unit started":           {idUnitStarted, "UNIT=a.service", 0, nil},
+		"shutdown asked for":     {idShutdown, "SHUTDOWN=reboot", 1000, recover.ManagerEnds{}},
+		"host goes down unasked": {idUnitStopped, "UNIT=multi-user.target", 1000, recover.ManagerEnds{}},
+		"host is up again":       {idUnitStarted, "UNIT=multi-user.target", 1000, recover.HostUp{}},
+		"desktop ends": {idUnitStopped, "UNIT=graphical.target", 0,
+			recover.UnitStopped{Unit: "graphical.target"}},
+		"user's manager stopping": {idUnitStopping, "UNIT=user@1000.service", 1000, recover.ManagerEnds{}},
+		"user's manager exits":    {idUnitStopped, "USER_UNIT=default.target", 1000, recover.ManagerEnds{}},
+		"user's manager started":  {idUnitStarted, "UNIT=user@1000.service", 1000, recover.ManagerBegins{}},
+		"other user stopping":     {idUnitStopping, "UNIT=user@1000.service", 0, nil},
+		"other user started":      {idUnitStarted, "UNIT=user@1000.service", 0, nil},
+		"other user stopped":      {idUnitStopped, "UNIT=user@1000.service", 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := entry{id: c.id, fields: map[string]string{}}
@@ -64,6 +66,55 @@ func TestEvents(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, eventOf(e, c.uid)); diff != "" {
 				t.Errorf("event (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Entries about the ends of managers decide which other entries count.
+func TestReplayEntries(t *testing.T) {
+	pid1 := func(id, unit string) string { return object(messageID(id), `"UNIT":"`+unit+`"`, byPID1) }
+	manager := func(id, unit string) string { return object(messageID(id), `"USER_UNIT":"`+unit+`"`, byManager) }
+	died := func(name, code string) string {
+		return object(`"PODMAN_EVENT":"died"`, `"PODMAN_NAME":"`+name+`"`, `"PODMAN_EXIT_CODE":"`+code+`"`, byManager)
+	}
+	removed := object(`"PODMAN_EVENT":"remove"`, `"PODMAN_NAME":"quad"`, byManager)
+	shutdown := object(messageID(idShutdown), `"SHUTDOWN":"reboot"`, byLogind)
+	quadStopped := manager(idUnitStopped, "quad.service")
+	for name, c := range map[string]struct {
+		entries []string
+		want    string
+	}{
+		"user's unit stopped": {[]string{died("quad", "0"), removed, quadStopped}, "plain"},
+		"host goes down": {
+			[]string{shutdown, died("plain", "0"), died("quad", "0"), removed, quadStopped}, "plain quad"},
+		"host goes down unasked": {
+			[]string{pid1(idUnitStopped, "multi-user.target"), died("quad", "0"), quadStopped}, "plain quad"},
+		"soft reboot, then stops": {
+			[]string{shutdown, quadStopped, pid1(idUnitStarted, "multi-user.target"), died("plain", "0"), quadStopped}, ""},
+		"desktop ends": {
+			[]string{pid1(idUnitStopped, "graphical.target"), died("plain", "0"), quadStopped}, ""},
+		"user's manager exits": {
+			[]string{manager(idUnitStopped, "default.target"), died("quad", "0"), quadStopped, died("plain", "143"),
+				pid1(idUnitStarted, "user@1000.service")}, "plain quad"},
+		"user's manager is stopped": {
+			[]string{pid1(idUnitStopping, "user@1000.service"), died("quad", "0"), quadStopped, died("plain", "143"),
+				pid1(idUnitStarted, "user@1000.service")}, "plain quad"},
+		"user's manager dies": {
+			[]string{died("plain", "143"), pid1(idUnitStarted, "user@1000.service")}, "plain quad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries, _, err := parseAll(strings.NewReader(strings.Join(c.entries, "\n")), 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set := []recover.Container{{Name: "quad", Unit: "quad.service"}, {Name: "plain"}}
+			var names []string
+			for _, member := range recover.Replay(set, eventsOf(entries, 1000)) {
+				names = append(names, member.Name)
+			}
+			if got := strings.Join(names, " "); got != c.want {
+				t.Errorf("the set is %q, want %q", got, c.want)
 			}
 		})
 	}

@@ -14,8 +14,9 @@ func TestRead(t *testing.T) {
 		labels map[string]string
 		want   recover.Container
 	}{
-		"no labels":            {nil, recover.Container{Name: "a"}},
-		"unit":                 {map[string]string{"PODMAN_SYSTEMD_UNIT": "a.service"}, recover.Container{Name: "a", Unit: "a.service"}},
+		"no labels": {nil, recover.Container{Name: "a"}},
+		"unit": {
+			map[string]string{"PODMAN_SYSTEMD_UNIT": "a.service"}, recover.Container{Name: "a", Unit: "a.service"}},
 		"lowest tier":          {map[string]string{"io.archy.tier": "0"}, recover.Container{Name: "a", Tier: &zero}},
 		"highest tier":         {map[string]string{"io.archy.tier": " 99 "}, recover.Container{Name: "a", Tier: &top}},
 		"tier too high":        {map[string]string{"io.archy.tier": "100"}, recover.Container{Name: "a"}},

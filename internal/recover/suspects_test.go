@@ -553,7 +553,9 @@ func TestWhoIsSuspected(t *testing.T) {
 				h.inFlight.BootID = here.BootID
 			}, nil},
 		"nobody when the host was shut down in order": {
-			func(h *host) { h.bootEnd = BootEnd{Tail: []Sign{{Kind: SignShutdownAsked}, {Kind: SignJournalStopped}}} }, nil},
+			func(h *host) {
+				h.bootEnd = BootEnd{Tail: []Sign{{Kind: SignShutdownAsked}, {Kind: SignJournalStopped}}}
+			}, nil},
 		"those in flight when the journal does not say": {
 			func(h *host) { h.journalErr = errBroken }, map[string]int{"a": 1, "b": 1}},
 		"those in flight at a crash that the run after it did not live to judge": {
