@@ -277,7 +277,7 @@ func (s *Service) settle(ctx context.Context, before, replayed []Container, view
 	}
 	for _, c := range slices.Concat(before, slices.Collect(maps.Values(byName))) {
 		now := view.sightings[c.Name]
-		if c.Unit != "" || !now.failed() && now.State != StateStopping {
+		if c.Unit != "" || !now.failed() && now.State != "stopping" {
 			continue
 		}
 		switch stopped, err := s.Podman.StoppedByUser(ctx, c.Name); {

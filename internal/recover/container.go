@@ -3,7 +3,6 @@ package recover
 import (
 	"cmp"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,8 +12,8 @@ import (
 
 // A Container is a member of the running set: a container that should run.
 //
-// A new field needs its reading too: in package labels if it comes from a label,
-// else in package podman. It is then compared, saved and updated like the others.
+// A new field needs its reading too: in package labels if a label gives it, else in
+// package podman.
 type Container struct {
 	// Name is podman's name of it. It stays the same when the container is re-created.
 	Name string `json:"name"`
@@ -62,10 +61,9 @@ func ParseTier(text string) (int, error) {
 	return n, nil
 }
 
-// updated returns c with what podman says now of the container. podman's word
-// replaces what was remembered, save for what podman leaves empty.
-func (c Container) updated(now Container) Container {
-	now.Unrecovered = c.Unrecovered
+// restarted returns c with what podman says of the container at its start. That
+// replaces what was remembered, save for the image and the unit if podman names none.
+func (c Container) restarted(now Container) Container {
 	now.Image = cmp.Or(now.Image, c.Image)
 	now.Unit = cmp.Or(now.Unit, c.Unit)
 	return now
@@ -127,13 +125,16 @@ func (s Snapshot) Of(id Identity) bool {
 	return s.BootID == id.BootID && s.SoftReboots == id.SoftReboots
 }
 
-// SameSet reports whether both snapshots hold the same containers with the same
-// fields. Their order and time do not count.
+// SameSet reports whether both snapshots hold the same containers, whatever
+// their order and time.
 func (s Snapshot) SameSet(other Snapshot) bool {
-	return slices.EqualFunc(s.sorted(), other.sorted(), func(a, b Container) bool { return reflect.DeepEqual(a, b) })
+	return slices.EqualFunc(s.sorted(), other.sorted(), func(a, b Container) bool {
+		sameTier := (a.Tier == nil) == (b.Tier == nil) && (a.Tier == nil || *a.Tier == *b.Tier)
+		return a.Name == b.Name && a.Image == b.Image && a.Unit == b.Unit && a.Unrecovered == b.Unrecovered && sameTier
+	})
 }
 
-// changes returns the names that only next has, and the names that only s has.
+// changes are the names that only next has, and those that it has no more.
 func (s Snapshot) changes(next Snapshot) (joined, left []string) {
 	for _, c := range next.sorted() {
 		if !holds(s.Containers, c.Name) {
@@ -148,7 +149,7 @@ func (s Snapshot) changes(next Snapshot) (joined, left []string) {
 	return joined, left
 }
 
-// holds reports whether one of the containers has the given name.
+// holds reports whether one of the containers has that name.
 func holds(containers []Container, name string) bool {
 	return slices.ContainsFunc(containers, func(c Container) bool { return c.Name == name })
 }

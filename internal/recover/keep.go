@@ -201,7 +201,7 @@ func down(set []Container, list []Sighting, states map[string]UnitState) []strin
 	var names []string
 	for _, c := range set {
 		i := slices.IndexFunc(list, func(s Sighting) bool { return s.Name == c.Name })
-		ending := states[c.Unit].Active == "deactivating" || i >= 0 && list[i].Ending()
+		ending := states[c.Unit].Active == "deactivating" || i >= 0 && (list[i].State == "stopping" || list[i].State == "removing")
 		if !ending && (i < 0 || !list[i].Running()) {
 			names = append(names, c.Name)
 		}

@@ -212,7 +212,7 @@ func criticalPath(batches []Batch, p Policy) (path []Step, took time.Duration) {
 func (v View) afterPowerCut() View {
 	v.sightings = maps.Clone(v.sightings)
 	for name, s := range v.sightings {
-		s.State = StateExited
+		s.State = "exited"
 		v.sightings[name] = s
 	}
 	return v

@@ -75,9 +75,7 @@ func (r *replay) started(e ContainerStarted) {
 	if e.Infra && !known {
 		return // it comes with the members of its pod
 	}
-	c := before.updated(e.Container)
-	c.Unrecovered = false
-	r.runs(c)
+	r.runs(before.restarted(e.Container))
 }
 
 func (r *replay) runs(c Container) {

@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,5 +129,29 @@ func TestReplay(t *testing.T) {
 	want := []Container{{Name: "new", Unit: "new.service", Tier: &one, Image: "image"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("joined as (-want +got):\n%s", diff)
+	}
+}
+
+// A started container keeps each field that podman tells, also one that is new.
+func TestReplayContainerFields(t *testing.T) {
+	listed := Container{Name: "new"}
+	v := reflect.ValueOf(&listed).Elem()
+	for i := range v.NumField() {
+		switch name, field := v.Type().Field(i).Name, v.Field(i); {
+		case name == "Name", name == "Unrecovered": // a container that runs is never unrecovered
+		case field.Kind() == reflect.String:
+			field.SetString("x")
+		case field.Kind() == reflect.Bool:
+			field.SetBool(true)
+		case field.Kind() == reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
+		default:
+			t.Fatalf("the test cannot fill the field %s", name)
+		}
+	}
+	remembered := Container{Name: "new", Unrecovered: true}
+	replayed := Replay([]Container{remembered}, []HostEvent{ContainerStarted{Container: listed}})
+	if diff := cmp.Diff([]Container{listed}, replayed); diff != "" {
+		t.Errorf("after a start (-want +got):\n%s", diff)
 	}
 }

@@ -44,7 +44,7 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		return true
 	}
 	// Without a unit only podman can tell.
-	return s.Ending() || s.failed() && !s.StoppedByUser
+	return s.State == "stopping" || s.State == "removing" || s.failed() && !s.StoppedByUser
 }
 
 // returns: it is down for a moment, and systemd is about to start it.
@@ -55,5 +55,5 @@ func (u UnitState) returns() bool {
 // failed: it ended, and not well.
 // podman says stopped before it has cleaned up, and exited after.
 func (s Sighting) failed() bool {
-	return s.Ended() && s.ExitCode != 0
+	return (s.State == "exited" || s.State == "stopped") && s.ExitCode != 0
 }

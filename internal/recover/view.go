@@ -1,7 +1,6 @@
 package recover
 
 import (
-	"cmp"
 	"context"
 	"slices"
 )
@@ -77,7 +76,7 @@ func (v *View) heed(ctx context.Context, dead map[string]bool, podman Podman) {
 // active, is about to end.
 func (v View) Ending(name string) bool {
 	now := v.sightings[name]
-	return !now.Running() && (v.dead[name] || now.Ended())
+	return !now.Running() && (v.dead[name] || now.State == "stopped" || now.State == "exited")
 }
 
 // lookForUnits asks about the units that are said to run the containers in
@@ -146,13 +145,22 @@ func (v View) Existing() []Container {
 // Update brings what the snapshot remembered of c up to date with what is
 // known now.
 func (v View) Update(c Container) Container {
-	if now, known := v.sightings[c.Name]; known {
-		return c.updated(now.Container)
+	now, known := v.sightings[c.Name]
+	if !known {
+		u := unitThatRuns(c.Name, v.units)
+		if u == nil {
+			return c
+		}
+		now.Container = u.Container
+		now.Unit = u.Unit
 	}
-	if u := unitThatRuns(c.Name, v.units); u != nil {
-		c.Image = cmp.Or(u.Container.Image, c.Image)
-		c.Unit, c.Tier = u.Unit, u.Container.Tier
+	if now.Image != "" {
+		c.Image = now.Image
 	}
+	if now.Unit != "" {
+		c.Unit = now.Unit
+	}
+	c.Tier = now.Tier
 	return c
 }
 
