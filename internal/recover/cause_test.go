@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -78,13 +79,20 @@ func TestExplainService(t *testing.T) {
 	}
 }
 
+// crashJournal answers with the signs of a service's end.
+type crashJournal struct {
+	Journal
+	signs []Sign
+}
+
+func (j crashJournal) ServiceEnd(context.Context, string) ([]Sign, error) { return j.signs, nil }
+
 func TestReasonOfServiceCrash(t *testing.T) {
 	exit := sign(SignProcessExit, CauseSignal)
 	exit.Exit = "killed 9"
-	h := newHost(t)
-	h.bootEnd = BootEnd{Tail: []Sign{exit}}
-	v := Verdict{Ending: ServiceCrashed, Previous: &Identity{BootID: here.BootID}, Reason: "r"}
-	v = v.explain(t.Context(), h, here)
+	now := Identity{BootID: "b2"}
+	v := Verdict{Ending: ServiceCrashed, Previous: &now, Reason: "r"}
+	v = v.explain(t.Context(), crashJournal{signs: []Sign{exit}}, now)
 	if want := "r; the service was killed by a signal (killed 9)"; v.Reason != want || v.Cause != CauseSignal {
 		t.Errorf("%s: %q, want %q", v.Cause, v.Reason, want)
 	}
