@@ -15,6 +15,7 @@ import (
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/journal"
+	"archy-recovery/internal/logging"
 	"archy-recovery/internal/podman"
 	"archy-recovery/internal/pressure"
 	"archy-recovery/internal/recover"
@@ -28,7 +29,7 @@ import (
 // runDaemon connects the packages and runs the daemon of i until ctx ends.
 func runDaemon(ctx context.Context, i cli.Instance) error {
 	conf, problems := config.Load(os.DirFS("/"), i.Name())
-	log := journal.NewLogger(logLevel(conf))
+	log := logging.New(logLevel(conf))
 	for _, problem := range problems {
 		log.Warn("configuration: "+problem.Error(), "MESSAGE_ID", recover.MsgConfiguration)
 	}

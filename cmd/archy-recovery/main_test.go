@@ -47,8 +47,8 @@ func TestArrowsPointInward(t *testing.T) {
 	allowed := map[string][]string{
 		"recover": {}, "recover/engine": {"recover"}, "recover/survey": {"recover"}, "recover/recovertest": {"recover"},
 		"daemon": {"recover", "recover/engine", "recover/survey"},
-		"config": {"recover"}, "control": {"recover", "daemon"}, "podman": {"recover"},
-		"state": {"recover"}, "units": {"recover", "podmancmd"}, "podmancmd": {}, "journal": {"recover"}, "sdnotify": {}, "pressure": {"recover"},
+		"config": {"recover"}, "control": {"recover", "daemon"}, "podman": {"recover", "labels"},
+		"state": {"recover"}, "units": {"recover", "podmancmd"}, "podmancmd": {}, "journal": {"recover", "labels"}, "labels": {"recover"}, "logging": {}, "sdnotify": {}, "pressure": {"recover"},
 		"timeline": {"recover"},
 		"cli":      {"recover", "recover/survey", "config", "control", "journal", "podman", "state", "timeline", "units"},
 	}

@@ -31,7 +31,7 @@ func TestLabelNamesForeignUnit(t *testing.T) {
 		for from, prepare := range map[string]func(h *recovertest.Host){
 			"podman's label":  func(h *recovertest.Host) {},
 			"the snapshot":    func(h *recovertest.Host) { h.Snapshot.Containers[0].Unit = unit; h.Plain("evil", "exited") },
-			"the journal too": func(h *recovertest.Host) { h.Events = []recover.Entry{replayedStart(unit)} },
+			"the journal too": func(h *recovertest.Host) { h.Events = []recover.HostEvent{replayedStart(unit)} },
 		} {
 			t.Run(unit+" by "+from, func(t *testing.T) {
 				h := recovertest.NewHost().Ran("evil")
@@ -57,9 +57,8 @@ func TestLabelNamesForeignUnit(t *testing.T) {
 	}
 }
 
-func replayedStart(unit string) recover.Entry {
-	return recover.Entry{Monotonic: time.Hour, Fields: map[string]string{"PODMAN_EVENT": "start", "PODMAN_NAME": "evil",
-		"PODMAN_LABELS": `{"PODMAN_SYSTEMD_UNIT":"` + unit + `"}`}}
+func replayedStart(unit string) recover.HostEvent {
+	return recover.ContainerStarted{Container: recover.Container{Name: "evil", Unit: unit}}
 }
 
 // Nor does it stay in the set, when it was stopped, for a unit that is active.

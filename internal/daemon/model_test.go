@@ -46,11 +46,11 @@ type model struct {
 	rt      *rapid.T
 	host    *recovertest.Host
 	daemon  *Service
-	set     recover.Snapshot // the daemon's
-	story   []recover.Entry  // the journal
-	seen    int              // how much of it the daemon has seen
-	told    []string         // for people
-	goingTo bool             // the host goes down: no daemon looks any more
+	set     recover.Snapshot    // the daemon's
+	story   []recover.HostEvent // the journal
+	seen    int                 // how much of it the daemon has seen
+	told    []string            // for people
+	goingTo bool                // the host goes down: no daemon looks any more
 }
 
 func newModel(t *testing.T, rt *rapid.T) *model {
@@ -148,7 +148,7 @@ func (m *model) unit(name, unit string) {
 
 // plain has something happen to a container without a unit.
 func (m *model) plain(name string) {
-	shows := func(state string, code int, stopped bool) {
+	shows := func(state recover.ContainerState, code int, stopped bool) {
 		m.host.Sightings[name] = recover.Sighting{Container: recover.Container{Name: name, Image: "image"}, State: state,
 			ExitCode: code}
 		if m.host.StoppedByUser == nil {
@@ -158,7 +158,7 @@ func (m *model) plain(name string) {
 	}
 	start := func() { m.say("start " + name); shows("running", 0, false) }
 	stop := func(code int) { m.say(fmt.Sprintf("died %s %d", name, code)); shows("exited", code, true) }
-	does := map[string]map[string]func(){
+	does := map[recover.ContainerState]map[string]func(){
 		"running": {
 			"podman stop":                     func() { stop(0) },
 			"podman stop of one that dies":    func() { stop(143) },

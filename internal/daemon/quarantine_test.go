@@ -197,7 +197,7 @@ func TestQuarantinedStartedByHandIsCleared(t *testing.T) {
 			h.Mu.Lock()
 			defer h.Mu.Unlock()
 			b := h.Sightings["b"]
-			b.State = map[bool]string{true: "running", false: "exited"}[yes]
+			b.State = map[bool]recover.ContainerState{true: "running", false: "exited"}[yes]
 			h.Sightings["b"] = b
 		}
 		for _, yes := range []bool{true, false, true} { // not long enough each time

@@ -53,10 +53,10 @@ func TestRecoveredSetIsSaved(t *testing.T) {
 // ofBoots has the events of each boot.
 type ofBoots struct {
 	recovertest.Journal
-	events map[string][]recover.Entry
+	events map[string][]recover.HostEvent
 }
 
-func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]recover.Entry, error) {
+func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]recover.HostEvent, error) {
 	return j.events[boot], nil
 }
 
@@ -72,7 +72,7 @@ func TestServiceCrash(t *testing.T) {
 		return h
 	}
 	db, plain := recover.Container{Name: "db", Unit: "db.service"}, recover.Container{Name: "plain"}
-	shows := func(h *recovertest.Host, c recover.Container, state string, code int) {
+	shows := func(h *recovertest.Host, c recover.Container, state recover.ContainerState, code int) {
 		h.Sightings[c.Name] = recover.Sighting{Container: c, State: state, ExitCode: code}
 	}
 	for name, c := range map[string]struct {
@@ -221,7 +221,7 @@ func TestUnitOutlivesContainer(t *testing.T) {
 // A run that died before READY had no snapshot of its own: what happened in its
 // boot is replayed all the same.
 func TestBootWithoutReady(t *testing.T) {
-	run := func(t *testing.T, h *recovertest.Host, events map[string][]recover.Entry) []string {
+	run := func(t *testing.T, h *recovertest.Host, events map[string][]recover.HostEvent) []string {
 		synctest.Test(t, func(t *testing.T) {
 			s := newService(h, recover.DefaultPolicy())
 			s.world.Journal = ofBoots{recovertest.Journal{H: h}, events}
@@ -243,7 +243,7 @@ func TestBootWithoutReady(t *testing.T) {
 			{Name: "plain"}}}
 		h.Sightings["plain"] = recover.Sighting{Container: recover.Container{Name: "plain"}, State: "exited", ExitCode: 143}
 		h.StoppedByUser = map[string]bool{"plain": true}
-		got := run(t, h, map[string][]recover.Entry{recovertest.Here.BootID: recovertest.Story(
+		got := run(t, h, map[string][]recover.HostEvent{recovertest.Here.BootID: recovertest.Story(
 			"start db db.service\n start plain\n stopping db.service\n died db 0\n ended db.service\n " +
 				"stopped db.service\n died plain 143")})
 		if len(got) > 0 {
@@ -254,7 +254,7 @@ func TestBootWithoutReady(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("db").Quadlet("new")
 		h.Marker = &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40}}
 		h.Snapshot = &recover.Snapshot{BootID: "b0", Containers: []recover.Container{{Name: "db", Unit: "db.service"}}}
-		got := run(t, h, map[string][]recover.Entry{"b1": recovertest.Story("start new new.service")})
+		got := run(t, h, map[string][]recover.HostEvent{"b1": recovertest.Story("start new new.service")})
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"db", "new"}) {
 			t.Errorf("started %q", got)

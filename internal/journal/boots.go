@@ -5,31 +5,30 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"archy-recovery/internal/recover"
 )
 
-// A Boot is a boot that the journal knows of, and how it ended.
+// A Boot is a boot that the journal has entries of.
 type Boot struct {
-	// Index is 0 for the boot that runs, -1 for the one before, ….
+	// Index is 0 for the running boot, -1 for the one before it, and so on.
 	Index  int       `json:"index"`
 	BootID string    `json:"bootId"`
 	First  time.Time `json:"firstEntry"`
 	Last   time.Time `json:"lastEntry"`
-	// Cause is how it ended, empty for the boot that runs.
+	// Cause says why it ended. It is empty for the running boot.
 	Cause recover.Cause `json:"cause,omitempty"`
-	// Evidence is the entries that the cause rests on.
+	// Evidence holds the entries that the cause rests on.
 	Evidence []recover.Entry `json:"evidence,omitempty"`
 }
 
-// Boots lists the last n boots, oldest first (journalctl --list-boots -o json,
-// since systemd 251), each with how it ended.
+// Boots returns the last n boots, oldest first, and why each ended (journalctl
+// --list-boots -o json, since systemd 251).
 func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 	var boots []Boot
-	listing := 2 * r.limit // it walks through the whole journal
-	err := run(ctx, listing, []string{"--list-boots", "--output=json"}, func(out io.Reader) (whole bool, err error) {
+	longer := 2 * r.limit // journalctl walks through the whole journal for the list
+	err := run(ctx, longer, []string{"--list-boots", "--output=json"}, func(out io.Reader) (whole bool, err error) {
 		boots, err = parseBoots(out)
 		return true, err
 	})
@@ -41,15 +40,16 @@ func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 		if boots[i].Index == 0 {
 			continue
 		}
-		next, look := "", r.journalEnd
+		next, endOf := "", r.journalEnd
 		if i+1 < len(boots) {
 			next = boots[i+1].BootID
 			if boots[i+1].Index == 0 {
-				look = r.BootEnd
+				endOf = r.BootEnd
 			}
 		}
-		end, err := look(ctx, boots[i].BootID, next)
-		boots[i].Cause, boots[i].Evidence = recover.ExplainHost(end)
+		end, err := endOf(ctx, boots[i].BootID, next)
+		cause, signs := recover.ExplainHost(end)
+		boots[i].Cause, boots[i].Evidence = cause, recover.Evidence(signs)
 		if err != nil && boots[i].Cause == "" {
 			boots[i].Cause = recover.CauseUnknown
 		}
@@ -57,8 +57,8 @@ func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 	return boots, nil
 }
 
-// parseBoots reads journalctl's array. After a boot ID that comes twice it may
-// end early: what was read until then counts.
+// parseBoots reads the array that journalctl prints. journalctl can end it early
+// after a boot ID that comes twice.
 func parseBoots(in io.Reader) ([]Boot, error) {
 	var listed []struct {
 		Index  int    `json:"index"`
@@ -71,12 +71,8 @@ func parseBoots(in io.Reader) ([]Boot, error) {
 	}
 	boots := make([]Boot, 0, len(listed))
 	for _, b := range listed {
-		boots = append(boots, Boot{Index: b.Index, BootID: b.BootID, First: time.UnixMicro(b.First), Last: time.UnixMicro(b.Last)})
+		boots = append(boots, Boot{Index: b.Index, BootID: b.BootID,
+			First: time.UnixMicro(b.First), Last: time.UnixMicro(b.Last)})
 	}
 	return boots, nil
-}
-
-// Last returns the last n entries of our service in this boot.
-func (r *Reader) Last(ctx context.Context, n int) ([]recover.Entry, error) {
-	return r.read(ctx, "--boot", "--unit="+r.unit, "--lines="+strconv.Itoa(n))
 }

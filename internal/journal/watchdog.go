@@ -10,16 +10,16 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// sysWatchdogs is where the kernel shows the host's watchdogs.
+// sysWatchdogs is the directory in which the kernel shows the host's watchdogs.
 const sysWatchdogs = "/sys/class/watchdog"
 
-// cardReset is WDIOF_CARDRESET of linux/watchdog.h.
+// cardReset is WDIOF_CARDRESET of linux/watchdog.h: the watchdog reset the host.
 const cardReset = 0x20
 
-// watchdogResets says which of the host's watchdogs reset it before this boot.
-// Most drivers do not print it: it is in their bootstatus alone. Such an entry
-// has no cursor, since it is none of the journal's.
-func watchdogResets(sys string) (entries []recover.Entry) {
+// watchdogResets returns a sign for each watchdog that reset the host before this
+// boot. Most drivers do not print that. It is only in their bootstatus, so the sign
+// has no cursor.
+func watchdogResets(sys string) (signs []recover.Sign) {
 	files, _ := filepath.Glob(filepath.Join(sys, "*", "bootstatus")) // the pattern is well-formed: no error
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -32,8 +32,10 @@ func watchdogResets(sys string) (entries []recover.Entry) {
 		}
 		dir := filepath.Dir(file)
 		identity, _ := os.ReadFile(filepath.Join(dir, "identity")) // for people
-		entries = append(entries, recover.Entry{Kernel: true, Message: fmt.Sprintf("%s (%s): the last reset was this watchdog's (bootstatus 0x%x)",
-			filepath.Base(dir), strings.TrimSpace(string(identity)), status)})
+		message := fmt.Sprintf("%s (%s): the last reset was this watchdog's (bootstatus 0x%x)",
+			filepath.Base(dir), strings.TrimSpace(string(identity)), status)
+		signs = append(signs, recover.Sign{Entry: recover.Entry{Message: message},
+			Kind: recover.SignWatchdogReset, Cause: recover.CauseWatchdog})
 	}
-	return entries
+	return signs
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 )
 
-// spoken is a client whose podman answers each request with the same bytes,
-// without a socket between.
+// spoken returns a client whose podman answers each request with the same bytes. No
+// socket is between them.
 func spoken(version string, body []byte) *Client {
 	c := New("/nonexistent", neverWake)
 	c.http.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
@@ -31,8 +31,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func FuzzList(f *testing.F) {
 	for _, seed := range []string{
-		podman54, "[]", "null", "{}", "[null]", `[{"Names":null}]`, `[{"Names":[""]}]`, `[{"Names":["a","../b"],"State":"running"}]`,
-		`[{"Names":["a"],"Labels":{"io.archy.tier":"-1","PODMAN_SYSTEMD_UNIT":"../x"}}]`, `[{"names":["a"],"NAMES":["b"]}]`, `[{"Names":["a"]}]trailing`, `[{"Names":["a"]},`,
+		podman54, "[]", "null", "{}", "[null]", `[{"Names":null}]`, `[{"Names":[""]}]`,
+		`[{"Names":["a","../b"],"State":"running"}]`,
+		`[{"Names":["a"],"Labels":{"io.archy.tier":"-1","PODMAN_SYSTEMD_UNIT":"../x"}}]`,
+		`[{"names":["a"],"NAMES":["b"]}]`, `[{"Names":["a"]}]trailing`, `[{"Names":["a"]},`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -60,7 +62,8 @@ func FuzzList(f *testing.F) {
 
 func FuzzInspect(f *testing.F) {
 	for _, seed := range []string{
-		`{"Name":"a","State":{"StoppedByUser":true,"ExitCode":137},"Mounts":[{"Type":"bind","Source":"/mnt"}]}`, `{"State":null,"Mounts":null}`, "null", "[]", `{"State":{"StoppedByUser":1}}`,
+		`{"Name":"a","State":{"StoppedByUser":true,"ExitCode":137},"Mounts":[{"Type":"bind","Source":"/mnt"}]}`,
+		`{"State":null,"Mounts":null}`, "null", "[]", `{"State":{"StoppedByUser":1}}`,
 		`{"Name":"a","State":{"ExitCode":143,"OOMKilled":true}}`, `{"Name":"a","Mounts":[null,{"Type":"bind"}]}`, `{"Id":5}`,
 	} {
 		f.Add("4.3.1", []byte(seed))
@@ -68,7 +71,7 @@ func FuzzInspect(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, version string, body []byte) {
 		c := spoken(version, body)
-		// By an error nobody counts as stopped.
+		// An error never says that a container was stopped.
 		if stopped, err := c.StoppedByUser(t.Context(), "a"); stopped && err != nil {
 			t.Errorf("%v, and %v", stopped, err)
 		}
@@ -83,9 +86,13 @@ func FuzzInspect(f *testing.F) {
 
 func FuzzGenerateUnit(f *testing.F) {
 	for _, seed := range []string{
-		"", "[Service]\nExecStart=/usr/bin/podman start a\n", "[Unit]\nDescription=a \\\n b\n[Service]\nType=forking\nRestart=always\nExecStart=a\nExecStart=b\nPIDFile=x\n[Install]\nWantedBy=default.target\n",
-		"[Unit]\nDescription=a\\\n[Service]\nExecStartPre=b\n[Service]\nExecStart=c\n", "ExecStart=x", "[Service\nExecStart=x", "[Service]\nExecStart=", "[Service]\n=x\nExecStart=x", "[ Service ]\nExecStart=x",
-		"[Service]\nExecStart=a\\", "[Service]\nExecStart=a\\\n# no comment\nb\n", "[Service]\rExecStart=x\n", "[Service]\nExecStart=a\n[X]\nExecStop=b\n", "[Service]\nExecStart=" + strings.Repeat("x", 3000),
+		"", "[Service]\nExecStart=/usr/bin/podman start a\n",
+		"[Unit]\nDescription=a \\\n b\n[Service]\nType=forking\nRestart=always\nExecStart=a\nExecStart=b\nPIDFile=x\n" +
+			"[Install]\nWantedBy=default.target\n",
+		"[Unit]\nDescription=a\\\n[Service]\nExecStartPre=b\n[Service]\nExecStart=c\n", "ExecStart=x",
+		"[Service\nExecStart=x", "[Service]\nExecStart=", "[Service]\n=x\nExecStart=x", "[ Service ]\nExecStart=x",
+		"[Service]\nExecStart=a\\", "[Service]\nExecStart=a\\\n# no comment\nb\n", "[Service]\rExecStart=x\n",
+		"[Service]\nExecStart=a\n[X]\nExecStop=b\n", "[Service]\nExecStart=" + strings.Repeat("x", 3000),
 	} {
 		f.Add(seed)
 	}

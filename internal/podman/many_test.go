@@ -10,7 +10,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// many is podman's list of n containers, each with padding as labels.
+// many writes podman's list of n containers. Each has a label of the given length.
 func many(w http.ResponseWriter, n, padding int) {
 	pad := strings.Repeat("x", padding)
 	fmt.Fprint(w, "[")
@@ -18,7 +18,8 @@ func many(w http.ResponseWriter, n, padding int) {
 		if i > 0 {
 			fmt.Fprint(w, ",")
 		}
-		fmt.Fprintf(w, `{"Id":"%064x","Names":["app%d"],"State":"running","Image":"localhost/app:1","IsInfra":false,"Labels":{"io.archy.tier":"%d","pad":%q},"Mounts":[],"Pid":%d}`, i, i, i%100, pad, i+1)
+		fmt.Fprintf(w, `{"Id":"%064x","Names":["app%d"],"State":"running","Image":"localhost/app:1","IsInfra":false,`+
+			`"Labels":{"io.archy.tier":"%d","pad":%q},"Mounts":[],"Pid":%d}`, i, i, i%100, pad, i+1)
 	}
 	fmt.Fprint(w, "]")
 }
@@ -37,7 +38,7 @@ func TestFiveThousandContainers(t *testing.T) {
 }
 
 // Not parallel: it measures memory.
-func TestAnAnswerOf64MegabytesIsNotKept(t *testing.T) {
+func TestLargeAnswer(t *testing.T) {
 	c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { many(w, 1000, 64<<10) })
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -56,17 +57,18 @@ func TestAnAnswerOf64MegabytesIsNotKept(t *testing.T) {
 	}
 }
 
-func TestNamesAtTheEdgeOfPodmansRule(t *testing.T) {
+func TestNameRule(t *testing.T) {
 	t.Parallel()
 	for name, ok := range map[string]bool{
 		"a": true, "0": true, "a_.-": true, "A9": true, strings.Repeat("a", 255): true, "a..": true,
-		"": false, ".": false, "..": false, "-a": false, "_a": false, "a b": false, "a/b": false, "a\n": false, "é": false, "a\x00": false, strings.Repeat("a", 256): false,
+		"": false, ".": false, "..": false, "-a": false, "_a": false, "a b": false, "a/b": false, "a\n": false,
+		"é": false, "a\x00": false, strings.Repeat("a", 256): false,
 	} {
-		// As podman's own JSON has it, invalid names too.
+		// An invalid name has to be valid JSON too.
 		list, err := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `[{"Names":[%q],"State":"running"}]`, name)
 		}).List(t.Context())
-		if name == "a\x00" { // which is no JSON
+		if name == "a\x00" { // %q writes it as \x00, which JSON does not have
 			if err == nil {
 				t.Errorf("%q: %v", name, list)
 			}

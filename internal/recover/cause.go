@@ -1,29 +1,30 @@
 package recover
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 )
 
 // A Cause is why a run ended badly.
 type Cause string
 
-// Causes of a host's end.
+// Causes of the end of a host.
 const (
 	CauseUnknown   Cause = "unknown"
-	CauseShutdown  Cause = "clean-shutdown" // in order; only our service was cut short
+	CauseShutdown  Cause = "clean-shutdown" // an orderly shutdown that cut the service short
 	CausePowerLoss Cause = "power-loss"     // or a hard reset: the journal just stops
 	CausePanic     Cause = "kernel-panic"
-	CauseWatchdog  Cause = "watchdog" // of the host, or systemd's of the service
+	CauseWatchdog  Cause = "watchdog" // of the host; or the service's own, of systemd
 	CauseOOM       Cause = "out-of-memory"
 	CauseSoftBoot  Cause = "soft-reboot"
 	CauseKexec     Cause = "kexec"
 )
 
-// Causes of a service's end: systemd's UNIT_RESULT, but for out-of-memory and
-// watchdog above.
+// Causes of the end of a service: the UNIT_RESULT= of systemd, save for
+// out-of-memory and watchdog, which a host has too.
 const (
 	CauseExit       Cause = "exit-code"
 	CauseSignal     Cause = "signal"
@@ -32,256 +33,11 @@ const (
 	CauseStartLimit Cause = "start-limit"
 )
 
-// A BootEnd is what is left of how a boot ended.
-type BootEnd struct {
-	// Tail is the boot's last entries, oldest first.
-	Tail []Entry
-	// Next is kernel messages of the boot after it that may say why.
-	Next []Entry
-	// Records is what systemd-pstore said in the boot after it of records that
-	// the kernel had left in the firmware or in reserved memory.
-	Records []Entry
-}
-
-// oomWindow is how long before the end of a journal the kernel's killing of
-// processes counts as its cause: journald itself may have been starved since.
-const oomWindow = 2 * time.Minute
-
-// ExplainHost says why a boot ended, and by what entries.
-func ExplainHost(end BootEnd) (Cause, []Entry) {
-	if cause, entry, ok := panicked(end.Tail); ok {
-		return cause, []Entry{entry}
-	}
-	cause, evidence, inOrder := shutDown(end.Tail)
-	if inOrder && end.Tail[len(end.Tail)-1].ID == IDJournalStop {
-		return cause, evidence // whatever the kernel survived before that
-	}
-	if cause, record, ok := recorded(end.Records); ok {
-		return cause, []Entry{record}
-	}
-	if entry, ok := find(end.Next, watchdogReset); ok {
-		return CauseWatchdog, []Entry{entry}
-	}
-	if len(end.Tail) == 0 {
-		return CauseUnknown, nil
-	}
-	if inOrder {
-		return cause, evidence
-	}
-	last := end.Tail[len(end.Tail)-1]
-	if entry, ok := find(end.Tail, oomKill); ok && last.Monotonic-entry.Monotonic < oomWindow {
-		return CauseOOM, []Entry{entry, last}
-	}
-	// Of what was being written when the power failed, the fields may be lost.
-	if said, ok := find(end.Tail, func(e Entry) bool { return e.Message != "" }); ok {
-		last = said
-	}
-	return CausePowerLoss, []Entry{last}
-}
-
-// find returns the last entry that is one.
-func find(entries []Entry, is func(Entry) bool) (Entry, bool) {
-	for i := len(entries) - 1; i >= 0; i-- {
-		if is(entries[i]) {
-			return entries[i], true
-		}
-	}
-	return Entry{}, false
-}
-
-// after is the entries after the last in which PID 1 says id of the unit.
-func after(entries []Entry, id, unit string) []Entry {
-	for i := len(entries) - 1; i >= 0; i-- {
-		if e := entries[i]; e.ID == id && e.Fields["UNIT"] == unit {
-			return entries[i+1:]
-		}
-	}
-	return nil
-}
-
-const panicLine = "Kernel panic - not syncing"
-
-// panicked finds a panic whose lines reached the journal. The kernel also prints
-// names that users choose, such as those of mounts: but not at a line's beginning.
-func panicked(tail []Entry) (Cause, Entry, bool) {
-	entry, ok := find(tail, func(e Entry) bool { return e.Kernel && strings.HasPrefix(e.Message, panicLine) })
-	return panicCause(entry.Message), entry, ok
-}
-
-// recorded finds a panic that the firmware, or reserved memory, kept. The record
-// comes in parts; the one with the panic's own line says why.
-func recorded(records []Entry) (Cause, Entry, bool) {
-	says := func(e Entry) bool { return crashRecord(e) && strings.Contains(e.Fields["FILE"], panicLine) }
-	if entry, ok := find(records, says); ok {
-		_, why, _ := strings.Cut(entry.Fields["FILE"], panicLine)
-		why, _, _ = strings.Cut(why, "\n")
-		return panicCause(why), entry, true
-	}
-	entry, ok := find(records, crashRecord)
-	return CausePanic, entry, ok
-}
-
-// panicCause is the cause by what the kernel said when it panicked.
-func panicCause(why string) Cause {
-	why = strings.ToLower(why)
-	switch {
-	case strings.Contains(why, "out of memory"), strings.Contains(why, "oom"):
-		return CauseOOM
-	case strings.Contains(why, "lockup"), strings.Contains(why, "watchdog"), strings.Contains(why, "hung_task"):
-		return CauseWatchdog
-	}
-	return CausePanic
-}
-
-// crashRecord: pstore keeps the console of every boot too, but dmesg-… only of
-// a panic or an oops.
-func crashRecord(e Entry) bool { return strings.Contains(e.Message, "dmesg-") }
-
-func watchdogReset(e Entry) bool {
-	text := strings.ToLower(e.Message)
-	return e.Kernel && strings.Contains(text, "watchdog") && !strings.Contains(text, " not ") &&
-		(strings.Contains(text, "last reboot") || strings.Contains(text, "last reset") || strings.Contains(text, "reset by watchdog"))
-}
-
-func oomKill(e Entry) bool {
-	return e.ID == msgOutOfMemory || e.ID == msgOomdKill ||
-		e.Kernel && (strings.HasPrefix(e.Message, "Out of memory: Killed process") || strings.Contains(e.Message, "invoked oom-killer"))
-}
-
-// shutDown finds the signs of an end in order: the journal's own last entry,
-// or, with the journal on a file system that is unmounted early, that journald
-// had begun to let go of it when the shutdown had stopped all services.
-func shutDown(tail []Entry) (Cause, []Entry, bool) {
-	if len(tail) == 0 {
-		return "", nil, false
-	}
-	last := tail[len(tail)-1]
-	// Only after: the flush service also stops when someone restarts it.
-	flushed, letGo := find(after(tail, IDUnitStopped, "basic.target"), func(e Entry) bool {
-		return (e.ID == IDUnitStopping || e.ID == IDUnitStopped) && e.Fields["UNIT"] == "systemd-journal-flush.service"
-	})
-	switch {
-	case last.ID == IDJournalStop:
-	case letGo:
-		last = flushed
-	default:
-		return "", nil, false
-	}
-	cause, evidence := CauseShutdown, []Entry{last}
-	asked, ok := find(tail, func(e Entry) bool { return e.ID == IDShutdown })
-	if ok {
-		evidence = []Entry{asked, last}
-	}
-	reached := func(target string) bool {
-		_, ok := find(tail, func(e Entry) bool { return e.ID == IDUnitStarted && e.Fields["UNIT"] == target })
-		return ok
-	}
-	switch {
-	case asked.Fields["SHUTDOWN"] == "kexec" || reached("kexec.target"):
-		cause = CauseKexec
-	case asked.Fields["SHUTDOWN"] == "soft-reboot" || reached("soft-reboot.target"):
-		cause = CauseSoftBoot
-	}
-	return cause, evidence, true
-}
-
-// Explain adds to a verdict what the journal says of the cause. Whatever the
-// journal does or does not say, the verdict itself stands: it is the marker's.
-func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Verdict {
-	if !v.Unclean() || v.Previous == nil || v.Previous.BootID == "" {
-		return v
-	}
-	var err error
-	switch {
-	case v.Ending == ServiceCrashed:
-		var entries []Entry
-		entries, err = journal.ServiceEnd(ctx, here.BootID)
-		v.Cause, v.Evidence = ExplainService(entries)
-	case v.Previous.SoftReboots != here.SoftReboots && v.Previous.BootID == here.BootID:
-		v.Cause = CauseSoftBoot // the count says so
-	case v.Previous.BootID == here.BootID:
-		// Another boot with the same ID: the journal does not tell them apart.
-	default:
-		var end BootEnd
-		end, err = journal.BootEnd(ctx, v.Previous.BootID, here.BootID)
-		v.Cause, v.Evidence = ExplainHost(end)
-	}
-	v.Reason += "; " + v.Cause.sentence(v.Evidence)
-	if v.Cause == CauseUnknown && err != nil {
-		v.Reason += fmt.Sprintf(" (%v)", err)
-	}
-	return v
-}
-
-// ExplainService says why our service's process ended, from what systemd says
-// of the unit.
-func ExplainService(entries []Entry) (Cause, []Entry) {
-	entries = lastRun(entries)
-	if e, ok := find(entries, func(e Entry) bool { return e.ID == msgOutOfMemory || e.ID == msgOomdKill }); ok {
-		return CauseOOM, []Entry{e}
-	}
-	exit, exited := find(entries, func(e Entry) bool { return e.ID == msgProcessExit })
-	result, failed := find(entries, func(e Entry) bool { return e.ID == IDUnitResult })
-	var evidence []Entry
-	if exited {
-		evidence = append(evidence, exit)
-	}
-	if failed {
-		evidence = append(evidence, result)
-	}
-	switch result.Fields["UNIT_RESULT"] {
-	case "oom-kill":
-		return CauseOOM, evidence
-	case "watchdog":
-		return CauseWatchdog, evidence
-	case "core-dump":
-		return CauseCoreDump, evidence
-	case "signal":
-		return CauseSignal, evidence
-	case "timeout":
-		return CauseTimeout, evidence
-	case "start-limit-hit":
-		return CauseStartLimit, evidence
-	case "exit-code":
-		return CauseExit, evidence
-	}
-	switch exit.Fields["EXIT_CODE"] {
-	case "killed":
-		return CauseSignal, evidence
-	case "dumped":
-		return CauseCoreDump, evidence
-	case "exited":
-		return CauseExit, evidence
-	}
-	return CauseUnknown, evidence
-}
-
-// lastRun is what was said of the last run that ended, from when it was up. It
-// is nothing where the last that is said is that a run was up: so the end of
-// that one was not told, and what was told before is of another.
-func lastRun(entries []Entry) []Entry {
-	ended := false
-	for i := len(entries) - 1; i >= 0; i-- {
-		switch entries[i].ID {
-		case msgProcessExit, IDUnitResult, msgOutOfMemory, msgOomdKill:
-			ended = true
-		case IDUnitStarted:
-			if ended {
-				return entries[i:]
-			}
-			return nil
-		}
-	}
-	return entries
-}
-
-// sentence is the cause for people.
-func (c Cause) sentence(evidence []Entry) string {
-	detail := ""
-	for _, e := range evidence {
-		if status := e.Fields["EXIT_STATUS"]; status != "" {
-			detail = fmt.Sprintf(" (%s %s)", e.Fields["EXIT_CODE"], status)
-		}
+// sentence is the cause for people. exit is how the process of a service ended,
+// empty where that is not known.
+func (c Cause) sentence(exit string) string {
+	if exit != "" {
+		exit = " (" + exit + ")"
 	}
 	switch c {
 	case CauseShutdown:
@@ -299,15 +55,205 @@ func (c Cause) sentence(evidence []Entry) string {
 	case CauseKexec:
 		return "another kernel was booted by kexec, and the service cut short"
 	case CauseExit:
-		return "the service exited with an error" + detail
+		return "the service exited with an error" + exit
 	case CauseSignal:
-		return "the service was killed by a signal" + detail
+		return "the service was killed by a signal" + exit
 	case CauseCoreDump:
-		return "the service dumped core" + detail
+		return "the service dumped core" + exit
 	case CauseTimeout:
 		return "the service exceeded a time limit of systemd's"
 	case CauseStartLimit:
 		return "the service was started too often in a row"
 	}
 	return "the journal does not say why"
+}
+
+// A BootEnd is what the journal tells of the end of a boot.
+type BootEnd struct {
+	// Tail holds the last entries of the boot, oldest first.
+	Tail []Sign
+	// Next holds messages of the kernel in the boot after it.
+	Next []Sign
+	// Records holds what systemd-pstore said in the boot after it. It found the
+	// records that the kernel had left in the firmware or in reserved memory.
+	Records []Sign
+}
+
+// oomWindow is how long before the end of a journal an out-of-memory kill counts as
+// its cause. The kill can be older than the last entry, because journald can starve
+// as well.
+const oomWindow = 2 * time.Minute
+
+// ExplainHost returns why a boot ended, and the signs that say so. The first of
+// these rules that applies decides:
+//
+//  1. The journal has the lines of a panic.
+//  2. journald ended in order, so the host survived whatever happened before.
+//  3. The firmware kept the record of a panic.
+//  4. A watchdog says that it reset the host.
+//  5. journald released the journal in order.
+//  6. Memory ran out shortly before the end.
+//  7. The journal just stops.
+func ExplainHost(end BootEnd) (Cause, []Sign) {
+	if panicked, ok := last(end.Tail, SignPanic); ok {
+		return panicked.Cause, []Sign{panicked}
+	}
+	cause, evidence, inOrder := shutdown(end.Tail)
+	if inOrder && end.Tail[len(end.Tail)-1].Kind == SignJournalStopped {
+		return cause, evidence
+	}
+	if cause, record, ok := recorded(end.Records); ok {
+		return cause, []Sign{record}
+	}
+	if reset, ok := last(end.Next, SignWatchdogReset); ok {
+		return CauseWatchdog, []Sign{reset}
+	}
+	if len(end.Tail) == 0 {
+		return CauseUnknown, nil
+	}
+	if inOrder {
+		return cause, evidence
+	}
+	final := end.Tail[len(end.Tail)-1]
+	if kill, ok := last(end.Tail, SignOOMKill); ok && final.Monotonic-kill.Monotonic < oomWindow {
+		return CauseOOM, []Sign{kill, final}
+	}
+	// A power failure can leave entries without their fields.
+	if readable, ok := lastOf(end.Tail, func(s Sign) bool { return s.Message != "" }); ok {
+		final = readable
+	}
+	return CausePowerLoss, []Sign{final}
+}
+
+// lastOf returns the last sign for which is reports true.
+func lastOf(signs []Sign, is func(Sign) bool) (Sign, bool) {
+	for _, s := range slices.Backward(signs) {
+		if is(s) {
+			return s, true
+		}
+	}
+	return Sign{}, false
+}
+
+// last returns the last sign of a kind.
+func last(signs []Sign, kind SignKind) (Sign, bool) {
+	return lastOf(signs, func(s Sign) bool { return s.Kind == kind })
+}
+
+// recorded returns the cause that the records of a crash tell. A record comes in
+// parts, and the part with the line of the panic names the cause.
+func recorded(records []Sign) (Cause, Sign, bool) {
+	named := func(s Sign) bool { return s.Kind == SignCrashRecord && s.Cause != "" }
+	if record, ok := lastOf(records, named); ok {
+		return record.Cause, record, true
+	}
+	record, ok := last(records, SignCrashRecord)
+	return CausePanic, record, ok
+}
+
+// shutdown looks for the signs of an orderly end: the last entry of journald, or,
+// with the journal on a file system that is unmounted early, that journald released
+// it after the shutdown had stopped all services.
+func shutdown(tail []Sign) (cause Cause, evidence []Sign, ok bool) {
+	if len(tail) == 0 {
+		return "", nil, false
+	}
+	final := tail[len(tail)-1]
+	if final.Kind != SignJournalStopped {
+		// Only after the services: an operator can restart the flush service as well.
+		if final, ok = last(afterServices(tail), SignJournalReleased); !ok {
+			return "", nil, false
+		}
+	}
+	evidence = []Sign{final}
+	asked, ok := last(tail, SignShutdownAsked)
+	if ok {
+		evidence = []Sign{asked, final}
+	}
+	cause = CauseShutdown
+	for _, other := range []Cause{CauseSoftBoot, CauseKexec} {
+		reached := func(s Sign) bool { return s.Kind == SignUnitStarted && s.Cause == other }
+		if asked.Cause == other || slices.ContainsFunc(tail, reached) {
+			cause = other
+		}
+	}
+	return cause, evidence, true
+}
+
+// afterServices returns the signs after the last one that all services had stopped.
+func afterServices(tail []Sign) []Sign {
+	for i, s := range slices.Backward(tail) {
+		if s.Kind == SignServicesStopped {
+			return tail[i+1:]
+		}
+	}
+	return nil
+}
+
+// Explain adds to a verdict the cause that the journal tells. The verdict itself
+// stands on the marker, so a journal that cannot be read does not change it.
+func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Verdict {
+	if !v.Unclean() || v.Previous == nil || v.Previous.BootID == "" {
+		return v
+	}
+	var evidence []Sign
+	var err error
+	switch {
+	case v.Ending == ServiceCrashed:
+		var signs []Sign
+		signs, err = journal.ServiceEnd(ctx, here.BootID)
+		v.Cause, evidence = ExplainService(signs)
+	case v.Previous.SoftReboots != here.SoftReboots && v.Previous.BootID == here.BootID:
+		v.Cause = CauseSoftBoot // the count of soft-reboots says so
+	case v.Previous.BootID == here.BootID:
+		// Two boots have the same ID, and the journal does not tell them apart.
+	default:
+		var end BootEnd
+		end, err = journal.BootEnd(ctx, v.Previous.BootID, here.BootID)
+		v.Cause, evidence = ExplainHost(end)
+	}
+	v.Evidence = Evidence(evidence)
+	exit, _ := last(evidence, SignProcessExit)
+	v.Reason += "; " + v.Cause.sentence(exit.Exit)
+	if v.Cause == CauseUnknown && err != nil {
+		v.Reason += fmt.Sprintf(" (%v)", err)
+	}
+	return v
+}
+
+// ExplainService returns why the process of our service ended, and the signs that
+// say so. signs are what systemd said of the unit, oldest first.
+func ExplainService(signs []Sign) (Cause, []Sign) {
+	signs = lastRun(signs)
+	if kill, ok := last(signs, SignOOMKill); ok {
+		return CauseOOM, []Sign{kill}
+	}
+	cause := CauseUnknown
+	var evidence []Sign
+	for _, kind := range []SignKind{SignProcessExit, SignUnitResult} { // the result tells more
+		if s, ok := last(signs, kind); ok {
+			evidence = append(evidence, s)
+			cause = cmp.Or(s.Cause, cause)
+		}
+	}
+	return cause, evidence
+}
+
+// lastRun returns the signs of the last run that ended, from its start on. It
+// returns none if the last run has only a start: its end was not told, and earlier
+// signs belong to another run.
+func lastRun(signs []Sign) []Sign {
+	ended := false
+	for i, s := range slices.Backward(signs) {
+		switch s.Kind {
+		case SignProcessExit, SignUnitResult, SignOOMKill:
+			ended = true
+		case SignUnitStarted:
+			if ended {
+				return signs[i:]
+			}
+			return nil
+		}
+	}
+	return signs
 }

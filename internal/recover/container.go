@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -10,18 +11,21 @@ import (
 )
 
 // A Container is a member of the running set: a container that should run.
+//
+// A new field needs its reading too: in package labels if a label gives it, else in
+// package podman.
 type Container struct {
-	// Name is podman's name for it, the identity that survives a re-creation.
+	// Name is podman's name of it. It stays the same when the container is re-created.
 	Name string `json:"name"`
-	// Image is the image reference it was created from, for people to read.
+	// Image is the image reference that it was created from, for people to read.
 	Image string `json:"image"`
-	// Unit is the systemd unit that was seen to run it, if any. It is a hint
-	// from the past: systemd is asked again before it is believed.
+	// Unit is the systemd unit that runs it, empty without one. It is a hint from the
+	// past: systemd is asked again before it is believed (see Believe).
 	Unit string `json:"unit,omitempty"`
 	// Tier is the value of the label io.archy.tier, nil without one.
 	Tier *int `json:"tier,omitempty"`
-	// Unrecovered: recovery could not bring it up, and it has not run since. It
-	// is down, but was not stopped.
+	// Unrecovered says that recovery could not bring it up, and that it has not run
+	// since. It is down, but it was not stopped.
 	Unrecovered bool `json:"unrecovered,omitempty"`
 }
 
@@ -33,11 +37,11 @@ const MaxTier = 99
 
 var nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
-// CheckName reports whether name follows podman's rule for container names
-// (libpod/define, NameRegex). Everything that comes from outside passes here
-// before it becomes a path, a URL or a unit name.
+// CheckName returns an error if name breaks podman's rule for container names
+// (libpod/define, NameRegex). Every name from outside passes here before it becomes
+// part of a path, a URL or a unit name.
 func CheckName(name string) error {
-	const longest = 255 // what a file name, and so a unit name, can hold
+	const longest = 255 // bytes in a file name, and so in a unit name
 	if len(name) > longest {
 		return fmt.Errorf("container name %.40q… is longer than %d bytes", name, longest)
 	}
@@ -48,7 +52,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// ParseTier reads a tier from a label or a configuration value.
+// ParseTier reads a tier from the text of a label or of a configuration value.
 func ParseTier(text string) (int, error) {
 	n, err := strconv.Atoi(strings.TrimSpace(text))
 	if err != nil || n < 0 || n > MaxTier {
@@ -57,36 +61,60 @@ func ParseTier(text string) (int, error) {
 	return n, nil
 }
 
+// restarted returns c with what podman says of the container at its start. That
+// replaces what was remembered, save for the image and the unit if podman names none.
+func (c Container) restarted(now Container) Container {
+	now.Image = cmp.Or(now.Image, c.Image)
+	now.Unit = cmp.Or(now.Unit, c.Unit)
+	return now
+}
+
+// ContainerState is the state of a container as far as recovery needs it. It is
+// empty for a container that has not run yet.
+type ContainerState string
+
+// The states of a container that has run.
+const (
+	StateRunning  ContainerState = "running"
+	StatePaused   ContainerState = "paused"   // frozen; it has its processes
+	StateStopping ContainerState = "stopping" // podman waits for its end
+	StateStopped  ContainerState = "stopped"  // it ended, and podman has not cleaned up yet
+	StateExited   ContainerState = "exited"   // it ended, and podman has cleaned up
+	StateRemoving ContainerState = "removing"
+)
+
 // A Sighting is a container as podman lists it now.
 type Sighting struct {
 	Container
-	// ID is podman's; a container that is created anew has another one.
-	ID string
-	// State is podman's word: created, configured, running, paused, exited, …
-	State string
-	// ExitCode is meaningful when State is exited.
+	// ID is podman's ID. A container that is re-created gets another one.
+	ID    string
+	State ContainerState
+	// ExitCode has a meaning only for a container that has ended.
 	ExitCode int
-	// StoppedByUser says that podman was told to stop it; filled in only where
-	// that decides something.
+	// StoppedByUser says that podman was told to stop it. It is filled in only
+	// where that decides something.
 	StoppedByUser bool
-	// Infra says that this is a pod's infra container: it comes and goes with
-	// the pod's members and is never a member of the set itself.
+	// Infra says that it is the infra container of a pod. It comes and goes with
+	// the members of the pod and is never a member of the set.
 	Infra bool
 }
 
-// Running says whether the container holds its place as podman sees it. A
-// paused container does: it was running when someone froze it.
-func (s Sighting) Running() bool {
-	return s.State == "running" || s.State == "paused"
-}
+// Running reports whether the container runs. A paused one counts as running.
+func (s Sighting) Running() bool { return s.State == StateRunning || s.State == StatePaused }
+
+// Ending reports whether podman is about to stop or to remove the container.
+func (s Sighting) Ending() bool { return s.State == StateStopping || s.State == StateRemoving }
+
+// Ended reports whether the container ran and has ended.
+func (s Sighting) Ended() bool { return s.State == StateStopped || s.State == StateExited }
 
 // A Snapshot is the running set at a moment.
 type Snapshot struct {
-	// Timestamp is in Unix seconds, for people: nothing is decided by it.
+	// Timestamp is in Unix seconds, for people. It decides nothing.
 	Timestamp  int64       `json:"timestamp"`
 	Containers []Container `json:"containers"`
-	// BootID and Monotonic say when podman was looked at, by a clock that does
-	// not jump: events of that boot that are later are not in the set yet.
+	// BootID and Monotonic say when podman was asked, by a clock that does not jump.
+	// Later events of that boot are not in the set yet.
 	BootID      string        `json:"bootId,omitempty"`
 	SoftReboots uint64        `json:"softReboots,omitempty"`
 	Monotonic   time.Duration `json:"monotonicNsec,omitempty"`
@@ -127,6 +155,7 @@ func HasName(containers []Container, name string) bool {
 	return slices.ContainsFunc(containers, func(c Container) bool { return c.Name == name })
 }
 
+// Sorted returns the containers by name.
 func (s Snapshot) Sorted() []Container {
 	return slices.SortedFunc(slices.Values(s.Containers), func(a, b Container) int {
 		return strings.Compare(a.Name, b.Name)

@@ -1,45 +1,44 @@
 package recover
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 )
 
-// Replay brings a set up to date with what the journal says happened after it
-// was saved, oldest first: podman's events, and what the manager says of the
-// units. So what was started and stopped while the daemon itself was dead is
-// known too. From the journal it makes up what podman and systemd would show
-// now; who belongs to the set then, NextSet says. When the host, or a user's
-// manager, goes down, nothing leaves the set.
-func Replay(set []Container, events []Entry) []Container {
+// Replay brings a set up to date with what happened after it was saved. events are
+// in the order of time, oldest first. Replay works out what podman and systemd would
+// show now, and NextSet decides from that, as it does for a daemon that looks. No
+// container leaves the set because the host, or a user's manager, goes down.
+func Replay(set []Container, events []HostEvent) []Container {
 	return newReplay(set, events).set()
 }
 
-func newReplay(set []Container, events []Entry) *replay {
-	r := &replay{ran: map[string]Container{}, sightings: map[string]Sighting{}, units: map[string]UnitState{}, stopping: map[string]bool{}}
+func newReplay(set []Container, events []HostEvent) *replay {
+	r := &replay{
+		ran:       map[string]Container{},
+		sightings: map[string]Sighting{},
+		units:     map[string]UnitState{},
+		stopping:  map[string]bool{},
+	}
 	for _, c := range set {
 		r.runs(c)
 	}
 	goingDown := false
-	for _, e := range events {
-		switch {
-		case endsManager(e):
+	for _, event := range events {
+		switch e := event.(type) {
+		case ManagerEnds:
 			goingDown = true
-		case e.ID == IDUnitStarted && e.Fields["UNIT"] == HostUp:
+		case HostUp:
 			goingDown = false
-		case beginsManager(e):
+		case ManagerBegins:
 			goingDown = false
-			r.unstop()
-		case e.Fields["PODMAN_EVENT"] == "start":
+			r.revive()
+		case ContainerStarted:
 			r.started(e)
-		case goingDown:
-		case e.Fields["PODMAN_EVENT"] != "":
-			r.podman(e)
 		default:
-			r.unit(e)
+			if !goingDown {
+				r.apply(event)
+			}
 		}
 	}
 	return r
@@ -49,87 +48,100 @@ func (r *replay) set() []Container {
 	return NextSet(slices.Collect(maps.Values(r.ran)), slices.Collect(maps.Values(r.sightings)), r.units, nil)
 }
 
-// dead are those that have died, and were not started since.
+// dead returns the names of the containers that died and were not started again.
 func (r *replay) dead() map[string]bool {
 	dead := map[string]bool{}
 	for name, s := range r.sightings {
-		if s.State == "exited" {
+		if s.State == StateExited {
 			dead[name] = true
 		}
 	}
 	return dead
 }
 
-// A replay is the host as the journal tells of it.
+// A replay is the state of the host, as far as the events tell it.
 type replay struct {
-	ran       map[string]Container // at some time
+	ran       map[string]Container // each container that ran at some time
 	sightings map[string]Sighting
-	units     map[string]UnitState // those of which it tells
-	stopping  map[string]bool      // units that someone stops
+	units     map[string]UnitState // only units that an event names
+	stopping  map[string]bool      // units with a stop job that has not ended
 }
 
-func (r *replay) started(e Entry) {
-	name := e.Fields["PODMAN_NAME"]
-	if CheckName(name) != nil {
+func (r *replay) started(e ContainerStarted) {
+	if CheckName(e.Name) != nil {
 		return
 	}
-	before, known := r.sightings[name]
-	if strings.HasSuffix(name, "-infra") && !known {
-		return // a pod's: it comes with its members
+	before, known := r.sightings[e.Name]
+	if e.Infra && !known {
+		return // it comes with the members of its pod
 	}
-	c := Container{Name: name, Image: e.Fields["PODMAN_IMAGE"]}
-	var labels map[string]string
-	if json.Unmarshal([]byte(e.Fields["PODMAN_LABELS"]), &labels) == nil {
-		c.Unit = labels["PODMAN_SYSTEMD_UNIT"]
-		if tier, err := ParseTier(labels[TierLabel]); err == nil {
-			c.Tier = &tier
-		}
-	}
-	if c.Unit == "" {
-		c.Unit = before.Unit
-	}
-	r.runs(c)
+	r.runs(before.restarted(e.Container))
 }
 
 func (r *replay) runs(c Container) {
 	r.ran[c.Name] = c
-	r.sightings[c.Name] = Sighting{Container: c, State: "running"}
+	r.sightings[c.Name] = Sighting{Container: c, State: StateRunning}
 	delete(r.units, c.Unit)
 	delete(r.stopping, c.Unit)
 }
 
-// unstop takes back that containers without a word of their units ended: a
-// manager that died did not announce that they would go with it.
-func (r *replay) unstop() {
+// revive takes back the end of each container whose unit said nothing about an end.
+// A user's manager that died took them along without announcing it.
+func (r *replay) revive() {
 	for name, s := range r.sightings {
 		if !r.units[s.Unit].Loaded {
-			s.State = "running"
+			s.State = StateRunning
 			r.sightings[name] = s
 		}
 	}
 }
 
-func (r *replay) podman(e Entry) {
-	s, known := r.sightings[e.Fields["PODMAN_NAME"]]
-	switch {
-	case !known:
-	case e.Fields["PODMAN_EVENT"] == "died":
-		code, err := strconv.Atoi(e.Fields["PODMAN_EXIT_CODE"])
-		if err != nil {
-			code = -1 // not known: not taken for a stop
+func (r *replay) apply(event HostEvent) {
+	switch e := event.(type) {
+	case ContainerDied:
+		r.died(e)
+	case ContainerRemoved:
+		// The unit, where there is one, says what the removal meant.
+		if s, known := r.sightings[e.Name]; known && s.Unit == "" {
+			delete(r.sightings, e.Name)
 		}
-		s.State, s.ExitCode, s.StoppedByUser = "exited", code, r.toldToStop(s.Unit, code)
-		r.sightings[s.Name] = s
-	case e.Fields["PODMAN_EVENT"] == "remove" && s.Unit == "": // else the unit says what that meant
-		delete(r.sightings, s.Name)
+	case UnitStopping:
+		r.stopping[e.Unit] = true
+	case UnitSucceeded:
+		// A unit that only starts its container says so too: the container runs on.
+		if !r.units[e.Unit].Loaded {
+			r.units[e.Unit] = UnitState{Loaded: true, Active: "inactive"}
+		}
+	case UnitStopped:
+		delete(r.stopping, e.Unit)
+		if e.Restart {
+			r.ended(e.Unit, "activating") // it is down for a moment
+		} else {
+			r.ended(e.Unit, "inactive")
+		}
+	case UnitFailed:
+		if r.stopping[e.Unit] {
+			r.ended(e.Unit, "inactive") // its UnitStopped follows
+		} else {
+			r.ended(e.Unit, "failed")
+		}
 	}
 }
 
-// toldToStop guesses whether someone stopped a container that died with an exit
-// code. Of one with a unit this holds only until the unit has said how it
-// ended, some hundred milliseconds later. A daemon that is killed together with
-// its containers may be back by then: so it has to be what the unit will say.
-// One that is being stopped said so before its container died.
+func (r *replay) died(e ContainerDied) {
+	s, known := r.sightings[e.Name]
+	if !known {
+		return
+	}
+	s.State, s.ExitCode, s.StoppedByUser = StateExited, e.ExitCode, r.toldToStop(s.Unit, e.ExitCode)
+	r.sightings[e.Name] = s
+}
+
+// toldToStop guesses whether a container that died with code had been told to stop.
+// For a container with a unit the guess holds until the unit says how it ended, some
+// hundred milliseconds later. A daemon that was killed together with its containers
+// can be back before that, so the guess has to be what the unit is going to say. A
+// unit with a stop job said UnitStopping before its container died.
 func (r *replay) toldToStop(unit string, code int) bool {
 	if unit == "" {
 		return slices.Contains(StopCodes, code)
@@ -137,62 +149,18 @@ func (r *replay) toldToStop(unit string, code int) bool {
 	return code == 0 || r.stopping[unit]
 }
 
-func (r *replay) unit(e Entry) {
-	unit := e.Fields["UNIT"] + e.Fields["USER_UNIT"] // one of them
-	switch e.ID {
-	case IDUnitStopping:
-		r.stopping[unit] = true
-	case IDUnitSuccess: // of one that only starts its container, too: that runs on
-		if !r.units[unit].Loaded {
-			r.units[unit] = UnitState{Loaded: true, Active: "inactive"}
-		}
-	case IDUnitStopped:
-		delete(r.stopping, unit)
-		if e.Fields["JOB_TYPE"] == "restart" {
-			r.ended(unit, "activating") // down for a moment
-		} else {
-			r.ended(unit, "inactive")
-		}
-	case IDUnitResult:
-		if r.stopping[unit] {
-			r.ended(unit, "inactive") // that it is stopped is said next
-		} else {
-			r.ended(unit, "failed")
-		}
-	}
-}
-
-// ended: and with the unit its container, also should podman not have come to
-// say so.
+// ended sets the state of a unit that has ended. Its container has ended with it,
+// also where podman had no time to say so.
 func (r *replay) ended(unit, state string) {
 	r.units[unit] = UnitState{Loaded: true, Active: state}
 	for name, s := range r.sightings {
 		if s.Unit == unit {
-			s.State = "exited"
+			s.State = StateExited
 			r.sightings[name] = s
 		}
 	}
 }
 
-// StopCodes are the exit codes that `podman stop` leaves behind: 0, and those
-// of SIGINT, SIGKILL and SIGTERM. podman's events do not say what died of what.
+// StopCodes are the exit codes that `podman stop` leaves behind: 0, and those of
+// SIGINT, SIGKILL and SIGTERM. podman's events do not say why a container died.
 var StopCodes = []int{0, 130, 137, 143}
-
-// HostUp is the unit that is stopped when the host goes down, and reached again
-// when that was no end of its boot: a soft reboot, or `systemctl isolate` there and
-// back (systemd.special(7)).
-const HostUp = "multi-user.target"
-
-// endsManager: the host's shutdown was asked for, or begins, or PID 1 stops
-// the manager of the user, or that exits by itself (systemctl --user exit).
-func endsManager(e Entry) bool {
-	unit := e.Fields["UNIT"]
-	return e.ID == IDShutdown ||
-		e.ID == IDUnitStopped && unit == HostUp ||
-		e.ID == IDUnitStopping && strings.HasPrefix(unit, "user@") ||
-		e.ID == IDUnitStopped && e.Fields["USER_UNIT"] == "default.target"
-}
-
-func beginsManager(e Entry) bool {
-	return e.ID == IDUnitStarted && strings.HasPrefix(e.Fields["UNIT"], "user@")
-}

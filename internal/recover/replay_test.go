@@ -1,97 +1,117 @@
 package recover
 
 import (
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// story makes journal entries from lines such as "start web web.service",
-// "died web 1", "stopped web.service".
-func story(lines string) []Entry {
-	var entries []Entry
-	for line := range strings.Lines(lines) {
+// story makes host events of text such as "start web web.service; died web 1;
+// stopped web.service; manager-ends". A line end separates events as well as a
+// semicolon.
+func story(lines string) []HostEvent {
+	one := 1
+	var events []HostEvent
+	for line := range strings.FieldsFuncSeq(lines, func(r rune) bool { return r == '\n' || r == ';' }) {
 		w := strings.Fields(line)
 		if len(w) == 0 {
 			continue
 		}
-		e := Entry{Fields: map[string]string{}}
+		w = append(w, "", "")
+		var event HostEvent
 		switch w[0] {
 		case "start":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"], e.Fields["PODMAN_IMAGE"] = "start", w[1], "image"
-			if len(w) > 2 {
-				e.Fields["PODMAN_LABELS"] = `{"PODMAN_SYSTEMD_UNIT":"` + w[2] + `","io.archy.tier":"1"}`
+			c := Container{Name: w[1], Image: "image", Unit: w[2]}
+			if c.Unit != "" {
+				c.Tier = &one
 			}
+			event = ContainerStarted{Container: c, Infra: strings.HasSuffix(w[1], "-infra")}
 		case "died":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "died", w[1]
-			if len(w) > 2 {
-				e.Fields["PODMAN_EXIT_CODE"] = w[2]
+			code, err := strconv.Atoi(w[2])
+			if err != nil {
+				code = UnknownExit
 			}
+			event = ContainerDied{w[1], code}
 		case "remove":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "remove", w[1]
+			event = ContainerRemoved{w[1]}
 		case "stopped":
-			e.ID, e.Fields["UNIT"] = IDUnitStopped, w[1]
+			event = UnitStopped{Unit: w[1]}
 		case "restopped": // by a restart
-			e.ID, e.Fields["UNIT"], e.Fields["JOB_TYPE"] = IDUnitStopped, w[1], "restart"
+			event = UnitStopped{Unit: w[1], Restart: true}
 		case "stopping":
-			e.ID, e.Fields["UNIT"] = IDUnitStopping, w[1]
-		case "started":
-			e.ID, e.Fields["UNIT"] = IDUnitStarted, w[1]
-		case "userstopped":
-			e.ID, e.Fields["USER_UNIT"] = IDUnitStopped, w[1]
+			event = UnitStopping{w[1]}
 		case "ended":
-			e.ID, e.Fields["UNIT"] = IDUnitSuccess, w[1]
+			event = UnitSucceeded{w[1]}
+		case "started": // a unit: its container's start tells it all
+			continue
 		case "failed":
-			e.ID, e.Fields["UNIT"] = IDUnitResult, w[1]
-		case "shutdown":
-			e.ID, e.Fields["SHUTDOWN"] = IDShutdown, "reboot"
+			event = UnitFailed{w[1]}
+		case "shutdown", "manager-ends":
+			event = ManagerEnds{}
+		case "manager-begins":
+			event = ManagerBegins{}
+		case "host-up":
+			event = HostUp{}
 		default:
 			panic(line)
 		}
-		entries = append(entries, e)
+		events = append(events, event)
 	}
-	return entries
+	return events
 }
 
 func TestReplay(t *testing.T) {
 	set := []Container{{Name: "quad", Unit: "quad.service"}, {Name: "plain"}}
 	for name, c := range map[string]struct{ story, want string }{
-		"nothing happened":                           {"", "plain quad"},
-		"one was started":                            {"start new new.service", "new plain quad"},
-		"one was started and stopped by its unit":    {"start new new.service\n died new 0\n remove new\n ended new.service\n stopped new.service", "plain quad"},
-		"a unit's container was stopped":             {"died quad 0\n remove quad\n stopped quad.service", "plain"},
-		"also in a user's manager":                   {"died quad 0\n remove quad\n userstopped quad.service", "plain"},
-		"a unit's container failed":                  {"died quad 1\n remove quad\n failed quad.service", "plain quad"},
-		"a unit's container was killed":              {"died quad 137\n remove quad\n failed quad.service", "plain quad"},
-		"it failed, was restarted, and then stopped": {"died quad 1\n failed quad.service\n start quad quad.service\n died quad 0\n stopped quad.service", "plain"},
-		"it was stopped and started again":           {"died quad 0\n stopped quad.service\n start quad quad.service", "plain quad"},
-		"podman stopped it, and its unit ended well": {"died quad 0\n remove quad\n ended quad.service", "plain"},
-		"a unit failed, and its own word is lost":    {"died quad 1\n remove quad", "plain quad"},
-		"a unit was stopped, and podman's is lost":   {"stopped quad.service", "plain"},
-		"its unit has not said yet that it failed":   {"died quad 137\n remove quad", "plain quad"},
-		"its unit has not said yet that it stopped":  {"stopping quad.service\n died quad 137\n remove quad", "plain"},
-		"it stopped badly, and has not said so yet":  {"stopping quad.service\n died quad 137\n remove quad\n failed quad.service", "plain"},
-		"it is being restarted":                      {"stopping quad.service\n died quad 0\n remove quad\n ended quad.service\n restopped quad.service", "plain quad"},
-		"a failed one is being restarted":            {"died quad 1\n remove quad\n failed quad.service\n restopped quad.service", "plain quad"},
-		"one that ended well is being restarted":     {"died quad 0\n remove quad\n ended quad.service\n restopped quad.service", "plain quad"},
-		"it was restarted, and then stopped":         {"restopped quad.service\n stopped quad.service", "plain"},
-		"it stopped, was started, and was killed":    {"stopping quad.service\n died quad 0\n stopped quad.service\n start quad quad.service\n died quad 137", "plain quad"},
-		"one without a unit was stopped":             {"died plain 143", "quad"},
-		"one without a unit failed":                  {"died plain 2", "plain quad"},
-		"one without a unit ended, no one knows how": {"died plain", "plain quad"},
-		"one without a unit was removed":             {"died plain 1\n remove plain", "quad"},
-		"all went with the host":                     {"shutdown\n died plain 0\n died quad 0\n remove quad\n stopped quad.service", "plain quad"},
-		"all went with a host that did not say so":   {"stopped multi-user.target\n died quad 0\n stopped quad.service", "plain quad"},
-		"a host that went down softly is up again":   {"shutdown\n stopped quad.service\n started multi-user.target\n died plain 0\n stopped quad.service", ""},
-		"what went with it is up again, or comes":    {"stopped multi-user.target\n died quad 0\n stopped quad.service\n started multi-user.target", "plain quad"},
-		"what stopped before that, was stopped":      {"died plain 0\n stopped multi-user.target\n started multi-user.target", "quad"},
-		"a desktop that goes is no end of the host":  {"stopped graphical.target\n died plain 0\n stopped quad.service", ""},
-		"also when that exits by itself":             {"userstopped default.target\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
-		"what was stopped before that, was stopped":  {"died plain 0\n shutdown\n died quad 0\n stopped quad.service", "quad"},
-		"all went with the user's manager":           {"stopping user@1000.service\n died quad 0\n userstopped quad.service\n died plain 143\n started user@1000.service", "plain quad"},
-		"also when that dies unannounced":            {"died plain 143\n started user@1000.service", "plain quad"},
-		"a unit that only starts its container":      {"start new new.service\n ended new.service", "new plain quad"},
-		"a name that is none is passed over":         {"start ../x x.service", "plain quad"},
-		"a pod's infra container does not join":      {"start 4f2a-infra", "plain quad"},
+		"nothing": {"", "plain quad"},
+		"started": {"start new new.service", "new plain quad"},
+		"started, then unit stopped": {
+			"start new new.service; died new 0; remove new; ended new.service; stopped new.service", "plain quad"},
+		"unit stopped":                  {"died quad 0; remove quad; stopped quad.service", "plain"},
+		"unit failed":                   {"died quad 1; remove quad; failed quad.service", "plain quad"},
+		"unit failed, container killed": {"died quad 137; remove quad; failed quad.service", "plain quad"},
+		"unit failed, restarted, stopped": {
+			"died quad 1; failed quad.service; start quad quad.service; died quad 0; stopped quad.service", "plain"},
+		"unit stopped, started":                 {"died quad 0; stopped quad.service; start quad quad.service", "plain quad"},
+		"podman stop, unit succeeded":           {"died quad 0; remove quad; ended quad.service", "plain"},
+		"container failed, unit's word lost":    {"died quad 1; remove quad", "plain quad"},
+		"unit stopped, podman's word lost":      {"stopped quad.service", "plain"},
+		"container killed, unit's word not yet": {"died quad 137; remove quad", "plain quad"},
+		"unit stopping, container killed, unit's word not yet": {
+			"stopping quad.service; died quad 137; remove quad", "plain"},
+		"unit stopping, failed, not stopped yet": {
+			"stopping quad.service; died quad 137; remove quad; failed quad.service", "plain"},
+		"unit restarting": {
+			"stopping quad.service; died quad 0; remove quad; ended quad.service; restopped quad.service", "plain quad"},
+		"unit restarting after it failed": {
+			"died quad 1; remove quad; failed quad.service; restopped quad.service", "plain quad"},
+		"unit restarting after it succeeded": {
+			"died quad 0; remove quad; ended quad.service; restopped quad.service", "plain quad"},
+		"unit restarted, stopped": {"restopped quad.service; stopped quad.service", "plain"},
+		"unit stopped, started, container killed": {
+			"stopping quad.service; died quad 0; stopped quad.service; start quad quad.service; died quad 137", "plain quad"},
+		"no unit, stopped":           {"died plain 143", "quad"},
+		"no unit, failed":            {"died plain 2", "plain quad"},
+		"no unit, unknown exit code": {"died plain", "plain quad"},
+		"no unit, removed":           {"died plain 1; remove plain", "quad"},
+		"host goes down": {
+			"shutdown; died plain 0; died quad 0; remove quad; stopped quad.service", "plain quad"},
+		"host goes down, no unit's word": {"manager-ends; died quad 0; stopped quad.service", "plain quad"},
+		"soft reboot, then stops": {
+			"shutdown; stopped quad.service; host-up; died plain 0; stopped quad.service", ""},
+		"soft reboot":                    {"manager-ends; died quad 0; stopped quad.service; host-up", "plain quad"},
+		"stop before a soft reboot":      {"died plain 0; manager-ends; host-up", "quad"},
+		"other target stopped":           {"stopped graphical.target; died plain 0; stopped quad.service", ""},
+		"stop before the host goes down": {"died plain 0; shutdown; died quad 0; stopped quad.service", "quad"},
+		"user's manager ends and begins": {
+			"manager-ends; died quad 0; stopped quad.service; died plain 143; manager-begins", "plain quad"},
+		"user's manager begins without an end": {"died plain 143; manager-begins", "plain quad"},
+		"unit that only starts its container":  {"start new new.service; ended new.service", "new plain quad"},
+		"invalid name":                         {"start ../x x.service", "plain quad"},
+		"infra container":                      {"start 4f2a-infra", "plain quad"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Replay(set, story(c.story))
@@ -100,11 +120,38 @@ func TestReplay(t *testing.T) {
 			}
 		})
 	}
-	if got := Replay([]Container{{Name: "late", Unrecovered: true}}, story("died late 0")); len(got) != 1 || !got[0].Unrecovered {
-		t.Errorf("what could not be brought up yet has become %+v", got)
+	got := Replay([]Container{{Name: "late", Unrecovered: true}}, story("died late 0"))
+	if len(got) != 1 || !got[0].Unrecovered {
+		t.Errorf("an unrecovered member has become %+v", got)
 	}
-	got := Replay(nil, story("start new new.service"))
-	if len(got) != 1 || got[0].Unit != "new.service" || got[0].Tier == nil || *got[0].Tier != 1 || got[0].Image != "image" {
-		t.Errorf("joined as %+v", got)
+	one := 1
+	got = Replay(nil, story("start new new.service"))
+	want := []Container{{Name: "new", Unit: "new.service", Tier: &one, Image: "image"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("joined as (-want +got):\n%s", diff)
+	}
+}
+
+// A started container keeps each field that podman tells, also one that is new.
+func TestReplayContainerFields(t *testing.T) {
+	listed := Container{Name: "new"}
+	v := reflect.ValueOf(&listed).Elem()
+	for i := range v.NumField() {
+		switch name, field := v.Type().Field(i).Name, v.Field(i); {
+		case name == "Name", name == "Unrecovered": // a container that runs is never unrecovered
+		case field.Kind() == reflect.String:
+			field.SetString("x")
+		case field.Kind() == reflect.Bool:
+			field.SetBool(true)
+		case field.Kind() == reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
+		default:
+			t.Fatalf("the test cannot fill the field %s", name)
+		}
+	}
+	remembered := Container{Name: "new", Unrecovered: true}
+	replayed := Replay([]Container{remembered}, []HostEvent{ContainerStarted{Container: listed}})
+	if diff := cmp.Diff([]Container{listed}, replayed); diff != "" {
+		t.Errorf("after a start (-want +got):\n%s", diff)
 	}
 }

@@ -135,10 +135,10 @@ type Journal interface {
 	BootEnd(ctx context.Context, boot, thisBoot string) (BootEnd, error)
 	// ServiceEnd returns what systemd said in a boot of the end of our unit's
 	// processes.
-	ServiceEnd(ctx context.Context, boot string) ([]Entry, error)
+	ServiceEnd(ctx context.Context, boot string) ([]Sign, error)
 	// Events returns podman's events of our containers, and what the manager
 	// says of units, in a boot and later than since, oldest first.
-	Events(ctx context.Context, boot string, since time.Duration) ([]Entry, error)
+	Events(ctx context.Context, boot string, since time.Duration) ([]HostEvent, error)
 	// Now is the time by which entries carry Monotonic.
 	Now() time.Duration
 }

@@ -41,8 +41,8 @@ type Host struct {
 	StoppedByUser map[string]bool
 	BootEnd       recover.BootEnd
 	JournalErr    error
-	Events        []recover.Entry // after the snapshot
-	InBoot        string          // of which they are; any without one
+	Events        []recover.HostEvent // after the snapshot
+	InBoot        string              // of which they are; any without one
 
 	Marker         *recover.Marker
 	Snapshot       *recover.Snapshot
@@ -109,7 +109,7 @@ func (h *Host) Quadlet(name string) *Host {
 }
 
 // Plain adds a container without a unit.
-func (h *Host) Plain(name, state string) *Host {
+func (h *Host) Plain(name string, state recover.ContainerState) *Host {
 	h.Sightings[name] = recover.Sighting{Container: recover.Container{Name: name}, State: state}
 	return h
 }

@@ -14,11 +14,11 @@ func (f Journal) BootEnd(context.Context, string, string) (recover.BootEnd, erro
 	return f.H.BootEnd, f.H.JournalErr
 }
 
-func (f Journal) ServiceEnd(context.Context, string) ([]recover.Entry, error) {
+func (f Journal) ServiceEnd(context.Context, string) ([]recover.Sign, error) {
 	return f.H.BootEnd.Tail, f.H.JournalErr
 }
 
-func (f Journal) Events(_ context.Context, boot string, _ time.Duration) ([]recover.Entry, error) {
+func (f Journal) Events(_ context.Context, boot string, _ time.Duration) ([]recover.HostEvent, error) {
 	if f.H.InBoot != "" && boot != f.H.InBoot {
 		return nil, f.H.JournalErr
 	}

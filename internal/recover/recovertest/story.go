@@ -1,54 +1,62 @@
 package recovertest
 
 import (
+	"strconv"
 	"strings"
 
 	"archy-recovery/internal/recover"
 )
 
-// Story makes journal entries from lines such as "start web web.service",
-// "died web 1", "stopped web.service".
-func Story(lines string) []recover.Entry {
-	var entries []recover.Entry
-	for line := range strings.Lines(lines) {
+// Story makes host events of text such as "start web web.service; died web 1;
+// stopped web.service; manager-ends". A line end separates events as well as a
+// semicolon.
+func Story(lines string) []recover.HostEvent {
+	one := 1
+	var events []recover.HostEvent
+	for line := range strings.FieldsFuncSeq(lines, func(r rune) bool { return r == '\n' || r == ';' }) {
 		w := strings.Fields(line)
 		if len(w) == 0 {
 			continue
 		}
-		e := recover.Entry{Fields: map[string]string{}}
+		w = append(w, "", "")
+		var event recover.HostEvent
 		switch w[0] {
 		case "start":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"], e.Fields["PODMAN_IMAGE"] = "start", w[1], "image"
-			if len(w) > 2 {
-				e.Fields["PODMAN_LABELS"] = `{"PODMAN_SYSTEMD_UNIT":"` + w[2] + `","io.archy.tier":"1"}`
+			c := recover.Container{Name: w[1], Image: "image", Unit: w[2]}
+			if c.Unit != "" {
+				c.Tier = &one
 			}
+			event = recover.ContainerStarted{Container: c, Infra: strings.HasSuffix(w[1], "-infra")}
 		case "died":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "died", w[1]
-			if len(w) > 2 {
-				e.Fields["PODMAN_EXIT_CODE"] = w[2]
+			code, err := strconv.Atoi(w[2])
+			if err != nil {
+				code = recover.UnknownExit
 			}
+			event = recover.ContainerDied{Name: w[1], ExitCode: code}
 		case "remove":
-			e.Fields["PODMAN_EVENT"], e.Fields["PODMAN_NAME"] = "remove", w[1]
+			event = recover.ContainerRemoved{Name: w[1]}
 		case "stopped":
-			e.ID, e.Fields["UNIT"] = recover.IDUnitStopped, w[1]
+			event = recover.UnitStopped{Unit: w[1]}
 		case "restopped": // by a restart
-			e.ID, e.Fields["UNIT"], e.Fields["JOB_TYPE"] = recover.IDUnitStopped, w[1], "restart"
+			event = recover.UnitStopped{Unit: w[1], Restart: true}
 		case "stopping":
-			e.ID, e.Fields["UNIT"] = recover.IDUnitStopping, w[1]
-		case "started":
-			e.ID, e.Fields["UNIT"] = recover.IDUnitStarted, w[1]
-		case "userstopped":
-			e.ID, e.Fields["USER_UNIT"] = recover.IDUnitStopped, w[1]
+			event = recover.UnitStopping{Unit: w[1]}
 		case "ended":
-			e.ID, e.Fields["UNIT"] = recover.IDUnitSuccess, w[1]
+			event = recover.UnitSucceeded{Unit: w[1]}
+		case "started": // a unit: its container's start tells it all
+			continue
 		case "failed":
-			e.ID, e.Fields["UNIT"] = recover.IDUnitResult, w[1]
-		case "shutdown":
-			e.ID, e.Fields["SHUTDOWN"] = recover.IDShutdown, "reboot"
+			event = recover.UnitFailed{Unit: w[1]}
+		case "shutdown", "manager-ends":
+			event = recover.ManagerEnds{}
+		case "manager-begins":
+			event = recover.ManagerBegins{}
+		case "host-up":
+			event = recover.HostUp{}
 		default:
 			panic(line)
 		}
-		entries = append(entries, e)
+		events = append(events, event)
 	}
-	return entries
+	return events
 }

@@ -1,6 +1,6 @@
-// Package journal writes what we have to say to the systemd journal, as
-// entries with fields.
-package journal
+// Package logging makes the logger of the daemon. It writes journal entries with
+// fields, or coloured lines on a terminal.
+package logging
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewLogger returns the logger that fits standard error: journal entries with
-// fields when systemd connected it to the journal, tint on anything else, in
-// colour on a terminal unless NO_COLOR is set.
-func NewLogger(level slog.Leveler) *slog.Logger {
+// New returns the logger that fits standard error. It writes journal entries with
+// fields if systemd connected standard error to the journal, and lines of text
+// otherwise. The lines are coloured on a terminal, unless NO_COLOR is set.
+func New(level slog.Leveler) *slog.Logger {
 	if direct, err := journal.StderrIsJournalStream(); err == nil && direct {
 		return slog.New(NewHandler(level, journal.Send))
 	}
@@ -36,12 +36,12 @@ func NewLogger(level slog.Leveler) *slog.Logger {
 	}))
 }
 
-// SendFunc sends one entry, as go-systemd's journal.Send does.
+// SendFunc sends one entry to the journal. journal.Send of go-systemd is one.
 type SendFunc func(message string, priority journal.Priority, fields map[string]string) error
 
-// Handler is a slog.Handler that sends entries with fields: the attribute
-// "container" becomes CONTAINER= (systemd.journal-fields(7)). The message
-// carries the attributes too, so that journalctl's short output says it all.
+// Handler is a slog.Handler that sends journal entries with fields. The attribute
+// "container" becomes the field CONTAINER= (systemd.journal-fields(7)). The message
+// repeats the attributes, because the short output of journalctl shows no fields.
 type Handler struct {
 	level  slog.Leveler
 	send   SendFunc
@@ -51,7 +51,7 @@ type Handler struct {
 
 type field struct{ key, value string }
 
-// NewHandler returns a Handler.
+// NewHandler returns a Handler for records of the given level and above.
 func NewHandler(level slog.Leveler, send SendFunc) *Handler {
 	return &Handler{level: level, send: send}
 }
@@ -113,8 +113,8 @@ func appendAttr(to []field, prefix string, a slog.Attr) []field {
 	return append(to, field{prefix + a.Key, value.String()})
 }
 
-// fieldName makes a field name of a key: upper-case letters, digits and '_',
-// not '_' or a digit first, at most 64 bytes.
+// fieldName returns the journal field for the key of an attribute. journald accepts
+// upper-case letters, digits and '_', at most 64 bytes, and a letter first.
 func fieldName(key string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -139,7 +139,7 @@ func quote(value string) string {
 	return value
 }
 
-// priority maps slog's levels to syslog's.
+// priority returns the syslog priority of a slog level.
 func priority(l slog.Level) journal.Priority {
 	switch {
 	case l >= slog.LevelError:

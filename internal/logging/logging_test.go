@@ -1,4 +1,4 @@
-package journal
+package logging
 
 import (
 	"log/slog"
@@ -20,26 +20,28 @@ func TestHandler(t *testing.T) {
 		say  func(*slog.Logger)
 		want []entry
 	}{
-		"attributes become fields, and are in the message too": {
+		"attributes": {
 			func(l *slog.Logger) { l.Info("up", "MESSAGE_ID", "abc", "container", "db", "took", 3*time.Second) },
-			[]entry{{"up container=db took=3s", journal.PriInfo, map[string]string{"MESSAGE_ID": "abc", "CONTAINER": "db", "TOOK": "3s"}}},
+			[]entry{{"up container=db took=3s", journal.PriInfo,
+				map[string]string{"MESSAGE_ID": "abc", "CONTAINER": "db", "TOOK": "3s"}}},
 		},
-		"levels become priorities": {
+		"priorities": {
 			func(l *slog.Logger) { l.Error("e"); l.Warn("w") },
 			[]entry{{"e", journal.PriErr, map[string]string{}}, {"w", journal.PriWarning, map[string]string{}}},
 		},
-		"what is below the level is not sent": {
+		"below the level": {
 			func(l *slog.Logger) { l.Debug("d") }, nil,
 		},
-		"names that the journal refuses are made to fit": {
+		"names that journald refuses": {
 			func(l *slog.Logger) { l.Info("x", "_9tier no.", 4, "üß", 1) },
 			[]entry{{"x _9tier no.=4 üß=1", journal.PriInfo, map[string]string{"TIER_NO_": "4", "FIELD": "1"}}},
 		},
-		"with attributes and groups": {
+		"groups": {
 			func(l *slog.Logger) { l.With("uid", 7).WithGroup("peer").Info("x", "pid", 3, slog.Group("g", "a", 1)) },
-			[]entry{{"x uid=7 peer_pid=3 peer_g_a=1", journal.PriInfo, map[string]string{"UID": "7", "PEER_PID": "3", "PEER_G_A": "1"}}},
+			[]entry{{"x uid=7 peer_pid=3 peer_g_a=1", journal.PriInfo,
+				map[string]string{"UID": "7", "PEER_PID": "3", "PEER_G_A": "1"}}},
 		},
-		"values with blanks are quoted in the message only": {
+		"values with blanks": {
 			func(l *slog.Logger) { l.Info("x", "error", "no such file") },
 			[]entry{{`x error="no such file"`, journal.PriInfo, map[string]string{"ERROR": "no such file"}}},
 		},

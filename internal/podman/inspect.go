@@ -11,11 +11,12 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// inspected is what we read of a container (GET /libpod/containers/{name}/json).
+// inspected has the fields that are read of one container
+// (GET /libpod/containers/{name}/json).
 type inspected struct {
 	Name  string
 	State struct {
-		// podman 5 leaves a false out, podman 4.3 knows of no such thing.
+		// podman 5 leaves a false out; podman 4.3 does not have the field.
 		StoppedByUser *bool
 		ExitCode      int
 		OOMKilled     bool
@@ -33,17 +34,17 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 	if err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i); err != nil {
 		return inspected{}, err
 	}
-	// What is no name, podman takes for the beginning of an ID.
+	// podman takes the beginning of an ID for the container with that ID.
 	if i.Name != name {
-		return inspected{}, fmt.Errorf("podman knows no container %s: it tells of %q", name, i.Name)
+		return inspected{}, fmt.Errorf("podman knows no container %s: it answered for %q", name, i.Name)
 	}
 	return i, nil
 }
 
 // StoppedByUser reports whether podman was told to stop the container name
-// since its last start. podman 4 may not say: then the exit codes that `podman
-// stop` leaves behind decide. To start again what a user stopped would be worse
-// than to leave down what something else killed.
+// since its last start. podman 4 does not tell, so the exit codes that `podman stop`
+// leaves behind decide: to start again what a user stopped would be worse than to
+// leave down what something else killed.
 func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
 	i, err := c.inspect(ctx, name)
 	switch said := i.State.StoppedByUser; {
@@ -57,8 +58,8 @@ func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
 	return slices.Contains(recover.StopCodes, i.State.ExitCode) && !i.State.OOMKilled, nil
 }
 
-// RestartsAlways reports whether the container name was made with
-// --restart=always: podman-restart.service starts it at boot.
+// RestartsAlways reports whether the container name was created with
+// --restart=always. podman-restart.service starts such a container at boot.
 func (c *Client) RestartsAlways(ctx context.Context, name string) (bool, error) {
 	i, err := c.inspect(ctx, name)
 	return i.HostConfig.RestartPolicy.Name == "always", err
@@ -76,7 +77,7 @@ func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
 	return sources, err
 }
 
-// ImageID returns what the image reference means now.
+// ImageID returns the ID of the image that a reference names now.
 // (GET /libpod/images/{name}/json)
 func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
 	var i struct {
@@ -86,10 +87,9 @@ func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
 	return i.ID, err
 }
 
-// AwaitHealthy returns when the health check of the container name says that
-// it is well, or at once where it has none (podman-healthcheck(1)). podman
-// tells of each check as an event; they are listened to before the state is
-// asked for, so that none is missed in between.
+// AwaitHealthy returns when the container name is healthy, at once if it has no
+// health check (podman-healthcheck(1)). podman sends an event for each check. The
+// stream of events is opened before the state is asked for, so that none is missed.
 // (GET /libpod/events)
 func (c *Client) AwaitHealthy(ctx context.Context, name string) error {
 	filters, err := json.Marshal(map[string][]string{"container": {name}, "event": {"health_status"}})

@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Bounds of one run of journalctl: its time, and how much of its output is read. An
+// idle machine needs a few milliseconds for what a slow one needs several seconds
+// for, while it boots and starts all its services at once.
+const (
+	readTime  = 10 * time.Second
+	maxOutput = 16 << 20
+	maxEntry  = 1 << 20
+)
+
+// run runs journalctl for at most limit and gives its output to read. read reports
+// whether it read the whole output; if not, run ends journalctl. The error is that
+// of read, or says how journalctl failed.
+func run(ctx context.Context, limit time.Duration, args []string, read func(io.Reader) (whole bool, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "journalctl", append([]string{"--quiet", "--no-pager"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &limited{w: &stderr, left: 4096}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("cannot run journalctl: %w", err)
+	}
+	// A failing disk can hold journalctl in the kernel. It then cannot be killed and
+	// keeps the pipe open, and must not hold up its caller.
+	cmd.WaitDelay = time.Second
+	defer context.AfterFunc(ctx, func() { out.Close() })()
+	whole, err := read(io.LimitReader(out, maxOutput))
+	if !whole {
+		if late := ctx.Err(); err != nil && late != nil {
+			err = fmt.Errorf("journalctl: %w", late) // the error of the pipe only follows from that
+		}
+		cancel()       // journalctl may still be writing
+		_ = cmd.Wait() // its status says only that it was killed
+		return err
+	}
+	if waitErr := cmd.Wait(); waitErr != nil { // it explains an error of read, too
+		err = fmt.Errorf("journalctl: %w: %s", waitErr, strings.TrimSpace(stderr.String()))
+	}
+	if ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	return err
+}
+
+// limited keeps the first bytes that are written to it and drops the rest.
+type limited struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	keep := p[:min(len(p), l.left)]
+	l.left -= len(keep)
+	if _, err := l.w.Write(keep); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
