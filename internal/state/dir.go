@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,15 +25,12 @@ const (
 
 // Dir is a data directory that one process holds. It implements recover.Store.
 type Dir struct {
-	path       string
-	fd         *os.File // the directory
+	directory
 	daemonLock *os.File // its lock says that this process lives
 	// otherHolds says that another live process has the lock.
 	otherHolds bool
 	// readOnly says that nothing is written (see Reader).
 	readOnly bool
-	// unsynced says that the last change can be read but may not have reached the disk.
-	unsynced atomic.Bool
 	report   func(text, file string, err error)
 
 	mu       sync.Mutex
@@ -63,7 +58,7 @@ func Open(path string, report func(text, file string, err error)) (*Dir, error) 
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the data directory: %w", err)
 	}
-	d := &Dir{path: path, fd: fd, report: report, reported: map[string]string{}}
+	d := &Dir{directory: directory{path: path, fd: fd}, report: report, reported: map[string]string{}}
 	if d.daemonLock, err = d.openDaemonLock(); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot hold the data directory: %w", err), fd.Close())
 	}
@@ -94,8 +89,6 @@ func (d *Dir) openDaemonLock() (*os.File, error) {
 // Close releases the directory.
 func (d *Dir) Close() error { return errors.Join(d.daemonLock.Close(), d.fd.Close()) }
 
-func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
-
 // removeTemporaryFiles removes the temporary files of writes that a crash cut short.
 func (d *Dir) removeTemporaryFiles() {
 	if d.otherHolds {
@@ -106,11 +99,4 @@ func (d *Dir) removeTemporaryFiles() {
 	}
 	d.removeAll(historyDir + "/.*.json*")
 	d.removeAll(historyDir + "/*.json~") // the form of earlier versions
-}
-
-func (d *Dir) removeAll(pattern string) {
-	paths, _ := filepath.Glob(d.file(pattern)) // the pattern is constant: no error
-	for _, path := range paths {
-		_ = os.Remove(path) // the next start tries again
-	}
 }

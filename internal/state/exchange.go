@@ -11,7 +11,7 @@ import (
 
 // exchange durably replaces a file if its content is still expected, nil for no file.
 // Otherwise it leaves the file as it is and reports false. Tests write in beforeExchange.
-func (d *Dir) exchange(name string, expected, content []byte, beforeExchange func()) (exchanged bool, err error) {
+func (d *directory) exchange(name string, expected, content []byte, beforeExchange func()) (exchanged bool, err error) {
 	f, err := os.CreateTemp(d.path, "."+name+"*")
 	if err != nil {
 		return false, d.cannotWrite(name, err)
@@ -59,13 +59,13 @@ func (d *Dir) exchange(name string, expected, content []byte, beforeExchange fun
 }
 
 // swap exchanges two files in one step.
-func (d *Dir) swap(temporary, name string) error {
+func (d *directory) swap(temporary, name string) error {
 	return unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, d.file(name), unix.RENAME_EXCHANGE)
 }
 
 // compareAndRename is exchange for file systems that cannot exchange two files. A write
 // of another program between its two calls is lost.
-func (d *Dir) compareAndRename(name string, expected []byte, temporary string) (exchanged bool, err error) {
+func (d *directory) compareAndRename(name string, expected []byte, temporary string) (exchanged bool, err error) {
 	if present, err := d.read(name); !errors.Is(err, fs.ErrNotExist) && !bytes.Equal(present, expected) {
 		return false, nil
 	}

@@ -125,7 +125,7 @@ func TestWriteFails(t *testing.T) {
 	}
 	// No temporary file can be created, as on a full or read-only disk.
 	broken := &Dir{
-		path: filepath.Join(d.path, "gone"), fd: d.fd, report: d.report, reported: map[string]string{},
+		directory: directory{path: filepath.Join(d.path, "gone"), fd: d.fd}, report: d.report, reported: map[string]string{},
 	}
 	if err := stop(broken); err == nil {
 		t.Error("a write to a missing directory succeeds")

@@ -30,7 +30,7 @@ const (
 
 // lock takes the lock of the user-stopped list. The kernel drops it when its holder ends, so
 // it is never stale. The error is recover.ErrBusy where it stays locked until the timeout.
-func (d *Dir) lock(timeout time.Duration) (unlock func(), err error) {
+func (d *directory) lock(timeout time.Duration) (unlock func(), err error) {
 	f, err := d.openLock(lockFile)
 	if err != nil {
 		return nil, d.cannotWrite(lockFile, err)
@@ -57,7 +57,7 @@ func (d *Dir) lock(timeout time.Duration) (unlock func(), err error) {
 
 // openLock opens a file to lock, which only its owner may open. It creates the file only
 // where there is none, so that an existing one can be locked on a read-only disk.
-func (d *Dir) openLock(name string) (*os.File, error) {
+func (d *directory) openLock(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	f, err := os.OpenFile(d.file(name), flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {

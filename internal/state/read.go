@@ -12,7 +12,7 @@ import (
 const maxFileSize = 16 << 20
 
 // read returns the content of a file.
-func (d *Dir) read(name string) ([]byte, error) { return readRegular(d.file(name)) }
+func (d *directory) read(name string) ([]byte, error) { return readRegular(d.file(name)) }
 
 // readRegular returns the content of a regular file. It does not wait for the writer of a pipe.
 //

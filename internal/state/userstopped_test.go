@@ -88,7 +88,7 @@ func TestWriterChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &Dir{
-		path: path, reported: map[string]string{},
+		directory: directory{path: path}, reported: map[string]string{},
 		report: func(text, file string, err error) { t.Error(text, file, err) },
 	}
 	if d.fd, err = os.Open(path); err != nil {
