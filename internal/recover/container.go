@@ -13,7 +13,7 @@ import (
 // A Container is a member of the running set: a container that should run.
 //
 // A new field needs its reading too: in package labels if a label gives it, else in
-// package podman.
+// package podman. If podman's event of a start does not give it, restarted keeps it.
 type Container struct {
 	// Name is podman's name of it. It stays the same when the container is re-created.
 	Name string `json:"name"`
