@@ -27,7 +27,7 @@ func (s *Service) noteAutostart(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, autostartWithin)
 	defer cancel()
-	notes, err := s.autostarts(ctx)
+	notes, err := s.world.autostarts(ctx, unitsOf(s.board.currentSet().Containers))
 	for _, note := range notes {
 		s.board.addNote(note)
 		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgOthers)
@@ -37,9 +37,9 @@ func (s *Service) noteAutostart(ctx context.Context) {
 	}
 }
 
-func (s *Service) autostarts(ctx context.Context) (notes []string, err error) {
-	members := unitsOf(s.board.currentSet().Containers)
-	byTargets, err := s.world.Autostart.StartedByTargets(ctx, members)
+// autostarts returns the notes; units are those of the set's members.
+func (w World) autostarts(ctx context.Context, units []string) (notes []string, err error) {
+	byTargets, err := w.Autostart.StartedByTargets(ctx, units)
 	if err != nil {
 		return nil, err
 	}
@@ -48,17 +48,17 @@ func (s *Service) autostarts(ctx context.Context) (notes []string, err error) {
 			"in no order of tiers and also when user-stopped: %s. "+
 			"To leave that to archy-recovery, take the [Install] section out", some(byTargets)))
 	}
-	enabled, err := s.world.Autostart.Enabled(ctx, podmanRestart)
+	enabled, err := w.Autostart.Enabled(ctx, podmanRestart)
 	if err != nil || !enabled {
 		return notes, err
 	}
-	list, err := s.world.Podman.List(ctx)
+	list, err := w.Podman.List(ctx)
 	if err != nil {
 		return notes, err
 	}
 	var always []string
 	for _, c := range list {
-		has, err := s.world.Autostart.RestartsAlways(ctx, c.Name)
+		has, err := w.Autostart.RestartsAlways(ctx, c.Name)
 		if err != nil {
 			continue // removed meanwhile
 		}

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"archy-recovery/internal/recover"
-	"archy-recovery/internal/recover/recovertest"
 )
 
 // fakeAutostart: a unit that is enabled, and what targets and --restart=always start.
@@ -60,9 +59,8 @@ func TestAutostartNotes(t *testing.T) {
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			s := New(World{Autostart: c.others, Podman: onlyList{names: []string{"a", "b"}}}, recover.DefaultPolicy(),
-				recovertest.Here)
-			notes, err := s.autostarts(t.Context())
+			w := World{Autostart: c.others, Podman: onlyList{names: []string{"a", "b"}}}
+			notes, err := w.autostarts(t.Context(), nil)
 			if err != nil || len(notes) != len(c.want) {
 				t.Fatalf("notes are %q, %v", notes, err)
 			}

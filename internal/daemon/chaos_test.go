@@ -25,12 +25,12 @@ func TestChaosOfAHost(t *testing.T) {
 		f := newFleet(t)
 		p := recover.DefaultPolicy()
 		p.MaxParallel = rapid.IntRange(1, 8).Draw(rt, "parallel")
-		moment := func(max int, what string) time.Duration {
-			return time.Duration(rapid.IntRange(1, max*10).Draw(rt, what))*100*time.Millisecond + 7*time.Millisecond
+		moment := func(most int, what string) time.Duration {
+			return time.Duration(rapid.IntRange(1, most*10).Draw(rt, what))*100*time.Millisecond + 7*time.Millisecond
 		}
-		moments := func(most, max int, what string) (all []time.Duration) {
+		moments := func(most, longest int, what string) (all []time.Duration) {
 			for range rapid.IntRange(0, most).Draw(rt, what+"s") {
-				all = append(all, moment(max, what))
+				all = append(all, moment(longest, what))
 			}
 			return all
 		}

@@ -45,9 +45,10 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	// In this order: of what dies while podman lists, the journal knows.
 	answer := <-listed
 	view.TakeList(answer.Sightings, answer.Err)
-	now := s.bringUpToDate(ctx, v, snapshot)
+	update := updater{s.world, s.board}
+	now := update.replay(ctx, v, snapshot)
 	host.CheckDead(ctx, &view, now.dead)
-	snapshot.Containers = s.correct(ctx, now, view)
+	snapshot.Containers = update.correct(ctx, now, view)
 	host.Include(ctx, &view, snapshot.Containers) // it has members now that it had not
 	s.noteUnanswered(view)
 	return findings{recover.Candidates(v, snapshot, view, s.policy), view}
@@ -59,7 +60,7 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 func (s *Service) afterHostCrash(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) findings {
 	host := s.world.host()
 	replaying := make(chan replayed, 1)
-	go func() { replaying <- s.bringUpToDate(ctx, v, snapshot) }()
+	go func() { replaying <- updater{s.world, s.board}.replay(ctx, v, snapshot) }()
 	var listed <-chan survey.List
 	if s.needsPodman(snapshot) {
 		listed = host.List(ctx)

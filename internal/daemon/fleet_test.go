@@ -161,8 +161,8 @@ func TestCulpritIsQuarantined(t *testing.T) {
 		p := recover.DefaultPolicy()
 		p.MaxParallel = rapid.IntRange(1, 6).Draw(rt, "parallel")
 		n := rapid.IntRange(1, 8).Draw(rt, "containers")
-		seconds := func(max int, what string) time.Duration {
-			return time.Duration(rapid.IntRange(0, max*10).Draw(rt, what)) * 100 * time.Millisecond
+		seconds := func(most int, what string) time.Duration {
+			return time.Duration(rapid.IntRange(0, most*10).Draw(rt, what)) * 100 * time.Millisecond
 		}
 		var names []string
 		var tiers []int

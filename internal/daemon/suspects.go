@@ -120,15 +120,16 @@ func (s *suspects) clear(suspect recover.Suspect, why clearance) error {
 func (s *suspects) soaked(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	status, _ := s.board.status()
-	suspect, known := status.Quarantine.Find(name)
-	lives := known && slices.ContainsFunc(status.Recovery.Rows, func(r recover.Row) bool {
-		return r.Name == name && (r.State == recover.RowUp || r.State == recover.RowActive)
-	})
-	if !lives || suspect.Quarantined {
+	suspect, known := s.board.currentSuspects().Find(name)
+	if !known || suspect.Quarantined {
 		return
 	}
-	_ = s.clear(suspect, clearSoaked) // it is tried again at each look
+	status, _ := s.board.status()
+	if slices.ContainsFunc(status.Recovery.Rows, func(r recover.Row) bool {
+		return r.Name == name && (r.State == recover.RowUp || r.State == recover.RowActive)
+	}) {
+		_ = s.clear(suspect, clearSoaked) // it is tried again at each look
+	}
 }
 
 // ErrNotSuspected: there is no suspect of that name.

@@ -29,11 +29,12 @@ type World struct {
 // host is what a survey asks.
 func (w World) host() survey.Host { return survey.Host{Podman: w.Podman, Systemd: w.Systemd} }
 
-// Store is the data directory. Its methods may be called side by side, but one
-// writer a file: the marker's is marker, the snapshot's keeper, that of
-// in-flight.json the Flight, that of quarantine.json and of the user-stopped list
-// suspects, and the history's history. Each writes with its own lock held. Before
-// READY the assessment alone writes the snapshot.
+// Store is the data directory. Its methods may be called side by side, but each
+// file has one writer, which holds its own lock meanwhile: marker the marker, keeper
+// the snapshot, the engine's Flight in-flight.json, suspects quarantine.json and the
+// user-stopped list, and history the report. The assessment also writes the
+// snapshot and in-flight.json: it ends before the first start, and so before the
+// other writers begin.
 type Store interface {
 	// Marker returns the marker that the last run left, nil without one. One
 	// that cannot be read is Garbled, and so still says that a run was under way.

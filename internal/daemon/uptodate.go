@@ -19,11 +19,17 @@ type replayed struct {
 	dead map[string]bool
 }
 
-// bringUpToDate replays over the snapshot's set what the journal has of the time
+// An updater brings a snapshot's set up to date.
+type updater struct {
+	world World
+	board *board
+}
+
+// replay replays over the snapshot's set what the journal has of the time
 // after it: of the snapshot's boot, and of that of the last run, which is a later
 // one if it did not get as far as READY. A journal that cannot be read leaves the
 // set as it is.
-func (s *Service) bringUpToDate(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) replayed {
+func (u updater) replay(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) replayed {
 	if snapshot == nil {
 		return replayed{}
 	}
@@ -33,9 +39,9 @@ func (s *Service) bringUpToDate(ctx context.Context, v recover.Verdict, snapshot
 	}
 	read := 0
 	more := func(boot string, since time.Duration) {
-		events, err := s.world.Journal.Events(ctx, boot, since)
+		events, err := u.world.Journal.Events(ctx, boot, since)
 		if err != nil {
-			s.board.note(impaired, "what happened after the snapshot is not known", err)
+			u.board.note(impaired, "what happened after the snapshot is not known", err)
 		}
 		now.before = now.set
 		now.set, now.dead = recover.BringUpToDate(now.before, events)
@@ -45,27 +51,27 @@ func (s *Service) bringUpToDate(ctx context.Context, v recover.Verdict, snapshot
 	if v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != snapshot.BootID {
 		more(v.Previous.BootID, 0)
 	}
-	s.world.Log.Info("snapshot brought up to date", "MESSAGE_ID", recover.MsgReplayed,
+	u.world.Log.Info("snapshot brought up to date", "MESSAGE_ID", recover.MsgReplayed,
 		"events", read, "before", len(snapshot.Containers), "after", len(now.set))
 	return now
 }
 
 // correct decides, after a crash in this boot, what a replay can only guess, by
 // asking systemd and podman.
-func (s *Service) correct(ctx context.Context, now replayed, view recover.View) []recover.Container {
+func (u updater) correct(ctx context.Context, now replayed, view recover.View) []recover.Container {
 	set := map[string]recover.Container{}
 	for _, c := range now.set {
 		set[c.Name] = c
 	}
-	s.correctByUnits(ctx, set, now, view)
-	s.correctByPodman(ctx, set, now.before, view)
+	u.correctByUnits(ctx, set, now, view)
+	u.correctByPodman(ctx, set, now.before, view)
 	return recover.Snapshot{Containers: slices.Collect(maps.Values(set))}.Sorted()
 }
 
 // correctByUnits asks systemd: whether it is about to start a unit again that has
 // ended, and whether a unit runs the container whose label names it. A look would
 // not have believed that label either.
-func (s *Service) correctByUnits(
+func (u updater) correctByUnits(
 	ctx context.Context, set map[string]recover.Container, now replayed, view recover.View,
 ) {
 	var ended []string
@@ -82,9 +88,9 @@ func (s *Service) correctByUnits(
 	}
 	states := map[string]recover.UnitState{}
 	if len(ended) > 0 {
-		states, _ = s.world.Systemd.States(ctx, ended) // without them the guess stands
+		states, _ = u.world.Systemd.States(ctx, ended) // without them the guess stands
 	}
-	believed, err := s.world.host().Believe(ctx, claims, view.Units)
+	believed, err := u.world.host().Believe(ctx, claims, view.Units)
 	for _, claim := range claims {
 		if err == nil && !believed[claim] {
 			c := set[claim.Container]
@@ -101,7 +107,7 @@ func (s *Service) correctByUnits(
 
 // correctByPodman asks podman, of each container without a unit that ended badly or
 // is about to end, whether someone stopped it. A reboot makes podman forget that.
-func (s *Service) correctByPodman(
+func (u updater) correctByPodman(
 	ctx context.Context, set map[string]recover.Container, before []recover.Container, view recover.View,
 ) {
 	for _, c := range slices.Concat(before, slices.Collect(maps.Values(set))) {
@@ -109,7 +115,7 @@ func (s *Service) correctByPodman(
 		if c.Unit != "" || !now.Failed() && now.State != "stopping" {
 			continue
 		}
-		switch stopped, err := s.world.Podman.StoppedByUser(ctx, c.Name); {
+		switch stopped, err := u.world.Podman.StoppedByUser(ctx, c.Name); {
 		case err != nil: // the guess stands
 		case stopped:
 			delete(set, c.Name)
