@@ -36,9 +36,13 @@ func (s *Server) metrics(now time.Time) string {
 	e.gauge("uptime_seconds", "How long the daemon has been running.", single(st.Uptime.Seconds()))
 	recoveryMetrics(e, st, now)
 	containerMetrics(e, st.Recovery.Rows)
-	s.stateMetrics(e, st)
-	s.historyMetrics(e, changed)
-	s.apiMetrics(e)
+	stopped, err := s.service.UserStopped()
+	stateMetrics(e, st, stopped, err != nil)
+	// A scrape has no place for an error; /v1/recoveries answers with it.
+	if reports, err := s.history.read(s.service.Reports, changed); err == nil {
+		historyMetrics(e, reports)
+	}
+	s.counts.metrics(e, len(s.streams))
 	return e.text.String()
 }
 
@@ -95,17 +99,16 @@ func containerMetrics(e *exposition, rows []recover.Row) {
 }
 
 // stateMetrics writes the metrics of the state files: the running set, the
-// user-stopped list and the suspects.
-func (s *Server) stateMetrics(e *exposition, st recover.Status) {
+// user-stopped list, which may be lost, and the suspects.
+func stateMetrics(e *exposition, st recover.Status, stopped []string, lost bool) {
 	e.gauge("snapshot_containers", "The containers that should be running.", single(float64(len(st.Set.Containers))))
 	if st.Set.Timestamp > 0 {
 		e.gauge("snapshot_timestamp_seconds", "When the snapshot was last written: it is written only if it changes.",
 			single(float64(st.Set.Timestamp)))
 	}
-	stopped, err := s.service.UserStopped()
 	e.gauge("user_stopped_containers", "Names that are never started automatically.", single(float64(len(stopped))))
 	e.gauge("user_stopped_lost", "1 if the user-stopped list cannot be read. Nothing is started then.",
-		single(oneIf(err != nil)))
+		single(oneIf(lost)))
 	quarantined := 0
 	for _, suspect := range st.Quarantine {
 		if suspect.Quarantined {
@@ -119,11 +122,7 @@ func (s *Server) stateMetrics(e *exposition, st recover.Status) {
 
 // historyMetrics counts the recoveries in the history. That is a gauge: the
 // history drops old recoveries.
-func (s *Server) historyMetrics(e *exposition, changed <-chan struct{}) {
-	reports, err := s.history.read(s.service.Reports, changed)
-	if err != nil {
-		return // a scrape has no place for an error; /v1/recoveries answers with it
-	}
+func historyMetrics(e *exposition, reports []recover.Report) {
 	type verdict struct {
 		ending recover.Ending
 		cause  recover.Cause
@@ -141,16 +140,16 @@ func (s *Server) historyMetrics(e *exposition, changed <-chan struct{}) {
 	e.gauge("history_recoveries", "Recoveries in the history, by verdict and cause.", samples)
 }
 
-// apiMetrics writes the metrics of the API itself.
-func (s *Server) apiMetrics(e *exposition) {
+// metrics writes the metrics of the API itself.
+func (c *counts) metrics(e *exposition, streams int) {
 	connections := 0
-	if s.counts.connections != nil {
-		connections = s.counts.connections()
+	if c.connections != nil {
+		connections = c.connections()
 	}
 	e.gauge("api_connections", "Open connections to the control socket.", single(float64(connections)))
-	e.gauge("api_event_streams", "Open event streams.", single(float64(len(s.streams))))
+	e.gauge("api_event_streams", "Open event streams.", single(float64(streams)))
 	e.counter("api_refusals_total", "Requests for a change that were refused to another user.",
-		single(float64(s.counts.refusals.Load())))
+		single(float64(c.refusals.Load())))
 }
 
 func verdictLabels(v recover.Verdict) []string {

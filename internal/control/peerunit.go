@@ -13,6 +13,9 @@ const unitLookupTimeout = 3 * time.Second
 
 const unknownUnit = "unknown"
 
+// A unitLookup asks systemd for the unit of a process.
+type unitLookup func(ctx context.Context, pid int) (unit string, err error)
+
 // SetUnitLookup sets what finds the unit of a process whose cgroup the server
 // cannot read. The sandbox (ProtectProc=invisible) hides the processes of other
 // users, and the refused peers are among those. Call it before Serve.
@@ -22,19 +25,19 @@ func (s *Server) SetUnitLookup(lookup func(ctx context.Context, pid int) (unit s
 
 // unitOf returns the systemd unit that a process belongs to, or "unknown". It
 // is for the log: a unit says more to the operator than a PID.
-func (s *Server) unitOf(ctx context.Context, pid int) string {
+func (lookup unitLookup) unitOf(ctx context.Context, pid int) string {
 	if pid <= 0 { // the process is in a PID namespace that this one does not see
 		return unknownUnit
 	}
 	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)); err == nil {
 		return unitOfCgroup(string(text))
 	}
-	if s.unitLookup == nil {
+	if lookup == nil {
 		return unknownUnit
 	}
 	ctx, cancel := context.WithTimeout(ctx, unitLookupTimeout)
 	defer cancel()
-	unit, err := s.unitLookup(ctx, pid)
+	unit, err := lookup(ctx, pid)
 	if err != nil {
 		return unknownUnit
 	}

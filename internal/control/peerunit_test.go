@@ -43,10 +43,10 @@ func TestUnitOfHiddenProcess(t *testing.T) {
 	t.Parallel()
 	const hidden = 1 << 30 // more than any PID
 	s := &Server{}
-	if unit := s.unitOf(t.Context(), 0); unit != unknownUnit {
+	if unit := s.unitLookup.unitOf(t.Context(), 0); unit != unknownUnit {
 		t.Errorf("PID 0: %q", unit)
 	}
-	if unit := s.unitOf(t.Context(), hidden); unit != unknownUnit {
+	if unit := s.unitLookup.unitOf(t.Context(), hidden); unit != unknownUnit {
 		t.Errorf("without a lookup: %q", unit)
 	}
 	s.SetUnitLookup(func(ctx context.Context, pid int) (string, error) {
@@ -55,11 +55,11 @@ func TestUnitOfHiddenProcess(t *testing.T) {
 		}
 		return "app.service", nil
 	})
-	if unit := s.unitOf(t.Context(), hidden); unit != "app.service" {
+	if unit := s.unitLookup.unitOf(t.Context(), hidden); unit != "app.service" {
 		t.Errorf("lookup that succeeds: %q", unit)
 	}
 	s.SetUnitLookup(func(context.Context, int) (string, error) { return "", errors.New("no bus") })
-	if unit := s.unitOf(t.Context(), hidden); unit != unknownUnit {
+	if unit := s.unitLookup.unitOf(t.Context(), hidden); unit != unknownUnit {
 		t.Errorf("lookup that fails: %q", unit)
 	}
 }

@@ -18,7 +18,7 @@ func (s *Server) requireOwner(h http.Handler) http.Handler {
 		}
 		s.counts.refusals.Add(1)
 		s.log.Warn("change refused", "MESSAGE_ID", recover.MsgRefused, "request", r.Method+" "+r.URL.Path,
-			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", s.unitOf(r.Context(), p.pid))
+			"peer_pid", p.pid, "peer_uid", p.uid, "peer_unit", s.unitLookup.unitOf(r.Context(), p.pid))
 		// Without the peer's UID: in the sandbox's user namespace that reads 65534.
 		s.writeProblem(w, http.StatusForbidden, fmt.Errorf("only root and uid %d may change things here; "+
 			"you are another user. Try again as one of them", s.uid))

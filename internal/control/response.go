@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 )
 
@@ -12,26 +13,29 @@ type Problem struct {
 	Detail string `json:"detail"`
 }
 
-func (s *Server) writeJSON(w http.ResponseWriter, value any) {
+// A responder writes answers.
+type responder struct{ log *slog.Logger }
+
+func (r responder) writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	s.encode(w, value)
+	r.encode(w, value)
 }
 
-func (s *Server) writeProblem(w http.ResponseWriter, status int, err error) {
+func (r responder) writeProblem(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	s.encode(w, Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()})
+	r.encode(w, Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()})
 }
 
 // writeBusy answers 503: the same request may succeed in a few seconds.
-func (s *Server) writeBusy(w http.ResponseWriter, err error) {
+func (r responder) writeBusy(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "5")
-	s.writeProblem(w, http.StatusServiceUnavailable, err)
+	r.writeProblem(w, http.StatusServiceUnavailable, err)
 }
 
-func (s *Server) encode(w http.ResponseWriter, value any) {
+func (r responder) encode(w http.ResponseWriter, value any) {
 	if err := json.NewEncoder(w).Encode(value); err != nil {
-		s.log.Debug("a client did not read its answer", "error", err)
+		r.log.Debug("a client did not read its answer", "error", err)
 	}
 }
 

@@ -13,18 +13,18 @@ import (
 
 // A Server answers the API for one service.
 type Server struct {
+	responder
 	service    *daemon.Service
 	instance   string // what /v1/status names the instance
 	version    string
 	uid        int // the instance's user, which may change things
-	log        *slog.Logger
 	limits     limits
 	streams    chan struct{} // holds one element per open event stream
 	plans      throttle[recover.Preview]
 	reports    throttle[[]recover.Report]
 	counts     counts
 	history    historyCache
-	unitLookup func(ctx context.Context, pid int) (string, error) // may be nil
+	unitLookup unitLookup // may be nil
 	idle       func()
 }
 
@@ -36,9 +36,10 @@ func NewServer(service *daemon.Service, instance, version string, uid int, log *
 
 func newServer(service *daemon.Service, instance, version string, uid int, log *slog.Logger, l limits) *Server {
 	return &Server{
-		service: service, instance: instance, version: version, uid: uid, log: log, limits: l,
-		streams: make(chan struct{}, l.streams),
-		plans:   newThrottle[recover.Preview](), reports: newThrottle[[]recover.Report](),
+		service: service, instance: instance, version: version, uid: uid, limits: l,
+		responder: responder{log},
+		streams:   make(chan struct{}, l.streams),
+		plans:     newThrottle[recover.Preview](), reports: newThrottle[[]recover.Report](),
 		idle: func() {},
 	}
 }

@@ -302,15 +302,15 @@ func TestChangePermissions(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	const nobody, other = 65534, 65533
+	const owner, other = 65534, 65533
 	for name, c := range map[string]struct {
 		peer    int
 		request string
 		status  int
 	}{
 		"root adds name":            {0, "PUT /v1/user-stopped/a", 200},
-		"owner adds name":           {nobody, "PUT /v1/user-stopped/a", 200},
-		"owner takes snapshot":      {nobody, "POST /v1/snapshot", 200},
+		"owner adds name":           {owner, "PUT /v1/user-stopped/a", 200},
+		"owner takes snapshot":      {owner, "POST /v1/snapshot", 200},
 		"other user reads status":   {other, "GET /v1/status", 200},
 		"other user reads list":     {other, "GET /v1/user-stopped", 200},
 		"other user adds name":      {other, "PUT /v1/user-stopped/a", 403},
@@ -321,7 +321,7 @@ func TestChangePermissions(t *testing.T) {
 			t.Parallel()
 			w := running()
 			w.UserStopped = []string{"web"}
-			d := newDaemon(t, w, nobody).run().ready()
+			d := newDaemon(t, w, owner).run().ready()
 			// Not os.Executable(): another user may have no access to its directory.
 			child := exec.CommandContext(t.Context(), "/proc/self/exe")
 			child.Env = []string{askAs + "=" + c.request + " " + d.socket, "GORACE=atexit_sleep_ms=0"}

@@ -33,28 +33,24 @@ func (s *Server) getUserStopped(w http.ResponseWriter, _ *http.Request) {
 	s.writeUserStopped(w, false)
 }
 
-func (s *Server) putUserStopped(w http.ResponseWriter, r *http.Request) {
-	s.setUserStopped(w, r, true)
-}
-
-func (s *Server) deleteUserStopped(w http.ResponseWriter, r *http.Request) {
-	s.setUserStopped(w, r, false)
-}
-
-func (s *Server) setUserStopped(w http.ResponseWriter, r *http.Request, stopped bool) {
-	name := r.PathValue("name")
-	if err := recover.CheckName(name); err != nil {
-		s.writeProblem(w, http.StatusBadRequest, err)
-		return
-	}
-	changed, err := s.service.SetUserStopped(name, stopped)
-	switch {
-	case errors.Is(err, recover.ErrBusy):
-		s.writeBusy(w, err)
-	case err != nil:
-		s.writeProblem(w, http.StatusInternalServerError, err)
-	default:
-		s.writeUserStopped(w, changed)
+// setUserStopped returns the handler that adds a name (PUT), or removes it
+// (DELETE).
+func (s *Server) setUserStopped(stopped bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		if err := recover.CheckName(name); err != nil {
+			s.writeProblem(w, http.StatusBadRequest, err)
+			return
+		}
+		changed, err := s.service.SetUserStopped(name, stopped)
+		switch {
+		case errors.Is(err, recover.ErrBusy):
+			s.writeBusy(w, err)
+		case err != nil:
+			s.writeProblem(w, http.StatusInternalServerError, err)
+		default:
+			s.writeUserStopped(w, changed)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ func membersDown(set []recover.Container, list recover.Sightings, states map[str
 	byName := list.ByName()
 	for _, c := range set {
 		now := byName[c.Name]
-		ending := states[c.Unit].Active == "deactivating" || now.State == "stopping" || now.State == "removing"
+		ending := states[c.Unit].Active == "deactivating" || now.Ending()
 		if !ending && !now.Running() {
 			names = append(names, c.Name)
 		}

@@ -112,7 +112,7 @@ func (u updater) correctByPodman(
 ) {
 	for _, c := range slices.Concat(before, slices.Collect(maps.Values(set))) {
 		now, _ := view.Sighting(c.Name)
-		if c.Unit != "" || !now.Failed() && now.State != "stopping" {
+		if c.Unit != "" || !now.Failed() && now.State != recover.StateStopping {
 			continue
 		}
 		switch stopped, err := u.world.Podman.StoppedByUser(ctx, c.Name); {

@@ -43,7 +43,7 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		return true
 	}
 	// Without a unit only podman can tell.
-	return s.State == "stopping" || s.State == "removing" || s.Failed() && !s.StoppedByUser
+	return s.Ending() || s.Failed() && !s.StoppedByUser
 }
 
 // Returning: it is down for a moment, and systemd is about to start it.
@@ -54,5 +54,5 @@ func (u UnitState) Returning() bool {
 // Failed: it ended, and not well.
 // podman says stopped before it has cleaned up, and exited after.
 func (s Sighting) Failed() bool {
-	return (s.State == "exited" || s.State == "stopped") && s.ExitCode != 0
+	return s.Ended() && s.ExitCode != 0
 }

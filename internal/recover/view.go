@@ -40,7 +40,7 @@ func (v View) Active(name string) bool { return v.sightings[name].Running() }
 // Ending reports whether a container has ended. Its unit, if active, ends soon.
 func (v View) Ending(name string) bool {
 	now := v.sightings[name]
-	return !now.Running() && (v.Dead[name] || now.State == "stopped" || now.State == "exited")
+	return !now.Running() && (v.Dead[name] || now.Ended())
 }
 
 // Covers reports whether the view has a unit for each of the containers.
@@ -122,7 +122,7 @@ func (v View) WithRunning(given []Container) []Container {
 func (v View) AfterPowerCut() View {
 	v.sightings = maps.Clone(v.sightings)
 	for name, s := range v.sightings {
-		s.State = "exited"
+		s.State = StateExited
 		v.sightings[name] = s
 	}
 	return v
