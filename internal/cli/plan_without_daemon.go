@@ -48,7 +48,7 @@ func (i Instance) planWithoutDaemon(ctx context.Context, clientErr error) (recov
 	manager := i.Manager()
 	defer manager.Close()
 	doNotWake := func(context.Context) error {
-		return errors.New("podman.socket is not active, and a question does not start it")
+		return errors.New("podman.socket is not active, and this command does not start it")
 	}
 	return known.Preview(ctx, podman.New(i.PodmanSocket(), doNotWake), manager, conf.Policy), nil
 }
