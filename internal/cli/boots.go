@@ -36,8 +36,8 @@ func newBoots(f *globalFlags) *cobra.Command {
 		Use:   "boots",
 		Short: "List the last boots, how each ended, and the recovery that followed",
 		Long: `List the last boots, as journalctl --list-boots does, how each ended, and the
-recovery that followed it, for archy-recovery report. The verb reads the journal
-and the history itself and needs no daemon. Only root and the group
+recovery that followed it, for archy-recovery report. This command reads the
+journal and the history itself and needs no daemon. Only root and the group
 systemd-journal see all of the journal.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error {

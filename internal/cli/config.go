@@ -24,9 +24,9 @@ func newConfig(f *globalFlags) *cobra.Command {
 		Use:   "config",
 		Short: "Show the effective configuration, and the file and line each value comes from",
 		Long: `Show the effective configuration of the instance, and the file and line that each
-value comes from. The output is itself a configuration file. The verb reads the
-files as they are now and needs no daemon. A running daemon uses the files as they
-were when it was started.
+value comes from. The output is itself a configuration file. This command reads
+the files as they are now and needs no daemon. A running daemon uses the files as
+they were when it was started.
 
 Exit codes: 0 success, 1 a file has a mistake: standard error names it, and the
 default is used instead.`,

@@ -49,7 +49,7 @@ func (i Instance) planWithoutDaemon(ctx context.Context, clientErr error) (recov
 	manager := i.Manager()
 	defer manager.Close()
 	doNotWake := func(context.Context) error {
-		return errors.New("podman.socket is not active, and a question does not start it")
+		return errors.New("podman.socket is not active, and this command does not start it")
 	}
 	host := survey.Host{Podman: podman.New(i.PodmanSocket(), doNotWake), Systemd: manager}
 	return host.Preview(ctx, known, conf.Policy), nil

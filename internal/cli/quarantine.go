@@ -60,7 +60,7 @@ func oneContainer(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
 	}
-	return usageError(cmd, fmt.Errorf("%s needs the name of one container, got %q", cmd.Name(), args))
+	return usageError(cmd, fmt.Errorf("%s needs the name of one container", cmd.Name()))
 }
 
 func askQuarantine(r request) (control.Quarantine, error) { return r.client().Quarantine(r.ctx()) }

@@ -56,7 +56,7 @@ func idOf(args []string) string {
 // atMostOneID accepts an ID or no argument.
 func atMostOneID(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return usageError(cmd, fmt.Errorf("%s takes at most one ID of a recovery, got %q", cmd.Name(), args))
+		return usageError(cmd, fmt.Errorf("%s takes at most one ID of a recovery", cmd.Name()))
 	}
 	return nil
 }

@@ -83,3 +83,20 @@ func TestExitCodes(t *testing.T) {
 		})
 	}
 }
+
+// daemon passes the picked instance on, and keeps the exit code.
+func TestDaemon(t *testing.T) {
+	var got Instance
+	program := Program{Daemon: func(_ context.Context, i Instance) error {
+		got = i
+		return ExitError{ExitNotWritable, errors.New("the directory is read-only")}
+	}}
+	var stderr bytes.Buffer
+	code := program.Run([]string{"--uid", "4242", "daemon"}, &bytes.Buffer{}, &stderr)
+	if code != ExitNotWritable || stderr.String() != "archy-recovery: the directory is read-only\n" {
+		t.Errorf("exit code %d, %q", code, stderr.String())
+	}
+	if want := (Instance{UID: 4242}); got != want {
+		t.Errorf("the instance is %+v, want %+v", got, want)
+	}
+}
