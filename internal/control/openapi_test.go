@@ -168,7 +168,7 @@ func TestOpenAPIFields(t *testing.T) {
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Status": Status{}, "UserStopped": UserStopped{}, "Quarantine": Quarantine{},
 		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{},
-		"Wait": recover.Wait{}, "Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
+		"Wait": recover.Wait{}, "Fall": recover.Fall{}, "Explanation": recover.Explanation{}, "Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
 		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
 		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},
 	} {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
@@ -14,10 +15,13 @@ import (
 // inspected has the fields that are read of one container
 // (GET /libpod/containers/{name}/json).
 type inspected struct {
-	Name  string
-	State struct {
+	ID           string `json:"Id"`
+	Name         string
+	RestartCount int
+	State        struct {
 		// podman 5 leaves a false out; podman 4.3 does not have the field.
 		StoppedByUser *bool
+		Status        string
 		ExitCode      int
 		OOMKilled     bool
 		Health        struct{ Status string }
@@ -39,6 +43,24 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 		return inspected{}, fmt.Errorf("podman knows no container %s: it answered for %q", name, i.Name)
 	}
 	return i, nil
+}
+
+// inspectWithin bounds the question for one container, whose lock a start may hold.
+const inspectWithin = 5 * time.Second
+
+// Inspect returns one container as podman has it now.
+// (GET /libpod/containers/{name}/json)
+func (c *Client) Inspect(ctx context.Context, name string) (recover.Sighting, error) {
+	ctx, cancel := context.WithTimeout(ctx, inspectWithin)
+	defer cancel()
+	i, err := c.inspect(ctx, name)
+	if err != nil {
+		return recover.Sighting{}, err
+	}
+	s := recover.Sighting{ID: i.ID, State: states[i.State.Status], ExitCode: i.State.ExitCode,
+		OOMKilled: i.State.OOMKilled, Restarts: i.RestartCount}
+	s.Name = i.Name
+	return s, nil
 }
 
 // StoppedByUser reports whether podman was told to stop the container name

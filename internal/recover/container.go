@@ -27,6 +27,9 @@ type Container struct {
 	// Unrecovered says that recovery could not bring it up, and that it has not run
 	// since. It is down, but it was not stopped.
 	Unrecovered bool `json:"unrecovered,omitempty"`
+	// Job says that its unit runs to its end (ContainerUnit.Job). Once it has ended,
+	// in whatever way, it is no member any more.
+	Job bool `json:"job,omitempty"`
 }
 
 // TierLabel is the container label that sets a start tier.
@@ -94,6 +97,10 @@ type Sighting struct {
 	// StoppedByUser says that podman was told to stop it. It is filled in only
 	// where that decides something.
 	StoppedByUser bool
+	// Restarts is podman's RestartCount, and OOMKilled says that memory ran out at its
+	// last end. Only Inspect fills them in.
+	Restarts  int
+	OOMKilled bool
 	// Infra says that it is the infra container of a pod. It comes and goes with
 	// the members of the pod and is never a member of the set.
 	Infra bool

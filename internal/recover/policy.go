@@ -37,6 +37,16 @@ const (
 	WaitForHealthy WaitFor = "healthy" // and its health check, if it has one, says that it is well
 )
 
+// Jobs says what recovery does about a unit that runs to its end and was running
+// at the crash.
+type Jobs string
+
+// The values of Jobs=.
+const (
+	JobsRestart Jobs = "restart" // it is started once more
+	JobsLeave   Jobs = "leave"   // it is left alone
+)
+
 // Policy is the configuration that recovery decides by; archy-recovery.conf(5)
 // documents each value. The zero value is not usable: see DefaultPolicy.
 type Policy struct {
@@ -59,6 +69,7 @@ type Policy struct {
 	// pressure stall information they do not grow.
 	MinParallel, MaxParallel int
 	WaitFor                  WaitFor
+	Jobs                     Jobs
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
@@ -80,6 +91,7 @@ func DefaultPolicy() Policy {
 		MinParallel:   8,
 		MaxParallel:   32,
 		WaitFor:       WaitForActive,
+		Jobs:          JobsRestart,
 		Soak:          20 * time.Second,
 		Probation:     10 * time.Second,
 	}

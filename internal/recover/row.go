@@ -21,6 +21,10 @@ type Row struct {
 	// Strikes is how many crashes of the host it was in flight at.
 	Strikes int      `json:"strikes,omitempty"`
 	State   RowState `json:"state"`
+	// Job: its unit runs to its end (Jobs= in archy-recovery.conf(5)).
+	Job bool `json:"job,omitempty"`
+	// Restarts is how often systemd or podman started it again since our start.
+	Restarts int `json:"restarts,omitempty"`
 	// Ending: it has died, and its unit has yet to end.
 	Ending bool `json:"-"`
 	// Queued is when its turn came, zero if it never did.
@@ -43,6 +47,33 @@ type Attempt struct {
 	// (org.freedesktop.systemd1(5)).
 	Result string `json:"result,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Fell is set if the container was up after this attempt and then ended within
+	// its soak.
+	Fell *Fall `json:"fell,omitempty"`
+	// Why is what podman said of the failure or fall, nil until it is known.
+	Why *Explanation `json:"why,omitempty"`
+}
+
+// A Fall is the end of a container that was up, within its soak.
+type Fall struct {
+	At       time.Time `json:"at"`
+	ExitCode int       `json:"exitCode"`
+	// Result is the service's own Result, such as exit-code or oom-kill; empty for a
+	// container without a unit.
+	Result    string `json:"result,omitempty"`
+	OOMKilled bool   `json:"oomKilled,omitempty"`
+}
+
+// An Explanation says why an attempt failed, or why its container fell.
+type Explanation struct {
+	// Reason is the ID of the cause (docs/failures.md), empty if it is unknown.
+	Reason string `json:"reason,omitempty"`
+	// Cause is the cause in one sentence, and Advice what to do.
+	Cause  string `json:"cause,omitempty"`
+	Advice string `json:"advice,omitempty"`
+	// Output is the last lines that were written for the attempt, without control
+	// characters.
+	Output []string `json:"output,omitempty"`
 }
 
 // A Wait is a time in which a container was not started for want of another, or

@@ -16,7 +16,10 @@ const (
 	RowStarting RowState = "starting" // its start job runs
 	RowRetrying RowState = "retrying" // its first attempt failed; the second follows
 
-	RowUp          RowState = "up"           // started by us, and active
+	RowUp          RowState = "up"           // started by us, and it runs
+	RowRestarting  RowState = "restarting"   // systemd or podman starts it again and again
+	RowFell        RowState = "fell"         // it was up, and ended within its soak
+	RowDone        RowState = "done"         // a job that has ended with exit code 0
 	RowActive      RowState = "active"       // ran already
 	RowFailed      RowState = "failed"       // both attempts failed, or time ran out
 	RowDeferred    RowState = "deferred"     // ordered after us; starts after READY
@@ -39,6 +42,9 @@ var rowStates = []struct {
 	}},
 	{RowRetrying, []RowState{RowQueued, RowFailed}},
 	{state: RowUp},
+	{state: RowRestarting},
+	{state: RowFell},
+	{state: RowDone},
 	{state: RowActive},
 	{state: RowFailed},
 	{state: RowDeferred},
@@ -67,8 +73,15 @@ func RowStates() []RowState {
 	return all
 }
 
-// Pending reports whether the state can still change.
-func (s RowState) Pending() bool { return len(transitions[s]) > 0 }
+// Pending reports whether an attempt is under way or still to come, so that READY
+// waits for it.
+func (s RowState) Pending() bool {
+	switch s {
+	case RowQueued, RowWaiting, RowStarting, RowRetrying:
+		return true
+	}
+	return false
+}
 
 // Move changes the state. A change that docs/recovery.md does not draw is a
 // mistake in this package.

@@ -10,6 +10,10 @@ import (
 type Podman interface {
 	// List returns every container podman knows, running or not.
 	List(ctx context.Context) ([]Sighting, error)
+	// Inspect returns the container name as podman has it now. It asks of that one
+	// only, for at most 5 s: a start that hangs holds the lock of its container, and
+	// List waits for all locks. ErrNoContainer: podman does not know the name.
+	Inspect(ctx context.Context, name string) (Sighting, error)
 	// GenerateUnit returns the name and text of a unit that starts the existing
 	// container name (podman-generate-systemd(1), without --new).
 	GenerateUnit(ctx context.Context, name string) (unit, text string, err error)
@@ -41,6 +45,16 @@ type Systemd interface {
 	// is the Outcome; the error says why there is none: ErrGoingDown,
 	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
 	Start(ctx context.Context, unit string) (Outcome, error)
+	// StartJob starts a unit that runs to its end, and returns when its main process
+	// runs or has ended. Errors are those of Start.
+	StartJob(ctx context.Context, unit string) (Outcome, error)
+	// AwaitLife returns what has become of the service unit when that differs from
+	// last: at once if it does already. It is told by signals (PropertiesChanged of
+	// Unit and Service). Errors: ErrNoBus, or that of ctx.
+	AwaitLife(ctx context.Context, unit string, last Life) (Life, error)
+	// AwaitScopeEnd returns when the scope of the container with that ID
+	// (libpod-ID.scope) has ended, at once if there is none.
+	AwaitScopeEnd(ctx context.Context, id string) error
 	// ResetFailed takes a unit's failure, and its count of starts, from it.
 	ResetFailed(ctx context.Context, unit string) error
 	// Pulls says for each of the units which of the others its start brings
@@ -87,6 +101,8 @@ var (
 	ErrUserStopped = errors.New("on the user-stopped list")
 	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
+	// ErrNoContainer: podman does not know a container of that name.
+	ErrNoContainer = errors.New("podman knows no container of that name")
 	// ErrNoBus: the connection to the manager is gone or cannot be made.
 	ErrNoBus = errors.New("no connection to the service manager")
 )
@@ -104,6 +120,9 @@ type UnitState struct {
 type ContainerUnit struct {
 	Unit      string
 	Container Container
+	// Job says that the unit runs to its end: Type=oneshot without RemainAfterExit=,
+	// or a unit that a timer triggers (systemd.service(5), systemd.timer(5)).
+	Job bool
 }
 
 // An Outcome is how a start job ended, and what the unit says after it.
@@ -121,6 +140,9 @@ type Outcome struct {
 	ExitStatus int
 	// ConditionFailed says that systemd skipped the start for a Condition…=.
 	ConditionFailed bool
+	// Invocation is Unit.InvocationID after the attempt, in hexadecimal, as the
+	// journal has it (systemd.exec(5)). Empty if it is not known.
+	Invocation string
 	// Blockers are the units that it requires and that are not active, and
 	// NotMounted where the mounts among them belong, after the job result
 	// "dependency".

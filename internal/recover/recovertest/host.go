@@ -74,6 +74,8 @@ type Host struct {
 	Needed     map[string][]string      // paths, of units
 	Images     map[string]string
 	Healthy    map[string]func(context.Context) error
+	Lives      map[string]chan recover.Life // what AwaitLife tells, by unit
+	ScopeEnds  map[string]chan struct{}     // closed when the scope has ended, by ID
 	Stalls     func() (recover.Stalls, error)
 }
 

@@ -27,6 +27,20 @@ func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
 	return list, err
 }
 
+// Inspect answers from the sightings.
+func (f Podman) Inspect(_ context.Context, name string) (recover.Sighting, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	if f.H.PodmanErr != nil {
+		return recover.Sighting{}, f.H.PodmanErr
+	}
+	s, known := f.H.Sightings[name]
+	if !known {
+		return recover.Sighting{}, recover.ErrNoContainer
+	}
+	return s, nil
+}
+
 func (f Podman) GenerateUnit(_ context.Context, name string) (string, string, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()

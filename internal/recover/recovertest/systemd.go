@@ -69,6 +69,37 @@ func (f Systemd) Start(ctx context.Context, unit string) (recover.Outcome, error
 	return o, err
 }
 
+// StartJob is Start.
+func (f Systemd) StartJob(ctx context.Context, unit string) (recover.Outcome, error) {
+	return f.Start(ctx, unit)
+}
+
+// AwaitLife returns the next life of the unit that a test sends to Lives, if any.
+func (f Systemd) AwaitLife(ctx context.Context, unit string, _ recover.Life) (recover.Life, error) {
+	f.H.Mu.Lock()
+	lives := f.H.Lives[unit]
+	f.H.Mu.Unlock()
+	select {
+	case life := <-lives:
+		return life, nil
+	case <-ctx.Done():
+		return recover.Life{}, ctx.Err()
+	}
+}
+
+// AwaitScopeEnd returns when a test closes the channel of the ID in ScopeEnds.
+func (f Systemd) AwaitScopeEnd(ctx context.Context, id string) error {
+	f.H.Mu.Lock()
+	end := f.H.ScopeEnds[id]
+	f.H.Mu.Unlock()
+	select {
+	case <-end:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (f Systemd) ResetFailed(_ context.Context, unit string) error {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()

@@ -1,0 +1,26 @@
+package recover
+
+// A LifeState is what a started container does now.
+type LifeState string
+
+// The states of a started container.
+const (
+	LifeUnknown    LifeState = ""           // it could not be asked
+	LifeRuns       LifeState = "runs"       // its main process runs
+	LifeRestarting LifeState = "restarting" // it ended; systemd or podman starts it again
+	LifeEnded      LifeState = "ended"      // it ended by itself
+	LifeStopped    LifeState = "stopped"    // it ended because it was stopped
+)
+
+// A Life is what became of a container after its start.
+type Life struct {
+	State LifeState
+	// Restarts counts the starts by systemd (Service.NRestarts) or podman
+	// (RestartCount of its inspect) since ours.
+	Restarts int
+	// ExitCode, Result and OOMKilled tell the last end. Result is Service.Result,
+	// empty for a container without a unit.
+	ExitCode  int
+	Result    string
+	OOMKilled bool
+}
