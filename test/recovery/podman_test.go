@@ -54,7 +54,7 @@ func TestANameThatIsTheBeginningOfAnID(t *testing.T) {
 		st := n.wait()
 		n.wantRunning("other")
 		n.wantStates(st, map[string]recover.RowState{"other": recover.RowUp, name: recover.RowFailed})
-		n.wantLog("name \"" + name + "\" is a prefix of the ID of container other; podman would replace that one")
+		n.wantLog(`name \"` + name + `\" is a prefix of the ID of container other; podman would replace that one`)
 		n.saved("other", name)
 		if now := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.Id}}", "other")); now != id {
 			n.t.Errorf("other is %s, and was %s", now, id)
