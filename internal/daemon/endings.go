@@ -97,8 +97,8 @@ func (s *Service) needsPodman(snapshot *recover.Snapshot) bool {
 	if slices.ContainsFunc(snapshot.Containers, func(c recover.Container) bool { return c.Unit == "" }) {
 		return true
 	}
-	suspects, err := s.world.Store.Quarantine() // whether one has changed is for podman to tell
-	return err != nil || len(suspects) > 0
+	q, err := s.world.Store.Quarantine() // only podman can tell whether a suspect has changed
+	return err != nil || len(q) > 0
 }
 
 // noteUnanswered notes which half of a view is unknown.

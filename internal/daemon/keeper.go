@@ -57,8 +57,8 @@ type keeper struct {
 	believed map[survey.Claim]bool
 }
 
-func newKeeper(w World, identity recover.Identity, b *board, m *marker, suspects *suspects) *keeper {
-	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: suspects,
+func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
+	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book,
 		failures: map[string]bool{}, believed: map[survey.Claim]bool{}}
 }
 

@@ -32,12 +32,12 @@ type Service struct {
 func New(w World, p recover.Policy, identity recover.Identity) *Service {
 	b := newBoard(w.Log, identity)
 	m := &marker{store: w.Store, identity: identity, board: b}
-	suspects := newSuspects(w, p, identity, b)
+	book := newSuspects(w, p, identity, b)
 	return &Service{
 		world: w, policy: p, identity: identity, board: b, marker: m,
 		history:  &history{store: w.Store, board: b},
-		suspects: suspects,
-		keeper:   newKeeper(w, identity, b, m, suspects),
+		suspects: book,
+		keeper:   newKeeper(w, identity, b, m, book),
 	}
 }
 
@@ -128,8 +128,8 @@ func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
 	}
 	s.board.enter(recover.Recovering, nil)
 	logPlan(s.world.Log, rows)
-	start := starter{world: s.world, policy: s.policy, suspects: s.suspects}
-	run := engine.New(rows, s.policy, start, s.suspects.flight, s.world.Gauge, s.observe)
+	starts := starter{world: s.world, policy: s.policy, suspects: s.suspects}
+	run := engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",
 			"MESSAGE_ID", recover.MsgStopping, "reason", err)

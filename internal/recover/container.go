@@ -3,6 +3,7 @@ package recover
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -135,11 +136,7 @@ func (s Snapshot) Of(id Identity) bool {
 // SameSet reports whether both snapshots hold the same containers, whatever
 // their order and time.
 func (s Snapshot) SameSet(other Snapshot) bool {
-	return slices.EqualFunc(s.Sorted(), other.Sorted(), func(a, b Container) bool {
-		sameTier := (a.Tier == nil) == (b.Tier == nil) && (a.Tier == nil || *a.Tier == *b.Tier)
-		a.Tier, b.Tier = nil, nil // pointers, compared above by what they point to
-		return sameTier && a == b
-	})
+	return slices.EqualFunc(s.Sorted(), other.Sorted(), func(a, b Container) bool { return reflect.DeepEqual(a, b) })
 }
 
 // Changes are the names that only next has, and those that it has no more.

@@ -28,6 +28,12 @@ func TestContainerFields(t *testing.T) {
 			t.Fatalf("say how a %s is made", field.Type())
 		}
 	}
+	tier := *full.Tier
+	same := full
+	same.Tier = &tier
+	if !(Snapshot{Containers: []Container{full}}).SameSet(Snapshot{Containers: []Container{same}}) {
+		t.Error("SameSet compares pointers")
+	}
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
 		other := full

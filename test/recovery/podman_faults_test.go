@@ -55,7 +55,7 @@ func TestNameIsPrefixOfID(t *testing.T) {
 		st := n.waitRecovered()
 		n.wantRunning("other")
 		n.wantStates(st, map[string]recover.RowState{"other": recover.RowUp, name: recover.RowFailed})
-		n.wantLog("name \"" + name + "\" is a prefix of the ID of container other; podman would replace that one")
+		n.wantLog(`name \"` + name + `\" is a prefix of the ID of container other; podman would replace that one`)
 		n.waitSaved("other", name)
 		if now := strings.TrimSpace(n.user.MustRun("podman", "inspect", "--format", "{{.Id}}", "other")); now != id {
 			n.t.Errorf("the ID of other is %s, and was %s", now, id)

@@ -20,7 +20,7 @@ func TestPace(t *testing.T) {
 		}
 	}
 	memory := func(s *recover.Stalls) *time.Duration { return &s.Memory }
-	io := func(s *recover.Stalls) *time.Duration { return &s.IO }
+	disk := func(s *recover.Stalls) *time.Duration { return &s.IO }
 	for name, c := range map[string]struct {
 		stalls func() (recover.Stalls, error)
 		most   int
@@ -30,8 +30,8 @@ func TestPace(t *testing.T) {
 		"but not beyond its bound":                {nil, 6, "4@0 2@1 4@10 2@11"},
 		"one at a time is possible":               {nil, 1, "1@0 1@10 1@20 1@30 1@40 1@50 1@60 1@70 1@80 1@90 1@100 1@110"},
 		"does not grow while memory is short":     {suffering(0.2, memory), 32, "4@0 4@10 4@20"},
-		"nor while the disk is":                   {suffering(0.5, io), 32, "4@0 4@10 4@20"},
-		"a busy disk is not yet one that suffers": {suffering(0.3, io), 32, "4@0 4@1 4@2"},
+		"nor while the disk is":                   {suffering(0.5, disk), 32, "4@0 4@10 4@20"},
+		"a busy disk is not yet one that suffers": {suffering(0.3, disk), 32, "4@0 4@1 4@2"},
 		"is fixed where the kernel does not tell": {
 			func() (recover.Stalls, error) { return recover.Stalls{}, recovertest.ErrBroken }, 32, "4@0 4@10 4@20",
 		},
