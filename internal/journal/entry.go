@@ -36,7 +36,7 @@ func parse(in io.Reader, uid int, visit func(entry) bool) (whole bool, err error
 	lines := bufio.NewReaderSize(in, maxEntry)
 	for err == nil {
 		var line []byte
-		if line, err = nextLine(lines); err != nil && err != io.EOF {
+		if line, err = nextLine(lines); err != nil && !errors.Is(err, io.EOF) {
 			return false, err
 		}
 		var raw map[string]json.RawMessage

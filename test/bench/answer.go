@@ -28,6 +28,7 @@ func ask() {
 	res, err := c.Get("http://localhost/v1/status")
 	if err == nil {
 		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
 	}
 	var now unix.Timespec
 	if err == nil {
