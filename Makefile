@@ -143,6 +143,10 @@ reproducible: ## build the packages twice, in different surroundings, and compar
 # The release tools have their own module, so that their dependencies stay out of go.mod.
 RELEASE_TOOL := $(GO) tool -C packaging/tools
 
+.PHONY: lint
+lint: ## check the code with golangci-lint (.golangci.yml); the first run builds the tool, which takes minutes
+	$(GO) tool -modfile=packaging/tools/go.mod golangci-lint run ./...
+
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities with govulncheck (asks vuln.go.dev)
 	$(RELEASE_TOOL) govulncheck -C $(CURDIR) ./...
@@ -154,9 +158,9 @@ sbom: ## write the list of linked modules and their licences to dist/ (CycloneDX
 		-output $(CURDIR)/dist/archy-recovery_$(VERSION).cdx.json $(CURDIR)
 
 .PHONY: release-check
-release-check: build ## check a release: consistency, tests, packages, vulnerabilities, SBOM (root)
+release-check: build ## check a release: consistency, tests, linter, packages, vulnerabilities, SBOM (root)
 	packaging/release-check $(VERSION)
-	$(MAKE) test lintian reproducible vulncheck sbom
+	$(MAKE) test lint lintian reproducible vulncheck sbom
 
 bin/archy-recovery:
 	$(MAKE) build

@@ -18,6 +18,9 @@ import (
 // victimEnv makes TestVictim the program that the tests of leftovers kill.
 const victimEnv = "ARCHY_MACHINE_TEST_VICTIM"
 
+// timeToLook is the time that a victim's timeout leaves the test to look at the running machine.
+const timeToLook = 2 * time.Second
+
 // TestVictim is no test of its own. It starts a machine, prints its directory and
 // its processes, and waits until it is ended.
 func TestVictim(t *testing.T) {
@@ -29,6 +32,9 @@ func TestVictim(t *testing.T) {
 	leader, err := m.host.leaderPID()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if end, ok := t.Deadline(); ok && time.Until(end) < timeToLook {
+		t.Fatal("the machine was up too late for the test to look at it")
 	}
 	fmt.Printf("victim %s %d %d\n", m.host.dir, m.host.cmd.Process.Pid, leader)
 	io.Copy(io.Discard, os.Stdin)
@@ -45,7 +51,31 @@ type victim struct {
 	supervisor, leader int
 }
 
-func startVictim(t *testing.T, how string, args ...string) *victim {
+// startVictim starts a victim that ends by how: "return" or "panic".
+func startVictim(t *testing.T, how string) *victim {
+	t.Helper()
+	v := tryVictim(t, how)
+	if v == nil {
+		t.Fatal("the victim did not start its machine")
+	}
+	return v
+}
+
+// startVictimWithTimeout starts a victim that go test's timeout ends. The timeout counts from the
+// start of the program, so it is doubled until the machine is up in time.
+func startVictimWithTimeout(t *testing.T) *victim {
+	t.Helper()
+	for limit := 5 * time.Second; limit < 5*time.Minute; limit *= 2 {
+		if v := tryVictim(t, "return", "-test.timeout="+limit.String()); v != nil {
+			return v
+		}
+	}
+	t.Fatal("the victim did not start its machine before any of its timeouts")
+	return nil
+}
+
+// tryVictim returns nil if the victim ended before its machine was up.
+func tryVictim(t *testing.T, how string, args ...string) *victim {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short skips machine tests")
@@ -71,7 +101,7 @@ func startVictim(t *testing.T, how string, args ...string) *victim {
 			return v
 		}
 	}
-	t.Fatal("the victim did not start its machine")
+	v.cmd.Wait()
 	return nil
 }
 
@@ -122,20 +152,21 @@ func (v *victim) wantNothingLeft(t *testing.T) {
 
 func TestNothingLeft(t *testing.T) {
 	t.Parallel()
+	returning := func(t *testing.T) *victim { return startVictim(t, "return") }
+	panicking := func(t *testing.T) *victim { return startVictim(t, "panic") }
 	for _, test := range []struct {
-		name string
-		how  string
-		args []string
-		end  func(v *victim)
+		name  string
+		start func(*testing.T) *victim
+		end   func(v *victim)
 	}{
-		{name: "end", how: "return", end: func(v *victim) { v.stdin.Close() }},
-		{name: "panic", how: "panic", end: func(v *victim) { v.stdin.Close() }},
-		{name: "test_timeout", how: "return", args: []string{"-test.timeout=5s"}, end: func(*victim) {}},
-		{name: "interrupt", how: "return", end: func(v *victim) { v.cmd.Process.Signal(os.Interrupt) }},
-		{name: "kill", how: "return", end: func(v *victim) { v.cmd.Process.Kill() }},
+		{"end", returning, func(v *victim) { v.stdin.Close() }},
+		{"panic", panicking, func(v *victim) { v.stdin.Close() }},
+		{"test_timeout", startVictimWithTimeout, func(*victim) {}},
+		{"interrupt", returning, func(v *victim) { v.cmd.Process.Signal(os.Interrupt) }},
+		{"kill", returning, func(v *victim) { v.cmd.Process.Kill() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			v := startVictim(t, test.how, test.args...)
+			v := test.start(t)
 			// Without this, the check below could pass by finding nothing at all.
 			if len(v.leftovers()) < 5 {
 				t.Fatalf("a running machine has only these traces: %s", v.leftovers())
