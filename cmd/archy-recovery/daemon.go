@@ -155,8 +155,8 @@ func podmanWaker(m *units.Manager) func(context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		// Only the text: callers look in an error for what is wrong with the unit
-		// of a container, such as that it is masked. This is about podman.socket.
+		// The error is not wrapped. Callers look in it for what is wrong with the unit
+		// of a container, such as that it is masked. This one is about podman.socket.
 		return errors.New(err.Error())
 	}
 }

@@ -44,8 +44,8 @@ func (r *Reader) journalEnd(ctx context.Context, boot, next string) (recover.Boo
 		case e.kernel:
 			whole.Next = append(whole.Next, signOf(e))
 		case sentBy(e, "systemd-pstore.service"):
-			// Not the output of a container of root's that is called systemd-pstore:
-			// podman writes it with the name of the container as the identifier.
+			// This is not the output of a container of root with the name systemd-pstore:
+			// podman writes that with the container's name as the identifier.
 			whole.Records = append(whole.Records, recordOf(e))
 		}
 		return true

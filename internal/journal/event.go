@@ -66,7 +66,7 @@ func eventOf(e entry, uid int) recover.HostEvent {
 	ofUser := strings.HasPrefix(unit, userManager)
 	switch {
 	case uid == 0 && ofUser:
-		return nil // users come and go: the manager of root's containers stays
+		return nil // a user's manager does not run root's containers
 	case e.id == idShutdown, // logind was asked for a shutdown
 		e.id == idUnitStopped && unit == multiUser,                    // it begins unasked
 		e.id == idUnitStopping && ofUser,                              // PID 1 stops the user's manager
@@ -122,9 +122,9 @@ func unitEvent(id, unit, job string) recover.HostEvent {
 }
 
 // thinOut returns a function that tells, event by event from the last one backwards,
-// which of them count. The services of timers end ten thousands of times in a set
-// that does not change for weeks. Of equal ends of a unit between two events of
-// another kind, the last one tells as much as all of them (see recover.Replay).
+// which of them count. While a set does not change for weeks, the services of timers
+// end tens of thousands of times. Of equal ends of a unit between two events of
+// another kind, only the last one matters (see recover.Replay).
 func thinOut() func(recover.HostEvent) bool {
 	later := map[recover.HostEvent]bool{}
 	return func(event recover.HostEvent) bool {

@@ -12,8 +12,8 @@ import (
 )
 
 // Bounds of one run of journalctl: its time, and how much of its output is read. An
-// idle machine needs a few milliseconds for what a slow one needs several seconds
-// for, while it boots and starts all its services at once.
+// idle machine needs a few milliseconds. A slow one needs several seconds while it
+// boots and starts all its services.
 const (
 	readTime  = 10 * time.Second
 	maxOutput = 16 << 20
@@ -37,7 +37,7 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 		return fmt.Errorf("cannot run journalctl: %w", err)
 	}
 	// A failing disk can hold journalctl in the kernel. It then cannot be killed and
-	// keeps the pipe open, and must not hold up its caller.
+	// keeps the pipe open, but its caller must not wait for it.
 	cmd.WaitDelay = time.Second
 	defer context.AfterFunc(ctx, func() { out.Close() })()
 	whole, err := read(io.LimitReader(out, maxOutput))

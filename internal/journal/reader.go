@@ -16,13 +16,13 @@ import (
 
 // Reader reads the journal through journalctl -o json, its documented interface. A
 // power failure can damage the files of the journal, and a damaged file can kill the
-// process that reads it. That has to be another process than the daemon. Reader
+// process that reads it. So another process than the daemon reads it. Reader
 // implements recover.Journal.
 type Reader struct {
 	unit       string // the service of the instance
 	uid        int    // the user who runs the containers
 	invocation string // of this run of the unit (systemd.exec(5)); empty if run by hand
-	watchdogs  string // sysWatchdogs, save in tests
+	watchdogs  string // sysWatchdogs, except in tests
 	limit      time.Duration
 }
 

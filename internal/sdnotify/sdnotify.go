@@ -10,7 +10,7 @@ import (
 )
 
 // A Notifier sends to the service manager that started this process. Without one it sends
-// nothing. It implements recover.Notifier.
+// nothing. It implements daemon.Notifier.
 type Notifier struct {
 	log *slog.Logger
 }

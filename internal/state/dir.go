@@ -23,7 +23,7 @@ const (
 	daemonLockFile  = "daemon.lock"
 )
 
-// Dir is a data directory that one process holds. It implements recover.Store.
+// Dir is a data directory that one process holds. It implements daemon.Store.
 type Dir struct {
 	directory
 	daemonLock *os.File // its lock says that this process lives
