@@ -1,28 +1,27 @@
 package machine
 
-// The network of a machine counts by network-online.target alone. Nothing of a
-// plain Debian wants that target, and nothing on it waits for a network. So the
-// target is reached as soon as a unit wants it.
-
+// The files of a late network.
 const (
 	waitOnlineUnit = "/etc/systemd/system/wait-online.service"
 	waitOnlineLink = "/etc/systemd/system/network-online.target.d/wait-online.conf"
 	networkUpFile  = "/run/network-up"
 )
 
-// DelayNetwork makes the network late from the next boot on. A wait-online
-// service, such as a network manager has, delays network-online.target until
-// [Machine.NetworkUp]. Without that call the target is never reached.
+// DelayNetwork makes the network late. From now on, network-online.target is
+// reached only after [Machine.NetworkUp], which each boot needs anew. A oneshot
+// service delays the target, as the wait-online services of network managers do.
+// Those give up after 60 s or more, and the target is then reached without a
+// network. This one never gives up.
 //
-// [Machine.Boot] waits for each start job. So a test boots such a machine with
-// [Machine.BootNoWait].
+// [Machine.Boot] waits for all start jobs, and so for this one if a unit wants the
+// target. Such a test uses [Machine.BootNoWait].
 func (m *Machine) DelayNetwork() {
 	m.t.Helper()
 	m.WriteFile(waitOnlineUnit, "[Unit]\nDescription=Wait for the Test's Network\nDefaultDependencies=no\n"+
 		"Conflicts=shutdown.target\nBefore=network-online.target shutdown.target\n"+
 		"[Service]\nType=oneshot\nRemainAfterExit=yes\n"+
 		"ExecStart=/bin/sh -c 'until test -e "+networkUpFile+"; do sleep 0.1; done'\n", 0o644, 0)
-	// A link in network-online.target.wants is the same; WriteFile makes no links.
+	// The same as a link in network-online.target.wants, but WriteFile makes no links.
 	m.WriteFile(waitOnlineLink, "[Unit]\nWants=wait-online.service\n", 0o644, 0)
 	if m.IsOn() {
 		m.Reload()
