@@ -58,7 +58,7 @@ func newNode(t *testing.T, uid int, conf string) *node {
 
 // networkOnline starts network-online.target by hand. Until the instance is
 // enabled nothing wants that target, and each rootless Quadlet unit would wait for
-// it. From the next boot on, only the instance's Wants= starts the target.
+// it. After that, each boot reaches the target by the instance's Wants= alone.
 func (n *node) networkOnline() {
 	n.t.Helper()
 	n.MustRun("systemctl", "start", "network-online.target")
