@@ -71,10 +71,13 @@
 //   - It is a minimal Debian without recommended packages; [Spec] has the list.
 //     On Debian 12, runc replaces crun, since crun 1.8 fails where it may not
 //     raise RLIMIT_MEMLOCK.
-//   - network-online.target is linked into multi-user.target. A plain Debian 13
-//     has no unit that wants this target. A rootless Quadlet unit there waits
-//     90 s in podman-user-wait-network-online.service. The link removes that
-//     wait, so no test shows it.
+//   - It has no program that configures a network. Debian's installer adds
+//     ifupdown or NetworkManager, and its cloud images have systemd-networkd with
+//     cloud-init. As on a plain Debian 13, nothing wants network-online.target at
+//     boot. So the target is reached as soon as a unit wants it, such as
+//     archy-recovery.service or a rootful Quadlet unit. NetworkManager and
+//     systemd-networkd enable a wait-online service, which delays the target;
+//     [Machine.DelayNetwork] is the test's.
 //   - podman.socket is enabled for root and for all users. A bare tree does not
 //     enable it.
 //   - The user archy (uid 1000) lingers, so the boot starts its manager. Its
@@ -84,8 +87,9 @@
 //   - journald stores persistently, without a rate limit, and at most 64 MB.
 //     Its sync interval is the default of five minutes, as on a user's machine.
 //   - Timers of package updates, backups and clean-ups are masked, as are
-//     podman-auto-update.timer, systemd-networkd-wait-online.service and the
-//     console's getty. They add only load and noise.
+//     podman-auto-update.timer and the console's getty. They add only load and
+//     noise. On a user's machine apt's timers start services that want
+//     network-online.target, at random hours.
 //   - The one image holds one static program, test/testapp. It does what its
 //     flags say, and needs almost no time to start.
 //
@@ -101,6 +105,9 @@
 //   - test/recovery sets LogLevel=debug in every machine. It runs one podman
 //     command as the user before it makes containers, because rootless podman's
 //     first commands of a boot race for the pause process.
+//   - test/recovery starts network-online.target by hand in the first boot. A
+//     rootless Quadlet unit waits up to 90 s for that target, and nothing wants it
+//     before an instance is enabled. In later boots only the instance wants it.
 //   - Tests that crash a machine several times within seconds set SoakSec= and
 //     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
 //     defaults every container would become a suspect, and each suspect starts

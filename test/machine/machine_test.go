@@ -271,3 +271,31 @@ func TestFilesOnAndOff(t *testing.T) {
 		}
 	}
 }
+
+// Nothing wants network-online.target. A unit that wants it reaches it at once, or
+// with a late network when that is up.
+func TestNetworkOnline(t *testing.T) {
+	t.Parallel()
+	m := Start(t)
+	want := func(when, state string) {
+		t.Helper()
+		if got := m.Show("network-online.target", "ActiveState")["ActiveState"]; got != state {
+			t.Errorf("%s network-online.target is %s, want %s", when, got, state)
+		}
+	}
+	want("after the boot", "inactive")
+	m.Systemctl("start", "network-online.target")
+	want("when wanted", "active")
+
+	m.PullPlug()
+	m.DelayNetwork()
+	m.Boot()
+	m.Systemctl("start", "--no-block", "network-online.target")
+	m.WaitFor(5*time.Second, "the wait-online service", func() bool {
+		return m.Show("wait-online.service", "ActiveState")["ActiveState"] == "activating"
+	})
+	want("with a late network", "inactive")
+	m.NetworkUp()
+	m.Systemctl("start", "network-online.target") // waits for the job
+	want("with the network up", "active")
+}

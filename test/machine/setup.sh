@@ -42,13 +42,6 @@ printf '[Journal]\nStorage=persistent\nRateLimitBurst=0\nSystemMaxUse=64M\n' \
 systemctl enable podman.socket
 systemctl --global enable podman.socket
 
-# Rootless Quadlet units are ordered after podman-user-wait-network-online.service,
-# which waits up to 90 s for network-online.target. No unit of a plain Debian 13
-# wants that target. The link spares each test these 90 s.
-mkdir -p /etc/systemd/system/multi-user.target.wants
-ln -s /usr/lib/systemd/system/network-online.target \
-	/etc/systemd/system/multi-user.target.wants/network-online.target
-
 # The kernel is the host's. No unit of the machine may set its parameters, load
 # its modules, register binary formats or mount its debugging file systems.
 for unit in systemd-sysctl.service systemd-modules-load.service \
@@ -62,8 +55,7 @@ done
 # would only add load and noise to its boot.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 	fstrim.timer e2scrub_all.timer e2scrub_reap.service man-db.timer \
-	podman-auto-update.timer systemd-tmpfiles-clean.timer \
-	systemd-networkd-wait-online.service console-getty.service; do
+	podman-auto-update.timer systemd-tmpfiles-clean.timer console-getty.service; do
 	ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 

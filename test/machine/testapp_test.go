@@ -12,6 +12,8 @@ import (
 func TestApp(t *testing.T) {
 	t.Parallel()
 	machine := Start(t)
+	// The rootless units would wait for this target, and nothing wants it.
+	machine.MustRun("systemctl", "start", "network-online.target")
 	for _, uid := range []int{0, User} {
 		t.Run(fmt.Sprintf("uid_%d", uid), func(t *testing.T) {
 			t.Parallel()

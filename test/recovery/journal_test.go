@@ -22,6 +22,7 @@ import (
 func (n *node) killDaemonForGood() {
 	n.t.Helper()
 	if _, err := n.ReadFile("/etc/systemd/system/" + n.unit() + ".d/test.conf"); err != nil {
+		n.networkOnline() // the test may have booted again
 		n.quadlet("app", 3, "", "")
 		n.user.Systemctl("start", "app")
 		n.dropIn("test.conf", "[Service]\nRestart=no\n")

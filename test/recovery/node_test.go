@@ -51,8 +51,17 @@ func newNode(t *testing.T, uid int, conf string) *node {
 	n := &node{m, t, uid, m.As(uid)}
 	n.Install(deb)
 	n.configure(conf)
+	n.networkOnline()
 	n.runFirstPodman()
 	return n
+}
+
+// networkOnline starts network-online.target by hand. Until the instance is
+// enabled nothing wants that target, and each rootless Quadlet unit would wait for
+// it. After that, each boot reaches the target by the instance's Wants= alone.
+func (n *node) networkOnline() {
+	n.t.Helper()
+	n.MustRun("systemctl", "start", "network-online.target")
 }
 
 // runFirstPodman runs one podman command alone. Rootless podman's first commands

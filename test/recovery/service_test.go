@@ -169,6 +169,7 @@ func TestUserManagerRestart(t *testing.T) {
 	m := machine.Start(t)
 	n := &node{m, t, machine.User, m.As(machine.User)}
 	n.Install(artifact.Package(t))
+	n.networkOnline()
 	n.runFirstPodman()
 	n.quadlet("quad", 1, "", "")
 	n.user.Systemctl("start", "quad")

@@ -1,0 +1,35 @@
+package machine
+
+// The files of a late network.
+const (
+	waitOnlineUnit = "/etc/systemd/system/wait-online.service"
+	waitOnlineLink = "/etc/systemd/system/network-online.target.d/wait-online.conf"
+	networkUpFile  = "/run/network-up"
+)
+
+// DelayNetwork makes the network late. From now on, network-online.target is
+// reached only after [Machine.NetworkUp], which each boot needs anew. A oneshot
+// service delays the target, as the wait-online services of network managers do.
+// Those give up after 60 s or more, and the target is then reached without a
+// network. This one never gives up.
+//
+// [Machine.Boot] waits for all start jobs, and so for this one if a unit wants the
+// target. Such a test uses [Machine.BootNoWait].
+func (m *Machine) DelayNetwork() {
+	m.t.Helper()
+	m.WriteFile(waitOnlineUnit, "[Unit]\nDescription=Wait for the Test's Network\nDefaultDependencies=no\n"+
+		"Conflicts=shutdown.target\nBefore=network-online.target shutdown.target\n"+
+		"[Service]\nType=oneshot\nRemainAfterExit=yes\n"+
+		"ExecStart=/bin/sh -c 'until test -e "+networkUpFile+"; do sleep 0.1; done'\n", 0o644, 0)
+	// The same as a link in network-online.target.wants, but WriteFile makes no links.
+	m.WriteFile(waitOnlineLink, "[Unit]\nWants=wait-online.service\n", 0o644, 0)
+	if m.IsOn() {
+		m.Reload()
+	}
+}
+
+// NetworkUp ends the delay of DelayNetwork, in this boot only.
+func (m *Machine) NetworkUp() {
+	m.t.Helper()
+	m.WriteFile(networkUpFile, "", 0o644, 0)
+}
