@@ -1,0 +1,259 @@
+package journal
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/diagnosis"
+)
+
+// An Attempt is one start of a container, of which Output returns the lines.
+type Attempt struct {
+	// Unit is the unit's name, and MainPID its ExecMainPID= after the start
+	// (org.freedesktop.systemd1.Service(5)), 0 if it is not known: of a program
+	// that has ended before journald looks, journald knows the PID and no unit.
+	Unit    string
+	MainPID int
+	// InvocationID is the unit's InvocationID= after the start
+	// (org.freedesktop.systemd1.Unit(5)), in hexadecimal; "" if it is not known.
+	InvocationID string
+	// Container is the container's name, ContainerID its whole ID or "". What it
+	// prints is found by them where its unit only starts it: conmon then runs in a
+	// unit of its own.
+	Container, ContainerID string
+	// Since and Until bound both by CLOCK_MONOTONIC (Reader.Now), from before the
+	// start on; Until is 0 for no end.
+	Since, Until time.Duration
+}
+
+const (
+	// linesKept is how many lines of an attempt are kept, the last ones.
+	linesKept = 64
+	// tailRead is how many lines of all attempts are read, the last ones.
+	tailRead = 5000
+	// lateLines bounds the wait for lines that journald still has to receive, and
+	// afterEnds is how long it has to be quiet once the manager has told all ends:
+	// it tells them after the last line of a unit, but by another socket.
+	lateLines = 2 * time.Second
+	afterEnds = 100 * time.Millisecond
+)
+
+// Output returns what was written in the boot for each of the attempts, oldest
+// line first: by podman, by what podman runs, by the container and by the
+// manager. Result i is attempt i's. One journalctl follows the journal until the
+// manager has told how each unit ended, or for 2 s without news: journald is
+// asynchronous, and the last line may come after the job's end. Lines that came
+// before an error are returned with it.
+func (r *Reader) Output(ctx context.Context, boot string, attempts []Attempt) ([][]diagnosis.Line, error) {
+	if len(attempts) == 0 {
+		return nil, nil
+	}
+	o := newOutput(r.uid, attempts)
+	args := []string{"--follow", "--lines=" + strconv.Itoa(tailRead), "--output=json", "--all",
+		"--output-fields=" + outputFields}
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	err := run(following, r.limit, append(args, o.matches(boot)...), func(out io.Reader) (bool, error) {
+		quiet := time.AfterFunc(lateLines, stop) // which closes out
+		defer quiet.Stop()
+		err := o.read(out, func() {
+			if o.open == 0 {
+				quiet.Reset(afterEnds)
+			} else {
+				quiet.Reset(lateLines)
+			}
+		})
+		if following.Err() != nil { // stopped: all that came is read
+			err = ctx.Err()
+		}
+		return false, err
+	})
+	return o.lines, err
+}
+
+// outputFields is what is asked for, beside the timestamps that come in any case.
+const outputFields = "MESSAGE,MESSAGE_ID,_PID,_UID,_COMM,_EXE,_TRANSPORT,_SYSTEMD_CGROUP," +
+	"_SYSTEMD_INVOCATION_ID,SYSLOG_IDENTIFIER,INVOCATION_ID,USER_INVOCATION_ID,CONTAINER_ID_FULL," +
+	"CONTAINER_NAME,PODMAN_EVENT,PODMAN_NAME,PODMAN_ID"
+
+// output gathers the lines of attempts.
+type output struct {
+	uid      string
+	attempts []Attempt
+	lines    [][]diagnosis.Line
+	// byInvocation is attempts by their unit's invocation.
+	byInvocation map[string]int
+	// ended holds which attempts' ends were told; open is how many are not.
+	ended []bool
+	open  int
+}
+
+func newOutput(uid int, attempts []Attempt) *output {
+	o := &output{uid: strconv.Itoa(uid), attempts: attempts, lines: make([][]diagnosis.Line, len(attempts)),
+		byInvocation: map[string]int{}, ended: make([]bool, len(attempts)), open: len(attempts)}
+	for i, a := range attempts {
+		if a.InvocationID != "" {
+			o.byInvocation[a.InvocationID] = i
+		}
+	}
+	return o
+}
+
+// matches is what journalctl is to look for. journald itself sets what begins
+// with an underscore, also _SYSTEMD_INVOCATION_ID= of a user's unit. A manager
+// names the invocation that it tells of in INVOCATION_ID=, a user's in
+// USER_INVOCATION_ID=.
+func (o *output) matches(boot string) (words []string) {
+	or := func(match ...string) {
+		if len(words) > 0 {
+			words = append(words, "+")
+		}
+		words = append(append(words, "_BOOT_ID="+boot), match...)
+	}
+	for _, a := range o.attempts {
+		if a.InvocationID != "" {
+			or("_SYSTEMD_INVOCATION_ID=" + a.InvocationID)
+			if o.uid == "0" {
+				or("INVOCATION_ID="+a.InvocationID, "_PID=1")
+			} else {
+				or("USER_INVOCATION_ID="+a.InvocationID, "_UID="+o.uid)
+			}
+		}
+		if a.MainPID > 0 {
+			or("_PID="+strconv.Itoa(a.MainPID), "_UID="+o.uid, "_TRANSPORT=stdout")
+		}
+		if stem, ok := strings.CutSuffix(a.Unit, ".service"); ok {
+			or("SYSLOG_IDENTIFIER="+stem, "_UID="+o.uid, "_TRANSPORT=stdout")
+		}
+		if a.ContainerID != "" {
+			or("CONTAINER_ID_FULL="+a.ContainerID, "_UID="+o.uid)
+			or("PODMAN_ID="+a.ContainerID, "PODMAN_EVENT=start", "PODMAN_EVENT=died", "_UID="+o.uid)
+		} else if a.Container != "" {
+			or("CONTAINER_NAME="+a.Container, "_UID="+o.uid)
+			or("PODMAN_NAME="+a.Container, "PODMAN_EVENT=start", "PODMAN_EVENT=died", "_UID="+o.uid)
+		}
+	}
+	return words
+}
+
+// read reads entries to the end, or to an error, and calls news after each.
+func (o *output) read(out io.Reader, news func()) error {
+	in := bufio.NewReaderSize(out, maxEntry)
+	for {
+		line, err := nextLine(in)
+		var raw map[string]json.RawMessage
+		if json.Unmarshal(line, &raw) == nil {
+			fields := make(map[string]string, len(raw))
+			for name, value := range raw {
+				fields[name] = fieldText(value)
+			}
+			o.add(fields)
+			news()
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// add files an entry under its attempts.
+func (o *output) add(fields map[string]string) {
+	manager, ends := o.byManager(fields)
+	if i, ok := o.byInvocation[fields["_SYSTEMD_INVOCATION_ID"]]; ok {
+		o.keep(i, fields)
+		return
+	}
+	if i, ok := o.byInvocation[manager]; ok {
+		o.keep(i, fields)
+		if ends {
+			o.end(i)
+		}
+		return
+	}
+	if fields["_UID"] != o.uid {
+		return
+	}
+	monotonic, _ := strconv.ParseInt(fields["__MONOTONIC_TIMESTAMP"], 10, 64)
+	at := time.Duration(monotonic) * time.Microsecond
+	for i, a := range o.attempts {
+		if at < a.Since || a.Until > 0 && at > a.Until || !a.names(fields) && !a.wrote(fields) {
+			continue
+		}
+		o.keep(i, fields)
+		if fields["PODMAN_EVENT"] == "died" && a.InvocationID == "" {
+			o.end(i)
+		}
+	}
+}
+
+// wrote reports whether an entry is from a process of the unit that had ended when
+// journald looked. Quadlet names the unit in SYSLOG_IDENTIFIER=; others have it from
+// the main process.
+func (a Attempt) wrote(fields map[string]string) bool {
+	if fields["_COMM"] != "" || fields["_SYSTEMD_CGROUP"] != "" || fields["_TRANSPORT"] != "stdout" {
+		return false
+	}
+	return a.MainPID > 0 && fields["_PID"] == strconv.Itoa(a.MainPID) ||
+		a.Unit != "" && fields["SYSLOG_IDENTIFIER"]+".service" == a.Unit
+}
+
+// names reports whether an entry is on the attempt's container, by conmon or
+// podman outside of the unit: anyone may set the names.
+func (a Attempt) names(fields map[string]string) bool {
+	if comm := fields["_COMM"]; comm != "conmon" && comm != "podman" && comm != "exe" {
+		return false
+	}
+	if a.ContainerID != "" {
+		return fields["CONTAINER_ID_FULL"] == a.ContainerID || fields["PODMAN_ID"] == a.ContainerID
+	}
+	return a.Container != "" && (fields["CONTAINER_NAME"] == a.Container || fields["PODMAN_NAME"] == a.Container)
+}
+
+// byManager returns the invocation that the containers' manager tells of, and
+// whether it tells its end.
+func (o *output) byManager(fields map[string]string) (invocation string, ends bool) {
+	ends = fields["MESSAGE_ID"] == recover.IDUnitResult || fields["MESSAGE_ID"] == recover.IDUnitSuccess
+	switch {
+	case o.uid == "0" && fields["_PID"] == "1":
+		return fields["INVOCATION_ID"], ends
+	case o.uid != "0" && fields["_UID"] == o.uid && fields["_COMM"] == "systemd":
+		return fields["USER_INVOCATION_ID"], ends
+	}
+	return "", false
+}
+
+func (o *output) end(i int) {
+	if !o.ended[i] {
+		o.ended[i] = true
+		o.open--
+	}
+}
+
+// keep adds a line to an attempt's and drops the oldest above the bound, but
+// never podman's word that the container has started.
+func (o *output) keep(i int, fields map[string]string) {
+	us, _ := strconv.ParseInt(fields["__REALTIME_TIMESTAMP"], 10, 64)
+	l := diagnosis.Line{Time: time.UnixMicro(us), Comm: fields["_COMM"], Exe: fields["_EXE"],
+		Transport: fields["_TRANSPORT"], Cgroup: fields["_SYSTEMD_CGROUP"],
+		ContainerID: fields["CONTAINER_ID_FULL"], Event: fields["PODMAN_EVENT"],
+		Message: fields["MESSAGE"][:min(len(fields["MESSAGE"]), diagnosis.MaxMessage)]}
+	lines := append(o.lines[i], l)
+	if len(lines) > linesKept {
+		oldest := 0
+		if lines[0].Event == "start" {
+			oldest = 1
+		}
+		lines = append(lines[:oldest], lines[oldest+1:]...)
+	}
+	o.lines[i] = lines
+}
