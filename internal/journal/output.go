@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +19,10 @@ import (
 // An Attempt is one start of a container, of which Output returns the lines.
 type Attempt struct {
 	// Unit is the unit's name, and MainPID its ExecMainPID= after the start
-	// (org.freedesktop.systemd1.Service(5)), 0 if it is not known: of a program
-	// that has ended before journald looks, journald knows the PID and no unit.
+	// (org.freedesktop.systemd1.Service(5)), 0 if it is not known. Of a program that
+	// has ended before journald looks, journald knows the PID and no unit; and where
+	// rootless podman does not find itself in its unit's cgroup, as podman 4.3 on a
+	// host with cgroup v1, it moves to a scope that is named after its PID.
 	Unit    string
 	MainPID int
 	// InvocationID is the unit's InvocationID= after the start
@@ -128,6 +132,9 @@ func (o *output) matches(boot string) (words []string) {
 		}
 		if a.MainPID > 0 {
 			or("_PID="+strconv.Itoa(a.MainPID), "_UID="+o.uid, "_TRANSPORT=stdout")
+			if o.uid != "0" {
+				or("_SYSTEMD_USER_UNIT="+a.scope(), "_UID="+o.uid)
+			}
 		}
 		if stem, ok := strings.CutSuffix(a.Unit, ".service"); ok {
 			or("SYSLOG_IDENTIFIER="+stem, "_UID="+o.uid, "_TRANSPORT=stdout")
@@ -196,16 +203,22 @@ func (o *output) add(fields map[string]string) {
 	}
 }
 
-// wrote reports whether an entry is from a process of the unit that had ended when
-// journald looked. Quadlet names the unit in SYSLOG_IDENTIFIER=; others have it from
-// the main process.
+// wrote reports whether an entry is from a process of the unit that journald did not
+// see in it: one that had ended when journald looked, or podman in a scope of its own.
+// Quadlet names the unit in SYSLOG_IDENTIFIER=; else it is the main process that tells.
 func (a Attempt) wrote(fields map[string]string) bool {
+	if a.MainPID > 0 && path.Base(fields["_SYSTEMD_CGROUP"]) == a.scope() {
+		return true
+	}
 	if fields["_COMM"] != "" || fields["_SYSTEMD_CGROUP"] != "" || fields["_TRANSPORT"] != "stdout" {
 		return false
 	}
 	return a.MainPID > 0 && fields["_PID"] == strconv.Itoa(a.MainPID) ||
 		a.Unit != "" && fields["SYSLOG_IDENTIFIER"]+".service" == a.Unit
 }
+
+// scope is the unit that podman makes for itself.
+func (a Attempt) scope() string { return fmt.Sprintf("podman-%d.scope", a.MainPID) }
 
 // names reports whether an entry is on the attempt's container, by conmon or
 // podman outside of the unit: anyone may set the names.

@@ -18,6 +18,7 @@ type failedStart struct {
 	Facts   diagnosis.Facts `json:"facts"`
 	Cause   string          `json:"cause"`
 	From    string          `json:"from"`
+	MainPID int             `json:"mainPID"`
 	uid     int
 	entries string
 }
@@ -51,7 +52,7 @@ func recordedStarts(t *testing.T) map[string]failedStart {
 
 // attempt is what is known of a recorded start beside its lines.
 func (f failedStart) attempt(t *testing.T) Attempt {
-	a := Attempt{Unit: f.Facts.Unit, Container: f.Facts.Container}
+	a := Attempt{Unit: f.Facts.Unit, Container: f.Facts.Container, MainPID: f.MainPID}
 	for line := range strings.Lines(f.entries) {
 		var e map[string]string
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
@@ -195,8 +196,10 @@ func linesOf(t *testing.T, a Attempt, entries ...string) []diagnosis.Line {
 }
 
 // Where podman has ended before journald looks, journald knows its PID and user
-// only. Recorded with systemd 257: `podman start` of a container that is missing.
-func TestOutputOfAProgramThatEndedAtOnce(t *testing.T) {
+// only; and podman may be in a scope of its own. Recorded with systemd 257 and 252:
+// `podman start` of a container that is missing.
+func TestOutputOfPodmanOutsideOfItsUnit(t *testing.T) {
+	const scope = `{"_COMM":"podman","_SYSTEMD_CGROUP":"/user.slice/user-1000.slice/user@1000.service/user.slice/podman-7779.scope",`
 	const line = `{"_PID":"7779","_UID":"1000","_TRANSPORT":"stdout","SYSLOG_IDENTIFIER":"podman","__MONOTONIC_TIMESTAMP":"5000000",` +
 		`"MESSAGE":"Error: no container with name or ID \"db\" found: no such container"}`
 	for name, c := range map[string]struct {
@@ -206,6 +209,8 @@ func TestOutputOfAProgramThatEndedAtOnce(t *testing.T) {
 	}{
 		"by its PID":                  {Attempt{Unit: "container-db.service", MainPID: 7779, Since: 4 * time.Second}, line, 1},
 		"by the unit that it names":   {Attempt{Unit: "db.service"}, strings.Replace(line, `"podman"`, `"db"`, 1), 1},
+		"by its own scope":            {Attempt{MainPID: 7779}, strings.Replace(line, `{`, scope, 1), 1},
+		"of another's scope":          {Attempt{MainPID: 7778}, strings.Replace(line, `{`, scope, 1), 0},
 		"of an earlier start":         {Attempt{Unit: "container-db.service", MainPID: 7779, Since: 6 * time.Second}, line, 0},
 		"of another process":          {Attempt{Unit: "container-db.service", MainPID: 1234}, line, 0},
 		"of another user":             {Attempt{MainPID: 7779}, strings.Replace(line, `"1000"`, `"1001"`, 1), 0},

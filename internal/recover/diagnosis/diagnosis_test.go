@@ -248,6 +248,10 @@ func TestQuoteIsBounded(t *testing.T) {
 	if n := len(Quote(short)); n != quotedLines {
 		t.Errorf("%d lines, want %d", n, quotedLines)
 	}
+	twice := []Line{{Comm: "conmon", ContainerID: "73d1", Message: "hello"}, {Comm: "podman", Transport: "stdout", Message: "hello"}}
+	if diff := cmp.Diff([]string{"hello"}, Quote(twice)); diff != "" {
+		t.Errorf("what attached podman writes again is quoted twice:\n%s", diff)
+	}
 	systemd := []Line{{Comm: "systemd", Message: "Failed to start web.service."}}
 	if diff := cmp.Diff([]string{"Failed to start web.service."}, Quote(systemd)); diff != "" {
 		t.Error(diff)

@@ -12,7 +12,16 @@ const (
 // podman, its helpers and the container wrote, at most 20 lines and 4 KB, oldest
 // first, each as [Clean] makes it. Where they wrote nothing, it quotes systemd.
 func Quote(lines []Line) []string {
-	told := func(l Line) bool { return l.Event == "" && !l.isNoise() }
+	// Attached podman writes what the container prints a second time.
+	printed := map[string]bool{}
+	for _, l := range lines {
+		if l.Source() == Program {
+			printed[l.Text()] = true
+		}
+	}
+	told := func(l Line) bool {
+		return l.Event == "" && !l.isNoise() && !(l.isPodman() && l.Source() == Engine && printed[l.Text()])
+	}
 	quoted := tail(lines, func(l Line) bool { return told(l) && (l.Source() == Engine || l.Source() == Program) })
 	if len(quoted) == 0 {
 		quoted = tail(lines, func(l Line) bool { return told(l) && l.Source() == Manager })
