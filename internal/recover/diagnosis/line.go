@@ -114,7 +114,7 @@ var (
 		`|creating container: |crun: |runc: |(?:OCI )?runtime error: |(?:runc|crun) create failed: ` +
 		`|container_linux\.go:\d+: ` +
 		`|starting container process caused: |error during container init: |Failed, retrying in \S+ \.\.\. \(\d+/\d+\)\. ` +
-		`|conmon \S+ <\w+>: |runtime stderr: |netavark: |mounting storage for container [0-9a-f]+: )+`)
+		`|conmon \S+ <\w+>: |runtime stderr: |mounting storage for container [0-9a-f]+: )+`)
 )
 
 // words is what a line says, without its wrappings.

@@ -15,6 +15,10 @@ const pullOf = `^(?:initializing source|parsing image name|choosing an image fro
 	`copying system image from manifest list|reading manifest \S+ in|unable to copy from source)` +
 	` "?(?:docker://)?(?P<image>[^\s"]+?)"?: `
 
+// helpers are programs of the host, which no container is asked to run.
+const helpers = `slirp4netns|pasta|passt|netavark|aardvark-dns|conmon|crun|runc|fuse-overlayfs|` +
+	`iptables|nft|catatonit|newuidmap|newgidmap`
+
 // managerPatterns match what systemd says of a unit, by the cause's ID.
 var managerPatterns = map[string][]*regexp.Regexp{
 	"out-of-memory": compile(
@@ -162,6 +166,12 @@ var enginePatterns = map[string][]*regexp.Regexp{
 	"exec-format": compile(
 		"(?i)(?:exec |exec container process )?[\"'`]?(?P<path>/[^\\s:\"'`]+)[\"'`]?: exec format error",
 		`(?i)(?:^|: )exec format error`,
+	),
+	"helper-missing": compile(
+		`exec: "(?P<program>`+helpers+`)": executable file not found in \$PATH`,
+		`could not find (?:a working )?(?P<program>`+helpers+`)(?: binary)?(?:,|:| in |$)`,
+		`default OCI runtime "(?P<program>[^"]+)" not found`,
+		`^netavark: No such file or directory \(os error 2\)`,
 	),
 	"command-missing": compile(
 		"(?i)executable file [\"'`]?(?P<path>[^\\s:\"'`]+)[\"'`]? not found",

@@ -38,18 +38,25 @@ var table = []Cause{
 		Means: "The image, or a layer of it, is damaged in podman's storage: a power cut can lose what was not yet " +
 			"on the disk.",
 		sentence: "a layer of the image[ {image}] is damaged in podman's storage[: {path}]",
-		advice: "Get the image anew: `{podman} rmi --force {image|IMAGE}`, `{podman} pull {image|IMAGE}`, then " +
-			"`{systemctl} restart {unit}`. `{podman} system check` (podman 5.2 and later) tells what else is " +
-			"damaged.",
+		advice: "Get the image anew: `{podman} rmi --force {image|IMAGE}`, which removes its containers, too, but " +
+			"no volumes; `{podman} pull {image|IMAGE}`; create plain containers again; run `{systemctl} " +
+			"restart {unit}`. `{podman} system check` (podman 5.2 and later) tells what else is damaged.",
+	},
+	{
+		ID:       "helper-missing",
+		Means:    "A program of the host that podman runs to start a container is not installed.",
+		sentence: "the program {program|that podman needs} is not installed on this host",
+		advice: "Install the package that has it (such as uidmap, passt, slirp4netns, netavark or iptables), then run " +
+			"`{systemctl} restart {unit}`.",
 	},
 	{
 		ID: "user-namespace",
 		Means: "The user namespace cannot be made: the user has no (or too few) subordinate IDs, or the kernel does " +
 			"not allow it.",
 		sentence: "the user namespace cannot be made: subordinate IDs are missing or too few",
-		advice: "Compare /etc/subuid and /etc/subgid with `{podman} unshare cat /proc/self/uid_map`, add a range " +
-			"(`usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`), then run `{podman} system " +
-			"migrate`.",
+		advice: "Compare /etc/subuid and /etc/subgid with `{podman} unshare cat /proc/self/uid_map`. Add a range: " +
+			"`usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`. Then run `{podman} system " +
+			"migrate`, which stops this user's containers.",
 	},
 	{
 		ID: "pause-process",
@@ -70,8 +77,8 @@ var table = []Cause{
 		Means: "podman's storage holds a container of that name that podman itself no longer knows, such as one " +
 			"left by a crash or made by buildah.",
 		sentence: "the name[ {name}] is in use by a container that only podman's storage knows[: {id}]",
-		advice: "See it with `{podman} ps --all --external`, remove it with `{podman} rm --force --storage {id|ID}`, " +
-			"then run `{systemctl} restart {unit}`.",
+		advice: "See it with `{podman} ps --all --external`, remove it with `{podman} rm --force {id|ID}`, then " +
+			"run `{systemctl} restart {unit}`.",
 	},
 	{
 		ID:       "name-in-use",
@@ -96,8 +103,8 @@ var table = []Cause{
 	},
 	{
 		ID: "address-unavailable",
-		Means: "An IP address that the container is to have, or to publish a port at, cannot be had: not this " +
-			"host's (yet), outside of the network, or taken.",
+		Means: "The container asks for an IP address that is taken, outside of its network, or not (yet) this " +
+			"host's.",
 		sentence: "the address {address|that it asks for} cannot be used",
 		advice: "Compare `ip address` and `{podman} network inspect` with the container's settings. If the address " +
 			"comes late after a boot, order the unit after network-online.target.",
@@ -186,7 +193,8 @@ var table = []Cause{
 			"since a power cut.",
 		sentence: "the program {path|of the image} cannot be executed here: another architecture, or a damaged file",
 		advice: "Compare `{podman} image inspect --format '{{.Architecture}}' {image|IMAGE}` with `uname -m`. If " +
-			"they agree, the file is damaged: `{podman} rmi --force {image|IMAGE}` and pull it anew.",
+			"they agree, the file is damaged. Get the image anew: `{podman} rmi --force {image|IMAGE}`, which " +
+			"removes its containers, too, but no volumes, then `{podman} pull {image|IMAGE}`.",
 	},
 	{
 		ID:       "command-missing",
@@ -215,24 +223,24 @@ var table = []Cause{
 		Means: "podman or the OCI runtime may not do what the container asks for: mode or owner of a file, or the " +
 			"user's rights.",
 		sentence: "permission denied[: {path}]",
-		advice: "Compare mode and owner (`namei -l {path|PATH}`), as the user whose container it is. With SELinux, " +
-			"add `:z` or `:Z` to the volume.",
+		advice: "Compare mode and owner (`namei -l {path|PATH}`) with the container's user. With SELinux, add `:z` " +
+			"or `:Z` to the volume.",
 	},
 	{
 		ID: "locks-exhausted",
 		Means: "podman has no lock left for another container: it has one for each container, pod and volume, 2048 " +
 			"in all.",
 		sentence: "podman has no lock left for another container, pod or volume",
-		advice: "Remove volumes and containers that nothing uses (`{podman} volume prune`), or raise num_locks in " +
-			"containers.conf and run `{podman} system renumber`.",
+		advice: "Remove containers, pods and volumes that you know to be unused, or raise num_locks in " +
+			"containers.conf. Then, with no container running, run `{podman} system renumber`.",
 	},
 	{
 		ID: "outdated-container",
 		Means: "The container was made by an older podman and uses what this podman no longer has: slirp4netns, CNI " +
 			"or BoltDB.",
 		sentence: "it uses what this podman no longer has",
-		advice: "Run `{podman} system migrate` (for BoltDB: reboot, or follow the line that is quoted), then " +
-			"`{systemctl} restart {unit}`.",
+		advice: "Run `{podman} system migrate`, which stops this user's containers (for BoltDB: reboot, or follow " +
+			"the line that is quoted). Then run `{systemctl} restart {unit}`.",
 	},
 	{
 		ID:       "invalid-option",
