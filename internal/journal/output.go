@@ -42,19 +42,21 @@ const (
 	linesKept = 64
 	// tailRead is how many lines of all attempts are read, the last ones.
 	tailRead = 5000
-	// lateLines bounds the wait for lines that journald still has to receive, and
+	// firstLine bounds the wait for the first line, which is long on a host that
+	// boots; lateLines that for lines that journald still has to receive; and
 	// afterEnds is how long it has to be quiet once the manager has told all ends:
 	// it tells them after the last line of a unit, but by another socket.
+	firstLine = 5 * time.Second
 	lateLines = 2 * time.Second
 	afterEnds = 100 * time.Millisecond
 )
 
 // Output returns what was written in the boot for each of the attempts, oldest
 // line first: by podman, by what podman runs, by the container and by the
-// manager. Result i is attempt i's. One journalctl follows the journal until the
-// manager has told how each unit ended, or for 2 s without news: journald is
-// asynchronous, and the last line may come after the job's end. Lines that came
-// before an error are returned with it.
+// manager. Result i is attempt i's. journald is asynchronous, so the last line may
+// come after the job's end: one journalctl follows the journal until the manager has
+// told how each unit ended, or for 2 s without news (5 s before the first line).
+// Lines that came before an error are returned with it.
 func (r *Reader) Output(ctx context.Context, boot string, attempts []Attempt) ([][]diagnosis.Line, error) {
 	if len(attempts) == 0 {
 		return nil, nil
@@ -65,7 +67,7 @@ func (r *Reader) Output(ctx context.Context, boot string, attempts []Attempt) ([
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	err := run(following, r.limit, append(args, o.matches(boot)...), func(out io.Reader) (bool, error) {
-		quiet := time.AfterFunc(lateLines, stop) // which closes out
+		quiet := time.AfterFunc(firstLine, stop) // which closes out
 		defer quiet.Stop()
 		err := o.read(out, func() {
 			if o.open == 0 {
@@ -84,8 +86,8 @@ func (r *Reader) Output(ctx context.Context, boot string, attempts []Attempt) ([
 
 // outputFields is what is asked for, beside the timestamps that come in any case.
 const outputFields = "MESSAGE,MESSAGE_ID,_PID,_UID,_COMM,_EXE,_TRANSPORT,_SYSTEMD_CGROUP," +
-	"_SYSTEMD_INVOCATION_ID,SYSLOG_IDENTIFIER,INVOCATION_ID,USER_INVOCATION_ID,CONTAINER_ID_FULL," +
-	"CONTAINER_NAME,PODMAN_EVENT,PODMAN_NAME,PODMAN_ID"
+	"_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT,_SYSTEMD_INVOCATION_ID,SYSLOG_IDENTIFIER,INVOCATION_ID," +
+	"USER_INVOCATION_ID,CONTAINER_ID_FULL,CONTAINER_NAME,PODMAN_EVENT,PODMAN_NAME,PODMAN_ID"
 
 // output gathers the lines of attempts.
 type output struct {
@@ -135,6 +137,9 @@ func (o *output) matches(boot string) (words []string) {
 			if o.uid != "0" {
 				or("_SYSTEMD_USER_UNIT="+a.scope(), "_UID="+o.uid)
 			}
+		}
+		if a.Unit != "" {
+			or(o.unitField()+"="+a.Unit, "_UID="+o.uid)
 		}
 		if stem, ok := strings.CutSuffix(a.Unit, ".service"); ok {
 			or("SYSLOG_IDENTIFIER="+stem, "_UID="+o.uid, "_TRANSPORT=stdout")
@@ -193,7 +198,7 @@ func (o *output) add(fields map[string]string) {
 	monotonic, _ := strconv.ParseInt(fields["__MONOTONIC_TIMESTAMP"], 10, 64)
 	at := time.Duration(monotonic) * time.Microsecond
 	for i, a := range o.attempts {
-		if at < a.Since || a.Until > 0 && at > a.Until || !a.names(fields) && !a.wrote(fields) {
+		if at < a.Since || a.Until > 0 && at > a.Until || !a.names(fields) && !o.wrote(a, fields) {
 			continue
 		}
 		o.keep(i, fields)
@@ -204,9 +209,12 @@ func (o *output) add(fields map[string]string) {
 }
 
 // wrote reports whether an entry is from a process of the unit that journald did not
-// see in it: one that had ended when journald looked, or podman in a scope of its own.
-// Quadlet names the unit in SYSLOG_IDENTIFIER=; else it is the main process that tells.
-func (a Attempt) wrote(fields map[string]string) bool {
+// see in its invocation: one that had ended when journald looked, or podman in a scope of
+// its own. Quadlet names the unit in SYSLOG_IDENTIFIER=; else it is the PID that tells.
+func (o *output) wrote(a Attempt, fields map[string]string) bool {
+	if fields["_SYSTEMD_INVOCATION_ID"] == "" && a.Unit != "" && fields[o.unitField()] == a.Unit {
+		return true
+	}
 	if a.MainPID > 0 && path.Base(fields["_SYSTEMD_CGROUP"]) == a.scope() {
 		return true
 	}
@@ -215,6 +223,14 @@ func (a Attempt) wrote(fields map[string]string) bool {
 	}
 	return a.MainPID > 0 && fields["_PID"] == strconv.Itoa(a.MainPID) ||
 		a.Unit != "" && fields["SYSLOG_IDENTIFIER"]+".service" == a.Unit
+}
+
+// unitField is where journald names the unit of the containers' manager.
+func (o *output) unitField() string {
+	if o.uid == "0" {
+		return "_SYSTEMD_UNIT"
+	}
+	return "_SYSTEMD_USER_UNIT"
 }
 
 // scope is the unit that podman makes for itself.

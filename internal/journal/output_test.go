@@ -120,7 +120,7 @@ func TestOutputWaitsForLateLines(t *testing.T) {
 		"the end comes later":      {0, "echo '" + rootsLine + "'; sleep 0.5; echo '" + rootsEnd + "'", 2, 500 * time.Millisecond, lateLines},
 		"podman's line comes last": {0, "echo '" + rootsEnd + "'; echo '" + rootsLine + "'", 2, afterEnds, lateLines},
 		"no end comes":             {0, "echo '" + rootsLine + "'", 1, lateLines, lateLines + 2*time.Second},
-		"nothing comes":            {0, "true", 0, lateLines, lateLines + 2*time.Second},
+		"nothing comes":            {0, "true", 0, firstLine, firstLine + 2*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := journalctl(t, c.script+"; exec sleep 60")
@@ -207,10 +207,14 @@ func TestOutputOfPodmanOutsideOfItsUnit(t *testing.T) {
 		line string
 		want int
 	}{
-		"by its PID":                  {Attempt{Unit: "container-db.service", MainPID: 7779, Since: 4 * time.Second}, line, 1},
-		"by the unit that it names":   {Attempt{Unit: "db.service"}, strings.Replace(line, `"podman"`, `"db"`, 1), 1},
-		"by its own scope":            {Attempt{MainPID: 7779}, strings.Replace(line, `{`, scope, 1), 1},
-		"of another's scope":          {Attempt{MainPID: 7778}, strings.Replace(line, `{`, scope, 1), 0},
+		"by its PID":                {Attempt{Unit: "container-db.service", MainPID: 7779, Since: 4 * time.Second}, line, 1},
+		"by the unit that it names": {Attempt{Unit: "db.service"}, strings.Replace(line, `"podman"`, `"db"`, 1), 1},
+		"by its own scope":          {Attempt{MainPID: 7779}, strings.Replace(line, `{`, scope, 1), 1},
+		"of another's scope":        {Attempt{MainPID: 7778}, strings.Replace(line, `{`, scope, 1), 0},
+		"by its unit": {Attempt{Unit: "web.service"},
+			strings.Replace(line, `{`, `{"_COMM":"podman","_SYSTEMD_CGROUP":"/x/web.service","_SYSTEMD_USER_UNIT":"web.service",`, 1), 1},
+		"of another start of its unit": {Attempt{Unit: "web.service"},
+			strings.Replace(line, `{`, `{"_COMM":"podman","_SYSTEMD_USER_UNIT":"web.service","_SYSTEMD_INVOCATION_ID":"77",`, 1), 0},
 		"of an earlier start":         {Attempt{Unit: "container-db.service", MainPID: 7779, Since: 6 * time.Second}, line, 0},
 		"of another process":          {Attempt{Unit: "container-db.service", MainPID: 1234}, line, 0},
 		"of another user":             {Attempt{MainPID: 7779}, strings.Replace(line, `"1000"`, `"1001"`, 1), 0},
