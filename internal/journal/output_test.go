@@ -19,8 +19,10 @@ type failedStart struct {
 	Cause   string          `json:"cause"`
 	From    string          `json:"from"`
 	MainPID int             `json:"mainPID"`
-	uid     int
-	entries string
+	// Invocation is "" where the unit was no longer loaded when it was asked.
+	Invocation string `json:"invocation"`
+	uid        int
+	entries    string
 }
 
 // recordedStarts are the attempts of the diagnosis package's testdata.
@@ -52,8 +54,11 @@ func recordedStarts(t *testing.T) map[string]failedStart {
 
 // attempt is what is known of a recorded start beside its lines.
 func (f failedStart) attempt(t *testing.T) Attempt {
-	a := Attempt{Unit: f.Facts.Unit, Container: f.Facts.Container, MainPID: f.MainPID}
+	a := Attempt{Unit: f.Facts.Unit, Container: f.Facts.Container, MainPID: f.MainPID, InvocationID: f.Invocation}
 	for line := range strings.Lines(f.entries) {
+		if a.InvocationID != "" {
+			break
+		}
 		var e map[string]string
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)
