@@ -62,11 +62,13 @@ func (r *Reader) Output(ctx context.Context, boot string, attempts []Attempt) ([
 		return nil, nil
 	}
 	o := newOutput(r.uid, attempts)
-	args := []string{"--follow", "--lines=" + strconv.Itoa(tailRead), "--output=json", "--all",
-		"--output-fields=" + outputFields}
+	// Left to itself, --follow takes the boot from /proc, which in a machine that is a
+	// container shows the host's to a sandboxed unit.
+	args := []string{"--follow", "--boot=" + boot, "--lines=" + strconv.Itoa(tailRead), "--output=json",
+		"--all", "--output-fields=" + outputFields}
 	following, stop := context.WithCancel(ctx)
 	defer stop()
-	err := run(following, r.limit, append(args, o.matches(boot)...), func(out io.Reader) (bool, error) {
+	err := run(following, r.limit, append(args, o.matches()...), func(out io.Reader) (bool, error) {
 		quiet := time.AfterFunc(firstLine, stop) // which closes out
 		defer quiet.Stop()
 		err := o.read(out, func() {
@@ -116,12 +118,12 @@ func newOutput(uid int, attempts []Attempt) *output {
 // with an underscore, also _SYSTEMD_INVOCATION_ID= of a user's unit. A manager
 // names the invocation that it tells of in INVOCATION_ID=, a user's in
 // USER_INVOCATION_ID=.
-func (o *output) matches(boot string) (words []string) {
+func (o *output) matches() (words []string) {
 	or := func(match ...string) {
 		if len(words) > 0 {
 			words = append(words, "+")
 		}
-		words = append(append(words, "_BOOT_ID="+boot), match...)
+		words = append(words, match...)
 	}
 	for _, a := range o.attempts {
 		if a.InvocationID != "" {

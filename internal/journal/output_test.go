@@ -154,8 +154,8 @@ func TestOutputAsksOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "_BOOT_ID=b _SYSTEMD_INVOCATION_ID=" + inv + " + _BOOT_ID=b INVOCATION_ID=" + inv + " _PID=1 + _BOOT_ID=b _PID=77 _UID=0"
-	for _, want := range []string{want, "CONTAINER_ID_FULL=12ab _UID=0", "PODMAN_ID=12ab", "CONTAINER_NAME=app _UID=0", "PODMAN_NAME=app",
+	want := " _SYSTEMD_INVOCATION_ID=" + inv + " + INVOCATION_ID=" + inv + " _PID=1 + _PID=77 _UID=0 _TRANSPORT=stdout + "
+	for _, want := range []string{want, "--follow --boot=b ", "CONTAINER_ID_FULL=12ab _UID=0", "PODMAN_ID=12ab", "CONTAINER_NAME=app _UID=0", "PODMAN_NAME=app",
 		"SYSLOG_IDENTIFIER=web _UID=0 _TRANSPORT=stdout"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("journalctl was not asked for %q:\n%s", want, text)
