@@ -58,17 +58,18 @@ const (
 // told how each unit ended, or for 2 s without news (5 s before the first line).
 // Lines that came before an error are returned with it.
 func (r *Reader) Output(ctx context.Context, boot string, attempts []Attempt) ([][]diagnosis.Line, error) {
-	if len(attempts) == 0 {
-		return nil, nil
-	}
 	o := newOutput(r.uid, attempts)
+	matches := o.matches()
+	if len(matches) == 0 { // journalctl would print the whole journal
+		return o.lines, nil
+	}
 	// Left to itself, --follow takes the boot from /proc, which in a machine that is a
 	// container shows the host's to a sandboxed unit.
 	args := []string{"--follow", "--boot=" + boot, "--lines=" + strconv.Itoa(tailRead), "--output=json",
 		"--all", "--output-fields=" + outputFields}
 	following, stop := context.WithCancel(ctx)
 	defer stop()
-	err := run(following, r.limit, append(args, o.matches()...), func(out io.Reader) (bool, error) {
+	err := run(following, r.limit, append(args, matches...), func(out io.Reader) (bool, error) {
 		quiet := time.AfterFunc(firstLine, stop) // which closes out
 		defer quiet.Stop()
 		err := o.read(out, func() {
@@ -276,7 +277,8 @@ func (o *output) keep(i int, fields map[string]string) {
 	us, _ := strconv.ParseInt(fields["__REALTIME_TIMESTAMP"], 10, 64)
 	l := diagnosis.Line{Time: time.UnixMicro(us), Comm: fields["_COMM"], Exe: fields["_EXE"],
 		Transport: fields["_TRANSPORT"], Cgroup: fields["_SYSTEMD_CGROUP"],
-		ContainerID: fields["CONTAINER_ID_FULL"], Event: fields["PODMAN_EVENT"],
+		Container: fields["CONTAINER_NAME"] + fields["PODMAN_NAME"], ContainerID: fields["CONTAINER_ID_FULL"],
+		Event: fields["PODMAN_EVENT"],
 		Message: fields["MESSAGE"][:min(len(fields["MESSAGE"]), diagnosis.MaxMessage)]}
 	lines := append(o.lines[i], l)
 	if len(lines) > linesKept {

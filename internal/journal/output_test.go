@@ -164,8 +164,10 @@ func TestOutputAsksOnce(t *testing.T) {
 	if n := strings.Count(string(text), "\n"); n != 1 {
 		t.Errorf("journalctl was run %d times", n)
 	}
-	if got, err := r.Output(t.Context(), "b", nil); got != nil || err != nil {
-		t.Errorf("of no attempts: %v, %v", got, err)
+	for _, none := range [][]Attempt{nil, {{}}} {
+		if got, err := r.Output(t.Context(), "b", none); len(got) != len(none) || err != nil {
+			t.Errorf("of %v: %v, %v", none, got, err)
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package diagnosis names the cause of a failed container start: it compares
 // the lines that podman, its helpers and systemd wrote for the attempt with a
-// table of known causes. It is pure: it reads no journal and asks nobody.
+// table of known causes. It is pure: the lines and facts are given to it.
 package diagnosis
 
 import (
@@ -56,7 +56,7 @@ const Unknown = "unknown"
 // facts. It reports whether the cause is one of the table; if not, the reason
 // quotes the best line.
 func Explain(lines []Line, facts Facts) (Reason, bool) {
-	started := slices.ContainsFunc(lines, Line.started)
+	started := slices.ContainsFunc(lines, func(l Line) bool { return l.started(facts.Container) })
 	if facts.OOMKilled || facts.Result == "oom-kill" {
 		return named("out-of-memory", nil, "", facts), true
 	}
@@ -143,8 +143,8 @@ func byRuntimeInProgram(lines []Line, facts Facts) (Reason, bool) {
 	if !ok {
 		return Reason{}, false
 	}
-	path := cmp.Or(names["path"], names["path2"], names["path3"])
-	return named("exec-format", map[string]string{"path": path}, only.Text(), facts), true
+	program := cmp.Or(names["path"], names["path2"], names["path3"])
+	return named("exec-format", map[string]string{"path": program}, only.Text(), facts), true
 }
 
 // byFacts judges by systemd's Result= and the exit status where no line tells.
@@ -158,7 +158,7 @@ func byFacts(lines []Line, started bool, facts Facts) (Reason, bool) {
 	case facts.Result == "signal" || facts.Result == "core-dump" || facts.Result == "watchdog":
 		return named("signal", map[string]string{"signal": signalName(facts)}, quote, facts), true
 	}
-	program := last(lines, func(l Line) bool { return l.Source() == Program })
+	program := last(lines, func(l Line) bool { return l.Source() == Program && l.isOf(facts.Container) })
 	if facts.ExitStatus > 0 && (started || program != "") {
 		names := map[string]string{"status": strconv.Itoa(facts.ExitStatus), "line": cut(program, maxQuoted)}
 		return named("exit-code", names, program, facts), true
@@ -180,8 +180,8 @@ func timedOut(lines []Line, quote string, facts Facts) Reason {
 		}
 	}
 	checked := slices.ContainsFunc(lines, func(l Line) bool {
-		// "container is stopped" is the end of podman's wait for its health, when
-		// systemd has stopped the container (podman 5.4, cmd/podman).
+		// podman says "container is stopped" when it waited for the container to be
+		// healthy, and systemd stopped the container (recorded with podman 5.4).
 		return l.Source() == Engine && (l.Event == "health_status" || l.words() == "container is stopped")
 	})
 	if facts.WaitsForHealth || checked {

@@ -50,7 +50,8 @@ func recordings(t testing.TB) (all []recording) {
 				t.Fatalf("%s: %v in %s", file, err, line)
 			}
 			r.lines = append(r.lines, Line{Comm: e["_COMM"], Exe: e["_EXE"], Transport: e["_TRANSPORT"], Cgroup: e["_SYSTEMD_CGROUP"],
-				ContainerID: e["CONTAINER_ID_FULL"], Event: e["PODMAN_EVENT"], Message: e["MESSAGE"]})
+				ContainerID: e["CONTAINER_ID_FULL"], Event: e["PODMAN_EVENT"],
+				Container: e["CONTAINER_NAME"] + e["PODMAN_NAME"], Message: e["MESSAGE"]})
 		}
 		all = append(all, r)
 	}
@@ -142,6 +143,11 @@ func TestPodmanIsBelieved(t *testing.T) {
 				t.Errorf("the cause is %+v", got)
 			}
 		})
+	}
+	dependency := Line{Comm: "podman", Transport: "journal", Event: "start", Container: "db", Message: "container start 73d1"}
+	itself := Line{Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}
+	if got, _ := Explain([]Line{dependency, itself}, Facts{Container: "web", ExitStatus: 125}); got.ID != "secret-missing" {
+		t.Errorf("podman is not believed once it has started what the container needs: %+v", got)
 	}
 	other := Line{Comm: "exe", Exe: "/usr/local/bin/thing", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}
 	if got, ok := Explain([]Line{other}, Facts{}); ok {

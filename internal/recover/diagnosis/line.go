@@ -25,6 +25,9 @@ type Line struct {
 	// ContainerID is CONTAINER_ID_FULL=: conmon sets it in what the container
 	// prints, and in nothing else.
 	ContainerID string
+	// Container is the name of the container that conmon or podman speak of
+	// (CONTAINER_NAME=, PODMAN_NAME=), "" if they name none.
+	Container string
 	// Event is PODMAN_EVENT=: podman tells of an event, such as "start".
 	Event string
 	// Message is MESSAGE=, as it was written.
@@ -81,9 +84,15 @@ var payload = regexp.MustCompile(`/libpod-(?:payload-)?[0-9a-f]{64}(?:\.scope)?(
 
 func inContainer(cgroup string) bool { return payload.MatchString(cgroup) }
 
-// started reports whether podman says that the container's program runs.
-func (l Line) started() bool {
-	return l.Event == "start" && l.Source() == Engine
+// isOf reports whether a line may be on the container of that name: podman start also
+// starts what a container depends on.
+func (l Line) isOf(container string) bool {
+	return container == "" || l.Container == "" || l.Container == container
+}
+
+// started reports whether podman says that the program of that container runs.
+func (l Line) started(container string) bool {
+	return l.Event == "start" && l.Source() == Engine && l.isOf(container)
 }
 
 // containerID is a line in which podman prints the ID of the container that it
