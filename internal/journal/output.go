@@ -278,7 +278,7 @@ func (o *output) keep(i int, fields map[string]string) {
 	l := diagnosis.Line{Time: time.UnixMicro(us), Comm: fields["_COMM"], Exe: fields["_EXE"],
 		Transport: fields["_TRANSPORT"], Cgroup: fields["_SYSTEMD_CGROUP"],
 		Container: fields["CONTAINER_NAME"] + fields["PODMAN_NAME"], ContainerID: fields["CONTAINER_ID_FULL"],
-		Event: fields["PODMAN_EVENT"],
+		Event:   fields["PODMAN_EVENT"],
 		Message: fields["MESSAGE"][:min(len(fields["MESSAGE"]), diagnosis.MaxMessage)]}
 	lines := append(o.lines[i], l)
 	if len(lines) > linesKept {
