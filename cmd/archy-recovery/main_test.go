@@ -46,9 +46,11 @@ func TestCatalogOnlyLogged(t *testing.T) {
 func TestArrowsPointInward(t *testing.T) {
 	allowed := map[string][]string{
 		"recover": {}, "recover/engine": {"recover"}, "recover/survey": {"recover"}, "recover/recovertest": {"recover"},
-		"daemon": {"recover", "recover/engine", "recover/survey"},
-		"config": {"recover"}, "control": {"recover", "daemon"}, "podman": {"recover", "labels"},
-		"state": {"recover"}, "units": {"recover", "podmancmd"}, "podmancmd": {}, "journal": {"recover", "labels"}, "labels": {"recover"}, "logging": {}, "sdnotify": {}, "pressure": {"recover"},
+		"recover/diagnosis": {},
+		"daemon":            {"recover", "recover/engine", "recover/survey", "recover/diagnosis"},
+		"config":            {"recover"}, "control": {"recover", "daemon"}, "podman": {"recover", "labels"},
+		"state": {"recover"}, "units": {"recover", "podmancmd"}, "podmancmd": {},
+		"journal": {"recover", "recover/diagnosis", "labels"}, "labels": {"recover"}, "logging": {}, "sdnotify": {}, "pressure": {"recover"},
 		"timeline": {"recover"},
 		"cli":      {"recover", "recover/survey", "config", "control", "journal", "podman", "state", "timeline", "units"},
 	}
