@@ -24,12 +24,15 @@ type Service struct {
 	history  *history
 	suspects *suspects
 	keeper   *keeper
+	podman   *patientPodman
 	// background is what goes on beside recovery and does not delay it.
 	background sync.WaitGroup
 }
 
 // New prepares a run. identity names it.
 func New(w World, p recover.Policy, identity recover.Identity) *Service {
+	podman := newPatientPodman(w.Podman)
+	w.Podman = podman
 	b := newBoard(w.Log, identity)
 	m := &marker{store: w.Store, identity: identity, board: b}
 	book := newSuspects(w, p, identity, b)
@@ -38,6 +41,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		history:  &history{store: w.Store, board: b},
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
+		podman:   podman,
 	}
 }
 
@@ -52,6 +56,7 @@ func (s *Service) Run(ctx context.Context) error {
 	starting, started := context.WithCancel(ctx)
 	var extending sync.WaitGroup
 	extending.Go(func() { s.extend(starting) })
+	defer s.podman.close()
 	defer s.background.Wait()
 	finished, err := s.bringBack(ctx)
 	started()

@@ -114,6 +114,8 @@ func (g *generation) withoutUnit(ctx context.Context, name string, view recover.
 			return recover.Resolution{Err: fmt.Errorf("podman cannot generate a unit: %w", err)}
 		}
 		g.texts[unit], g.units[name] = text, unit
+	case view.Unanswered[name]:
+		return recover.Resolution{Err: errors.New("no unit runs it and podman does not answer for it in time")}
 	case view.PodmanErr != nil:
 		return recover.Resolution{Err: fmt.Errorf("no unit runs it and podman does not answer: %w", view.PodmanErr)}
 	case view.SystemdErr != nil:
