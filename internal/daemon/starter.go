@@ -208,3 +208,14 @@ func (s starter) list(ctx context.Context) (list recover.Sightings, known bool) 
 	list, err := s.world.Podman.List(ctx)
 	return list, err == nil
 }
+
+// Await returns when ctx ends: what becomes of a container is not asked yet.
+func (s starter) Await(ctx context.Context, _ recover.Row, _ recover.Life) (recover.Life, error) {
+	<-ctx.Done()
+	return recover.Life{}, ctx.Err()
+}
+
+// Explain says nothing yet.
+func (s starter) Explain(context.Context, recover.Row) recover.Explanation {
+	return recover.Explanation{}
+}
