@@ -7,7 +7,7 @@ type Resolution struct {
 	Unit string
 	// Generated: podman generated the unit for this recovery.
 	Generated bool
-	// Job says that the unit runs to its end (ContainerUnit.Job).
+	// Job: the unit runs to its end (ContainerUnit.Job).
 	Job   bool
 	State UnitState
 	Err   error

@@ -113,6 +113,7 @@ func (v View) Update(c Container) Container {
 	if next.Unit == "" {
 		next.Unit = c.Unit
 	}
+	next.Job = next.Job || c.jobOf(next.Unit)
 	next.Unrecovered = c.Unrecovered
 	return next
 }
