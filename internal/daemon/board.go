@@ -122,6 +122,16 @@ func (b *board) showNow(states map[string]recover.NowState) {
 	}
 }
 
+// replaceNow publishes what all containers do at this moment. Others are not known any more.
+func (b *board) replaceNow(now map[string]recover.NowState) {
+	b.mu.Lock()
+	same := maps.Equal(b.now, now)
+	b.mu.Unlock()
+	if !same {
+		b.change(func() { b.now = now })
+	}
+}
+
 // setNow is showNow with mu held.
 func (b *board) setNow(states map[string]recover.NowState) {
 	now := maps.Clone(b.now)

@@ -49,7 +49,7 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	host.TakeList(ctx, &view, answer, survey.Names(snapshot.Containers))
 	update := updater{s.world, s.board}
 	now := update.replay(ctx, v, snapshot)
-	if unanswered(answer.Err) { // podman was asked of the members alone, and there are new ones
+	if notInTime(answer.Err) { // podman was asked of the members alone, and there are new ones
 		host.AskOthers(ctx, &view, now.set)
 	}
 	host.CheckDead(ctx, &view, now.dead)

@@ -53,6 +53,7 @@ func worldOf(h *recovertest.Host) World {
 		Journal:     recovertest.Journal{H: h},
 		Notifier:    recovertest.Notifier{H: h},
 		Gauge:       recovertest.Gauge{H: h},
+		Output:      recovertest.Journal{H: h},
 		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
 		PodmanFirst: h.PodmanFirst,
 	}

@@ -127,6 +127,6 @@ func (p *patientPodman) Binds(ctx context.Context, name string) ([]string, error
 	return p.Podman.Binds(ctx, name)
 }
 
-// unanswered reports whether podman did not answer in time, which says nothing of a
+// notInTime reports whether podman did not answer in time, which says nothing of a
 // container.
-func unanswered(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+func notInTime(err error) bool { return errors.Is(err, context.DeadlineExceeded) }

@@ -39,7 +39,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 	b := newBoard(w.Log, identity)
 	m := &marker{store: w.Store, identity: identity, board: b}
 	book := newSuspects(w, p, identity, b)
-	return &Service{
+	s := &Service{
 		world: w, policy: p, identity: identity, board: b, marker: m,
 		history:  &history{store: w.Store, board: b, soak: p.Soak},
 		failures: newFailureLog(w.Log),
@@ -47,6 +47,8 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		keeper:   newKeeper(w, identity, b, m, book),
 		podman:   podman,
 	}
+	s.keeper.tellStatus = s.tellStatus
+	return s
 }
 
 // ErrAlreadyRunning: another live instance holds the data directory.
@@ -76,8 +78,9 @@ func (s *Service) Run(ctx context.Context) error {
 	defer unwatch()
 	if finished {
 		watchErr := s.keeper.begin(watching)
-		s.ready()      // also without a watch: other units wait for it
-		running := ctx // which is another one below
+		s.ready() // also without a watch: other units wait for it
+		running, halt := context.WithCancel(ctx)
+		defer halt() // before the wait for what runs in the background
 		s.background.Go(func() { s.noteAutostart(running) })
 		s.background.Go(func() { s.follow(running, run) })
 		if watchErr != nil {

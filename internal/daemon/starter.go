@@ -173,7 +173,7 @@ func (s *starter) resolve(ctx context.Context, name string, view recover.View) r
 	if view.Unanswered[name] && found.Err != nil {
 		found.Err = fmt.Errorf("no unit runs it and podman does not answer: %w", err)
 	}
-	return resolved{found, !unanswered(found.Err)}
+	return resolved{found, !notInTime(found.Err)}
 }
 
 // vetoNotMounted returns a *engine.NotMounted with the mount points that are
@@ -302,7 +302,7 @@ func (s *starter) onlyStarts(ctx context.Context, row recover.Row, outcome recov
 		return true
 	}
 	now, err := s.world.Podman.Inspect(ctx, row.Name)
-	return err == nil && now.Running() || unanswered(err)
+	return err == nil && now.Running() || notInTime(err)
 }
 
 // list is what podman lists, and whether it answered.
