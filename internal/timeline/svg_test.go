@@ -189,6 +189,8 @@ func TestMarkupEscaped(t *testing.T) {
 		r.Rows[i].Name, r.Rows[i].Unit, r.Rows[i].Error = evil, evil, evil
 		for j := range r.Rows[i].Attempts {
 			r.Rows[i].Attempts[j].Error, r.Rows[i].Attempts[j].Result = evil, evil
+			r.Rows[i].Attempts[j].Fell = &recover.Fall{At: at(9), Result: evil}
+			r.Rows[i].Attempts[j].Why = &recover.Explanation{Cause: evil, Advice: evil, Output: []string{evil}}
 		}
 	}
 	r.Rows = append(r.Rows, recover.Row{Name: evil, State: recover.RowState(evil)})
