@@ -118,7 +118,9 @@ func (r *Run) hear(ctx context.Context, c change) {
 	case recover.LifeEnded:
 		r.end(ctx, c.row, c.life)
 	case recover.LifeRestarting:
-		r.restarts(ctx, c.row, c.life)
+		if restarted || row.State == recover.RowUp {
+			r.restarts(ctx, c.row, c.life)
+		}
 	case recover.LifeRuns:
 		if restarted {
 			r.restarts(ctx, c.row, c.life)
