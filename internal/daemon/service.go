@@ -170,7 +170,9 @@ func (s *Service) observe(e engine.Event) {
 			b.progress.Add(b.report.Rows[e.Index], -1)
 			b.progress.Add(e.Row, 1)
 			b.report.Rows[e.Index] = e.Row
-			if e.Kind != engine.Explained {
+			// Of a restart its Life has told, and may have told since that it runs again.
+			restarted := e.Kind == engine.Restarting && b.now[e.Row.Name] == recover.NowRunning
+			if e.Kind != engine.Explained && !restarted {
 				b.setNow(map[string]recover.NowState{e.Row.Name: nowOfRow(e.Row)})
 			}
 		}
