@@ -20,14 +20,15 @@ func reportOf(words string) (r Report) {
 
 func TestSummary(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                      "complete: nothing to start",
-		"a:up b:active":         "complete: 2 containers run, 1 of them started",
-		"a:up j*:done":          "complete: 1 containers run, 1 of them started; 1 job is done",
-		"a:up j*:done k*:done":  "complete: 1 containers run, 1 of them started; 2 jobs are done",
-		"a:up b:failed":         "complete with 1 not recovered: 1 of 2 containers run; 1 failed",
-		"a:held b:held":         "complete: 2 containers held back, 0 run",
-		"a:up b:quarantined":    "complete with 1 not recovered: 1 of 2 containers run; 1 quarantined",
-		"a:missing b:missing":   "complete with 2 not recovered: 0 of 2 containers run; 2 missing: is the disk that holds the containers mounted?",
+		"":                     "complete: nothing to start",
+		"a:up b:active":        "complete: 2 containers run, 1 of them started",
+		"a:up j*:done":         "complete: 1 containers run, 1 of them started; 1 job is done",
+		"a:up j*:done k*:done": "complete: 1 containers run, 1 of them started; 2 jobs are done",
+		"a:up b:failed":        "complete with 1 not recovered: 1 of 2 containers run; 1 failed",
+		"a:held b:held":        "complete: 2 containers held back, 0 run",
+		"a:up b:quarantined":   "complete with 1 not recovered: 1 of 2 containers run; 1 quarantined",
+		"a:missing b:missing": "complete with 2 not recovered: 0 of 2 containers run; 2 missing: " +
+			"is the disk that holds the containers mounted?",
 		"a:up b:skipped":        "complete: 1 containers run, 1 of them started",
 		"a:up b:deferred":       "complete: 1 containers run, 1 of them started",
 		"a:up b:user-stopped":   "complete: 1 containers run, 1 of them started",

@@ -161,7 +161,8 @@ func TestPictureSmallRecovery(t *testing.T) {
 	want := []string{
 		"Recovery 12 after a crash of the host: power loss",
 		"the last run (PID 144) was under way in boot 5a1f77e09c4d4e2f8b1f0a7f3b0c9d11, which is over",
-		"boot 0dc02c03…  ·  2026-11-23 01:42:21 UTC  ·  READY after 17.6s, complete with 1 not recovered: 4 of 5 containers run; 1 failed",
+		"boot 0dc02c03…  ·  2026-11-23 01:42:21 UTC  ·  READY after 17.6s, " +
+			"complete with 1 not recovered: 4 of 5 containers run; 1 failed",
 		"waits for its turn", "starting", "starting", "ready", "up", "url(#tl-failed)", "failed attempt",
 		"pause before the retry",
 		"0", "2s", "4s", "6s", "8s", "10s", "12s", "14s", "16s", "took", "result",

@@ -29,8 +29,9 @@ func TestExplanations(t *testing.T) {
 		ends float64 // of Follow
 		want [2]string
 	}{
-		"at once":                  {func(recover.Row) time.Duration { return 0 }, 10, [2]string{"a 1", "a 2"}},
-		"after the second attempt": {func(recover.Row) time.Duration { return 15 * time.Second }, 25, [2]string{"a 1", "a 2"}},
+		"at once": {func(recover.Row) time.Duration { return 0 }, 10, [2]string{"a 1", "a 2"}},
+		"after the second attempt": {
+			func(recover.Row) time.Duration { return 15 * time.Second }, 25, [2]string{"a 1", "a 2"}},
 		"in another order": {func(row recover.Row) time.Duration {
 			return time.Duration(25-10*len(row.Attempts)) * time.Second
 		}, 15, [2]string{"a 1", "a 2"}},

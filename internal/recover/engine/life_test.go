@@ -30,7 +30,8 @@ func TestFollow(t *testing.T) {
 	}
 	failedJob := recover.Outcome{Job: "failed", Result: "exit-code", ExitStatus: 1,
 		UnitState: recover.UnitState{Loaded: true, Active: "failed"}}
-	doneJob := recover.Outcome{Job: "done", Result: "success", UnitState: recover.UnitState{Loaded: true, Active: "inactive"}}
+	doneJob := recover.Outcome{Job: "done", Result: "success",
+		UnitState: recover.UnitState{Loaded: true, Active: "inactive"}}
 	waitsForRestart := recover.Outcome{Job: "failed", Result: "exit-code", ExitStatus: 1,
 		UnitState: recover.UnitState{Loaded: true, Active: "activating", Sub: "auto-restart"}}
 	for name, c := range map[string]struct {
@@ -223,7 +224,8 @@ func TestRowAfterFall(t *testing.T) {
 			life: recover.Life{State: recover.LifeEnded, ExitCode: 1, Result: "exit-code"}}})
 		s.then("b", []moment{lives(1, recover.LifeRestarting, 0), lives(2, recover.LifeRuns, 1),
 			lives(3, recover.LifeRestarting, 1), lives(4, recover.LifeRuns, 2), ended(7, 3)})
-		s.then("c", []moment{{after: time.Second, life: recover.Life{State: recover.LifeEnded, ExitCode: 137, OOMKilled: true}}})
+		s.then("c", []moment{{after: time.Second,
+			life: recover.Life{State: recover.LifeEnded, ExitCode: 137, OOMKilled: true}}})
 		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), recovertest.Rows("a:0 b:0 c:0"), func(Event) {})
 		if err != nil {
 			t.Fatal(err)
