@@ -65,11 +65,14 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	memory := &memoryReleaser{Notifier: notifier}
 	defer memory.stop()
 	client := podman.New(i.PodmanSocket(), podmanWaker(manager))
+	journalReader := journal.NewReader(i.Unit(), os.Getuid())
 	service := daemon.New(daemon.World{
 		Store:    dir,
 		Podman:   client,
 		Systemd:  manager,
-		Journal:  journal.NewReader(i.Unit(), os.Getuid()),
+		Journal:  journalReader,
+		Output:   journalReader,
+		Rootless: !i.System,
 		Notifier: memory,
 		Gauge:    pressure.Host,
 		Log:      log,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -45,7 +46,11 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 			"MESSAGE_ID", recover.MsgMode, "mode", string(s.policy.Mode))
 	}
 	rows := s.plan(ctx, found, s.suspects.judge(ctx, verdict, explained, found.view))
-	s.board.change(func() { s.board.report.Rows, s.board.progress = rows, recover.ProgressOf(rows) })
+	s.ids = idsOf(rows, found.view)
+	s.board.change(func() {
+		s.board.report.Rows, s.board.progress = rows, recover.ProgressOf(rows)
+		s.board.setNow(nowOfRows(rows, found.view))
+	})
 	return rows, nil
 }
 
@@ -95,6 +100,29 @@ func (s *Service) loadSnapshot() *recover.Snapshot {
 	return nil
 }
 
+// idsOf are podman's IDs of the containers whose unit podman generated.
+func idsOf(rows []recover.Row, view recover.View) map[string]string {
+	ids := map[string]string{}
+	for _, row := range rows {
+		if now, known := view.Sighting(row.Name); known && row.Generated {
+			ids[row.Name] = now.ID
+		}
+	}
+	return ids
+}
+
+// withoutOverJobs are the candidates without the jobs that have ended: by the journal,
+// or since their unit failed in this boot.
+func withoutOverJobs(
+	candidates []recover.Container, view recover.View, resolved map[string]recover.Resolution,
+) []recover.Container {
+	return slices.DeleteFunc(slices.Clone(candidates), func(c recover.Container) bool {
+		how := resolved[c.Name]
+		over := how.State.Active == "failed" || view.Dead[c.Name] && !how.State.Returning()
+		return (c.Job || how.Job) && !view.Active(c.Name) && over
+	})
+}
+
 // plan lays out the rows: what is held back, which unit starts each container, and
 // in which order.
 func (s *Service) plan(ctx context.Context, found findings, suspects recover.Quarantine) []recover.Row {
@@ -109,6 +137,7 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 	if !holds.UserStoppedLost && s.policy.Mode != recover.ModeOff {
 		host := s.world.host()
 		resolved = host.Resolve(ctx, found.candidates, found.view)
+		found.candidates = withoutOverJobs(found.candidates, found.view, resolved)
 		if holds.Pulls, err = host.Pulls(ctx, resolved, suspects); err != nil {
 			s.board.note(impaired, survey.PullsUnknown, err)
 		}

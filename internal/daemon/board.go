@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,11 @@ type board struct {
 	progress recover.Progress // of the report's rows
 	set      recover.Snapshot // the last one that was saved or loaded
 	suspects recover.Quarantine
+	// now is what the containers do at this moment, by name. It is replaced and not
+	// changed: readers hold it.
+	now map[string]recover.NowState
+	// statusLine is what STATUS= says since READY.
+	statusLine string
 	// restarted: the last run ended in order in this boot. Then nothing is
 	// recovered, and the set goes on as it is.
 	restarted bool
@@ -74,6 +80,7 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 		Recovery:         report,
 		Set:              b.set,
 		Quarantine:       slices.Clone(b.suspects),
+		Now:              b.now,
 		Restarted:        b.restarted,
 	}, b.changed
 }
@@ -101,6 +108,39 @@ func (b *board) currentSuspects() recover.Quarantine {
 func (b *board) showSet(set recover.Snapshot) { b.change(func() { b.set = set }) }
 
 func (b *board) showSuspects(q recover.Quarantine) { b.change(func() { b.suspects = q }) }
+
+// showNow publishes what the named containers do at this moment.
+func (b *board) showNow(states map[string]recover.NowState) {
+	b.mu.Lock()
+	same := true
+	for name, state := range states {
+		same = same && b.now[name] == state
+	}
+	b.mu.Unlock()
+	if !same {
+		b.change(func() { b.setNow(states) })
+	}
+}
+
+// replaceNow publishes what all containers do at this moment. Others are not known any more.
+func (b *board) replaceNow(now map[string]recover.NowState) {
+	b.mu.Lock()
+	same := maps.Equal(b.now, now)
+	b.mu.Unlock()
+	if !same {
+		b.change(func() { b.now = now })
+	}
+}
+
+// setNow is showNow with mu held.
+func (b *board) setNow(states map[string]recover.NowState) {
+	now := maps.Clone(b.now)
+	if now == nil {
+		now = map[string]recover.NowState{}
+	}
+	maps.Copy(now, states)
+	b.now = now
+}
 
 // A problem is what a note is about.
 type problem string

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,8 +27,8 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 		want = snapshot.Containers
 	}
 	view := host.NamedUnits(ctx, want)
-	answer := <-listed
-	view.TakeList(answer.Sightings, answer.Err)
+	names := slices.Concat(s.knownNames(snapshot), s.cleanBootNames())
+	host.TakeList(ctx, &view, <-listed, names)
 	s.noteUnanswered(view)
 	if restarted {
 		return findings{view: view}
@@ -44,9 +46,12 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	view := host.NamedUnits(ctx, snapshot.Containers)
 	// In this order: of what dies while podman lists, the journal knows.
 	answer := <-listed
-	view.TakeList(answer.Sightings, answer.Err)
+	host.TakeList(ctx, &view, answer, survey.Names(snapshot.Containers))
 	update := updater{s.world, s.board}
 	now := update.replay(ctx, v, snapshot)
+	if notInTime(answer.Err) { // podman was asked of the members alone, and there are new ones
+		host.AskOthers(ctx, &view, now.set)
+	}
 	host.CheckDead(ctx, &view, now.dead)
 	snapshot.Containers = update.correct(ctx, now, view)
 	host.Include(ctx, &view, snapshot.Containers) // it has members now that it had not
@@ -75,8 +80,7 @@ func (s *Service) afterHostCrash(ctx context.Context, v recover.Verdict, snapsho
 		listed = host.List(ctx)
 	}
 	if listed != nil {
-		answer := <-listed
-		view.TakeList(answer.Sightings, answer.Err)
+		host.TakeList(ctx, &view, <-listed, slices.Concat(survey.Names(now.set), s.cleanBootNames()))
 	}
 	if snapshot != nil {
 		snapshot.Containers = now.set
@@ -84,6 +88,21 @@ func (s *Service) afterHostCrash(ctx context.Context, v recover.Verdict, snapsho
 	}
 	s.noteUnanswered(view)
 	return findings{recover.Candidates(v, snapshot, view, s.policy), view}
+}
+
+// knownNames are the names of a snapshot's containers.
+func (s *Service) knownNames(snapshot *recover.Snapshot) []string {
+	if snapshot == nil {
+		return nil
+	}
+	return survey.Names(snapshot.Containers)
+}
+
+// cleanBootNames are the names on the clean-boot list. Its patterns are no names.
+func (s *Service) cleanBootNames() []string {
+	return slices.DeleteFunc(slices.Clone([]string(s.policy.CleanBootList)), func(name string) bool {
+		return recover.CheckName(name) != nil
+	})
 }
 
 // needsPodman reports whether the plan after a crash of the host depends on what
@@ -105,6 +124,11 @@ func (s *Service) needsPodman(snapshot *recover.Snapshot) bool {
 func (s *Service) noteUnanswered(view recover.View) {
 	if view.PodmanErr != nil {
 		s.board.note(impaired, "podman does not answer; containers with units are recovered without it", view.PodmanErr)
+	}
+	if len(view.Unanswered) > 0 {
+		names := some(slices.Collect(maps.Keys(view.Unanswered)))
+		s.board.note(impaired, "podman is stuck with some containers; the others are recovered without them",
+			fmt.Errorf("it did not answer within %s for %s", answerWithin, names))
 	}
 	if view.SystemdErr != nil {
 		s.board.note(impaired, "the units that run containers cannot be listed", view.SystemdErr)

@@ -2,16 +2,26 @@ package daemon
 
 import (
 	"sync"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
+
+// amendEvery is the least time between two writes of a report that is amended.
+const amendEvery = 5 * time.Minute
 
 // A history keeps the report of this recovery beside those of earlier ones.
 type history struct {
 	store Store
 	board *board
+	soak  time.Duration
 
 	mu sync.Mutex // held by the writer of the report
+	// due is set while the report on disk is out of date.
+	due *time.Timer
+	// next is when an amended report may be written.
+	next   time.Time
+	closed bool
 }
 
 // save writes the report once recovery is complete, and again when it changes
@@ -19,9 +29,23 @@ type history struct {
 func (h *history) save() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.write()
+}
+
+// write is save with mu held.
+func (h *history) write() {
 	status, _ := h.board.status()
 	if !status.RecoveryComplete || status.Restarted {
 		return
+	}
+	if h.due != nil {
+		h.due.Stop()
+		h.due = nil
+	}
+	if h.next.IsZero() { // what falls does so in its soak: the next write is at its end
+		h.next = status.Recovery.Finished.Add(h.soak)
+	} else {
+		h.next = time.Now().Add(amendEvery)
 	}
 	id, err := h.store.SaveReport(status.Recovery)
 	if err != nil {
@@ -29,4 +53,24 @@ func (h *history) save() {
 		return
 	}
 	h.board.change(func() { h.board.report.ID = id })
+}
+
+// amended has the report written when its time comes: at the soak's end, and then at
+// most every 5 minutes.
+func (h *history) amended() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.due == nil && !h.closed {
+		h.due = time.AfterFunc(max(0, time.Until(h.next)), h.save)
+	}
+}
+
+// close writes an amended report at a stop.
+func (h *history) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if h.due != nil {
+		h.write()
+	}
 }

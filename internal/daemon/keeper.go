@@ -38,6 +38,8 @@ type keeper struct {
 	board    *board
 	marker   *marker
 	suspects *suspects
+	// tellStatus tells what runs now, where that has changed.
+	tellStatus func()
 
 	// mu guards what follows. A look holds it to its end, so that looks, which
 	// write the snapshot, follow one another.
@@ -53,13 +55,20 @@ type keeper struct {
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop.
 	failures map[string]bool
-	// believed are the claims of units that held.
+	// believed are the claims of units that held; jobs are those of their units that run
+	// to their end.
 	believed map[survey.Claim]bool
+	jobs     map[string]bool
+	// looked is when the last look whose set was saved began, by the journal's clock; zero without one.
+	looked time.Duration
+	// stuck names the containers that podman did not answer for at the last look.
+	stuck map[string]bool
 }
 
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
-	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book,
-		failures: map[string]bool{}, believed: map[survey.Claim]bool{}}
+	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
+		failures: map[string]bool{}, believed: map[survey.Claim]bool{},
+		jobs: map[string]bool{}}
 }
 
 // begin watches the containers' units from now on, until watching ends. Before,
@@ -98,13 +107,30 @@ func (k *keeper) followChanges(ctx context.Context, changes <-chan struct{}) {
 		if _, err := k.look(ctx); err != nil && ctx.Err() == nil {
 			k.world.Log.Warn("the snapshot stays as last saved", "MESSAGE_ID", recover.MsgImpaired, "reason", err)
 		}
+		var again <-chan time.Time // nothing tells when podman is no longer stuck
+		if k.isStuck() {
+			timer := time.NewTimer(lookAtStuckEvery)
+			defer timer.Stop()
+			again = timer.C
+		}
 		select {
 		case _, open = <-changes:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
 		engine.Sleep(ctx, gatherFor)
 	}
+}
+
+// lookAtStuckEvery is how often podman is asked about containers that it did not answer
+// for, while nothing else changes.
+const lookAtStuckEvery = 30 * time.Second
+
+func (k *keeper) isStuck() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.stuck) > 0
 }
 
 // check is a look that logs what the watch had not seen.
@@ -143,7 +169,11 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	case down:
 		return last, recover.ErrGoingDown
 	}
-	return k.save(last, next)
+	saved, err := k.save(last, next)
+	if err == nil {
+		k.looked = next.Monotonic
+	}
+	return saved, err
 }
 
 // save writes the snapshot, unless the same is on disk.
@@ -166,14 +196,15 @@ func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
 // see is the set now. It changes nothing if podman or systemd do not answer.
 func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapshot, error) {
 	began := k.world.Journal.Now() // what happens during the look is replayed: twice does no harm
-	list, err := k.world.Podman.List(ctx)
+	sight, err := k.sight(ctx, last)
 	if err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
 	}
+	list := sight.list
 	if last.Containers, err = k.withBelievedUnits(ctx, last.Containers, list); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
 	}
-	if err = k.askIfStopped(ctx, last.Containers, list); err != nil {
+	if err = k.askIfStopped(ctx, last.Containers, list, sight.unanswered); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
 	}
 	states, err := k.world.Systemd.States(ctx, unitsOf(last.Containers))
@@ -184,12 +215,14 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
-	next := recover.NextSet(last.Containers, list, states, userStopped)
+	next := sight.nextSet(last.Containers, states, userStopped)
 	// That these were not stopped is known now, so it is saved. After a crash of
 	// the host a replay of their ends would only guess it.
-	if down := membersDown(next, list, states); !slices.Equal(down, k.down) {
+	if down := membersDown(next, list, states, sight.unanswered); !slices.Equal(down, k.down) {
 		k.down, k.unsaved = down, true
 	}
+	k.showNow(list, states, sight.unanswered)
+	k.stuck = sight.unanswered
 	return recover.Snapshot{
 		Timestamp:   time.Now().Unix(),
 		Containers:  k.withoutStopped(ctx, next, last, states),

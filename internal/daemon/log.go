@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -17,6 +18,11 @@ func logEvent(l *slog.Logger, e engine.Event) {
 	row := []any{"container", e.Row.Name, "unit", e.Row.Unit, "tier", e.Tier, "attempt", len(e.Row.Attempts)}
 	ended := append(row, slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond)))
 	failed := append(ended, slog.String("error", e.Row.Error))
+	because := ""
+	if why := explanationOf(e.Row); why != nil {
+		because = ": " + why.Cause
+		failed = append(failed, "reason", why.Reason, "advice", why.Advice, "output", strings.Join(why.Output, "\n"))
+	}
 	switch e.Kind {
 	case engine.TierStarted:
 		write(slog.LevelInfo, recover.MsgTier, "tier starts", "tier", e.Tier)
@@ -36,12 +42,31 @@ func logEvent(l *slog.Logger, e engine.Event) {
 	case engine.Up:
 		write(slog.LevelInfo, recover.MsgUp, "up", ended...)
 	case engine.AttemptFailed:
-		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more", failed...)
+		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more"+because, failed...)
 	case engine.GaveUp:
-		write(slog.LevelError, recover.MsgGaveUp, "not recovered", failed...)
+		write(slog.LevelError, recover.MsgGaveUp, "not recovered"+because, failed...)
+	case engine.Fell:
+		write(slog.LevelError, recover.MsgFell, "it was up and has ended"+because, failed...)
+	case engine.Restarting:
+		write(slog.LevelWarn, recover.MsgRestarting, "it ends and is started again"+because,
+			append(failed, "restarts", e.Row.Restarts)...)
+	case engine.Ended:
+		write(slog.LevelInfo, recover.MsgDone, "the job is done", row...)
+	case engine.Explained:
+		write(slog.LevelInfo, recover.MsgAttemptFailed, "it is known now why it failed"+because, failed...)
 	case engine.Skipped, engine.Deferred:
 		write(slog.LevelInfo, recover.MsgLeftAlone, "left to systemd: "+e.Row.Error, row...)
 	}
+}
+
+// explanationOf is why a row's last attempt failed, nil if that is not known or says
+// nothing.
+func explanationOf(row recover.Row) *recover.Explanation {
+	n := len(row.Attempts)
+	if n == 0 || row.Attempts[n-1].Why == nil || row.Attempts[n-1].Why.Cause == "" {
+		return nil
+	}
+	return row.Attempts[n-1].Why
 }
 
 // lastAttempt is how long a row's last attempt lasted.

@@ -53,6 +53,7 @@ func worldOf(h *recovertest.Host) World {
 		Journal:     recovertest.Journal{H: h},
 		Notifier:    recovertest.Notifier{H: h},
 		Gauge:       recovertest.Gauge{H: h},
+		Output:      recovertest.Journal{H: h},
 		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
 		PodmanFirst: h.PodmanFirst,
 	}
@@ -64,7 +65,7 @@ func newService(h *recovertest.Host, p recover.Policy) *Service {
 }
 
 // starterOn is the starter of a run on a make-believe host.
-func starterOn(h *recovertest.Host, p recover.Policy) starter {
+func starterOn(h *recovertest.Host, p recover.Policy) *starter {
 	s := newService(h, p)
-	return starter{world: s.world, policy: p, suspects: s.suspects}
+	return newStarter(s.world, p, s.suspects, nil, func(string, recover.Life) {})
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,13 +12,15 @@ import (
 
 // membersDown names the members of a set that do not run, nor are on their way to
 // an end.
-func membersDown(set []recover.Container, list recover.Sightings, states map[string]recover.UnitState) []string {
+func membersDown(
+	set []recover.Container, list recover.Sightings, states map[string]recover.UnitState, unanswered map[string]bool,
+) []string {
 	var names []string
 	byName := list.ByName()
 	for _, c := range set {
 		now := byName[c.Name]
 		ending := states[c.Unit].Active == "deactivating" || now.Ending()
-		if !ending && !now.Running() {
+		if !ending && !now.Running() && !unanswered[c.Name] {
 			names = append(names, c.Name)
 		}
 	}
@@ -42,7 +45,7 @@ func (k *keeper) withBelievedUnits(
 	for _, sighting := range list {
 		ask(sighting.Container)
 	}
-	answers, err := k.world.host().Believe(ctx, asked, nil)
+	answers, jobs, err := k.world.host().Jobs(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -51,29 +54,43 @@ func (k *keeper) withBelievedUnits(
 			k.believed[claim] = true
 		}
 	}
+	maps.Copy(k.jobs, jobs)
 	members = slices.Clone(members)
 	for i, c := range members {
 		if !k.believed[survey.Claim{Unit: c.Unit, Container: c.Name}] {
 			members[i].Unit = ""
 		}
+		members[i].Job = k.isJob(members[i])
 	}
 	for i, sighting := range list {
 		if !k.believed[survey.Claim{Unit: sighting.Unit, Container: sighting.Name}] {
 			list[i].Unit = ""
 		}
+		list[i].Job = k.isJob(list[i].Container)
 	}
 	return members, nil
 }
 
+// isJob reports whether a container's unit runs to its end. A member may be a job of a
+// unit that podman's label does not name.
+func (k *keeper) isJob(c recover.Container) bool { return k.jobs[c.Unit] || c.Job && c.Unit == "" }
+
 // askIfStopped fills in StoppedByUser, in place, for the members that failed.
-// podman answers for one container at a time, so it is asked about no others.
-func (k *keeper) askIfStopped(ctx context.Context, members []recover.Container, list recover.Sightings) error {
+// podman answers for one container at a time, so it is asked about no others. One that
+// it does not answer for in time is put to unanswered.
+func (k *keeper) askIfStopped(
+	ctx context.Context, members []recover.Container, list recover.Sightings, unanswered map[string]bool,
+) error {
 	for i, sighting := range list {
 		if !recover.HasName(members, sighting.Name) || !sighting.Failed() {
 			continue
 		}
 		var err error
-		if list[i].StoppedByUser, err = k.world.Podman.StoppedByUser(ctx, sighting.Name); err != nil {
+		list[i].StoppedByUser, err = k.world.Podman.StoppedByUser(ctx, sighting.Name)
+		switch {
+		case notInTime(err):
+			unanswered[sighting.Name] = true
+		case err != nil:
 			return err
 		}
 	}

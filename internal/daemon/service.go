@@ -24,21 +24,31 @@ type Service struct {
 	history  *history
 	suspects *suspects
 	keeper   *keeper
+	podman   *patientPodman
+	failures *failureLog
+	// ids are podman's IDs of the plan's containers without a unit.
+	ids map[string]string
 	// background is what goes on beside recovery and does not delay it.
 	background sync.WaitGroup
 }
 
 // New prepares a run. identity names it.
 func New(w World, p recover.Policy, identity recover.Identity) *Service {
+	podman := newPatientPodman(w.Podman)
+	w.Podman = podman
 	b := newBoard(w.Log, identity)
 	m := &marker{store: w.Store, identity: identity, board: b}
 	book := newSuspects(w, p, identity, b)
-	return &Service{
+	s := &Service{
 		world: w, policy: p, identity: identity, board: b, marker: m,
-		history:  &history{store: w.Store, board: b},
+		history:  &history{store: w.Store, board: b, soak: p.Soak},
+		failures: newFailureLog(w.Log),
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
+		podman:   podman,
 	}
+	s.keeper.tellStatus = s.tellStatus
+	return s
 }
 
 // ErrAlreadyRunning: another live instance holds the data directory.
@@ -52,21 +62,27 @@ func (s *Service) Run(ctx context.Context) error {
 	starting, started := context.WithCancel(ctx)
 	var extending sync.WaitGroup
 	extending.Go(func() { s.extend(starting) })
+	defer s.podman.close()
 	defer s.background.Wait()
-	finished, err := s.bringBack(ctx)
+	run, err := s.bringBack(ctx)
 	started()
 	extending.Wait()
+	defer s.failures.close()
+	defer s.history.close()
 	if err != nil {
 		return err
 	}
+	finished := run != nil
 	// The watch outlives ctx: the last snapshot still needs it.
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer unwatch()
 	if finished {
 		watchErr := s.keeper.begin(watching)
-		s.ready()      // also without a watch: other units wait for it
-		running := ctx // which is another one below
+		s.ready() // also without a watch: other units wait for it
+		running, halt := context.WithCancel(ctx)
+		defer halt() // before the wait for what runs in the background
 		s.background.Go(func() { s.noteAutostart(running) })
+		s.background.Go(func() { s.follow(running, run) })
 		if watchErr != nil {
 			return watchErr
 		}
@@ -118,43 +134,80 @@ func (s *Service) extend(ctx context.Context) {
 	}
 }
 
-// bringBack is everything before READY. It reports whether recovery ran to its
-// end.
-func (s *Service) bringBack(ctx context.Context) (finished bool, err error) {
+// bringBack is everything before READY. It returns the run, nil if that was cut short.
+func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 	s.world.Notifier.Status("assessing how the last run ended")
 	rows, err := s.assess(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	s.board.enter(recover.Recovering, nil)
 	logPlan(s.world.Log, rows)
-	starts := starter{world: s.world, policy: s.policy, suspects: s.suspects}
-	run := engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
+	starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(name string, life recover.Life) {
+		s.board.showNow(map[string]recover.NowState{name: nowOfLife(life)})
+		s.tellStatus()
+	})
+	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",
 			"MESSAGE_ID", recover.MsgStopping, "reason", err)
 		if !endsWithin(ctx, stopWithin) { // a user's manager went down, and not the host
-			return false, fmt.Errorf("the service manager went away: %w", recover.ErrNoBus)
+			return nil, fmt.Errorf("the service manager went away: %w", recover.ErrNoBus)
 		}
-		return false, nil
+		return nil, nil
 	}
-	return true, nil
+	return run, nil
 }
 
-// observe puts an event of the engine into the report, the journal and STATUS=.
+// observe puts an event of the engine into the report, the journal and STATUS=. After
+// READY it amends the report.
 func (s *Service) observe(e engine.Event) {
 	var line string
+	var complete bool
 	b := s.board
 	b.change(func() {
 		if e.Row.Name != "" {
 			b.progress.Add(b.report.Rows[e.Index], -1)
 			b.progress.Add(e.Row, 1)
 			b.report.Rows[e.Index] = e.Row
+			// Of a restart its Life has told, and may have told since that it runs again.
+			restarted := e.Kind == engine.Restarting && b.now[e.Row.Name] == recover.NowRunning
+			if e.Kind != engine.Explained && !restarted {
+				b.setNow(map[string]recover.NowState{e.Row.Name: nowOfRow(e.Row)})
+			}
 		}
-		line = b.progress.Line()
+		line, complete = b.progress.Line(), !b.report.Finished.IsZero()
 	})
-	s.world.Notifier.Status(line)
-	logEvent(s.world.Log, e)
+	if complete {
+		s.history.amended()
+		s.tellStatus()
+	} else {
+		s.world.Notifier.Status(line)
+	}
+	s.failures.log(e)
+}
+
+// tellStatus keeps STATUS= true after READY.
+func (s *Service) tellStatus() {
+	b := s.board
+	b.mu.Lock()
+	line := statusLine(b.report, b.now)
+	changed := b.phase == recover.Ready && line != b.statusLine
+	if changed {
+		b.statusLine = line
+	}
+	b.mu.Unlock()
+	if changed {
+		s.world.Notifier.Status(line)
+	}
+}
+
+// follow watches after READY whether the containers last.
+func (s *Service) follow(ctx context.Context, run *engine.Run) {
+	err := run.Follow(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.world.Log.Info("containers are not followed any longer", "MESSAGE_ID", recover.MsgStopping, "reason", err)
+	}
 }
 
 // ready tells systemd that recovery is complete.
@@ -166,11 +219,13 @@ func (s *Service) ready() {
 	b.enter(recover.Ready, func() {
 		b.report.Finished = time.Now()
 		summary, failed = b.report.Summary(), b.report.Failed()
+		b.statusLine = summary
 		if !b.restarted {
 			b.set.Containers = b.report.CarriedOver(b.set.Containers)
 		}
 	})
 	s.world.Notifier.Ready(summary)
+	s.tellStatus()
 	s.history.save()
 	level := slog.LevelInfo
 	if failed {

@@ -7,22 +7,76 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/engine"
 )
 
-// A starter starts containers for the engine.
+// A starter starts containers for the engine, and tells what becomes of them.
 type starter struct {
 	world    World
 	policy   recover.Policy
 	suspects *suspects
+	// lives is told of each Life at once.
+	lives func(name string, life recover.Life)
+	words *words
+
+	mu sync.Mutex
+	// known is what is known of a container that was started, by name.
+	known map[string]startedContainer
+}
+
+// A startedContainer is what is known of a container beside its row.
+type startedContainer struct {
+	// id is podman's ID of a container without a unit of its own, "" if not known.
+	id string
+	// outlives: its unit only starts it and has ended; the container runs on.
+	outlives bool
+	// began is when its last attempt began, as the journal has it.
+	began time.Duration
+	// invocation and exitStatus are those of its unit, or of its last end.
+	invocation string
+	exitStatus int
+	// unasked: what became of it could not be asked.
+	unasked bool
+}
+
+// newStarter returns a starter. ids are podman's IDs of containers, as far as they are known.
+func newStarter(
+	w World, p recover.Policy, book *suspects, ids map[string]string, lives func(string, recover.Life),
+) *starter {
+	s := &starter{world: w, policy: p, suspects: book, lives: lives, words: &words{world: w, boot: book.identity.BootID},
+		known: map[string]startedContainer{}}
+	for name, id := range ids {
+		s.known[name] = startedContainer{id: id}
+	}
+	return s
+}
+
+// learn changes what is known of a container.
+func (s *starter) learn(name string, change func(*startedContainer)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.known[name]
+	change(&c)
+	s.known[name] = c
+}
+
+// knows is what is known of a container.
+func (s *starter) knows(name string) startedContainer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[name]
 }
 
 // Start starts a row's container: first what may veto that, then the start, then
 // the confirmation that the container is up.
-func (s starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, error) {
+func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, error) {
+	s.learn(row.Name, func(c *startedContainer) {
+		*c = startedContainer{id: c.id, began: s.world.Journal.Now()}
+	})
 	if err := s.vetoUserStopped(row.Name); err != nil {
 		return recover.Outcome{}, err
 	}
@@ -44,8 +98,15 @@ func (s starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, e
 	if !first {
 		s.reset(ctx, row.Unit)
 	}
-	outcome, err := s.world.Systemd.Start(ctx, row.Unit)
+	start := s.world.Systemd.Start
+	if row.Job {
+		start = s.world.Systemd.StartJob
+	}
+	outcome, err := start(ctx, row.Unit)
 	outcome.Unit, outcome.Generated = row.Unit, row.Generated
+	s.learn(row.Name, func(c *startedContainer) {
+		c.invocation, c.exitStatus = outcome.Invocation, outcome.ExitStatus
+	})
 	if err != nil {
 		return outcome, err
 	}
@@ -53,13 +114,13 @@ func (s starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, e
 }
 
 // AwaitMounts returns when all of the mount points are mounted.
-func (s starter) AwaitMounts(ctx context.Context, points []string) error {
+func (s *starter) AwaitMounts(ctx context.Context, points []string) error {
 	return s.world.Systemd.AwaitMounts(ctx, points)
 }
 
 // vetoUserStopped reads the user-stopped list again: the name may have come onto
 // it since the plan was made.
-func (s starter) vetoUserStopped(name string) error {
+func (s *starter) vetoUserStopped(name string) error {
 	stopped, err := s.world.Store.UserStopped()
 	if err != nil {
 		return fmt.Errorf("the user-stopped list cannot be read: %w", err)
@@ -71,12 +132,20 @@ func (s starter) vetoUserStopped(name string) error {
 }
 
 // findUnit looks again for the unit of a row that has none yet.
-func (s starter) findUnit(ctx context.Context, row *recover.Row) error {
+func (s *starter) findUnit(ctx context.Context, row *recover.Row) error {
 	if row.Unit != "" {
 		return nil
 	}
-	want, host := []recover.Container{{Name: row.Name}}, s.world.host()
-	found := host.Resolve(ctx, want, host.Look(ctx, want))[row.Name]
+	units := s.world.host().NamedUnits(ctx, []recover.Container{{Name: row.Name}})
+	found := s.resolve(ctx, row.Name, units)
+	for !found.answered && ctx.Err() == nil { // only the end of the attempt makes it fail
+		engine.Sleep(ctx, askAgain)
+		found = s.resolve(ctx, row.Name, units)
+	}
+	if !found.answered {
+		return errors.New("podman did not answer for it in time: what works on it now does not end. " +
+			"Find that with: ps -eo pid,stat,etime,args | grep podman")
+	}
 	if found.Err != nil {
 		return found.Err
 	}
@@ -87,10 +156,30 @@ func (s starter) findUnit(ctx context.Context, row *recover.Row) error {
 	return nil
 }
 
+// resolved is the unit of a row, and whether podman answered.
+type resolved struct {
+	recover.Resolution
+	answered bool
+}
+
+// resolve looks for the unit of one container among units, or generates one.
+func (s *starter) resolve(ctx context.Context, name string, view recover.View) resolved {
+	sighting, err := s.world.Podman.Inspect(ctx, name)
+	if err == nil {
+		s.learn(name, func(c *startedContainer) { c.id = sighting.ID })
+	}
+	view.TakeOne(name, sighting, err)
+	found := s.world.host().Resolve(ctx, []recover.Container{{Name: name}}, view)[name]
+	if view.Unanswered[name] && found.Err != nil {
+		found.Err = fmt.Errorf("no unit runs it and podman does not answer: %w", err)
+	}
+	return resolved{found, !notInTime(found.Err)}
+}
+
 // vetoNotMounted returns a *engine.NotMounted with the mount points that are
 // configured, not mounted, and above what the container needs: it would be started
 // into an empty directory.
-func (s starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
+func (s *starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
 	points, err := s.world.Systemd.NotMounted(ctx)
 	if err != nil || len(points) == 0 {
 		return nil
@@ -120,7 +209,7 @@ func below(p, point string) bool {
 // after a boot, and `podman run --replace --name db` then removes the container
 // whose ID begins with db, whatever that runs. (podman 5.4, libpod's
 // LookupContainer)
-func (s starter) vetoIDPrefix(ctx context.Context, name string) error {
+func (s *starter) vetoIDPrefix(ctx context.Context, name string) error {
 	if strings.Trim(name, "0123456789abcdef") != "" {
 		return nil
 	}
@@ -143,7 +232,7 @@ const endWithin = 10 * time.Second
 // undo. If the container is ending, it waits for its unit to end first, and also
 // reports whether that end was a stop: systemd calls the unit active until podman
 // has cleaned up, and to start it then does nothing.
-func (s starter) stopped(ctx context.Context, unit string, ending bool) bool {
+func (s *starter) stopped(ctx context.Context, unit string, ending bool) bool {
 	ended := ending && s.awaitEnd(ctx, unit)
 	states, err := s.world.Systemd.States(ctx, []string{unit})
 	now := states[unit]
@@ -151,7 +240,7 @@ func (s starter) stopped(ctx context.Context, unit string, ending bool) bool {
 }
 
 // awaitEnd waits for the end of a unit, and reports whether it came.
-func (s starter) awaitEnd(ctx context.Context, unit string) bool {
+func (s *starter) awaitEnd(ctx context.Context, unit string) bool {
 	waiting, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	err := s.world.Systemd.AwaitEnd(waiting, unit)
@@ -165,27 +254,29 @@ func (s starter) awaitEnd(ctx context.Context, unit string) bool {
 // one that reached its limit (StartLimitBurst= of systemd.unit(5)), and says so in
 // no property of one that had failed before. Once a recovery, before the second
 // attempt.
-func (s starter) reset(ctx context.Context, unit string) {
+func (s *starter) reset(ctx context.Context, unit string) {
 	if err := s.world.Systemd.ResetFailed(ctx, unit); err != nil {
 		s.world.Log.Debug("the unit's failure cannot be reset", "unit", unit, "error", err)
 	}
 }
 
+// askAgain is how long podman is left alone after it could not be asked.
+const askAgain = 2 * time.Second
+
 // confirm compares what systemd says of the unit after its start with what podman
 // says of the container.
-func (s starter) confirm(ctx context.Context, row recover.Row, outcome recover.Outcome) (recover.Outcome, error) {
-	if outcome.Job == "done" && outcome.Active == "inactive" && !outcome.ConditionFailed {
-		// A unit that only starts its container and is done then: a generated one, or
-		// one with Type=oneshot.
-		if list, known := s.list(ctx); known && list.Running(row.Name) {
-			outcome.Active = "active"
-		}
+func (s *starter) confirm(ctx context.Context, row recover.Row, outcome recover.Outcome) (recover.Outcome, error) {
+	if outcome.Job == "done" && outcome.Active == "inactive" && !outcome.ConditionFailed &&
+		s.onlyStarts(ctx, row, outcome) {
+		outcome.Active = "active"
+		s.learn(row.Name, func(c *startedContainer) { c.outlives = true })
 	}
 	if outcome.Active != "active" {
 		return outcome, nil
 	}
 	if row.Ending {
-		if list, known := s.list(ctx); known && !list.Running(row.Name) {
+		now, err := s.world.Podman.Inspect(ctx, row.Name)
+		if gone := errors.Is(err, recover.ErrNoContainer); gone || err == nil && !now.Running() {
 			return outcome, errors.New("its unit stays active, though the container has ended")
 		}
 	}
@@ -195,7 +286,7 @@ func (s starter) confirm(ctx context.Context, row recover.Row, outcome recover.O
 	return outcome, nil
 }
 
-func (s starter) awaitHealthy(ctx context.Context, name string) error {
+func (s *starter) awaitHealthy(ctx context.Context, name string) error {
 	err := s.world.Podman.AwaitHealthy(ctx, name)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("it runs, but it did not become healthy in time")
@@ -203,8 +294,19 @@ func (s starter) awaitHealthy(ctx context.Context, name string) error {
 	return err
 }
 
+// onlyStarts reports whether a unit that has ended well only starts its container, which
+// runs on. podman start, which is what a generated unit does, has started it then; podman
+// is asked about the container of a user's unit with Type=oneshot.
+func (s *starter) onlyStarts(ctx context.Context, row recover.Row, outcome recover.Outcome) bool {
+	if row.Generated {
+		return true
+	}
+	now, err := s.world.Podman.Inspect(ctx, row.Name)
+	return err == nil && now.Running() || notInTime(err)
+}
+
 // list is what podman lists, and whether it answered.
-func (s starter) list(ctx context.Context) (list recover.Sightings, known bool) {
+func (s *starter) list(ctx context.Context) (list recover.Sightings, known bool) {
 	list, err := s.world.Podman.List(ctx)
 	return list, err == nil
 }

@@ -18,6 +18,10 @@ type World struct {
 	Notifier Notifier
 	Gauge    recover.Gauge
 	Log      *slog.Logger
+	// Output tells what was written for a start; it may be nil.
+	Output Output
+	// Rootless says that the containers are a user's.
+	Rootless bool
 	// PodmanFirst: podman has to have answered before a unit that runs it is
 	// started. A user's first podman commands after a boot, side by side, race for
 	// what they share, and kill each other's containers (seen with 5.4.2).

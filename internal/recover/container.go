@@ -66,12 +66,17 @@ func ParseTier(text string) (int, error) {
 }
 
 // restarted returns c with what podman says of the container at its start. That
-// replaces what was remembered, save for the image and the unit if podman names none.
+// replaces what was remembered, save for the image and the unit if podman names none,
+// and whether it is a job, which podman does not know.
 func (c Container) restarted(now Container) Container {
 	now.Image = cmp.Or(now.Image, c.Image)
 	now.Unit = cmp.Or(now.Unit, c.Unit)
+	now.Job = now.Job || c.jobOf(now.Unit)
 	return now
 }
+
+// jobOf reports whether c is a job of that unit.
+func (c Container) jobOf(unit string) bool { return c.Job && (unit == "" || unit == c.Unit) }
 
 // ContainerState is the state of a container as far as recovery needs it. It is
 // empty for a container that has not run yet.

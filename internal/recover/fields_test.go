@@ -45,7 +45,7 @@ func TestContainerFields(t *testing.T) {
 		if slices.Contains([]string{"Name", "Image", "Unit", "Unrecovered"}, name) {
 			continue
 		}
-		report := Report{Rows: []Row{{Name: "a", State: RowUp}}}
+		report := Report{Rows: []Row{{Name: "a", State: RowUp, Job: true}}}
 		carried := report.CarriedOver([]Container{full})
 		if reflect.ValueOf(carried[0]).Field(i).IsZero() {
 			t.Errorf("CarriedOver drops %s", name)

@@ -48,9 +48,9 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 		seen[c.Name] = true
 		c = view.Update(c)
 		how := resolved[c.Name]
-		row := Row{Name: c.Name, Image: c.Image, Unit: c.Unit, Tier: p.TierOf(c), Attempts: []Attempt{}}
+		row := Row{Name: c.Name, Image: c.Image, Unit: c.Unit, Tier: p.TierOf(c), Attempts: []Attempt{}, Job: c.Job}
 		if how.Unit != "" {
-			row.Unit, row.Generated = how.Unit, how.Generated
+			row.Unit, row.Generated, row.Job = how.Unit, how.Generated, how.Job && !how.Generated
 		}
 		if how.Err != nil {
 			row.Unit = "" // looked for again when its turn comes
@@ -87,6 +87,8 @@ func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowS
 		return RowHeld, "held back: " + CommandLineKey + "=off on the kernel command line"
 	case how.Err == nil && how.Unit == "":
 		return RowMissing, "podman does not know it and no unit runs it"
+	case row.Job && p.Jobs == JobsLeave:
+		return RowSkipped, "it is a job, and Jobs=leave in the configuration leaves jobs alone"
 	}
 	return RowQueued, ""
 }

@@ -10,7 +10,8 @@ const aloneTier = MaxTier + 1
 // take time that grows with the square of their number.
 type Progress struct {
 	total, tried, up [aloneTier + 1]int // by tier
-	failing          int
+	failing, fell    int
+	restarting       int
 }
 
 // ProgressOf counts rows.
@@ -36,8 +37,12 @@ func (t *Progress) Add(row Row, n int) {
 		t.tried[tier] += n
 	}
 	switch {
-	case row.State == RowUp:
+	case row.State == RowUp, row.State == RowDone:
 		t.up[tier] += n
+	case row.State == RowFell:
+		t.fell += n
+	case row.State == RowRestarting:
+		t.restarting += n
 	case row.State == RowFailed, row.State == RowRetrying, row.State.Pending() && len(row.Attempts) > 1:
 		t.failing += n
 	}
@@ -56,8 +61,13 @@ func (t *Progress) Line() string {
 		where = "one at a time"
 	}
 	line := fmt.Sprintf("%s: %d of %d started", where, t.up[tier], t.total[tier])
-	if t.failing > 0 {
-		line += fmt.Sprintf(", %d failing", t.failing)
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{t.failing, "failing"}, {t.fell, "fell"}, {t.restarting, "restarting"}} {
+		if c.n > 0 {
+			line += fmt.Sprintf(", %d %s", c.n, c.word)
+		}
 	}
 	return line
 }

@@ -2,6 +2,7 @@ package recover
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -30,38 +31,70 @@ func (r Report) Counts() map[RowState]int {
 	return n
 }
 
+// NotRecovered returns the rows of the containers that should run and do not.
+func (r Report) NotRecovered() []Row {
+	var rows []Row
+	for _, row := range r.Rows {
+		if row.State.NotRecovered() {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
 // Failed reports whether something that should run does not.
-func (r Report) Failed() bool { return r.Counts()[RowFailed] > 0 }
+func (r Report) Failed() bool { return len(r.NotRecovered()) > 0 }
 
 // Summary is the report in one line, fit for STATUS=.
 func (r Report) Summary() string {
 	n := r.Counts()
-	up, failed := n[RowUp]+n[RowActive], n[RowFailed]
-	line := fmt.Sprintf("complete: %d containers run, %d of them started", up, n[RowUp])
+	up, missed := n[RowUp]+n[RowActive], len(r.NotRecovered())
+	var line string
 	switch {
 	case len(r.Rows) == 0:
 		return "complete: nothing to start"
-	case n[RowHeld] > 0:
-		line = fmt.Sprintf("complete: %d containers held back, %d run", n[RowHeld], up)
-	case failed > 0:
-		line = fmt.Sprintf("complete with %d failed: %d of %d containers run", failed, up, up+failed)
+	case missed == 0:
+		line = fmt.Sprintf("complete: %d containers run, %d of them started", up, n[RowUp])
+	case missed == n[RowHeld]:
+		line = fmt.Sprintf("complete: %d containers held back, %d run", missed, up)
+	default:
+		line = fmt.Sprintf("complete with %d not recovered: %d of %d containers run; %s",
+			missed, up, up+missed, countStates(n))
 	}
-	if n[RowQuarantined] > 0 {
-		line += fmt.Sprintf(", %d quarantined", n[RowQuarantined])
+	if done := n[RowDone]; done == 1 {
+		line += "; 1 job is done"
+	} else if done > 0 {
+		line += fmt.Sprintf("; %d jobs are done", done)
+	}
+	if r.allMissing() {
+		line += ": is the disk that holds the containers mounted?"
 	}
 	return line
 }
 
-// allMissing reports whether neither podman nor a unit knows any of the
-// containers. They were hardly all removed at once: the disk that they lie on is
-// not there, and may be later.
+// countStates says how many rows are in each of the states that are not recovered.
+func countStates(n map[RowState]int) string {
+	var parts []string
+	for _, state := range notRecovered {
+		if n[state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// allMissing reports whether neither podman nor a unit knows any of the containers
+// that would be started. They were hardly all removed at once: the disk that they lie
+// on is not there, and may be later.
 func (r Report) allMissing() bool {
-	return len(r.Rows) > 0 && r.Counts()[RowMissing] == len(r.Rows)
+	n := r.Counts()
+	return n[RowMissing] > 0 && n[RowMissing]+n[RowUserStopped]+n[RowQuarantined] == len(r.Rows)
 }
 
 // CarriedOver is the set that recovery hands on at READY: all containers that
-// should run, also those that could not be brought up. last is the set that
-// recovery worked from; it knows more of a container than a row does.
+// should run, also those that could not be brought up, but no job that has ended. A
+// job may be starting still. last is the set that recovery worked from; it knows more
+// of a container than a row does.
 func (r Report) CarriedOver(last []Container) []Container {
 	allMissing := r.allMissing()
 	known := map[string]Container{}
@@ -70,7 +103,7 @@ func (r Report) CarriedOver(last []Container) []Container {
 	}
 	var set []Container
 	for _, row := range r.Rows {
-		if row.State == RowUserStopped || row.State == RowMissing && !allMissing {
+		if row.State == RowUserStopped || row.State == RowMissing && !allMissing || row.jobIsOver() {
 			continue
 		}
 		c := known[row.Name]
@@ -78,8 +111,19 @@ func (r Report) CarriedOver(last []Container) []Container {
 		if row.Generated {
 			c.Unit = "" // it only starts the container, and later says nothing of it
 		}
-		c.Unrecovered = row.State != RowUp && row.State != RowActive
+		c.Job = row.Job
+		c.Unrecovered = row.State != RowUp && row.State != RowActive && row.State != RowStarting
 		set = append(set, c)
 	}
 	return set
+}
+
+// jobIsOver reports whether the row is a job that has ended, in whatever way, or that
+// is left alone.
+func (r Row) jobIsOver() bool {
+	switch r.State {
+	case RowDone, RowFell, RowFailed, RowSkipped:
+		return r.Job
+	}
+	return false
 }

@@ -7,6 +7,8 @@ type Resolution struct {
 	Unit string
 	// Generated: podman generated the unit for this recovery.
 	Generated bool
-	State     UnitState
-	Err       error
+	// Job: the unit runs to its end (ContainerUnit.Job).
+	Job   bool
+	State UnitState
+	Err   error
 }

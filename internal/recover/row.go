@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -48,8 +49,13 @@ type Attempt struct {
 	Result string `json:"result,omitempty"`
 	Error  string `json:"error,omitempty"`
 	// Fell is set if the container was up after this attempt and then ended within
-	// its soak.
+	// its soak. Of a container that systemd or podman started again, At is its first
+	// end until it ends for good, and the rest tells the last end.
 	Fell *Fall `json:"fell,omitempty"`
+	// Done is when the job ended with exit code 0.
+	Done time.Time `json:"done,omitzero"`
+	// Invocation is Outcome.Invocation.
+	Invocation string `json:"-"`
 	// Why is what podman said of the failure or fall, nil until it is known.
 	Why *Explanation `json:"why,omitempty"`
 }
@@ -62,6 +68,25 @@ type Fall struct {
 	// container without a unit.
 	Result    string `json:"result,omitempty"`
 	OOMKilled bool   `json:"oomKilled,omitempty"`
+}
+
+// Sentence says how long after its start the container fell, and how it ended. up is
+// when it was up.
+func (f Fall) Sentence(up time.Time) string {
+	return fmt.Sprintf("it fell after %.2f s (%s)", max(0, f.At.Sub(up).Seconds()), f.End())
+}
+
+// End says how it ended, such as "exit code 1".
+func (f Fall) End() string {
+	switch {
+	case f.OOMKilled, f.Result == "oom-kill":
+		return "out of memory"
+	case f.Result == "signal", f.Result == "core-dump":
+		return fmt.Sprintf("%s %d", f.Result, f.ExitCode)
+	case f.Result == "", f.Result == "success", f.Result == "exit-code":
+		return fmt.Sprintf("exit code %d", f.ExitCode)
+	}
+	return f.Result
 }
 
 // An Explanation says why an attempt failed, or why its container fell.
@@ -82,6 +107,19 @@ type Wait struct {
 	Began time.Time `json:"began"`
 	// Ended is zero while it goes on.
 	Ended time.Time `json:"ended,omitzero"`
+}
+
+// Known reports whether the explanation says anything.
+func (e Explanation) Known() bool {
+	return e.Reason != "" || e.Cause != "" || e.Advice != "" || len(e.Output) > 0
+}
+
+// LastAttempt is the last attempt, nil without one. The caller must not change it.
+func (r Row) LastAttempt() *Attempt {
+	if len(r.Attempts) == 0 {
+		return nil
+	}
+	return &r.Attempts[len(r.Attempts)-1]
 }
 
 // Started is when the first attempt began, zero without one.
@@ -118,11 +156,17 @@ func (r *Row) BeginAttempt() {
 // EndAttempt ends the attempt that is under way, if there is one, with the Result of
 // the service and why it failed. It replaces the list of attempts, too.
 func (r *Row) EndAttempt(result, why string) {
-	n := len(r.Attempts) - 1
-	if n < 0 || !r.Attempts[n].Ended.IsZero() {
+	if last := r.LastAttempt(); last == nil || !last.Ended.IsZero() {
 		return
 	}
+	r.ChangeAttempt(len(r.Attempts)-1, func(last *Attempt) {
+		last.Ended, last.Result, last.Error = time.Now(), result, why
+	})
+}
+
+// ChangeAttempt changes the attempt with index n. It replaces the list of attempts,
+// too.
+func (r *Row) ChangeAttempt(n int, change func(*Attempt)) {
 	r.Attempts = slices.Clone(r.Attempts)
-	last := &r.Attempts[n]
-	last.Ended, last.Result, last.Error = time.Now(), result, why
+	change(&r.Attempts[n])
 }

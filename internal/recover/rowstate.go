@@ -8,8 +8,8 @@ import (
 // RowState is where a container stands in a recovery.
 type RowState string
 
-// The states of a row. The first group can still change; docs/recovery.md
-// draws the transitions.
+// The states of a row. READY waits for the first group. The others can still change
+// where docs/recovery.md draws a transition: a container that is up can end.
 const (
 	RowQueued   RowState = "queued"   // waits for its tier, or for a free place in it
 	RowWaiting  RowState = "waiting"  // waits for a mount, or for a container that it needs
@@ -36,13 +36,14 @@ var rowStates = []struct {
 	next  []RowState
 }{
 	{RowQueued, []RowState{RowStarting, RowFailed}},
-	{RowWaiting, []RowState{RowQueued, RowFailed}},
+	{RowWaiting, []RowState{RowQueued, RowFailed, RowSkipped}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
+		RowRestarting, RowFell, RowDone,
 	}},
-	{RowRetrying, []RowState{RowQueued, RowFailed}},
-	{state: RowUp},
-	{state: RowRestarting},
+	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell}},
+	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped}},
+	{RowRestarting, []RowState{RowUp, RowFell, RowDone, RowUserStopped}},
 	{state: RowFell},
 	{state: RowDone},
 	{state: RowActive},
@@ -64,7 +65,7 @@ var transitions = func() map[RowState][]RowState {
 	return next
 }()
 
-// RowStates lists the states: those that can still change, then the others.
+// RowStates lists the states: those that READY waits for, then the others.
 func RowStates() []RowState {
 	var all []RowState
 	for _, s := range rowStates {
@@ -82,6 +83,13 @@ func (s RowState) Pending() bool {
 	}
 	return false
 }
+
+// NotRecovered reports whether a container in this state should run and does not.
+func (s RowState) NotRecovered() bool { return slices.Contains(notRecovered, s) }
+
+// notRecovered are the states of containers that should run and do not, in the order
+// in which Summary counts them.
+var notRecovered = []RowState{RowFailed, RowFell, RowRestarting, RowQuarantined, RowMissing, RowHeld}
 
 // Move changes the state. A change that docs/recovery.md does not draw is a
 // mistake in this package.

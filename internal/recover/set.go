@@ -5,12 +5,17 @@ import "slices"
 // NextSet is the running set now, from the last one and what podman and
 // systemd show. What runs is in it. What was in it and does not run stays if
 // it failed or is on its way (a failed app must not be forgotten) and leaves
-// if someone stopped it.
+// if it was stopped. A job leaves when it has ended, in whatever way.
 func NextSet(last []Container, sightings Sightings, units map[string]UnitState, userStopped []string) []Container {
 	var next []Container
 	byName := sightings.ByName()
+	before := map[string]Container{}
+	for _, c := range last {
+		before[c.Name] = c
+	}
 	for _, s := range sightings {
 		if s.Running() && !s.Infra {
+			s.Job = s.Job || before[s.Name].jobOf(s.Unit)
 			next = append(next, s.Container)
 		}
 	}
@@ -34,7 +39,7 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		switch {
 		case u.Returning():
 			return true
-		case u.Active == "inactive":
+		case u.Active == "inactive", c.Job && u.Active == "failed":
 			return false
 		}
 		// Also deactivating: on its way to inactive or failed, which are
@@ -43,7 +48,7 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 		return true
 	}
 	// Without a unit only podman can tell.
-	return s.Ending() || s.Failed() && !s.StoppedByUser
+	return s.Ending() || s.Failed() && !s.StoppedByUser && !c.Job
 }
 
 // Returning: it is down for a moment, and systemd is about to start it.

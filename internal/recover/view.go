@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"errors"
 	"maps"
 	"slices"
 )
@@ -17,6 +18,9 @@ type View struct {
 	// Dead names the containers that, by the journal, died in this boot and were
 	// not started since.
 	Dead map[string]bool
+	// Unanswered names the containers that podman was asked about, one at a time, and
+	// did not answer for in time. A start that hangs holds the lock of its container.
+	Unanswered map[string]bool
 	// PodmanErr is why podman's half is unknown, nil when it is known.
 	PodmanErr error
 	// SystemdErr is why systemd's half is unknown, nil when it is known.
@@ -26,6 +30,25 @@ type View struct {
 // TakeList adds podman's half: its list of containers, or why there is none.
 func (v *View) TakeList(list Sightings, err error) {
 	v.sightings, v.PodmanErr = list.ByName(), err
+}
+
+// TakeOne adds what podman says of one container: how it is now, that there is none of
+// that name (ErrNoContainer), or that it did not answer for it.
+func (v *View) TakeOne(name string, s Sighting, err error) {
+	delete(v.sightings, name)
+	delete(v.Unanswered, name)
+	switch {
+	case err == nil:
+		if v.sightings == nil {
+			v.sightings = map[string]Sighting{}
+		}
+		v.sightings[name] = s
+	case !errors.Is(err, ErrNoContainer):
+		if v.Unanswered == nil {
+			v.Unanswered = map[string]bool{}
+		}
+		v.Unanswered[name] = true
+	}
 }
 
 // Sighting returns the container with a name as podman lists it.
@@ -90,6 +113,7 @@ func (v View) Update(c Container) Container {
 	if next.Unit == "" {
 		next.Unit = c.Unit
 	}
+	next.Job = next.Job || c.jobOf(next.Unit)
 	next.Unrecovered = c.Unrecovered
 	return next
 }

@@ -68,6 +68,10 @@ func events(row recover.Row) (all []time.Time) {
 	for _, a := range row.Attempts {
 		add(a.Started)
 		add(a.Ended)
+		if a.Fell != nil {
+			add(a.Fell.At)
+		}
+		add(a.Done)
 	}
 	for _, w := range row.Waits {
 		add(w.Began)

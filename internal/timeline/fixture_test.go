@@ -142,3 +142,40 @@ func unfinished() recover.Report {
 	r.Rows[3].Waits = []recover.Wait{{Began: at(3.5)}}
 	return r
 }
+
+// amended is a recovery in which containers fell, restart, and jobs ended.
+func amended() recover.Report {
+	fell := func(a recover.Attempt, when float64, code int) recover.Attempt {
+		a.Fell = &recover.Fall{At: at(when), ExitCode: code, Result: "exit-code"}
+		a.Error = a.Fell.Sentence(a.Ended)
+		return a
+	}
+	r := report(17.6,
+		row("btcpay-db", 0, recover.RowUp, 0.3, try(0.32, 1.42, "")),
+		row("bitcoin-knots", 1, recover.RowUp, 1.75, try(1.76, 3.41, "")),
+		row("lnd", 2, recover.RowUp, 3.41, fell(try(3.42, 4.1, ""), 5.2, 1), try(15.2, 16.3, "")),
+		row("electrs", 2, recover.RowRestarting, 3.41, fell(try(3.42, 4.44, ""), 6.2, 101)),
+		row("mempool", 2, recover.RowUp, 3.41, fell(try(3.42, 4.44, ""), 9.5, 1)),
+		row("broken", 3, recover.RowFell, 4.5, fell(try(4.52, 4.71, ""), 4.74, 1), fell(try(14.74, 14.9, ""), 14.92, 1)),
+		row("nextcloud", 3, recover.RowFell, 4.5, fell(try(4.52, 17.58, ""), 29.1, 137)),
+		row("grafana", 3, recover.RowFell, 4.5, fell(try(4.52, 5.2, ""), 14.1, 2)),
+		row("backup", 3, recover.RowDone, 4.5, try(4.52, 4.8, "")),
+		row("cleanup", 3, recover.RowFell, 4.5, fell(try(4.52, 4.9, ""), 4.9, 1)),
+	)
+	find := func(name string) *recover.Row {
+		for i := range r.Rows {
+			if r.Rows[i].Name == name {
+				return &r.Rows[i]
+			}
+		}
+		panic(name)
+	}
+	find("electrs").Restarts, find("electrs").Error = 4, find("electrs").Attempts[0].Error
+	find("mempool").Restarts, find("grafana").Restarts = 2, 5
+	find("backup").Job, find("cleanup").Job = true, true
+	find("backup").Attempts[0].Done = at(25)
+	find("broken").Attempts[1].Why = &recover.Explanation{Reason: "bind-source",
+		Cause: "The source of a bind mount is not there: /mnt/photos.", Advice: "Mount the disk, or create the directory.",
+		Output: []string{"Error: statfs /mnt/photos: no such file or directory", "second line"}}
+	return r
+}

@@ -26,10 +26,17 @@ func (p *picture) footer() {
 		}
 	}
 	for _, row := range p.report.Rows {
-		if row.State == recover.RowFailed && row.Error != "" {
-			name := shortenMiddle(row.Name, maxLetters(indent-8, size)-2)
-			list("✗ "+name, "bad b", wrapText(row.Error, letters))
+		if !hasLines(row) {
+			continue
 		}
+		name := shortenMiddle(row.Name, maxLetters(indent-8, size)-2)
+		lines := wrapText(row.Error, letters)
+		if last := row.LastAttempt(); last != nil && last.Why != nil {
+			for _, text := range explanation(*last.Why) {
+				lines = append(lines, wrapText(text, letters)...)
+			}
+		}
+		list("✗ "+name, "bad b", lines)
 	}
 	for _, group := range notStarted(p.report.Rows) {
 		head := fmt.Sprintf("%s (%d)", stateLabel(group.state), len(group.names))
@@ -42,6 +49,15 @@ func (p *picture) footer() {
 		}
 		list(head, "t b", wrapText(note, letters))
 	}
+}
+
+// hasLines reports whether a row has lines of its own below the bars: why it failed.
+func hasLines(row recover.Row) bool {
+	switch row.State {
+	case recover.RowFailed, recover.RowFell, recover.RowRestarting:
+		return row.Error != ""
+	}
+	return false
 }
 
 // stateLabel is the label of a state whose rows have no bar.
@@ -63,11 +79,11 @@ type group struct {
 	names []string
 }
 
-// notStarted groups the rows without a bar by their state. It leaves out failed
-// rows with an error: those have lines of their own.
+// notStarted groups the rows without a bar by their state. It leaves out those that
+// have lines of their own.
 func notStarted(rows []recover.Row) (groups []group) {
 	for _, row := range rows {
-		if hasBar(row) || row.State == recover.RowFailed && row.Error != "" {
+		if hasBar(row) || hasLines(row) {
 			continue
 		}
 		i := slices.IndexFunc(groups, func(g group) bool { return g.state == row.State })

@@ -73,17 +73,29 @@ func (p *picture) legend() {
 		return
 	}
 	p.y += 28
+	const shortened = "nothing changes, shortened"
 	x := margin
+	wrap := func(text string) {
+		if x+legendWidth(text) > width-margin {
+			p.y += 18
+			x = margin
+		}
+	}
 	for _, l := range kindTexts {
 		if !seen[l.kind] {
 			continue
 		}
+		wrap(l.text)
 		p.segment(l.kind, x, p.y-10, 22, 12, "")
 		p.text(x+28, p.y, 11.5, "d", l.text)
-		x += 28 + float64(len(l.text))*11.5*0.5 + 26
+		x += legendWidth(l.text) + 26
 	}
 	if len(p.scale.breaks) > 0 {
+		wrap(shortened)
 		p.printf(`<path d="M%s %sv14m22 0v-14" class="cut"/>`, num(x), num(p.y-11))
-		p.text(x+28, p.y, 11.5, "d", "nothing changes, shortened")
+		p.text(x+28, p.y, 11.5, "d", shortened)
 	}
 }
+
+// legendWidth is the width of a legend's entry.
+func legendWidth(text string) float64 { return 28 + float64(len(text))*11.5*0.5 }

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,10 +52,11 @@ var pageFunctions = template.FuncMap{
 		return t.Format("2006-01-02 15:04:05.000 MST")
 	},
 	"up": func(r recover.Row) time.Time {
-		if r.State != recover.RowUp {
-			return time.Time{}
+		switch r.State {
+		case recover.RowUp, recover.RowFell, recover.RowRestarting, recover.RowDone:
+			return r.Ended()
 		}
-		return r.Ended()
+		return time.Time{}
 	},
 	"tier": func(r recover.Row) string {
 		if r.Alone {
@@ -63,12 +65,19 @@ var pageFunctions = template.FuncMap{
 		return strconv.Itoa(r.Tier)
 	},
 	"bad": func(r recover.Row) bool {
-		return r.State == recover.RowFailed || r.State == recover.RowQuarantined
+		return r.State.NotRecovered()
 	},
 	"result": func(r recover.Row) string {
-		if n := len(r.Attempts); n > 0 {
-			return r.Attempts[n-1].Result
+		last := r.LastAttempt()
+		switch {
+		case last == nil:
+			return ""
+		case r.State == recover.RowFailed:
+			return last.Result
+		case r.State.NotRecovered() && last.Fell != nil:
+			return last.Fell.End()
 		}
 		return ""
 	},
+	"lines": func(output []string) string { return strings.Join(output, "\n") },
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"archy-recovery/internal/recover"
 )
@@ -20,6 +21,7 @@ func (p *picture) row(row recover.Row) {
 		to := max(x, p.scale.at(p.since(s.to))) // at least x, even if a clock was set back
 		p.segment(s.kind, x, p.y+(p.rowSize-height)/2, to-x, height, s.why)
 	}
+	p.exit(row)
 	if took := row.Took(); took > 0 && !row.State.Pending() {
 		p.text(tookEnd, p.y+p.baseline(), p.font, "d e", Span(took))
 	}
@@ -47,9 +49,59 @@ func (p *picture) segment(k kind, x, y, w, h float64, why string) {
 			escape(cmp.Or(why, "failed")), num(x), num(y), num(w), num(h))
 	case kindOther:
 		p.box(x, y, max(w, least), h, "ended")
+	case kindRestarting:
+		p.titled(why, func() {
+			p.printf(`<rect x="%s" y="%s" width="%s" height="%s" fill="url(#tl-restarting)"/>`,
+				num(x), num(y), num(max(w, 2*least)), num(h))
+		})
+	case kindFell, kindRestarted, kindDone:
+		p.titled(why, func() { p.mark(k, x+w/2, y, h) })
 	default:
 		p.box(x, y, max(w, least), h, string(k))
 	}
+}
+
+// titled draws something that a viewer explains when the mouse points at it.
+func (p *picture) titled(why string, drawing func()) {
+	p.printf(`<g>`)
+	if why != "" {
+		p.printf(`<title>%s</title>`, escape(why))
+	}
+	drawing()
+	p.printf(`</g>`)
+}
+
+// mark draws a moment: a fall is a cross at the bar's end, a restart a bar across
+// it, the end of a job a dot.
+func (p *picture) mark(k kind, x, y, h float64) {
+	arm := min(h/2, 6)
+	middle := y + h/2
+	switch k {
+	case kindFell:
+		p.box(x-1.5, y, 3, h, "failed")
+		p.printf(`<path d="M%s %sL%s %sM%[1]s %[4]sL%[3]s %[2]s" class="cross"/>`,
+			num(x-arm), num(middle-arm), num(x+arm), num(middle+arm))
+	case kindRestarted:
+		p.box(x-1.5, y, 3, h, "wait")
+	case kindDone:
+		p.printf(`<circle cx="%s" cy="%s" r="%s" class="good"/>`, num(x), num(middle), num(min(h/2, 5)))
+	}
+}
+
+// exit writes beside the mark of a fall how the container ended. Where it fell at
+// every attempt only the last one has room for it.
+func (p *picture) exit(row recover.Row) {
+	last := row.LastAttempt()
+	if row.State != recover.RowFell || last == nil || last.Fell == nil {
+		return
+	}
+	size := p.font - 1.5
+	text := last.Fell.End()
+	x, class := p.scale.at(p.since(last.Fell.At))+10, "bad"
+	if x+float64(len(text))*size*letterWidth > plotTo {
+		x, class = x-20, "bad e"
+	}
+	p.text(x, p.y+p.baseline(), size, class, text)
 }
 
 // result returns a row's result in a word or two, and their class.
@@ -59,7 +111,14 @@ func result(row recover.Row) (label, class string) {
 		if n := len(row.Attempts); n > 1 {
 			return fmt.Sprintf("up, %s try", ordinal(n)), "t"
 		}
+		if row.Restarts > 0 {
+			return fmt.Sprintf("up, %d restarts", row.Restarts), "t"
+		}
 		return "up", "d"
+	case recover.RowFell:
+		return "✗ fell", "bad b"
+	case recover.RowRestarting:
+		return "✗ restarting", "bad b"
 	case recover.RowFailed:
 		label = "✗ failed"
 		if n := len(row.Attempts); n > 1 {
@@ -89,6 +148,14 @@ func times(n int) string {
 	return strconv.Itoa(n) + "×"
 }
 
+// explanation returns the cause with the advice, and the lines of output.
+func explanation(why recover.Explanation) (lines []string) {
+	if text := strings.TrimSpace(why.Cause + " " + why.Advice); text != "" {
+		lines = append(lines, text)
+	}
+	return append(lines, why.Output...)
+}
+
 // tooltip is what a viewer shows when the mouse points at a row.
 func (p *picture) tooltip(row recover.Row) string {
 	tip := row.Name
@@ -103,6 +170,9 @@ func (p *picture) tooltip(row recover.Row) string {
 		}
 		if a.Error != "" {
 			tip += ": " + a.Error
+		}
+		if a.Why != nil {
+			tip += "\n" + strings.Join(explanation(*a.Why), "\n")
 		}
 	}
 	if row.Error != "" && len(row.Attempts) == 0 {

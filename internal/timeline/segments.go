@@ -18,6 +18,12 @@ const (
 	kindPause    kind = "pause" // between two attempts
 	kindWaiting  kind = "waiting"
 	kindOther    kind = "ended" // an attempt that neither succeeded nor failed: skipped, deferred
+
+	kindRestarting kind = "restarting" // systemd or podman starts it again
+	// These are marks: they have no length.
+	kindFell      kind = "fell"
+	kindRestarted kind = "restarted" // and was up again
+	kindDone      kind = "done"      // of a job
 )
 
 // kindTexts has the legend's text for each kind, in the legend's order.
@@ -32,6 +38,10 @@ var kindTexts = []struct {
 	{kindPause, "pause before the retry"},
 	{kindWaiting, "waits for a mount or another container"},
 	{kindOther, "skipped or deferred"},
+	{kindRestarting, "restarts"},
+	{kindRestarted, "was restarted"},
+	{kindFell, "fell"},
+	{kindDone, "job done"},
 }
 
 // A segment is a part of a bar.
@@ -88,26 +98,76 @@ func segments(row recover.Row, end, plotEnd time.Time) (parts []segment) {
 			continue
 		}
 		k := kindFailed
-		if last {
+		switch {
+		case a.Fell != nil:
+			k = kindStarting
+		case last:
 			k = lastKind(row.State)
 		}
 		add(k, a.Started, a.Ended, a.Error)
+		ended := a.Ended
+		if a.Fell != nil || !a.Done.IsZero() || last && row.State == recover.RowUp {
+			var lived []segment
+			lived, ended = life(row, a, last, plotEnd)
+			parts = append(parts, lived...)
+		}
 		switch {
 		case !last:
-			addIdle(kindPause, a.Ended, row.Attempts[i+1].Started, "")
-		case row.State == recover.RowUp:
-			add(kindUp, a.Ended, plotEnd, "")
+			addIdle(kindPause, ended, row.Attempts[i+1].Started, "")
 		case row.State.Pending():
-			addIdle(kindPause, a.Ended, end, row.Error)
+			addIdle(kindPause, ended, end, row.Error)
 		}
 	}
 	return parts
 }
 
+// life returns what became of a container that an attempt brought up, and when it
+// ended.
+func life(row recover.Row, a recover.Attempt, last bool, plotEnd time.Time) (parts []segment, ended time.Time) {
+	add := func(k kind, from, to time.Time, why string) { parts = append(parts, segment{k, from, to, why}) }
+	switch state := row.State; {
+	case a.Fell == nil && a.Done.IsZero():
+		add(kindUp, a.Ended, plotEnd, "")
+	case a.Fell == nil:
+		add(kindUp, a.Ended, a.Done, "")
+	case last && state == recover.RowRestarting:
+		add(kindUp, a.Ended, a.Fell.At, "")
+		add(kindRestarting, a.Fell.At, plotEnd, row.Error)
+	case last && (state == recover.RowUp || state == recover.RowDone || state == recover.RowUserStopped):
+		until := plotEnd
+		if state != recover.RowUp {
+			until = latest(a.Fell.At, a.Done)
+		}
+		add(kindUp, a.Ended, until, "")
+		add(kindRestarted, a.Fell.At, a.Fell.At, a.Fell.Sentence(a.Ended))
+	default:
+		k := kindUp
+		if last && row.Restarts > 0 {
+			k = kindRestarting
+		}
+		if a.Fell.At.After(a.Ended) { // a job can fail while it is starting
+			add(k, a.Ended, a.Fell.At, "")
+		}
+		add(kindFell, a.Fell.At, a.Fell.At, a.Error)
+		return parts, a.Fell.At
+	}
+	if !a.Done.IsZero() {
+		add(kindDone, a.Done, a.Done, "")
+	}
+	return parts, latest(a.Ended, a.Done)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // lastKind is the kind of a row's last attempt, which has ended.
 func lastKind(s recover.RowState) kind {
 	switch s {
-	case recover.RowUp:
+	case recover.RowUp, recover.RowDone:
 		return kindStarting
 	case recover.RowSkipped, recover.RowDeferred, recover.RowUserStopped:
 		return kindOther

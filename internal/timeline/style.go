@@ -35,6 +35,7 @@ func styleSheet() string {
 	b.WriteString(".timeline .b{font-weight:600}.timeline .e{text-anchor:end}.timeline .m{text-anchor:middle}\n")
 	b.WriteString(".timeline .grid,.timeline .cut{stroke-width:1}.timeline .cut{stroke-dasharray:2 3}\n")
 	b.WriteString(".timeline .line{stroke-width:1.6}.timeline .now{stroke-width:1.6;stroke-dasharray:5 4}\n")
+	b.WriteString(".timeline .cross{stroke-width:2.4;stroke-linecap:round}\n")
 	b.WriteString(".timeline .pause{stroke-width:2;stroke-dasharray:2 3}\n")
 	light.rules(&b)
 	b.WriteString("@media (prefers-color-scheme:dark){\n")
@@ -57,6 +58,7 @@ func (p palette) rules(b *strings.Builder) {
 	fill("queued", p.queued)
 	fill("starting", p.starting)
 	fill("ready", p.up)
+	fill("again", p.up)
 	fill("ended", p.queued)
 	fill("wait", p.waiting)
 	fill("veil", p.page)
@@ -68,15 +70,18 @@ func (p palette) rules(b *strings.Builder) {
 	stroke("now", p.dim)
 	stroke("hatch", p.page)
 	stroke("frame", p.failed)
+	stroke("cross", p.failed)
 	b.WriteByte('\n')
 }
 
-// patterns are the fills of failed attempts and waits. They are recognisable
+// patterns are the fills of failed attempts, waits and restarts. They are recognisable
 // without colour.
 const patterns = `<defs>
 <pattern id="tl-failed" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">` +
 	`<rect width="6" height="6" class="failed"/><path d="M0 3H6" class="hatch" stroke-width="1.6"/></pattern>
 <pattern id="tl-waiting" width="5" height="5" patternUnits="userSpaceOnUse">` +
 	`<rect width="2.6" height="5" class="wait"/></pattern>
+<pattern id="tl-restarting" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">` +
+	`<rect width="7" height="7" class="again"/><rect width="7" height="3" class="failed"/></pattern>
 </defs>
 `

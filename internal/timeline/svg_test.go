@@ -62,7 +62,7 @@ func reports() map[string]recover.Report {
 	instant := report(0, row("a", 0, recover.RowUp, 0, try(0, 0, "")))
 	return map[string]recover.Report{
 		"small": small(), "fleet of 30": fleet(30), "fleet of 100": fleet(100), "fleet of 300": fleet(300),
-		"hung": hung(), "unfinished": unfinished(), "empty": report(1), "instant": instant, "zero": {},
+		"hung": hung(), "amended": amended(), "unfinished": unfinished(), "empty": report(1), "instant": instant, "zero": {},
 		"clock set back": back, "clock set ahead": ahead,
 	}
 }
@@ -161,7 +161,8 @@ func TestPictureSmallRecovery(t *testing.T) {
 	want := []string{
 		"Recovery 12 after a crash of the host: power loss",
 		"the last run (PID 144) was under way in boot 5a1f77e09c4d4e2f8b1f0a7f3b0c9d11, which is over",
-		"boot 0dc02c03…  ·  2026-11-23 01:42:21 UTC  ·  READY after 17.6s, complete with 1 failed: 4 of 5 containers run",
+		"boot 0dc02c03…  ·  2026-11-23 01:42:21 UTC  ·  READY after 17.6s, " +
+			"complete with 1 not recovered: 4 of 5 containers run; 1 failed",
 		"waits for its turn", "starting", "starting", "ready", "up", "url(#tl-failed)", "failed attempt",
 		"pause before the retry",
 		"0", "2s", "4s", "6s", "8s", "10s", "12s", "14s", "16s", "took", "result",
@@ -189,6 +190,8 @@ func TestMarkupEscaped(t *testing.T) {
 		r.Rows[i].Name, r.Rows[i].Unit, r.Rows[i].Error = evil, evil, evil
 		for j := range r.Rows[i].Attempts {
 			r.Rows[i].Attempts[j].Error, r.Rows[i].Attempts[j].Result = evil, evil
+			r.Rows[i].Attempts[j].Fell = &recover.Fall{At: at(9), Result: evil}
+			r.Rows[i].Attempts[j].Why = &recover.Explanation{Cause: evil, Advice: evil, Output: []string{evil}}
 		}
 	}
 	r.Rows = append(r.Rows, recover.Row{Name: evil, State: recover.RowState(evil)})

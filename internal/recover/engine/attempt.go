@@ -21,8 +21,9 @@ type attempt struct {
 	err        error
 }
 
-// fill starts the rows in the queue, as far as there are places.
-func (r *Run) fill(ctx context.Context) {
+// fill starts the rows in the queue, as far as there are places. It reports whether a
+// job is among them.
+func (r *Run) fill(ctx context.Context) (job bool) {
 	for len(r.queue) > 0 && r.busy < r.pace.places {
 		i := r.queue[0]
 		r.queue = r.queue[1:]
@@ -40,7 +41,9 @@ func (r *Run) fill(ctx context.Context) {
 		r.notify(Event{Kind: Starting, Tier: row.Tier, Index: i, Row: *row})
 		this := *row
 		r.workers.Go(func() { r.attempt(ctx, i, this, limit) })
+		job = job || row.Job
 	}
+	return job
 }
 
 // attempt makes one start and reports how it goes.
@@ -86,8 +89,17 @@ func (r *Run) take(ctx context.Context, a attempt) {
 	if a.outcome.Unit != "" {
 		row.Unit, row.Generated = a.outcome.Unit, a.outcome.Generated
 	}
-	state, kind, why := judgeAttempt(a.outcome, a.err)
+	state, kind, why := judgeAttempt(row.Job, a.outcome, a.err)
 	row.EndAttempt(a.outcome.Result, why)
+	row.ChangeAttempt(len(row.Attempts)-1, func(last *recover.Attempt) {
+		last.Invocation = a.outcome.Invocation
+		switch state {
+		case recover.RowFell: // a job
+			last.Fell = &recover.Fall{At: last.Ended, ExitCode: a.outcome.ExitStatus, Result: a.outcome.Result}
+		case recover.RowDone:
+			last.Done = last.Ended
+		}
+	})
 	var notMounted *NotMounted
 	switch {
 	case errors.As(a.err, &notMounted):
@@ -95,16 +107,27 @@ func (r *Run) take(ctx context.Context, a attempt) {
 		r.tries[a.row]--
 		r.awaitMounts(ctx, a.row, notMounted.Points, why)
 	case state == recover.RowFailed && r.awaitNeeded(ctx, a.row, a.outcome, why):
-	case state == recover.RowFailed && r.tries[a.row] == 1:
-		r.set(a.row, recover.RowRetrying, AttemptFailed, why)
-		r.later(ctx, a.row, func() { Sleep(ctx, r.policy.RetryPause) })
+	case state == recover.RowFailed && r.needsStopped(a.row, a.outcome):
+	case state == recover.RowFailed && r.tries[a.row] == 1 && !row.Job:
+		r.retry(ctx, a.row, why)
+		r.explain(ctx, a.row)
 	default:
 		r.set(a.row, state, kind, why)
+		switch state {
+		case recover.RowUp:
+			r.follow(ctx, a.row, recover.LifeRuns)
+		case recover.RowRestarting:
+			r.follow(ctx, a.row, recover.LifeRestarting)
+			r.explain(ctx, a.row)
+		case recover.RowFailed, recover.RowFell:
+			r.explain(ctx, a.row)
+		}
 	}
 }
 
-// judgeAttempt says what a start job's end means for the container.
-func judgeAttempt(o recover.Outcome, err error) (recover.RowState, EventKind, string) {
+// judgeAttempt says what a start job's end means for the container. A job counts as
+// up while its main process runs.
+func judgeAttempt(job bool, o recover.Outcome, err error) (recover.RowState, EventKind, string) {
 	switch {
 	case errors.Is(err, recover.ErrOrderedAfterUs):
 		return recover.RowDeferred, Deferred, err.Error()
@@ -118,19 +141,31 @@ func judgeAttempt(o recover.Outcome, err error) (recover.RowState, EventKind, st
 		return recover.RowFailed, GaveUp, err.Error()
 	case o.Active == "active" || o.Active == "reloading":
 		return recover.RowUp, Up, ""
+	case job && o.Active == "activating" && o.Sub == "start":
+		return recover.RowUp, Up, ""
+	case o.Active == "activating" && strings.HasPrefix(o.Sub, "auto-restart"):
+		return recover.RowRestarting, Restarting, failureText(o) + "; systemd starts it again"
 	case o.Job == "done" && o.ConditionFailed:
 		return recover.RowSkipped, Skipped, "a condition of the unit is not met"
+	case job && o.Active == "inactive" && o.Job == "done" && (o.Result == "" || o.Result == "success"):
+		return recover.RowDone, Ended, ""
+	case job && o.Active == "failed":
+		return recover.RowFell, Fell, failureText(o)
 	case o.Job == "done" && o.Active == "inactive":
 		return recover.RowFailed, GaveUp, "it started and ended at once"
 	case o.Job == "dependency" && len(o.Blockers) > 0:
 		return recover.RowFailed, GaveUp, "it needs " + strings.Join(o.Blockers, " ") + ", which did not start"
 	}
+	return recover.RowFailed, GaveUp, failureText(o)
+}
+
+// failureText says how a start failed.
+func failureText(o recover.Outcome) string {
 	switch o.Result {
 	case "", "success":
-		return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s", o.Job, o.Active)
+		return fmt.Sprintf("start job: %s; unit %s", o.Job, o.Active)
 	case "exit-code", "signal":
-		return recover.RowFailed, GaveUp,
-			fmt.Sprintf("start job: %s; unit %s (%s %d)", o.Job, o.Active, o.Result, o.ExitStatus)
+		return fmt.Sprintf("start job: %s; unit %s (%s %d)", o.Job, o.Active, o.Result, o.ExitStatus)
 	}
-	return recover.RowFailed, GaveUp, fmt.Sprintf("start job: %s; unit %s (%s)", o.Job, o.Active, o.Result)
+	return fmt.Sprintf("start job: %s; unit %s (%s)", o.Job, o.Active, o.Result)
 }

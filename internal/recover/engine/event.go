@@ -15,6 +15,10 @@ const (
 	GaveUp        EventKind = "gave-up"
 	Skipped       EventKind = "skipped"
 	Deferred      EventKind = "deferred"
+	Fell          EventKind = "fell"       // it was up and ended within its soak; a job: it failed
+	Restarting    EventKind = "restarting" // systemd or podman starts it again
+	Ended         EventKind = "ended"      // a job has ended well
+	Explained     EventKind = "explained"  // an attempt got its Why; may come after later events
 	TierSettled   EventKind = "tier-settled"
 	TierLate      EventKind = "tier-late" // its deadline passed; the next one need not wait
 )

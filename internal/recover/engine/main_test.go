@@ -52,6 +52,16 @@ func (s unitStarter) Start(ctx context.Context, row recover.Row) (recover.Outcom
 	return o, err
 }
 
+// Await is never told anything.
+func (s unitStarter) Await(ctx context.Context, _ recover.Row, _ recover.Life) (recover.Life, error) {
+	<-ctx.Done()
+	return recover.Life{}, ctx.Err()
+}
+
+func (s unitStarter) Explain(context.Context, recover.Row) recover.Explanation {
+	return recover.Explanation{}
+}
+
 func (s unitStarter) AwaitMounts(ctx context.Context, points []string) error {
 	return recovertest.Systemd{H: s.h}.AwaitMounts(ctx, points)
 }

@@ -16,8 +16,9 @@ import (
 // up or has failed its first attempt, or when the tier's deadline has passed.
 // Retries, and starts that take longer, go on beside later tiers. Then it starts,
 // one at a time, the rows that are to start alone. A row that waits for a mount,
-// or for a row that does, delays no tier. One goroutine (Do) owns all state;
-// attempts only report back to it.
+// or for a row that does, delays no tier; nor does a job. Then Do returns, and Follow
+// goes on to see whether the containers last. The goroutine that calls them owns all
+// state; attempts and followers only report back to it.
 type Run struct {
 	policy  recover.Policy
 	starter Starter
@@ -30,8 +31,8 @@ type Run struct {
 	busy      int   // places taken
 	pace      *pace // how many there are
 	unsettled map[int]bool
-	left      int           // rows that are pending
-	moving    int           // rows of the tiers that are pending and do not wait
+	left      int           // rows that READY waits for
+	moving    int           // rows of the tiers that READY waits for and that do not wait
 	tiered    bool          // the tiers have ended: a row whose wait ends is given its turn
 	needs     map[int][]int // a waiting row -> the rows that it waits for
 	attempts  chan attempt
@@ -39,7 +40,16 @@ type Run struct {
 	deadline  *time.Timer
 	ends      time.Time
 	expired   bool // the deadline has passed
+	ready     bool // Do has ended
 	workers   sync.WaitGroup
+	stop      context.CancelFunc // ends the workers that Do has begun
+
+	changes      chan change
+	following    int // containers that are followed
+	explanations chan explained
+	explaining   int               // explanations that are under way
+	questions    map[attemptID]int // how often an explanation was asked for
+	needStopped  map[int]bool      // rows that need one that was stopped on purpose
 }
 
 // A Starter starts containers.
@@ -49,10 +59,17 @@ type Starter interface {
 	Start(ctx context.Context, row recover.Row) (recover.Outcome, error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
+	// Await returns what has become of a row's container when that differs from last:
+	// at once if it does already. A stop that belongs to the shutdown of the host, or
+	// of the manager, is LifeUnknown. The error says that it cannot be asked.
+	Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error)
+	// Explain says why the row's last attempt failed, or why its container fell. The
+	// zero Explanation says nothing.
+	Explain(ctx context.Context, row recover.Row) recover.Explanation
 }
 
 // New prepares a run over the rows of a plan. notify is told each event, in
-// order, from the goroutine that calls Do.
+// order, from the goroutine that calls Do and Follow.
 func New(
 	rows []recover.Row, p recover.Policy, starter Starter, flight *Flight, gauge recover.Gauge, notify func(Event),
 ) *Run {
@@ -67,9 +84,14 @@ func New(
 		needs:    map[int][]int{},
 		attempts: make(chan attempt),
 		wakes:    make(chan int),
+
+		changes:      make(chan change),
+		explanations: make(chan explained),
+		questions:    map[attemptID]int{},
+		needStopped:  map[int]bool{},
 	}
 	for _, row := range rows {
-		if row.State.Pending() {
+		if delaysReady(row) {
 			r.left++
 		}
 		if moves(row) {
@@ -79,20 +101,47 @@ func New(
 	return r
 }
 
-// Do runs to the end: nothing pending, or the policy's deadline, at which what
+// Do runs to READY: nothing pending but jobs, or the policy's deadline, at which what
 // is still pending counts as failed. It returns the cause when it is cut short
 // by ctx or, with ErrGoingDown, by the host's shutdown; rows then stay
-// pending, for the next run to take up.
+// pending, for the next run to take up. If it returns nil, containers are followed
+// until Follow, which is to be called then, returns, or ctx ends.
 func (r *Run) Do(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer r.workers.Wait()
-	defer stop()
+	ctx, r.stop = context.WithCancel(ctx)
 	r.deadline, r.ends = time.NewTimer(r.policy.Deadline), time.Now().Add(r.policy.Deadline)
-	defer r.deadline.Stop()
-	if err := r.tiers(ctx); err != nil {
+	err := r.tiers(ctx)
+	if err == nil {
+		err = r.turns(ctx)
+	}
+	if err != nil {
+		r.close()
 		return err
 	}
-	return r.turns(ctx)
+	r.ready = true
+	return nil
+}
+
+// Follow goes on after Do until all soaks are over and the jobs have ended. A fall is
+// no reason any more for a second attempt. It returns the cause when ctx ends, and
+// ErrGoingDown as Do does.
+func (r *Run) Follow(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer r.close()
+	defer stop()
+	pending := func(row recover.Row) bool { return row.State.Pending() }
+	for r.following > 0 || r.explaining > 0 || slices.ContainsFunc(r.rows, pending) {
+		if _, err := r.step(ctx, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends the workers, and waits for their end.
+func (r *Run) close() {
+	r.deadline.Stop()
+	r.stop()
+	r.workers.Wait()
 }
 
 // tiers starts all rows that need not be alone. It leaves behind those that wait.
@@ -103,9 +152,12 @@ func (r *Run) tiers(ctx context.Context) error {
 		if !more {
 			late = nil // there is no later tier to delay
 		}
-		passed, err := r.step(ctx, late, nil)
-		if err != nil {
-			return err
+		passed := false
+		if !more || len(r.unsettled) > 0 { // else it has jobs only
+			var err error
+			if passed, err = r.step(ctx, late, nil); err != nil {
+				return err
+			}
 		}
 		if !more || !passed && len(r.unsettled) > 0 {
 			continue
@@ -122,79 +174,6 @@ func (r *Run) tiers(ctx context.Context) error {
 	return nil
 }
 
-// turns starts the rows that are to start alone, one at a time, and in between
-// the rows of the tiers whose wait has ended.
-func (r *Run) turns(ctx context.Context) error {
-	others := true // containers that need not be alone may be in flight
-	for r.left > 0 {
-		i := r.nextTurn()
-		var err error
-		switch {
-		case i < 0:
-			_, err = r.step(ctx, nil, nil)
-		case !r.rows[i].Alone:
-			r.enqueue(i)
-			others = true
-		default:
-			err = r.turn(ctx, i, others)
-			others = false
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// nextTurn is the first row that could be started and is not in the queue, -1
-// without one.
-func (r *Run) nextTurn() int {
-	for i, row := range r.rows {
-		if row.State == recover.RowQueued && !slices.Contains(r.queue, i) {
-			return i
-		}
-	}
-	return -1
-}
-
-// turn starts a row alone, so that the next crash names one container only. For a
-// container with one strike the time between two starts is its Probation, and one
-// that hangs gives way to the next: a crash then names a few, which gives each of
-// them its second strike. A container with two strikes is alone for its whole soak.
-func (r *Run) turn(ctx context.Context, i int, others bool) error {
-	row := &r.rows[i]
-	careful := row.Strikes >= recover.QuarantineAt
-	never := func() bool { return false }
-	if others || careful {
-		if err := r.stepUntil(ctx, nil, r.flight.Empty(), never); err != nil || r.expired {
-			return err
-		}
-	}
-	if careful {
-		r.flight.Add(row.Name)
-		r.enqueue(i)
-		return r.stepUntil(ctx, nil, r.flight.Empty(), never)
-	}
-	// Each of them is to have its turn before recovery ends.
-	turns := 0
-	for _, other := range r.rows {
-		if other.Alone && other.State == recover.RowQueued {
-			turns++
-		}
-	}
-	limit := min(r.policy.TierDeadline+r.policy.Probation, time.Until(r.ends)/time.Duration(turns))
-	began := time.Now()
-	r.enqueue(i)
-	ended := func() bool { return !row.State.Pending() || row.State == recover.RowWaiting }
-	if err := r.stepUntil(ctx, time.After(limit), nil, ended); err != nil {
-		return err
-	}
-	if row.State == recover.RowWaiting {
-		return nil // it was not started
-	}
-	return r.stepUntil(ctx, time.After(min(r.policy.Probation, limit-time.Since(began))), nil, never)
-}
-
 // stepUntil steps until late or empty, or until it is done.
 func (r *Run) stepUntil(ctx context.Context, late <-chan time.Time, empty <-chan struct{}, done func() bool) error {
 	for !r.expired && !done() {
@@ -208,7 +187,9 @@ func (r *Run) stepUntil(ctx context.Context, late <-chan time.Time, empty <-chan
 // step starts what can be started and takes in the next thing that happens. It
 // reports whether that was late or empty.
 func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan struct{}) (passed bool, err error) {
-	r.fill(ctx)
+	if r.fill(ctx) {
+		return false, nil // a job was started: perhaps nothing is left to wait for
+	}
 	var more <-chan time.Time
 	if len(r.queue) > 0 && !r.pace.full() {
 		timer := time.NewTimer(paceEvery)
@@ -225,6 +206,10 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 		if r.rows[i].State.Pending() { // not given up meanwhile
 			r.requeue(i)
 		}
+	case c := <-r.changes:
+		r.hear(ctx, c)
+	case e := <-r.explanations:
+		r.takeExplanation(e)
 	case <-more:
 		r.pace.grow()
 	case <-late:
@@ -232,7 +217,7 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 	case <-empty:
 		return true, nil
 	case <-r.deadline.C:
-		r.giveUp()
+		r.giveUp(ctx)
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}
@@ -256,7 +241,9 @@ func (r *Run) nextTier(last int) (tier int, more bool) {
 	for i, row := range r.rows {
 		if begins(row) && row.Tier == tier {
 			r.enqueue(i)
-			r.unsettled[i] = true
+			if !row.Job {
+				r.unsettled[i] = true
+			}
 			names = append(names, row.Name)
 		}
 	}
@@ -273,10 +260,16 @@ func (r *Run) enqueue(i int) {
 	r.queue = append(r.queue, i)
 }
 
-// moves reports whether the tiers go on for this row: it is pending, and does
+// delaysReady reports whether READY waits for this row: it is pending. A job need only
+// have been given its turn.
+func delaysReady(row recover.Row) bool {
+	return row.State.Pending() && (!row.Job || row.State == recover.RowQueued)
+}
+
+// moves reports whether the tiers go on for this row: READY waits for it, and it does
 // not wait.
 func moves(row recover.Row) bool {
-	return !row.Alone && row.State.Pending() && row.State != recover.RowWaiting
+	return !row.Alone && delaysReady(row) && row.State != recover.RowWaiting
 }
 
 // observeMove is told each change of a row's state; tests look in.
@@ -285,15 +278,19 @@ var observeMove = func(from, to recover.RowState) {}
 // move changes a row's state, and counts it.
 func (r *Run) move(i int, to recover.RowState) {
 	row := &r.rows[i]
-	before := moves(*row)
+	before := *row
 	observeMove(row.State, to)
 	row.Move(to)
-	switch now := moves(*row); {
-	case before && !now:
-		r.moving--
-	case now && !before:
-		r.moving++
+	r.left += number(delaysReady(*row)) - number(delaysReady(before))
+	r.moving += number(moves(*row)) - number(moves(before))
+}
+
+// number is 1 for true.
+func number(is bool) int {
+	if is {
+		return 1
 	}
+	return 0
 }
 
 // set moves a row to a state and reports that. When a row ends its soak begins,
@@ -312,28 +309,13 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	if state.Pending() {
 		return
 	}
-	r.left--
 	r.flight.Soak(row.Name, r.policy.Soak)
-	for waiting, on := range r.needs {
-		if !slices.Contains(on, i) {
-			continue
-		}
-		if state != recover.RowUp {
-			delete(r.needs, waiting)
-			r.set(waiting, recover.RowFailed, GaveUp, fmt.Sprintf("needs %s, which is %s", row.Name, state))
-			continue
-		}
-		r.needs[waiting] = slices.DeleteFunc(slices.Clone(on), func(n int) bool { return n == i })
-		if len(r.needs[waiting]) == 0 {
-			delete(r.needs, waiting)
-			r.requeue(waiting)
-		}
-	}
+	r.release(i)
 }
 
 // giveUp closes what is pending at the deadline. Its start jobs go on without
 // us: a container that is slow to become ready is not killed for it.
-func (r *Run) giveUp() {
+func (r *Run) giveUp(ctx context.Context) {
 	r.expired = true
 	clear(r.needs)
 	r.queue = nil
@@ -346,6 +328,13 @@ func (r *Run) giveUp() {
 			why += ": " + row.Error
 		}
 		r.rows[i].EndAttempt("", why)
-		r.set(i, recover.RowFailed, GaveUp, why)
+		if last := row.LastAttempt(); row.State == recover.RowRetrying && last.Fell != nil {
+			r.set(i, recover.RowFell, Fell, why)
+		} else {
+			r.set(i, recover.RowFailed, GaveUp, why)
+		}
+		if row.State == recover.RowStarting {
+			r.explain(ctx, i)
+		}
 	}
 }

@@ -205,6 +205,7 @@ func TestJudgeAttempt(t *testing.T) {
 	unmet := outcome("done", "inactive", "success")
 	unmet.ConditionFailed = true
 	for name, c := range map[string]struct {
+		job     bool
 		outcome recover.Outcome
 		err     error
 		want    recover.RowState
@@ -233,7 +234,7 @@ func TestJudgeAttempt(t *testing.T) {
 		"a bus that is gone is a failure, to be retried": {err: recover.ErrNoBus, want: recover.RowFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			state, _, reason := judgeAttempt(c.outcome, c.err)
+			state, _, reason := judgeAttempt(c.job, c.outcome, c.err)
 			if state != c.want {
 				t.Errorf("state %s, want %s", state, c.want)
 			}

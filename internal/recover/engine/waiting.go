@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,48 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o recover.Outcome, why str
 		return false
 	}
 	return true
+}
+
+// needsStopped leaves a row alone whose start failed for want of a container that was
+// stopped on purpose. It reports false if there is none.
+func (r *Run) needsStopped(i int, o recover.Outcome) bool {
+	for j, other := range r.rows {
+		if slices.Contains(o.Blockers, other.Unit) && (other.State == recover.RowUserStopped || r.needStopped[j]) {
+			r.leave(i, j)
+			return true
+		}
+	}
+	return false
+}
+
+// leave leaves a row alone, since it needs one that was stopped on purpose.
+func (r *Run) leave(i, needed int) {
+	r.needStopped[i] = true
+	other := r.rows[needed]
+	r.set(i, recover.RowSkipped, Skipped, fmt.Sprintf("needs %s, which is %s", other.Name, other.State))
+}
+
+// release has the rows that wait for row i go on or fail, now that i has settled.
+func (r *Run) release(i int) {
+	for waiting, on := range r.needs {
+		if !slices.Contains(on, i) {
+			continue
+		}
+		switch needed := r.rows[i]; {
+		case needed.State == recover.RowUserStopped || r.needStopped[i]:
+			delete(r.needs, waiting)
+			r.leave(waiting, i)
+		case needed.State == recover.RowUp || needed.State == recover.RowRestarting || needed.State == recover.RowDone:
+			r.needs[waiting] = slices.DeleteFunc(slices.Clone(on), func(n int) bool { return n == i })
+			if len(r.needs[waiting]) == 0 {
+				delete(r.needs, waiting)
+				r.requeue(waiting)
+			}
+		default:
+			delete(r.needs, waiting)
+			r.set(waiting, recover.RowFailed, GaveUp, fmt.Sprintf("needs %s, which is %s", needed.Name, needed.State))
+		}
+	}
 }
 
 // waitsFor reports whether a row waits for another, directly or through others.
@@ -75,7 +118,7 @@ func (r *Run) later(ctx context.Context, row int, wait func()) {
 func (r *Run) requeue(i int) {
 	waited := r.rows[i].State == recover.RowWaiting
 	r.move(i, recover.RowQueued)
-	if !waited || !r.tiered {
+	if !waited || !r.tiered || r.ready {
 		r.enqueue(i)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/diagnosis"
 )
 
 // A Host is a make-believe host: podman, systemd, the journal and the data
@@ -77,6 +78,18 @@ type Host struct {
 	Lives      map[string]chan recover.Life // what AwaitLife tells, by unit
 	ScopeEnds  map[string]chan struct{}     // closed when the scope has ended, by ID
 	Stalls     func() (recover.Stalls, error)
+
+	// Stuck holds the locks of containers: podman answers for one, and lists any, only
+	// when its channel is closed.
+	Stuck map[string]chan struct{}
+	// Listing is how many lists are outstanding, and MostListing how many there were at
+	// most at a time.
+	Listing, MostListing int
+	// Status is what STATUS= says, and Written what was written for attempts, by container.
+	Status  string
+	Written map[string][]diagnosis.Line
+	// Asked is the attempts of each question for what was written.
+	Asked [][]diagnosis.Attempt
 }
 
 // NewHost returns a host without containers, which never ran before.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/diagnosis"
 )
 
 // Journal answers as the journal does.
@@ -23,6 +24,20 @@ func (f Journal) Events(_ context.Context, boot string, _ time.Duration) ([]reco
 		return nil, f.H.JournalErr
 	}
 	return f.H.Events, f.H.JournalErr
+}
+
+// Output tells what a test has Written for the containers.
+func (f Journal) Output(
+	_ context.Context, _ string, attempts []diagnosis.Attempt,
+) ([][]diagnosis.Line, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.Asked = append(f.H.Asked, attempts)
+	lines := make([][]diagnosis.Line, len(attempts))
+	for i, a := range attempts {
+		lines[i] = f.H.Written[a.Container]
+	}
+	return lines, f.H.JournalErr
 }
 
 func (f Journal) Now() time.Duration { return time.Hour }

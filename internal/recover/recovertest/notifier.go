@@ -14,7 +14,7 @@ func (f Notifier) Ready(status string) {
 	defer f.H.Mu.Unlock()
 	f.H.Say("READY %s", status)
 }
-func (f Notifier) Status(string)          {}
+func (f Notifier) Status(status string)   { f.H.Set(func() { f.H.Status = status }) }
 func (f Notifier) Extend(time.Duration)   {}
 func (f Notifier) Stopping(status string) { f.H.Mu.Lock(); defer f.H.Mu.Unlock(); f.H.Say("STOPPING") }
 

@@ -19,6 +19,9 @@ var Crashed = &recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 40, 
 var (
 	Up = recover.Outcome{Job: "done", Result: "success",
 		UnitState: recover.UnitState{Loaded: true, Active: "active", Sub: "running"}}
+	// Begun is that of a unit that only starts its container.
+	Begun = recover.Outcome{Job: "done", Result: "success",
+		UnitState: recover.UnitState{Loaded: true, Active: "inactive", Sub: "dead"}}
 	Failed = recover.Outcome{Job: "failed", Result: "exit-code", ExitStatus: 1,
 		UnitState: recover.UnitState{Loaded: true, Active: "failed", Sub: "failed"}}
 )

@@ -13,6 +13,19 @@ import (
 type Podman struct{ H *Host }
 
 func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
+	f.H.Set(func() {
+		f.H.Listing++
+		f.H.MostListing = max(f.H.MostListing, f.H.Listing)
+	})
+	defer f.H.Set(func() { f.H.Listing-- })
+	f.H.Mu.Lock()
+	stuck := slices.Collect(maps.Keys(f.H.Stuck))
+	f.H.Mu.Unlock()
+	for _, name := range stuck {
+		if err := f.lock(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	sleep(ctx, f.H.PodmanTakes)
 	f.H.Mu.Lock()
 	list := slices.Collect(maps.Values(f.H.Sightings))
@@ -27,8 +40,27 @@ func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
 	return list, err
 }
 
+// lock waits for the lock of a container.
+func (f Podman) lock(ctx context.Context, name string) error {
+	f.H.Mu.Lock()
+	free, stuck := f.H.Stuck[name]
+	f.H.Mu.Unlock()
+	if !stuck {
+		return nil
+	}
+	select {
+	case <-free:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Inspect answers from the sightings.
-func (f Podman) Inspect(_ context.Context, name string) (recover.Sighting, error) {
+func (f Podman) Inspect(ctx context.Context, name string) (recover.Sighting, error) {
+	if err := f.lock(ctx, name); err != nil {
+		return recover.Sighting{}, err
+	}
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
 	if f.H.PodmanErr != nil {
@@ -41,20 +73,29 @@ func (f Podman) Inspect(_ context.Context, name string) (recover.Sighting, error
 	return s, nil
 }
 
-func (f Podman) GenerateUnit(_ context.Context, name string) (string, string, error) {
+func (f Podman) GenerateUnit(ctx context.Context, name string) (string, string, error) {
+	if err := f.lock(ctx, name); err != nil {
+		return "", "", err
+	}
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
 	f.H.Say("generate %s", name)
 	return "container-" + name + ".service", "text", f.H.PodmanErr
 }
 
-func (f Podman) StoppedByUser(_ context.Context, name string) (bool, error) {
+func (f Podman) StoppedByUser(ctx context.Context, name string) (bool, error) {
+	if err := f.lock(ctx, name); err != nil {
+		return false, err
+	}
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
 	return f.H.StoppedByUser[name], f.H.PodmanErr
 }
 
-func (f Podman) Binds(_ context.Context, name string) ([]string, error) {
+func (f Podman) Binds(ctx context.Context, name string) ([]string, error) {
+	if err := f.lock(ctx, name); err != nil {
+		return nil, err
+	}
 	return f.H.Binds[name], f.H.PodmanErr
 }
 

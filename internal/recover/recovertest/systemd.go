@@ -55,7 +55,8 @@ func (f Systemd) Start(ctx context.Context, unit string) (recover.Outcome, error
 	if behave != nil {
 		o, err = behave(ctx, attempt)
 	}
-	if o.Active == "active" && !f.H.Idle {
+	starts := strings.HasPrefix(unit, "container-") && o.Job == "done" && o.Result == "success" // podman start
+	if (o.Active == "active" || starts) && !f.H.Idle {
 		f.H.Mu.Lock()
 		f.H.States[unit] = o.UnitState
 		name := strings.TrimSuffix(strings.TrimPrefix(unit, "container-"), ".service")
@@ -63,7 +64,7 @@ func (f Systemd) Start(ctx context.Context, unit string) (recover.Outcome, error
 		if _, ok := f.H.Units[unit]; ok { // Quadlet labels its containers
 			running.Unit = unit
 		}
-		f.H.Sightings[name] = recover.Sighting{Container: running, State: "running"}
+		f.H.Sightings[name] = recover.Sighting{Container: running, ID: f.H.Sightings[name].ID, State: "running"}
 		f.H.Mu.Unlock()
 	}
 	return o, err

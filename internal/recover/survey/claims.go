@@ -17,6 +17,20 @@ type Claim struct{ Unit, Container string }
 // environment says that it labels what it runs. known are units that were read
 // before.
 func (h Host) Believe(ctx context.Context, claims []Claim, known []recover.ContainerUnit) (map[Claim]bool, error) {
+	believed, _, err := h.believe(ctx, claims, known)
+	return believed, err
+}
+
+// Jobs is Believe, and names those of the units that run to their end.
+func (h Host) Jobs(ctx context.Context, claims []Claim) (believed map[Claim]bool, jobs map[string]bool, err error) {
+	believed, units, err := h.believe(ctx, claims, nil)
+	return believed, jobUnits(units), err
+}
+
+// believe returns also all units that are known now.
+func (h Host) believe(
+	ctx context.Context, claims []Claim, known []recover.ContainerUnit,
+) (map[Claim]bool, []recover.ContainerUnit, error) {
 	read := map[string]bool{}
 	for _, u := range known {
 		read[u.Unit] = true
@@ -42,5 +56,16 @@ func (h Host) Believe(ctx context.Context, claims []Claim, known []recover.Conta
 	for _, c := range claims {
 		believed[c] = runs[c] || runs[Claim{c.Unit, ""}]
 	}
-	return believed, err
+	return believed, known, err
+}
+
+// jobUnits names the units that run to their end.
+func jobUnits(units []recover.ContainerUnit) map[string]bool {
+	jobs := map[string]bool{}
+	for _, u := range units {
+		if u.Job {
+			jobs[u.Unit] = true
+		}
+	}
+	return jobs
 }

@@ -21,7 +21,7 @@ import (
 //
 // Generated units are installed together, so that the manager reloads once.
 func (h Host) Resolve(ctx context.Context, want []recover.Container, view recover.View) map[string]recover.Resolution {
-	hints, believeErr := h.hints(ctx, want, view)
+	hints, jobs, believeErr := h.hints(ctx, want, view)
 	states, err := h.Systemd.States(ctx, slices.Concat(slices.Collect(maps.Values(hints))...))
 	err = errors.Join(err, believeErr)
 	found := make(map[string]recover.Resolution, len(want))
@@ -32,7 +32,7 @@ func (h Host) Resolve(ctx context.Context, want []recover.Container, view recove
 			continue
 		}
 		if unit, ok := pickUnit(hints[c.Name], states); ok {
-			found[c.Name] = recover.Resolution{Unit: unit, State: states[unit]}
+			found[c.Name] = recover.Resolution{Unit: unit, Job: jobs[unit], State: states[unit]}
 			continue
 		}
 		found[c.Name] = g.withoutUnit(ctx, c.Name, view)
@@ -41,8 +41,11 @@ func (h Host) Resolve(ctx context.Context, want []recover.Container, view recove
 	return found
 }
 
-// hints returns, by container, the units that may start it, best first.
-func (h Host) hints(ctx context.Context, want []recover.Container, view recover.View) (map[string][]string, error) {
+// hints returns, by container, the units that may start it, best first; and which of
+// them run to their end.
+func (h Host) hints(
+	ctx context.Context, want []recover.Container, view recover.View,
+) (hints map[string][]string, jobs map[string]bool, err error) {
 	label := func(name string) string {
 		s, _ := view.Sighting(name)
 		return s.Unit
@@ -51,8 +54,8 @@ func (h Host) hints(ctx context.Context, want []recover.Container, view recover.
 	for _, c := range want {
 		claims = append(claims, Claim{label(c.Name), c.Name}, Claim{c.Unit, c.Name})
 	}
-	believed, err := h.Believe(ctx, claims, view.Units)
-	hints := map[string][]string{}
+	believed, read, err := h.believe(ctx, claims, view.Units)
+	hints = map[string][]string{}
 	for _, c := range want {
 		var units []string
 		if unit := label(c.Name); believed[Claim{unit, c.Name}] {
@@ -70,7 +73,7 @@ func (h Host) hints(ctx context.Context, want []recover.Container, view recover.
 		}
 		hints[c.Name] = units
 	}
-	return hints, err
+	return hints, jobUnits(read), err
 }
 
 // pickUnit takes the first unit that systemd could load, but prefers one that
@@ -111,6 +114,8 @@ func (g *generation) withoutUnit(ctx context.Context, name string, view recover.
 			return recover.Resolution{Err: fmt.Errorf("podman cannot generate a unit: %w", err)}
 		}
 		g.texts[unit], g.units[name] = text, unit
+	case view.Unanswered[name]:
+		return recover.Resolution{Err: errors.New("no unit runs it and podman does not answer for it in time")}
 	case view.PodmanErr != nil:
 		return recover.Resolution{Err: fmt.Errorf("no unit runs it and podman does not answer: %w", view.PodmanErr)}
 	case view.SystemdErr != nil:

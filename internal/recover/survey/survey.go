@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 
 	"archy-recovery/internal/recover"
 )
@@ -18,8 +19,7 @@ type Host struct {
 func (h Host) Look(ctx context.Context, want []recover.Container) recover.View {
 	list := h.List(ctx) // side by side: podman may have to be started first
 	view := h.NamedUnits(ctx, want)
-	answer := <-list
-	view.TakeList(answer.Sightings, answer.Err)
+	h.TakeList(ctx, &view, <-list, Names(want))
 	return view
 }
 
@@ -69,19 +69,21 @@ func (h Host) Include(ctx context.Context, view *recover.View, want []recover.Co
 	view.AllUnits = true
 }
 
-// CheckDead lists the containers anew if podman lists one as running that is
-// dead by the journal. podman shows a container whose lock is taken as it was
-// before: one that is being cleaned up, for seconds on a busy host, as running.
-// podman has waited for that lock meanwhile, and its next answer is right.
+// CheckDead asks podman once more of each container that it lists as running and that is
+// dead by the journal. podman lists a container whose lock is taken as it was
+// before: one that is being cleaned up, for seconds on a busy host, as running. To be
+// asked of that one, podman waits for its lock.
 func (h Host) CheckDead(ctx context.Context, view *recover.View, dead map[string]bool) {
 	view.Dead = dead
+	var doubtful []string
 	for name := range dead {
-		if !view.Active(name) {
-			continue
+		if view.Active(name) {
+			doubtful = append(doubtful, name)
 		}
-		if again := <-h.List(ctx); again.Err == nil {
-			view.TakeList(again.Sightings, nil)
+	}
+	for _, a := range h.InspectEach(ctx, doubtful) {
+		if a.Err == nil || errors.Is(a.Err, recover.ErrNoContainer) {
+			view.TakeOne(a.Name, a.Sighting, a.Err)
 		}
-		return
 	}
 }

@@ -1,0 +1,144 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
+)
+
+// cleanedUpWithin is how long podman may take to notice the end of a container, and to
+// clean up after it or start it again.
+const cleanedUpWithin = 15 * time.Second
+
+// Await returns what has become of the container of a row that was started, when that
+// differs from last. What cannot be asked is LifeUnknown, and never an end.
+func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
+	if s.knows(row.Name).unasked {
+		engine.Sleep(ctx, askAgain)
+	}
+	life, err := s.await(ctx, row, last)
+	if err == nil && life.State == recover.LifeStopped && s.goingDown(ctx) {
+		err = recover.ErrGoingDown
+	}
+	if ctx.Err() != nil {
+		return recover.Life{}, ctx.Err()
+	}
+	if err != nil {
+		s.world.Log.Debug("what became of the container cannot be asked", "container", row.Name, "error", err)
+		life = recover.Life{State: recover.LifeUnknown, Restarts: last.Restarts}
+	}
+	s.learn(row.Name, func(c *startedContainer) {
+		c.unasked = err != nil
+		if life.Invocation != "" {
+			c.invocation = life.Invocation
+		}
+		if life.State == recover.LifeEnded || life.State == recover.LifeRestarting {
+			c.exitStatus = life.ExitCode
+		}
+	})
+	s.lives(row.Name, life)
+	return life, nil
+}
+
+func (s *starter) await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
+	if row.Unit != "" && !row.Generated && !s.knows(row.Name).outlives {
+		return s.world.Systemd.AwaitLife(ctx, row.Unit, last)
+	}
+	if last.State == recover.LifeRestarting || s.knows(row.Name).unasked {
+		// It may have changed already.
+		return s.lifeByPodman(ctx, row.Name, last)
+	}
+	id, err := s.idOf(ctx, row.Name)
+	if errors.Is(err, recover.ErrNoContainer) {
+		return recover.Life{State: recover.LifeEnded, Restarts: last.Restarts}, nil
+	}
+	if err != nil {
+		return recover.Life{}, err
+	}
+	for {
+		if err := s.world.Systemd.AwaitScopeEnd(ctx, id); err != nil {
+			return recover.Life{}, err
+		}
+		life, err := s.lifeByPodman(ctx, row.Name, last)
+		if err != nil || life != last {
+			return life, err
+		}
+		engine.Sleep(ctx, askAgain) // it runs without a scope, as with --cgroups=disabled
+		if ctx.Err() != nil {
+			return recover.Life{}, ctx.Err()
+		}
+	}
+}
+
+// goingDown reports whether the host, or the manager of the units, goes down: what is
+// stopped then was not stopped by a user.
+func (s *starter) goingDown(ctx context.Context) bool {
+	const shutdown = "shutdown.target" // of a user's manager, too (systemd.special(7))
+	states, err := s.world.Systemd.States(ctx, []string{shutdown})
+	return err != nil || states[shutdown].Job == "start" || states[shutdown].Active == "active"
+}
+
+// idOf is podman's ID of a container.
+func (s *starter) idOf(ctx context.Context, name string) (string, error) {
+	if id := s.knows(name).id; id != "" {
+		return id, nil
+	}
+	now, err := s.world.Podman.Inspect(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	s.learn(name, func(c *startedContainer) { c.id = now.ID })
+	return now.ID, nil
+}
+
+// lifeByPodman asks podman what became of a container without a unit of its own. A
+// container that has ended is stopped until podman has cleaned up, and then it has
+// exited, or podman's restart policy has started it again.
+func (s *starter) lifeByPodman(ctx context.Context, name string, last recover.Life) (recover.Life, error) {
+	for until := time.Now().Add(cleanedUpWithin); ; {
+		now, err := s.world.Podman.Inspect(ctx, name)
+		switch {
+		case errors.Is(err, recover.ErrNoContainer): // it was removed
+			return recover.Life{State: recover.LifeEnded, Restarts: last.Restarts}, nil
+		case err != nil:
+			return recover.Life{}, err
+		}
+		life := recover.Life{State: recover.LifeRuns, Restarts: now.Restarts}
+		switch {
+		case now.Running() && now.Restarts > last.Restarts:
+			life.State = recover.LifeRestarting
+			return life, nil
+		case now.Running():
+			return life, nil
+		case now.State == recover.StateExited || now.State == recover.StateRemoving || time.Now().After(until):
+			return s.endByPodman(ctx, name, now)
+		}
+		engine.Sleep(ctx, lookAgain)
+		if ctx.Err() != nil {
+			return recover.Life{}, ctx.Err()
+		}
+	}
+}
+
+// lookAgain is how long podman is left alone while it cleans up.
+const lookAgain = 200 * time.Millisecond
+
+// endByPodman tells the end of a container.
+func (s *starter) endByPodman(ctx context.Context, name string, now recover.Sighting) (recover.Life, error) {
+	stopped := now.StoppedByUser
+	if !stopped {
+		var err error
+		if stopped, err = s.world.Podman.StoppedByUser(ctx, name); err != nil {
+			return recover.Life{}, err
+		}
+	}
+	life := recover.Life{State: recover.LifeEnded, Restarts: now.Restarts, ExitCode: now.ExitCode,
+		OOMKilled: now.OOMKilled}
+	if stopped {
+		life.State = recover.LifeStopped
+	}
+	return life, nil
+}

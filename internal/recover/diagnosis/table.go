@@ -1,0 +1,303 @@
+package diagnosis
+
+// A Cause is one row of the table of known causes.
+type Cause struct {
+	// ID is the cause's name in reports, metrics and documents. It stays.
+	ID string
+	// Means says in general what happened.
+	Means string
+	// sentence says it of one attempt. {name|other} stands for a name that the
+	// line has, or for other if it has none; [… {name} …] is left out if it has none.
+	sentence string
+	// advice says what to do, in the same way. {podman}, {systemctl} and {journal}
+	// are the commands of the container's user.
+	advice string
+}
+
+// Causes returns the table, in the order in which a line is compared with it.
+func Causes() []Cause { return append([]Cause(nil), table...) }
+
+var table = []Cause{
+	{
+		ID:       "no-space",
+		Means:    "A file system that the start writes to is full: most often podman's storage.",
+		sentence: "no space is left on the file system of {path|podman's storage}",
+		advice: "Free space there (`df -h`, `{podman} system df`, `{podman} image prune`), then run `{systemctl} " +
+			"restart {unit}`.",
+	},
+	{
+		ID: "read-only",
+		Means: "A file system that the start writes to is read-only: after a crash, often because the kernel found " +
+			"damage.",
+		sentence: "the file system of {path|podman's storage} is read-only",
+		advice: "Look for the reason in `journalctl -k -b`, check the file system (fsck), mount it writable, then " +
+			"run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID: "image-damaged",
+		Means: "The image, or a layer of it, is damaged in podman's storage: a power cut can lose what was not yet " +
+			"on the disk.",
+		sentence: "a layer of the image[ {image}] is damaged in podman's storage[: {path}]",
+		advice: "Get the image anew: `{podman} rmi --force {image|IMAGE}`, which removes its containers, too, but " +
+			"no volumes; `{podman} pull {image|IMAGE}`; create plain containers again; run `{systemctl} " +
+			"restart {unit}`. `{podman} system check` (podman 5.2 and later) tells what else is damaged.",
+	},
+	{
+		ID:       "helper-missing",
+		Means:    "A program of the host that podman runs to start a container is not installed.",
+		sentence: "the program {program|that podman needs} is not installed on this host",
+		advice: "Install the package that has it (such as uidmap, passt, slirp4netns, netavark or iptables), then run " +
+			"`{systemctl} restart {unit}`.",
+	},
+	{
+		ID: "user-namespace",
+		Means: "The user namespace cannot be made: the user has no (or too few) subordinate IDs, or the kernel does " +
+			"not allow it.",
+		sentence: "the user namespace cannot be made: subordinate IDs are missing or too few",
+		advice: "Compare /etc/subuid and /etc/subgid with `{podman} unshare cat /proc/self/uid_map`. Add a range: " +
+			"`usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`. Then run `{podman} system " +
+			"migrate`, which stops this user's containers.",
+	},
+	{
+		ID: "pause-process",
+		Means: "The process that holds the user namespace of rootless podman is gone or is another one's: its PID " +
+			"file is stale.",
+		sentence: "the pause process of this user's podman is stale",
+		advice: "Run `{podman} system migrate`, which stops this user's containers, then `{systemctl} restart " +
+			"{unit}`.",
+	},
+	{
+		ID:       "secret-missing",
+		Means:    "A secret that the container uses is not in podman's store.",
+		sentence: "the secret {secret|that it uses} is not there",
+		advice:   "Create it: `{podman} secret create {secret|NAME} FILE`, then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID: "name-in-use-storage",
+		Means: "podman's storage holds a container of that name that podman itself no longer knows, such as one " +
+			"left by a crash or made by buildah.",
+		sentence: "the name[ {name}] is in use by a container that only podman's storage knows[: {id}]",
+		advice: "See it with `{podman} ps --all --external`, remove it with `{podman} rm --force {id|ID}`, then " +
+			"run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "name-in-use",
+		Means:    "Another container has the name.",
+		sentence: "the name[ {name}] is in use by another container[: {id}]",
+		advice: "See what it is with `{podman} ps --all --external`, remove it with `{podman} rm {id|ID}` or rename " +
+			"it, then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "container-missing",
+		Means:    "podman does not know the container any more, or one that it depends on.",
+		sentence: "podman knows no container {name|of that name}",
+		advice: "Create it again, as it was made before. Check first that podman's storage is mounted (`{podman} " +
+			"info --format '{{.Store.GraphRoot}}'`).",
+	},
+	{
+		ID:       "network-missing",
+		Means:    "A podman network that the container uses does not exist.",
+		sentence: "the network {network|that it uses} does not exist",
+		advice: "Create it: `{podman} network create {network|NAME}`, or start its .network unit, then run " +
+			"`{systemctl} restart {unit}`.",
+	},
+	{
+		ID: "address-unavailable",
+		Means: "The container asks for an IP address that is taken, outside of its network, or not (yet) this " +
+			"host's.",
+		sentence: "the address {address|that it asks for} cannot be used",
+		advice: "Compare `ip address` and `{podman} network inspect` with the container's settings. If the address " +
+			"comes late after a boot, order the unit after network-online.target.",
+	},
+	{
+		ID:       "port-taken",
+		Means:    "Another program, or another container, has a port that the container publishes.",
+		sentence: "the port {port|that it publishes} is taken",
+		advice: "Find what has it with `ss -lntup 'sport = :{port|PORT}'`, stop that or publish another port, then " +
+			"run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "port-privileged",
+		Means:    "A rootless container publishes a port below the first one that users may have.",
+		sentence: "users may not publish the port {port|that it asks for}",
+		advice: "Publish a higher one, or set `net.ipv4.ip_unprivileged_port_start={port|PORT}` in /etc/sysctl.d, " +
+			"then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "device-missing",
+		Means:    "A device that the container uses is not there: unplugged, or its driver is not loaded.",
+		sentence: "the device {device|that it uses} is not there",
+		advice: "Plug it in or load its driver (`ls -l {device|/dev}`, `journalctl -k -b`), then run `{systemctl} " +
+			"restart {unit}`.",
+	},
+	{
+		ID: "bind-source-missing",
+		Means: "A file or directory of the host that the container mounts is not there: often its disk is not " +
+			"mounted.",
+		sentence: "{path|what it mounts from the host} is not there",
+		advice: "Mount its disk (`findmnt --target {path|PATH}`, `systemctl --failed --type=mount`) or create it, " +
+			"then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "image-missing",
+		Means:    "The image is not on this host, and is not to be pulled or cannot be found by its short name.",
+		sentence: "the image {image|that it needs} is not there",
+		advice: "Get it: `{podman} pull {image|IMAGE}` (or load or build it), then run `{systemctl} restart {unit}`. " +
+			"Check first that podman's storage is mounted.",
+	},
+	{
+		ID:       "pull-limited",
+		Means:    "The registry refuses to be asked for images more often.",
+		sentence: "the registry refuses to give out {image|the image}: too many were asked for",
+		advice:   "Wait, or log in (`{podman} login`), then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "pull-denied",
+		Means:    "The registry does not give the image without a login, or not to this one.",
+		sentence: "the registry denies {image|the image}",
+		advice: "Check its name, log in (`{podman} login`), then run `{podman} pull {image|IMAGE}` and `{systemctl} " +
+			"restart {unit}`.",
+	},
+	{
+		ID:       "pull-not-found",
+		Means:    "The registry has no such image or tag.",
+		sentence: "the registry does not have {image|the image}",
+		advice:   "Check its name and tag, then run `{podman} pull {image|IMAGE}` and `{systemctl} restart {unit}`.",
+	},
+	{
+		ID: "pull-dns",
+		Means: "The image is to be pulled, and the registry's name cannot be resolved: often the network is not up " +
+			"yet.",
+		sentence: "the registry's name[ {host}] cannot be resolved",
+		advice: "Check the name and the resolver (`resolvectl query {host|HOST}`). An image that is on this host " +
+			"needs no pull (Pull=missing).",
+	},
+	{
+		ID: "pull-tls",
+		Means: "The image is to be pulled, and the registry's certificate is not accepted: after a power cut, often " +
+			"because the clock is wrong.",
+		sentence: "the certificate of the registry of {image|the image} is not accepted",
+		advice: "Compare the clock (`timedatectl`) with the certificate, and install the registry's CA below " +
+			"/etc/containers/certs.d.",
+	},
+	{
+		ID:       "pull-failed",
+		Means:    "The image is to be pulled, and that fails: the registry cannot be reached or answers with an error.",
+		sentence: "{image|the image} cannot be pulled",
+		advice: "Check the network and the registry, then run `{podman} pull {image|IMAGE}` and `{systemctl} restart " +
+			"{unit}`. An image that is on this host needs no pull (Pull=missing).",
+	},
+	{
+		ID: "exec-format",
+		Means: "The program in the image cannot be executed: built for another architecture, or empty or damaged " +
+			"since a power cut.",
+		sentence: "the program {path|of the image} cannot be executed here: another architecture, or a damaged file",
+		advice: "Compare `{podman} image inspect --format '{{.Architecture}}' {image|IMAGE}` with `uname -m`. If " +
+			"they agree, the file is damaged. Get the image anew: `{podman} rmi --force {image|IMAGE}`, which " +
+			"removes its containers, too, but no volumes, then `{podman} pull {image|IMAGE}`.",
+	},
+	{
+		ID:       "command-missing",
+		Means:    "The program that the container is to run is not in its image.",
+		sentence: "the program {path|that it is to run} is not in its image",
+		advice: "Check the image's tag and the unit's Exec= and Entrypoint=. If the image is right, it may be " +
+			"damaged: pull it anew.",
+	},
+	{
+		ID:       "user-missing",
+		Means:    "The user or group that the container is to run as is not in its image.",
+		sentence: "its image has no user or group {user|of that name}",
+		advice: "Check the unit's User= and Group=, and the image's tag. If both are right, the image may be " +
+			"damaged: pull it anew.",
+	},
+	{
+		ID: "boot-id",
+		Means: "podman finds files in its directories below /run that are of another boot, so /run was not emptied " +
+			"by the reboot.",
+		sentence: "podman's files below /run are of another boot",
+		advice: "Make sure that /run is a tmpfs, stop this user's containers, remove the directories that the line " +
+			"names, then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID: "permission",
+		Means: "podman or the OCI runtime may not do what the container asks for: mode or owner of a file, or the " +
+			"user's rights.",
+		sentence: "permission denied[: {path}]",
+		advice: "Compare mode and owner (`namei -l {path|PATH}`) with the container's user. With SELinux, add `:z` " +
+			"or `:Z` to the volume.",
+	},
+	{
+		ID: "locks-exhausted",
+		Means: "podman has no lock left for another container: it has one for each container, pod and volume, 2048 " +
+			"in all.",
+		sentence: "podman has no lock left for another container, pod or volume",
+		advice: "Remove containers, pods and volumes that you know to be unused, or raise num_locks in " +
+			"containers.conf. Then, with no container running, run `{podman} system renumber`.",
+	},
+	{
+		ID: "outdated-container",
+		Means: "The container was made by an older podman and uses what this podman no longer has: slirp4netns, CNI " +
+			"or BoltDB.",
+		sentence: "it uses what this podman no longer has",
+		advice: "Run `{podman} system migrate`, which stops this user's containers (for BoltDB: reboot, or follow " +
+			"the line that is quoted). Then run `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "invalid-option",
+		Means:    "podman does not accept what the unit asks for: a mistake, or an option of a newer podman.",
+		sentence: "podman does not accept an option of the unit",
+		advice: "Correct the unit (`{systemctl} cat {unit}`) by the line that is quoted, run `{systemctl} " +
+			"daemon-reload`, then `{systemctl} restart {unit}`.",
+	},
+	{
+		ID:       "out-of-memory",
+		Means:    "The container, or podman, was killed for want of memory: by its own limit or the host's.",
+		sentence: "it was killed because memory ran out",
+		advice: "Look at `journalctl -k -b --grep 'Out of memory|oom-kill'`, raise its limit (Memory=, MemoryMax=) " +
+			"or start less beside it.",
+	},
+	{
+		ID:       "pull-slow",
+		Means:    "The image was still being pulled when the unit's TimeoutStartSec= was over.",
+		sentence: "{image|the image} was still being pulled when TimeoutStartSec= was over",
+		advice: "Pull it by hand (`{podman} pull {image|IMAGE}`) and run `{systemctl} restart {unit}`, or raise " +
+			"TimeoutStartSec=.",
+	},
+	{
+		ID: "health-timeout",
+		Means: "The container ran and was not healthy in time (Notify=healthy): systemd stopped it when " +
+			"TimeoutStartSec= was over.",
+		sentence: "it ran and did not become healthy within TimeoutStartSec=, so systemd stopped it",
+		advice: "Try its health check while it runs (`{podman} healthcheck run {container|NAME}`), or raise " +
+			"TimeoutStartSec=.",
+	},
+	{
+		ID: "start-timeout",
+		Means: "The container did not say in time that it is ready, or podman hung: systemd ended the start when " +
+			"TimeoutStartSec= was over.",
+		sentence: "its start did not end within TimeoutStartSec=, so systemd ended it",
+		advice:   "Read what it said (`{journal} {unit}`), or raise TimeoutStartSec= if it is just slow.",
+	},
+	{
+		ID: "start-limit",
+		Means: "systemd refuses to start the unit again: it was started too often in a short time " +
+			"(StartLimitBurst=).",
+		sentence: "systemd refuses to start it again, because it failed too often",
+		advice: "Find out why it failed before (`{systemctl} status {unit}`), then run `{systemctl} reset-failed " +
+			"{unit}` and `{systemctl} start {unit}`.",
+	},
+	{
+		ID:       "signal",
+		Means:    "A signal ended the container's program, or podman.",
+		sentence: "{signal|a signal} ended it",
+		advice: "Look at `coredumpctl list` and `journalctl -k -b`. SIGKILL of a container with a memory limit often " +
+			"means that it ran out of memory.",
+	},
+	{
+		ID:       "exit-code",
+		Means:    "podman started the program, and the program ended with an error of its own.",
+		sentence: "its program ended with exit status {status}[; its last line: {line}]",
+		advice: "Read what it printed: `{podman} logs {container|NAME}`, or `{systemctl} status {unit}` for a " +
+			"Quadlet unit.",
+	},
+}

@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// explainWithin bounds an explanation: whatever it waits for, the run ends.
+const explainWithin = 30 * time.Second
+
+// An attemptID names an attempt of a row.
+type attemptID struct{ row, attempt int }
+
+// explained is why an attempt failed. Only the answer to the last question about an
+// attempt counts.
+type explained struct {
+	attemptID
+	question    int
+	explanation recover.Explanation
+}
+
+// explain asks why a row's last attempt failed, or why its container fell. Nothing
+// waits for the answer.
+func (r *Run) explain(ctx context.Context, i int) {
+	row := r.rows[i]
+	id := attemptID{i, len(row.Attempts) - 1}
+	r.explaining++
+	r.questions[id]++
+	question := r.questions[id]
+	r.workers.Go(func() {
+		bounded, cancel := context.WithTimeout(ctx, explainWithin)
+		defer cancel()
+		answer := explained{id, question, r.starter.Explain(bounded, row)}
+		select {
+		case r.explanations <- answer:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// takeExplanation puts an explanation to its attempt.
+func (r *Run) takeExplanation(e explained) {
+	r.explaining--
+	if e.question != r.questions[e.attemptID] || !e.explanation.Known() {
+		return
+	}
+	row := &r.rows[e.row]
+	row.ChangeAttempt(e.attempt, func(a *recover.Attempt) { a.Why = &e.explanation })
+	r.notify(Event{Kind: Explained, Tier: row.Tier, Index: e.row, Row: *row})
+}

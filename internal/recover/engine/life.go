@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// A change is what a follower reports of the container that a row's attempt started.
+type change struct {
+	row, attempt int // attempt is how many the row had then
+	life         recover.Life
+	steady       bool // it has lasted a soak since its start, or since its last restart
+	over         bool // it is not followed any more
+}
+
+// follow follows the container of a row that was started until its soak is over, and
+// a job until it ends. now is how the start has left it.
+func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
+	r.following++
+	row := r.rows[i]
+	r.workers.Go(func() {
+		tell := func(c change) {
+			c.row, c.attempt = i, len(row.Attempts)
+			select {
+			case r.changes <- c:
+			case <-ctx.Done():
+			}
+		}
+		r.awaitChanges(ctx, row, recover.Life{State: now}, tell)
+		tell(change{over: true})
+	})
+}
+
+// changesEvery is the least time between two restarts of a container that are told,
+// and between two answers that say the same: a container that restarts in a loop, or
+// a Starter that does not wait, must not keep the run busy.
+const changesEvery = 500 * time.Millisecond
+
+// awaitChanges tells each change of a container's life. What cannot be asked is asked
+// again: the container stays what it was.
+func (r *Run) awaitChanges(ctx context.Context, row recover.Row, last recover.Life, tell func(change)) {
+	var soaked time.Time // zero while there is no soak to wait for
+	if !row.Job && last.State != recover.LifeRestarting {
+		soaked = time.Now().Add(r.policy.Soak)
+	}
+	for known := last; ; {
+		asking, cancel := ctx, context.CancelFunc(func() {})
+		if !soaked.IsZero() {
+			asking, cancel = context.WithDeadline(ctx, soaked)
+		}
+		life, err := r.starter.Await(asking, row, last)
+		switch {
+		case err != nil && asking.Err() == nil:
+			Sleep(asking, r.policy.RetryPause)
+		case err == nil && life == last:
+			Sleep(asking, changesEvery)
+		}
+		late := asking.Err() != nil
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			if !late {
+				continue
+			}
+			tell(change{steady: true})
+			if !row.Job {
+				return
+			}
+			soaked = time.Time{} // a job is followed until it ends
+			continue
+		}
+		last = life
+		switch {
+		case life.State == recover.LifeUnknown:
+			continue
+		case life.State == recover.LifeRestarting:
+			soaked = time.Time{} // it begins anew when the container runs again
+		case known.State == recover.LifeRestarting, life.Restarts > known.Restarts:
+			soaked = time.Now().Add(r.policy.Soak)
+		}
+		loops := known.Restarts > 0
+		known = life
+		tell(change{life: life})
+		if life.State == recover.LifeEnded || life.State == recover.LifeStopped {
+			return
+		}
+		if loops {
+			Sleep(ctx, changesEvery)
+		}
+	}
+}
+
+// hear records what has become of a container.
+func (r *Run) hear(ctx context.Context, c change) {
+	if c.over {
+		r.following--
+	}
+	row := &r.rows[c.row]
+	started := row.State == recover.RowUp || row.State == recover.RowRestarting
+	if !started || len(row.Attempts) != c.attempt {
+		return
+	}
+	if c.steady {
+		if row.State == recover.RowRestarting {
+			r.set(c.row, recover.RowUp, Up, "")
+		}
+		return
+	}
+	restarted := c.life.Restarts > row.Restarts
+	row.Restarts = max(row.Restarts, c.life.Restarts)
+	switch c.life.State {
+	case recover.LifeStopped:
+		r.set(c.row, recover.RowUserStopped, Skipped, "someone stopped it after its start")
+	case recover.LifeEnded:
+		r.end(ctx, c.row, c.life)
+	case recover.LifeRestarting:
+		if restarted || row.State == recover.RowUp {
+			r.restarts(ctx, c.row, c.life)
+		}
+	case recover.LifeRuns:
+		if restarted {
+			r.restarts(ctx, c.row, c.life)
+		}
+	}
+}
+
+// end records the end of a container that was up. Before READY the first fall is a
+// failed attempt, such as that of an app whose database was not ready. Where systemd
+// or podman has restarted it, there is no second attempt by us.
+func (r *Run) end(ctx context.Context, i int, life recover.Life) {
+	row := &r.rows[i]
+	n := len(row.Attempts) - 1
+	fall := fallOf(life)
+	if row.Job && life.ExitCode == 0 && !life.OOMKilled && (life.Result == "" || life.Result == "success") {
+		row.ChangeAttempt(n, func(a *recover.Attempt) { a.Done = fall.At })
+		r.set(i, recover.RowDone, Ended, "")
+		return
+	}
+	why := fall.Sentence(row.Attempts[n].Ended)
+	row.ChangeAttempt(n, func(a *recover.Attempt) {
+		a.Fell, a.Error = &fall, why
+		if fall.Result != "" {
+			a.Result = fall.Result
+		}
+	})
+	if row.State == recover.RowUp && r.tries[i] == 1 && !row.Job && !r.ready && !r.expired {
+		r.retry(ctx, i, why)
+	} else {
+		r.set(i, recover.RowFell, Fell, why)
+	}
+	r.explain(ctx, i)
+}
+
+// restarts records that systemd or podman starts a container again.
+func (r *Run) restarts(ctx context.Context, i int, life recover.Life) {
+	row := &r.rows[i]
+	n := len(row.Attempts) - 1
+	fall := fallOf(life)
+	if first := row.Attempts[n].Fell; first != nil {
+		fall.At = first.At
+	}
+	row.ChangeAttempt(n, func(a *recover.Attempt) { a.Fell = &fall })
+	why := fall.Sentence(row.Attempts[n].Ended) + ", and is started again by systemd or podman"
+	if row.State == recover.RowUp {
+		r.set(i, recover.RowRestarting, Restarting, why)
+		r.explain(ctx, i)
+		return
+	}
+	row.Error = why
+	r.notify(Event{Kind: Restarting, Tier: row.Tier, Index: i, Row: *row})
+}
+
+func fallOf(life recover.Life) recover.Fall {
+	return recover.Fall{At: time.Now(), ExitCode: life.ExitCode, Result: life.Result, OOMKilled: life.OOMKilled}
+}
+
+// retry has a row tried once more after the pause.
+func (r *Run) retry(ctx context.Context, i int, why string) {
+	r.set(i, recover.RowRetrying, AttemptFailed, why)
+	r.later(ctx, i, func() { Sleep(ctx, r.policy.RetryPause) })
+}

@@ -1,0 +1,85 @@
+package survey
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"archy-recovery/internal/recover"
+)
+
+// An Answer is what podman said of one container.
+type Answer struct {
+	Name     string
+	Sighting recover.Sighting
+	Err      error
+}
+
+// inspectedAtOnce bounds how many containers podman is asked about side by side.
+const inspectedAtOnce = 16
+
+// InspectEach asks podman of each of the containers, one at a time and side by side.
+// ErrNoContainer is an answer, too.
+func (h Host) InspectEach(ctx context.Context, names []string) []Answer {
+	answers := make([]Answer, len(names))
+	places := make(chan struct{}, inspectedAtOnce)
+	var asking sync.WaitGroup
+	for i, name := range names {
+		asking.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			s, err := h.Podman.Inspect(ctx, name)
+			answers[i] = Answer{name, s, err}
+		})
+	}
+	asking.Wait()
+	return answers
+}
+
+// TakeList adds podman's list to a view. A list that is late waits for a container that is
+// stuck, so podman is asked of each of the named containers alone. Where podman
+// answers nothing at all, it has yet to start, and its list is awaited.
+func (h Host) TakeList(ctx context.Context, view *recover.View, list List, names []string) {
+	for late(list.Err) && ctx.Err() == nil {
+		// There is no such container, so podman waits for no lock to say so.
+		const none = "archy-recovery-asks-whether-podman-answers"
+		answers := h.InspectEach(ctx, append([]string{none}, names...))
+		answered := false
+		for _, a := range answers {
+			answered = answered || !late(a.Err)
+		}
+		if answered {
+			for _, a := range answers[1:] {
+				view.TakeOne(a.Name, a.Sighting, a.Err)
+			}
+			return
+		}
+		list = <-h.List(ctx)
+	}
+	view.TakeList(list.Sightings, list.Err)
+}
+
+// AskOthers asks podman of each of the containers that the view does not know.
+func (h Host) AskOthers(ctx context.Context, view *recover.View, containers []recover.Container) {
+	var names []string
+	for _, c := range containers {
+		if _, known := view.Sighting(c.Name); !known && !view.Unanswered[c.Name] {
+			names = append(names, c.Name)
+		}
+	}
+	for _, a := range h.InspectEach(ctx, names) {
+		view.TakeOne(a.Name, a.Sighting, a.Err)
+	}
+}
+
+// late reports whether an answer did not come in time.
+func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
+// Names are the names of the containers.
+func Names(containers []recover.Container) []string {
+	names := make([]string, len(containers))
+	for i, c := range containers {
+		names[i] = c.Name
+	}
+	return names
+}
