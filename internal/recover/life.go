@@ -23,4 +23,8 @@ type Life struct {
 	ExitCode  int
 	Result    string
 	OOMKilled bool
+	// Invocation is Unit.InvocationID of the run that ended, in hexadecimal, as the journal
+	// has it (systemd.exec(5)). It is set for LifeEnded and LifeRestarting, where it is
+	// known: a restart gives the unit a new one, and systemd does not keep the old one.
+	Invocation string
 }

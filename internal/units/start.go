@@ -122,6 +122,7 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, ref
 		status, _ := v.Value().(int32)
 		o.ExitStatus = int(status)
 	}
+	o.Invocation = l.invocation(ctx, u.Path)
 	if result == "dependency" {
 		o.Blockers, o.NotMounted = m.blockers(ctx, l, u.Path)
 	}
