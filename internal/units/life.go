@@ -35,8 +35,7 @@ func (f *follower) AwaitLife(ctx context.Context, unit string, last recover.Life
 	err := f.await(ctx, unit, func(d *feed) (bool, error) {
 		var err error
 		life, err = d.life(ctx, unit, last)
-		known := err == nil && life.State != recover.LifeUnknown
-		return known && (life.State != last.State || life.Restarts != last.Restarts), err
+		return err == nil && differs(life, last), err
 	})
 	if err != nil {
 		return recover.Life{}, err
@@ -46,16 +45,16 @@ func (f *follower) AwaitLife(ctx context.Context, unit string, last recover.Life
 
 // life reads the present life of a service. Its State is LifeUnknown between two states.
 func (d *feed) life(ctx context.Context, unit string, last recover.Life) (recover.Life, error) {
+	// NRestarts comes first: a state from before a restart must not be taken for the state after it.
+	v, err := d.link.get(ctx, pathOf(unit), serviceIfc, "NRestarts")
+	if err != nil {
+		return recover.Life{}, d.link.explain(err)
+	}
 	u, err := d.link.list(ctx, unit)
 	if err != nil {
 		return recover.Life{}, err
 	}
-	v, err := d.link.get(ctx, u.Path, serviceIfc, "NRestarts")
-	if err != nil {
-		return recover.Life{}, d.link.explain(err)
-	}
-	restarts, _ := v.Value().(uint32)
-	life := recover.Life{Restarts: int(restarts)}
+	life := recover.Life{Restarts: count(v)}
 	stopping, again := d.noteJob(unit, u), isRestart(u.Sub)
 	switch {
 	case again, runsOrStarts(u.Active) && life.Restarts > last.Restarts:
@@ -73,11 +72,22 @@ func (d *feed) life(ctx context.Context, unit string, last recover.Life) (recove
 	default:
 		life.State = recover.LifeEnded
 	}
-	if life.State == recover.LifeUnknown || life.State == recover.LifeRuns || runsOrStarts(u.Active) && !again {
-		return life, nil
+	runs := life.State == recover.LifeRuns || runsOrStarts(u.Active) && !again // and the last run's end is gone
+	if differs(life, last) && !runs {
+		d.link.readEnd(ctx, u.Path, &life)
 	}
-	d.link.readEnd(ctx, u.Path, &life)
 	return life, nil
+}
+
+// differs reports whether life is known, and news after last.
+func differs(life, last recover.Life) bool {
+	return life.State != recover.LifeUnknown && (life.State != last.State || life.Restarts != last.Restarts)
+}
+
+// count returns the value of a property that counts, of type u.
+func count(v dbus.Variant) int {
+	n, _ := v.Value().(uint32)
+	return int(n)
 }
 
 // isRestart reports whether a service in this sub state waits for its restart by systemd: auto-restart,
@@ -119,13 +129,15 @@ func (l *link) mainRuns(ctx context.Context, u listedUnit) bool {
 		return false
 	}
 	v, err := l.get(ctx, u.Path, serviceIfc, "MainPID")
-	pid, _ := v.Value().(uint32)
-	return err == nil && pid != 0
+	return err == nil && count(v) != 0
 }
 
 // readEnd reads how the last run of a service ended. A property that cannot be read stays empty, since the
 // state says enough.
 func (l *link) readEnd(ctx context.Context, path dbus.ObjectPath, life *recover.Life) {
+	if v, err := l.get(ctx, path, serviceIfc, "NRestarts"); err == nil && life.State != recover.LifeRestarting {
+		life.Restarts = count(v) // it may have grown before the state was read
+	}
 	life.Result, _ = l.getString(ctx, path, serviceIfc, "Result")
 	life.OOMKilled = life.Result == "oom-kill"
 	if v, err := l.get(ctx, path, serviceIfc, "ExecMainStatus"); err == nil {
