@@ -150,7 +150,9 @@ func (l *link) readEnd(ctx context.Context, path dbus.ObjectPath, life *recover.
 }
 
 // invocation returns the invocation ID of a unit in hexadecimal, "" if it is not known (Unit.InvocationID).
-// It is that of the last start. Once systemd has restarted a service, the ID of the failed run is gone.
+// It is that of the last start: a service in auto-restart still has that of the run that failed, and once
+// it starts again, the ID of that run is gone. A unit that ended with success may be unloaded, and has no ID
+// then (seen with systemd 257).
 func (l *link) invocation(ctx context.Context, path dbus.ObjectPath) string {
 	v, err := l.get(ctx, path, unitIfc, "InvocationID")
 	if err != nil {

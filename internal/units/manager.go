@@ -45,7 +45,10 @@ type Manager struct {
 // New returns a Manager for the systemd on the bus at address. ownUnit is the unit of this process, or ""
 // if that is not a unit of this manager. runtimeDir is the runtime unit directory of systemd.unit(5).
 func New(address, runtimeDir, ownUnit string) *Manager {
-	return &Manager{follower: follower{bus: address}, address: address, hostBus: SystemBus, runtimeDir: runtimeDir, ownUnit: ownUnit}
+	return &Manager{
+		follower: follower{bus: address},
+		address:  address, hostBus: SystemBus, runtimeDir: runtimeDir, ownUnit: ownUnit,
+	}
 }
 
 // Close ends the connections.
