@@ -21,12 +21,18 @@ type Client struct {
 	wake func(context.Context) error
 	// version is the version of podman in its last answer, a string.
 	version atomic.Value
+	lists   listings
+
+	listLimit, inspectLimit time.Duration
 }
 
 const (
 	// callTimeout bounds one call. The call may have to start podman, on a busy
 	// machine that has just booted.
 	callTimeout = 60 * time.Second
+	// inspectLimit bounds a question for one container. A start that hangs holds the
+	// lock of its container, and the answer waits for that lock.
+	inspectLimit = 5 * time.Second
 	// maxAnswer bounds how much of an answer is read, in bytes. A list of 5,000
 	// containers fits.
 	maxAnswer = 32 << 20
@@ -42,7 +48,9 @@ func New(socket string, wake func(context.Context) error) *Client {
 	}
 	// podman exits 5 s after its last connection, and ours must not keep it running.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	c := &Client{http: http.Client{Transport: transport}, wake: wake}
+	c := &Client{
+		http: http.Client{Transport: transport}, wake: wake, listLimit: callTimeout, inspectLimit: inspectLimit,
+	}
 	c.version.Store("")
 	return c
 }
@@ -63,7 +71,7 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 }
 
 // open asks for path and returns the body of the answer. An answer with another
-// status than 200 is an error.
+// status than 200 is an error, a refusal.
 func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
 	if err != nil {
@@ -84,8 +92,16 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 		var problem struct{ Cause, Message string }
 		_ = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&problem) // the status says enough
 		res.Body.Close()
-		return nil, fmt.Errorf("podman: %s: %s", res.Status, problem.Message)
+		return nil, &refusal{res.StatusCode, fmt.Sprintf("podman: %s: %s", res.Status, problem.Message)}
 	}
 	c.version.Store(res.Header.Get("Libpod-API-Version"))
 	return res.Body, nil
 }
+
+// A refusal is an answer with an HTTP status that is no success.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }

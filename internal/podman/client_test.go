@@ -111,6 +111,7 @@ func TestHangingPodman(t *testing.T) {
 				close(asked)
 				<-r.Context().Done() // ends when the client hangs up
 			})
+			c.listLimit = 2 * time.Second // the request goes on without its caller
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-asked; cancel() }()
 			if got, err := c.List(ctx); !errors.Is(err, context.Canceled) {
@@ -185,11 +186,16 @@ func TestWakeFails(t *testing.T) {
 func TestHangingWake(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := New(socketIn(t), func(ctx context.Context) error {
+	woken := make(chan struct{})
+	c := New(socketIn(t), func(ctx context.Context) error {
+		defer close(woken)
 		cancel()
 		<-ctx.Done()
 		return ctx.Err()
-	}).List(ctx)
+	})
+	c.listLimit = 100 * time.Millisecond // the request goes on without its caller
+	_, err := c.List(ctx)
+	defer func() { <-woken }()
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -3,12 +3,14 @@ package podman
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
+	"archy-recovery/internal/labels"
 	"archy-recovery/internal/recover"
 )
 
@@ -17,7 +19,10 @@ import (
 type inspected struct {
 	ID           string `json:"Id"`
 	Name         string
+	ImageName    string
+	IsInfra      bool
 	RestartCount int
+	Config       struct{ Labels map[string]string }
 	State        struct {
 		// podman 5 leaves a false out; podman 4.3 does not have the field.
 		StoppedByUser *bool
@@ -30,36 +35,57 @@ type inspected struct {
 	HostConfig struct{ RestartPolicy struct{ Name string } }
 }
 
+// inspect asks for one container. An error wraps recover.ErrNoContainer if podman does
+// not know the name.
 func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 	var i inspected
 	if err := recover.CheckName(name); err != nil {
 		return i, err
 	}
-	if err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i); err != nil {
+	err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused) && refused.status == http.StatusNotFound:
+		return inspected{}, fmt.Errorf("%w: %s: %w", recover.ErrNoContainer, name, err)
+	case err != nil:
 		return inspected{}, err
-	}
-	// podman takes the beginning of an ID for the container with that ID.
-	if i.Name != name {
-		return inspected{}, fmt.Errorf("podman knows no container %s: it answered for %q", name, i.Name)
+	case i.Name != name:
+		// podman takes the beginning of an ID for the container with that ID.
+		return inspected{}, fmt.Errorf("%w: %s; it answered for %q", recover.ErrNoContainer, name, i.Name)
 	}
 	return i, nil
 }
 
-// inspectWithin bounds the question for one container, whose lock a start may hold.
-const inspectWithin = 5 * time.Second
+// inspectSoon is inspect with the limit of one container.
+func (c *Client) inspectSoon(ctx context.Context, name string) (inspected, error) {
+	bounded, cancel := context.WithTimeout(ctx, c.inspectLimit)
+	defer cancel()
+	i, err := c.inspect(bounded, name)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("podman did not answer for container %s within %s: %w", name, c.inspectLimit, err)
+	}
+	return i, err
+}
 
-// Inspect returns one container as podman has it now.
+// Inspect returns one container as podman has it now. It waits for 5 s at most. An error
+// wraps recover.ErrNoContainer only if podman answers that it does not know the name.
 // (GET /libpod/containers/{name}/json)
 func (c *Client) Inspect(ctx context.Context, name string) (recover.Sighting, error) {
-	ctx, cancel := context.WithTimeout(ctx, inspectWithin)
-	defer cancel()
-	i, err := c.inspect(ctx, name)
+	i, err := c.inspectSoon(ctx, name)
 	if err != nil {
 		return recover.Sighting{}, err
 	}
-	s := recover.Sighting{ID: i.ID, State: states[i.State.Status], ExitCode: i.State.ExitCode,
-		OOMKilled: i.State.OOMKilled, Restarts: i.RestartCount}
-	s.Name = i.Name
+	s := recover.Sighting{
+		Container: recover.Container{Name: i.Name, Image: i.ImageName},
+		ID:        i.ID,
+		State:     states[i.State.Status],
+		ExitCode:  i.State.ExitCode,
+		Restarts:  i.RestartCount,
+		OOMKilled: i.State.OOMKilled,
+		Infra:     i.IsInfra,
+	}
+	labels.Read(&s.Container, i.Config.Labels)
+	s.StoppedByUser = s.Ended() && c.stoppedByUser(i)
 	return s, nil
 }
 
@@ -68,28 +94,31 @@ func (c *Client) Inspect(ctx context.Context, name string) (recover.Sighting, er
 // leaves behind decide: to start again what a user stopped would be worse than to
 // leave down what something else killed.
 func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
-	i, err := c.inspect(ctx, name)
+	i, err := c.inspectSoon(ctx, name)
+	return err == nil && c.stoppedByUser(i), err
+}
+
+// stoppedByUser is StoppedByUser for a container that was inspected.
+func (c *Client) stoppedByUser(i inspected) bool {
 	switch said := i.State.StoppedByUser; {
-	case err != nil:
-		return false, err
 	case said != nil:
-		return *said, nil
+		return *said
 	case !strings.HasPrefix(c.version.Load().(string), "4."):
-		return false, nil
+		return false
 	}
-	return slices.Contains(recover.StopCodes, i.State.ExitCode) && !i.State.OOMKilled, nil
+	return slices.Contains(recover.StopCodes, i.State.ExitCode) && !i.State.OOMKilled
 }
 
 // RestartsAlways reports whether the container name was created with
 // --restart=always. podman-restart.service starts such a container at boot.
 func (c *Client) RestartsAlways(ctx context.Context, name string) (bool, error) {
-	i, err := c.inspect(ctx, name)
+	i, err := c.inspectSoon(ctx, name)
 	return i.HostConfig.RestartPolicy.Name == "always", err
 }
 
 // Binds returns the sources of the bind mounts of the container name.
 func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
-	i, err := c.inspect(ctx, name)
+	i, err := c.inspectSoon(ctx, name)
 	var sources []string
 	for _, m := range i.Mounts {
 		if m.Type == "bind" {

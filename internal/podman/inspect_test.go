@@ -2,11 +2,15 @@ package podman
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -78,6 +82,111 @@ func TestInspect(t *testing.T) {
 	}
 	if _, err := c.ImageID(t.Context(), "../containers/db"); err == nil {
 		t.Error("a path was taken for an image")
+	}
+}
+
+func TestInspectSighting(t *testing.T) {
+	t.Parallel()
+	two := 2
+	const id = "62da922782157fcfe0da48631073fadf774053c92c827e2f1f4eb30bda200303"
+	body := func(version, state string) http.HandlerFunc {
+		return answersOf(version, fmt.Sprintf(`{"Id":%q,"Name":"db","ImageName":"localhost/db:16","RestartCount":3,`+
+			`"State":%s,"Config":{"Labels":{"io.archy.tier":"2","PODMAN_SYSTEMD_UNIT":"db.service"}},`+
+			`"IsInfra":false,"Mounts":[]}`, id, state))
+	}
+	want := recover.Sighting{
+		Container: recover.Container{Name: "db", Image: "localhost/db:16", Unit: "db.service", Tier: &two},
+		ID:        id, Restarts: 3,
+	}
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		change func(*recover.Sighting)
+	}{
+		"running": {body("5.4.2", `{"Status":"running","ExitCode":0}`), func(s *recover.Sighting) {
+			s.State = recover.StateRunning
+		}},
+		"out of memory": {body("5.4.2", `{"Status":"exited","ExitCode":137,"OOMKilled":true}`),
+			func(s *recover.Sighting) { s.State, s.ExitCode, s.OOMKilled = recover.StateExited, 137, true }},
+		"stopped": {body("5.4.2", `{"Status":"exited","ExitCode":143,"StoppedByUser":true}`),
+			func(s *recover.Sighting) { s.State, s.ExitCode, s.StoppedByUser = recover.StateExited, 143, true }},
+		"stopped, podman 4.3": {body("4.3.1", `{"Status":"exited","ExitCode":143}`),
+			func(s *recover.Sighting) { s.State, s.ExitCode, s.StoppedByUser = recover.StateExited, 143, true }},
+		"created": {body("5.4.2", `{"Status":"created"}`), func(*recover.Sighting) {}},
+		"infra container": {answers(http.StatusOK, `{"Id":"1","Name":"db","IsInfra":true}`),
+			func(s *recover.Sighting) {
+				*s = recover.Sighting{ID: "1", Infra: true}
+				s.Name = "db"
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := want
+			c.change(&want)
+			got, err := clientOf(t, c.answer).Inspect(t.Context(), "db")
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// TestInspectFails checks that only podman's word that there is no such container counts as that.
+func TestInspectFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		none   bool
+	}{
+		"no such container": {answers(http.StatusNotFound, `{"message":"no such container"}`), true},
+		"another, whose ID begins so": {
+			answers(http.StatusOK, `{"Name":"dbx","State":{"Status":"running"}}`), true},
+		"damaged database":  {answers(http.StatusInternalServerError, `{"message":"database is locked"}`), false},
+		"half an answer":    {answers(http.StatusOK, `{"Name":"db"`), false},
+		"answer of no name": {answers(http.StatusOK, `[]`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := clientOf(t, c.answer).Inspect(t.Context(), "db")
+			if err == nil || errors.Is(err, recover.ErrNoContainer) != c.none {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+	if _, err := New("/nonexistent", neverWake).Inspect(t.Context(), "../x"); err == nil ||
+		errors.Is(err, recover.ErrNoContainer) {
+		t.Errorf("a path: %v", err)
+	}
+}
+
+// TestInspectHangs asks for a container whose lock a hung start holds. Others are not held up.
+func TestInspectHangs(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/stuck/") {
+			<-r.Context().Done() // ends when the client hangs up
+			return
+		}
+		fmt.Fprint(w, `{"Name":"db","State":{"Status":"running"}}`)
+	})
+	if c.inspectLimit != 5*time.Second {
+		t.Errorf("the limit is %s", c.inspectLimit)
+	}
+	c.inspectLimit = 100 * time.Millisecond
+	for name, ask := range map[string]func() error{
+		"Inspect":        func() error { _, err := c.Inspect(t.Context(), "stuck"); return err },
+		"StoppedByUser":  func() error { _, err := c.StoppedByUser(t.Context(), "stuck"); return err },
+		"Binds":          func() error { _, err := c.Binds(t.Context(), "stuck"); return err },
+		"RestartsAlways": func() error { _, err := c.RestartsAlways(t.Context(), "stuck"); return err },
+	} {
+		err := ask()
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, recover.ErrNoContainer) ||
+			!strings.Contains(err.Error(), "podman did not answer for container stuck within 100ms") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c.inspectLimit = 20 * time.Second
+	if s, err := c.Inspect(t.Context(), "db"); err != nil || !s.Running() {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

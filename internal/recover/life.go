@@ -24,7 +24,8 @@ type Life struct {
 	Result    string
 	OOMKilled bool
 	// Invocation is Unit.InvocationID of the run that ended, in hexadecimal, as the journal
-	// has it (systemd.exec(5)). It is set for LifeEnded and LifeRestarting, where it is
-	// known: a restart gives the unit a new one, and systemd does not keep the old one.
+	// has it (systemd.exec(5)). It is set for LifeEnded, and for LifeRestarting until the
+	// unit starts again: systemd does not keep the ID of the run before. It is empty for a
+	// unit that ended with success and that systemd has unloaded.
 	Invocation string
 }

@@ -3,6 +3,8 @@ package units
 import (
 	"context"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,7 +19,8 @@ import (
 //
 // With names it looks at these units. It then also lists a unit that shows no container, but sets
 // PODMAN_SYSTEMD_UNIT to its own name, as Quadlet's and generated units do. With nil it looks at all
-// installed units outside of /usr, for which systemd reads all unit directories.
+// installed units outside of /usr, for which systemd reads all unit directories. A unit that runs a container
+// costs three questions more than another one, for Job.
 //
 // It asks systemd and reads no unit file, since systemd has expanded the specifiers and merged the
 // drop-ins (Manager.ListUnitFilesByPatterns, Service.ExecStart).
@@ -41,12 +44,12 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 		u := listed[name]
 		return u.Load != "loaded" || u.Name != name // an alias is listed under the name of its unit
 	})
-	var paths []dbus.ObjectPath
+	var starts []property
 	for _, name := range names {
-		paths = append(paths, listed[name].Path)
+		starts = append(starts, property{listed[name].Path, serviceIfc, "ExecStart"})
 	}
 	var found []recover.ContainerUnit
-	for i, answer := range l.getAll(ctx, paths, serviceIfc, "ExecStart") {
+	for i, answer := range l.getAll(ctx, starts) {
 		name := names[i]
 		if err := answer.err; err != nil {
 			if ctx.Err() != nil || !l.alive() {
@@ -61,14 +64,44 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 		before := len(found)
 		for _, c := range commands {
 			if container, ok := containerOf(c.Argv); ok {
-				found = append(found, recover.ContainerUnit{Unit: name, Container: container})
+				found = append(found, recover.ContainerUnit{
+					Unit: name, Container: container, Job: !detaches(c.Argv),
+				})
 			}
 		}
-		if len(found) == before && !all && l.labels(ctx, paths[i], name) {
+		if len(found) == before && !all && l.labels(ctx, starts[i].path, name) {
 			found = append(found, recover.ContainerUnit{Unit: name})
 		}
 	}
-	return found, nil
+	return found, m.markJobs(ctx, l, found)
+}
+
+// markJobs decides Job of the units that run to their end: those of Type=oneshot without RemainAfterExit=,
+// and those that a timer triggers (Service.Type, Service.RemainAfterExit, Unit.TriggeredBy). Job is set
+// already where the unit's command ends with the container. A unit that Install wrote is never a job.
+func (m *Manager) markJobs(ctx context.Context, l *link, found []recover.ContainerUnit) error {
+	var asked []property
+	for _, u := range found {
+		at := pathOf(u.Unit)
+		asked = append(asked, property{at, serviceIfc, "Type"}, property{at, serviceIfc, "RemainAfterExit"},
+			property{at, unitIfc, "TriggeredBy"})
+	}
+	answers := l.getAll(ctx, asked)
+	for _, a := range answers {
+		if a.err != nil && (ctx.Err() != nil || !l.alive()) {
+			return l.explain(a.err)
+		}
+	}
+	for i := range found {
+		of := answers[3*i:]
+		kind, _ := of[0].value.Value().(string)
+		remains, _ := of[1].value.Value().(bool)
+		triggers, _ := of[2].value.Value().([]string)
+		oneshot := kind == "oneshot" && !remains && found[i].Job
+		found[i].Job = (oneshot || slices.ContainsFunc(triggers, isTimer)) &&
+			!m.wrote(filepath.Join(m.runtimeDir, found[i].Unit))
+	}
+	return nil
 }
 
 // labels reports whether a unit has podman label its containers with its name: it sets
@@ -137,3 +170,18 @@ func containerOf(argv []string) (recover.Container, bool) {
 	}
 	return c, true
 }
+
+// detaches reports whether a command line that containerOf accepts leaves the container behind and ends
+// (podman-run(1), --detach; podman-start(1), --attach). A oneshot unit with such a command has ended while
+// its container runs.
+func detaches(argv []string) bool {
+	if slices.Contains(argv, "run") {
+		return slices.ContainsFunc(argv, detachFlag.MatchString)
+	}
+	return !slices.ContainsFunc(argv, attachFlag.MatchString)
+}
+
+var (
+	detachFlag = regexp.MustCompile(`^(-[itqP]*d[itqP]*|--detach(=true)?)$`)
+	attachFlag = regexp.MustCompile(`^(-[il]*a[il]*|--attach(=true)?)$`)
+)

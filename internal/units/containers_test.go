@@ -162,3 +162,48 @@ func TestContainerUnitsNone(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
+
+// TestContainerUnitsJobs checks which units run to their end.
+func TestContainerUnitsJobs(t *testing.T) {
+	t.Parallel()
+	const run, detached = "/usr/bin/podman run --name app --rm img", "/usr/bin/podman run --name app -d img"
+	for name, c := range map[string]struct {
+		exec, kind string
+		remains    bool
+		triggers   []string
+		ours, want bool
+	}{
+		"oneshot":                              {run, "oneshot", false, nil, false, true},
+		"oneshot that attaches":                {"/usr/bin/podman start -a app", "oneshot", false, nil, false, true},
+		"oneshot that leaves its container":    {detached, "oneshot", false, nil, false, false},
+		"oneshot that starts its container":    {"/usr/bin/podman start app", "oneshot", false, nil, false, false},
+		"oneshot that remains":                 {run, "oneshot", true, nil, false, false},
+		"service":                              {detached, "notify", false, nil, false, false},
+		"service of a timer":                   {detached, "notify", false, []string{"app.timer"}, false, true},
+		"service of a socket":                  {detached, "notify", false, []string{"app.socket", "app.path"}, false, false},
+		"oneshot of a timer that remains":      {run, "oneshot", true, []string{"x.path", "app.timer"}, false, true},
+		"unit that Install wrote":              {run, "oneshot", false, nil, true, false},
+		"unit that Install wrote, and a timer": {run, "oneshot", false, []string{"app.timer"}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, f := newManager(t)
+			props := execStart(c.exec)
+			props["Service.Type"], props["Service.RemainAfterExit"] = c.kind, c.remains
+			props["Unit.TriggeredBy"] = c.triggers
+			f.set("app.service", "inactive", "dead", props)
+			if c.ours {
+				if err := m.Install(soon(t), map[string]string{"app.service": ""}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := m.ContainerUnits(soon(t), []string{"app.service"})
+			want := []recover.ContainerUnit{
+				{Unit: "app.service", Container: recover.Container{Name: "app"}, Job: c.want},
+			}
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}

@@ -24,7 +24,7 @@ func (m *Manager) Pulls(ctx context.Context, units []string) (map[string][]strin
 		for todo := []string{unit}; len(todo) > 0; todo = todo[1:] {
 			direct, ok := known[todo[0]]
 			if !ok {
-				if direct, err = m.startsDirectly(ctx, l, todo[0]); err != nil {
+				if direct, err = l.startsDirectly(ctx, todo[0]); err != nil {
 					return nil, err
 				}
 				known[todo[0]] = direct
@@ -46,7 +46,7 @@ func (m *Manager) Pulls(ctx context.Context, units []string) (map[string][]strin
 
 // startsDirectly lists the units that a unit's start starts directly. It lists none for a unit that is
 // active, or that is neither a service, a socket nor a target.
-func (m *Manager) startsDirectly(ctx context.Context, l *link, unit string) ([]string, error) {
+func (l *link) startsDirectly(ctx context.Context, unit string) ([]string, error) {
 	if checkUnit(unit) != nil && !isTarget(unit) {
 		return nil, nil // a mount or a slice, for example, runs no container
 	}
@@ -74,7 +74,7 @@ func (m *Manager) startsDirectly(ctx context.Context, l *link, unit string) ([]s
 
 // blockers lists the inactive units that a unit requires, and the mount points of the mount units
 // among them. It leaves out a unit that it cannot read, since the job result says enough.
-func (m *Manager) blockers(ctx context.Context, l *link, path dbus.ObjectPath) (units, mounts []string) {
+func (l *link) blockers(ctx context.Context, path dbus.ObjectPath) (units, mounts []string) {
 	for _, kind := range []string{"Requires", "Requisite", "BindsTo"} {
 		v, err := l.get(ctx, path, unitIfc, kind)
 		if err != nil {

@@ -22,6 +22,7 @@ type fakeSystemd struct {
 	nextJob   uint32
 	units     map[string]*fakeUnit
 	aliases   map[string]string
+	jobs      map[string]string // the type of the job of a unit
 	files     []unitFile
 	manager   map[string]any // Manager's properties
 	before    map[dbus.ObjectPath][]fakeJob
@@ -64,6 +65,7 @@ func newSystemd(t testing.TB, b *bus) *fakeSystemd {
 		t: t, nextJob: 100,
 		units:   map[string]*fakeUnit{},
 		aliases: map[string]string{},
+		jobs:    map[string]string{},
 		manager: map[string]any{"SystemState": "running"},
 		before:  map[dbus.ObjectPath][]fakeJob{},
 		gone:    map[dbus.ObjectPath]bool{},
@@ -230,13 +232,41 @@ func (f *fakeSystemd) listByPatterns(msg *dbus.Message) {
 	f.reply(msg, listed)
 }
 
-// changed emits PropertiesChanged with the present state of a unit.
+// changed emits PropertiesChanged with the present state of a unit. As systemd does, it first sends the
+// properties of the service.
 func (f *fakeSystemd) changed(unit string) {
 	f.mu.Lock()
-	active := f.units[unit].active
+	u := f.units[unit]
+	values := map[string]dbus.Variant{"NRestarts": dbus.MakeVariant(uint32(0))}
+	for key, value := range u.props {
+		if name, ok := strings.CutPrefix(key, "Service."); ok {
+			values[name] = dbus.MakeVariant(value)
+		}
+	}
+	state := map[string]dbus.Variant{
+		"ActiveState": dbus.MakeVariant(u.active), "SubState": dbus.MakeVariant(u.sub),
+	}
 	f.mu.Unlock()
-	_ = f.conn.Emit(unitPath(unit), "org.freedesktop.DBus.Properties.PropertiesChanged", unitIfc,
-		map[string]dbus.Variant{"ActiveState": dbus.MakeVariant(active)}, []string{})
+	const changed = "org.freedesktop.DBus.Properties.PropertiesChanged"
+	if strings.HasSuffix(unit, ".service") {
+		_ = f.conn.Emit(unitPath(unit), changed, serviceIfc, values, []string{})
+	}
+	_ = f.conn.Emit(unitPath(unit), changed, unitIfc, state, []string{})
+}
+
+// become changes the state and properties of a unit, and emits the signals for it.
+func (f *fakeSystemd) become(unit, active, sub string, props map[string]any) {
+	f.set(unit, active, sub, props)
+	f.changed(unit)
+}
+
+// begins begins a job of a unit, which has no effect by itself, and emits JobNew. With an empty kind the job
+// of the unit ends.
+func (f *fakeSystemd) begins(unit, kind string) {
+	f.change(func() { f.jobs[unit] = kind })
+	if kind != "" {
+		_ = f.conn.Emit(managerPath, managerIfc+".JobNew", uint32(7), f.newJob(), unit)
+	}
 }
 
 // listUnitsByNames answers ListUnitsByNames.
@@ -264,7 +294,7 @@ func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
 		}
 		listed = append(listed, listedUnit{
 			Name: name, Description: name, Load: u.load, Active: u.active, Sub: u.sub,
-			Path: unitPath(name), JobPath: "/",
+			Path: unitPath(name), JobType: f.jobs[name], JobPath: "/",
 		})
 	}
 	f.reply(msg, listed)
@@ -283,8 +313,10 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 				props = map[string]any{}
 			}
 			props["Unit.ActiveState"] = u.active
-			if props["Unit.Conditions"] == nil {
-				props["Unit.Conditions"] = []condition{}
+			for name, value := range map[string]any{"Unit.Conditions": []condition{}, "Service.NRestarts": uint32(0)} {
+				if props[name] == nil {
+					props[name] = value
+				}
 			}
 		}
 	}

@@ -37,12 +37,13 @@ func TestBusRestartDuringRecovery(t *testing.T) {
 	calm.recover(func(string) (leave func()) {
 		return func() { calm.f.change(func() { calls = calm.f.served }) }
 	})
-	// A unit takes five calls: its commands, its mounts, its conditions, its start and its state.
-	if calls < 5*containers {
-		t.Fatalf("a recovery makes %d calls, want at least five a container", calls)
+	// A unit takes eight calls: its commands, three for whether it is a job, its mounts, its conditions, its start
+	// and its state.
+	if calls < 8*containers {
+		t.Fatalf("a recovery makes %d calls, want at least eight a container", calls)
 	}
 	// The last calls may come after READY, where the daemon ends with the bus. They are left out.
-	for at := 1; at <= 5*containers; at++ {
+	for at := 1; at <= 8*containers; at++ {
 		t.Run(fmt.Sprintf("call %d", at), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, containers, 0)

@@ -123,6 +123,12 @@ func (l *link) get(ctx context.Context, path dbus.ObjectPath, iface, name string
 	return v, err
 }
 
+// A property is one that getAll reads.
+type property struct {
+	path        dbus.ObjectPath
+	iface, name string
+}
+
 // An answer is the result of one call of getAll.
 type answer struct {
 	value dbus.Variant
@@ -133,17 +139,17 @@ type answer struct {
 // bus allows some thousands.
 const maxCalls = 32
 
-// getAll reads a property of many objects. The answers have the order of the paths.
-func (l *link) getAll(ctx context.Context, paths []dbus.ObjectPath, iface, name string) []answer {
-	answers := make([]answer, len(paths))
+// getAll reads properties in parallel. The answers have the order of the properties.
+func (l *link) getAll(ctx context.Context, asked []property) []answer {
+	answers := make([]answer, len(asked))
 	for part := range slices.Chunk(answers, maxCalls) {
 		var calls sync.WaitGroup
 		for i := range part {
-			path := paths[i]
-			calls.Go(func() { part[i].value, part[i].err = l.get(ctx, path, iface, name) })
+			p := asked[i]
+			calls.Go(func() { part[i].value, part[i].err = l.get(ctx, p.path, p.iface, p.name) })
 		}
 		calls.Wait()
-		paths = paths[len(part):]
+		asked = asked[len(part):]
 	}
 	return answers
 }

@@ -32,6 +32,7 @@ func UserBus(uid int) string { return fmt.Sprintf("unix:path=/run/user/%d/bus", 
 // A Manager is a systemd manager. It implements recover.Systemd. It connects at its first use, and
 // again after its bus has ended. It holds no lock during a call.
 type Manager struct {
+	follower
 	address    string // of the bus
 	hostBus    string // of the bus of the system manager
 	runtimeDir string // the directory of units that end with the boot
@@ -44,11 +45,15 @@ type Manager struct {
 // New returns a Manager for the systemd on the bus at address. ownUnit is the unit of this process, or ""
 // if that is not a unit of this manager. runtimeDir is the runtime unit directory of systemd.unit(5).
 func New(address, runtimeDir, ownUnit string) *Manager {
-	return &Manager{address: address, hostBus: SystemBus, runtimeDir: runtimeDir, ownUnit: ownUnit}
+	return &Manager{
+		follower: follower{bus: address},
+		address:  address, hostBus: SystemBus, runtimeDir: runtimeDir, ownUnit: ownUnit,
+	}
 }
 
-// Close ends the connection.
+// Close ends the connections.
 func (m *Manager) Close() {
+	m.stopFollowing()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.link != nil {
@@ -139,6 +144,19 @@ func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]l
 	if err != nil {
 		return nil, err
 	}
+	listed, err := l.listByNames(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]listedUnit, len(names))
+	for i, u := range listed { // they have the order of the names
+		byName[names[i]] = u
+	}
+	return byName, nil
+}
+
+// listByNames returns the units by valid names, in their order (Manager.ListUnitsByNames).
+func (l *link) listByNames(ctx context.Context, names []string) ([]listedUnit, error) {
 	var listed []listedUnit
 	if err := l.call(ctx, managerPath, managerIfc+".ListUnitsByNames", names).Store(&listed); err != nil {
 		return nil, l.explain(err)
@@ -146,11 +164,16 @@ func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]l
 	if len(listed) != len(names) {
 		return nil, fmt.Errorf("systemd answered for %d of %d units", len(listed), len(names))
 	}
-	byName := make(map[string]listedUnit, len(names))
-	for i, u := range listed { // they have the order of the names
-		byName[names[i]] = u
+	return listed, nil
+}
+
+// list returns one unit by its valid name.
+func (l *link) list(ctx context.Context, unit string) (listedUnit, error) {
+	listed, err := l.listByNames(ctx, []string{unit})
+	if err != nil {
+		return listedUnit{}, err
 	}
-	return byName, nil
+	return listed[0], nil
 }
 
 // SoftReboots returns the number of soft-reboots of this boot (Manager.SoftRebootsCount). It is 0 with

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"archy-recovery/internal/podmancmd"
+	"archy-recovery/internal/recover"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -14,6 +15,7 @@ const mountIfc = systemd + ".Mount"
 
 func isMount(unit string) bool  { return strings.HasSuffix(unit, ".mount") }
 func isTarget(unit string) bool { return strings.HasSuffix(unit, ".target") }
+func isTimer(unit string) bool  { return strings.HasSuffix(unit, ".timer") }
 
 // NotMounted lists the mount points of the host's inactive mount units that the operator configured, in
 // fstab(5) or as units (Manager.ListUnitsByPatterns). It leaves out one with an active automount unit,
@@ -131,4 +133,44 @@ func (m *Manager) AwaitMounts(ctx context.Context, points []string) error {
 		missing, err := l.notMounted(ctx)
 		return !slices.ContainsFunc(points, func(p string) bool { return slices.Contains(missing, p) }), err
 	})
+}
+
+// awaitUnits returns when done reports true. It calls done at once, and again after each change of
+// a unit for which relevant reports true (PropertiesChanged of org.freedesktop.systemd1.Unit). It
+// uses a connection of its own.
+func awaitUnits(
+	ctx context.Context, address string, relevant func(unit string) bool, done func(*link) (bool, error),
+) error {
+	changes := make(chan struct{}, 1)
+	listen := func(signals <-chan *dbus.Signal) {
+		defer close(changes)
+		for sig := range signals {
+			if !relevant(unitOf(sig.Path)) {
+				continue
+			}
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
+		}
+	}
+	conn, err := dial(ctx, address, listen, [][]dbus.MatchOption{unitChanges})
+	if err != nil {
+		return noBus(address, err)
+	}
+	defer conn.Close()
+	l := &link{conn: conn}
+	for {
+		if ended, err := done(l); err != nil || ended {
+			return err
+		}
+		select {
+		case _, alive := <-changes:
+			if !alive {
+				return recover.ErrNoBus
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -122,8 +122,9 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, ref
 		status, _ := v.Value().(int32)
 		o.ExitStatus = int(status)
 	}
+	o.Invocation = l.invocation(ctx, u.Path)
 	if result == "dependency" {
-		o.Blockers, o.NotMounted = m.blockers(ctx, l, u.Path)
+		o.Blockers, o.NotMounted = l.blockers(ctx, u.Path)
 	}
 	if result == "done" && o.Active == "inactive" && referenced {
 		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {

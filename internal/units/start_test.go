@@ -61,6 +61,15 @@ func TestStartOutcome(t *testing.T) {
 			"done", "inactive", "dead", condition(true),
 			recover.Outcome{Job: "done", UnitState: loaded("inactive", "dead"), Result: "success"},
 		},
+		"failed, with an invocation": {
+			"failed", "failed", "failed", service("exit-code", 125, 0),
+			recover.Outcome{Job: "failed", UnitState: loaded("failed", "failed"), Result: "exit-code", ExitStatus: 125,
+				Invocation: invocationID},
+		},
+		"done, which costs no question for the invocation": {
+			"done", "active", "running", service("success", 0, 0),
+			recover.Outcome{Job: "done", UnitState: loaded("active", "running")},
+		},
 		"failed, no service properties": {
 			"failed", "failed", "failed", nil,
 			recover.Outcome{Job: "failed", UnitState: loaded("failed", "failed")},

@@ -17,12 +17,14 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 		ctx:        ctx,
 		changes:    make(chan struct{}, 1),
 		states:     map[dbus.ObjectPath]string{},
+		restarts:   map[dbus.ObjectPath]uint32{},
 		containers: map[string]bool{},
 	}
 	connecting, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	conn, err := dial(connecting, m.address, w.listen, [][]dbus.MatchOption{
 		unitChanges,
+		serviceChanges,
 		{
 			dbus.WithMatchSender(systemd),
 			dbus.WithMatchInterface(managerIfc),
@@ -53,12 +55,14 @@ type watcher struct {
 	ctx     context.Context
 	changes chan struct{}
 	states  map[dbus.ObjectPath]string // the last known state of each unit
+	// restarts has the last known NRestarts of each service that systemd has restarted.
+	restarts map[dbus.ObjectPath]uint32
 	// containers says of a service whether it runs a container, once that was asked.
 	containers map[string]bool
 }
 
-// Changes returns a channel that gets a value when a unit or scope became active, inactive or failed
-// (PropertiesChanged of org.freedesktop.systemd1.Unit).
+// Changes returns a channel that gets a value when a unit or scope became active, inactive or failed,
+// or when systemd restarted a service (PropertiesChanged of Unit.ActiveState and Service.NRestarts).
 func (w *watcher) Changes() <-chan struct{} { return w.changes }
 
 // GoingDown reports whether the watched manager or the host's manager is stopping (Manager.SystemState).
@@ -100,7 +104,7 @@ func (w *watcher) listen(signals <-chan *dbus.Signal) {
 	}
 }
 
-// changed reports whether a signal says that a container started or stopped.
+// changed reports whether a signal says that a container started, stopped or is being restarted.
 func (w *watcher) changed(sig *dbus.Signal) bool {
 	var (
 		iface   string
@@ -110,11 +114,14 @@ func (w *watcher) changed(sig *dbus.Signal) bool {
 	if dbus.Store(sig.Body, &iface, &values, &invalid) != nil {
 		return false
 	}
+	unit := unitOf(sig.Path)
+	if restarts, ok := values["NRestarts"].Value().(uint32); ok && iface == serviceIfc {
+		return w.restarted(sig.Path, unit, restarts)
+	}
 	state, ok := values["ActiveState"].Value().(string)
 	if !ok {
 		return false
 	}
-	unit := unitOf(sig.Path)
 	scope := strings.HasPrefix(unit, "libpod-") && strings.HasSuffix(unit, ".scope")
 	if !scope && !strings.HasSuffix(unit, ".service") {
 		return false
@@ -132,6 +139,23 @@ func (w *watcher) changed(sig *dbus.Signal) bool {
 		return true
 	}
 	w.states[sig.Path] = state
+	return true
+}
+
+// restarted reports whether NRestarts of a service that runs a container has grown. With RestartMode=direct
+// the service becomes neither inactive nor failed meanwhile.
+func (w *watcher) restarted(path dbus.ObjectPath, unit string, restarts uint32) bool {
+	before := w.restarts[path]
+	if restarts == before {
+		return false
+	}
+	if w.restarts[path] = restarts; restarts == 0 {
+		delete(w.restarts, path)
+	}
+	if restarts < before || !w.runsContainer(unit) {
+		return false // it was started by hand, which its state tells
+	}
+	delete(w.states, path) // so that the next signal of the active unit counts: the container runs again
 	return true
 }
 

@@ -61,6 +61,49 @@ func TestWatchChanges(t *testing.T) {
 	}
 }
 
+// TestWatchRestartDirect restarts a service that stays active meanwhile (RestartMode=direct).
+func TestWatchRestartDirect(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	restarted := func(unit, program string, n uint32) {
+		props := execStart(program)
+		props["Service.NRestarts"] = n
+		f.become(unit, "active", "running", props)
+	}
+	const podman = "/usr/bin/podman start app"
+	f.set("app.service", "active", "running", execStart(podman))
+	changes := watch(soon(t), t, m).Changes()
+	none := func(what string) {
+		t.Helper()
+		f.emitState("libpod-1.scope", "failed") // the next change arrives, so an earlier one would have arrived too
+		await(t, changes, "the change of the scope")
+		syncReplies(t, m)
+		select {
+		case <-changes:
+			t.Error("the watch reports a change: ", what)
+		default:
+		}
+		f.emitState("libpod-1.scope", "inactive")
+		await(t, changes, "the end of the scope")
+	}
+	restarted("app.service", podman, 0)
+	await(t, changes, "the first state")
+	none("nothing happened")
+	for n := range uint32(3) {
+		restarted("app.service", podman, n+1)
+		await(t, changes, "the restart")
+		syncReplies(t, m)
+		for len(changes) > 0 { // the state after it
+			<-changes
+		}
+	}
+	restarted("app.service", podman, 3)
+	none("the same count again")
+	f.set("ssh.service", "active", "running", execStart("/usr/sbin/sshd -D"))
+	restarted("ssh.service", "/usr/sbin/sshd -D", 5)
+	none("a service without a container")
+}
+
 func TestWatchReload(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)

@@ -1,0 +1,270 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"archy-recovery/internal/recover"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// A follower waits for changes of units. All waits share one connection, its feed. It holds no lock
+// during a call.
+type follower struct {
+	bus string // the address
+
+	guard sync.Mutex
+	feed  *feed
+}
+
+// feedLingers is how long a feed stays open after its last wait. A caller that follows a unit waits again
+// at once, and the feed should remember a stop job until then.
+const feedLingers = 10 * time.Second
+
+// await calls look at once, and again after each change of the unit, until that reports true. The first
+// call comes after the subscription, so no change is lost. Errors are those of look, recover.ErrNoBus, or
+// that of ctx.
+func (f *follower) await(ctx context.Context, unit string, look func(*feed) (bool, error)) error {
+	d, err := f.join(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.leave(d)
+	changes := d.subscribe(unit)
+	defer d.unsubscribe(unit, changes)
+	for {
+		if done, err := look(d); err != nil || done {
+			return err
+		}
+		select {
+		case _, alive := <-changes:
+			if !alive {
+				return fmt.Errorf("%w: it ended during the wait for %s", recover.ErrNoBus, unit)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// join returns the feed, connected. Callers that come while it connects share the attempt.
+func (f *follower) join(ctx context.Context) (*feed, error) {
+	f.guard.Lock()
+	if f.feed == nil || f.feed.over() {
+		f.feed = newFeed(f.bus)
+	}
+	d := f.feed
+	d.waits++
+	if d.linger != nil {
+		d.linger.Stop()
+	}
+	f.guard.Unlock()
+	select {
+	case <-d.connected:
+	case <-ctx.Done():
+		f.leave(d)
+		return nil, ctx.Err()
+	}
+	if d.err != nil {
+		f.leave(d)
+		return nil, noBus(f.bus, d.err)
+	}
+	return d, nil
+}
+
+// leave ends the use of a feed. A feed without a use ends a little later.
+func (f *follower) leave(d *feed) {
+	f.guard.Lock()
+	defer f.guard.Unlock()
+	if d.waits--; d.waits > 0 {
+		return
+	}
+	d.linger = time.AfterFunc(feedLingers, func() {
+		f.guard.Lock()
+		defer f.guard.Unlock()
+		if d.waits == 0 {
+			d.close()
+		}
+	})
+}
+
+// stopFollowing ends the feed, and with it each wait.
+func (f *follower) stopFollowing() {
+	f.guard.Lock()
+	defer f.guard.Unlock()
+	if f.feed == nil {
+		return
+	}
+	if f.feed.linger != nil {
+		f.feed.linger.Stop()
+	}
+	f.feed.close()
+	f.feed = nil
+}
+
+// A feed is one connection that gets the signals of all units, and the waits for some of them.
+type feed struct {
+	connected chan struct{} // closed once link or err is set
+	link      *link
+	err       error
+	ctx       context.Context // ends when the feed does
+	close     context.CancelFunc
+
+	waits  int         // guarded by the follower, as is linger
+	linger *time.Timer // ends a feed without waits
+
+	mu    sync.Mutex
+	ended bool
+	units map[string]*followed
+}
+
+// A followed unit is one with a wait, now or earlier.
+type followed struct {
+	waits map[chan struct{}]bool
+	said  map[string]string // by interface: what the last signal said, in so far as it matters here
+	// stopping says that a stop job was seen since the unit last ran.
+	stopping bool
+}
+
+// newFeed returns a feed that is being connected.
+func newFeed(address string) *feed {
+	d := &feed{connected: make(chan struct{}), units: map[string]*followed{}}
+	d.ctx, d.close = context.WithCancel(context.Background())
+	go func() {
+		defer close(d.connected)
+		connecting, cancel := context.WithTimeout(d.ctx, callTimeout)
+		defer cancel()
+		conn, err := dial(connecting, address, d.listen, [][]dbus.MatchOption{
+			unitChanges,
+			serviceChanges,
+			{
+				dbus.WithMatchSender(systemd),
+				dbus.WithMatchInterface(managerIfc),
+				dbus.WithMatchMember("JobNew"),
+			},
+		})
+		if err != nil {
+			d.err = err
+			d.close()
+			return
+		}
+		d.link = &link{conn: conn}
+		context.AfterFunc(d.ctx, func() { conn.Close() })
+	}()
+	return d
+}
+
+// over reports whether the feed has ended, by itself or with its connection.
+func (d *feed) over() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended || d.ctx.Err() != nil
+}
+
+// subscribe returns a channel that gets a value after each change of a unit. It closes with the feed.
+func (d *feed) subscribe(unit string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	changes := make(chan struct{}, 1)
+	if d.ended {
+		close(changes)
+		return changes
+	}
+	u := d.units[unit]
+	if u == nil {
+		u = &followed{waits: map[chan struct{}]bool{}}
+		d.units[unit] = u
+	}
+	if len(u.waits) == 0 {
+		u.said = map[string]string{} // signals were not read meanwhile
+	}
+	u.waits[changes] = true
+	return changes
+}
+
+func (d *feed) unsubscribe(unit string, changes chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if u := d.units[unit]; u != nil {
+		delete(u.waits, changes)
+	}
+}
+
+// listen tells the waits of changes until the connection ends, which closes signals.
+func (d *feed) listen(signals <-chan *dbus.Signal) {
+	for sig := range signals {
+		d.receive(sig)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended = true
+	for _, u := range d.units {
+		for changes := range u.waits {
+			close(changes)
+		}
+		clear(u.waits)
+	}
+	d.close()
+}
+
+// receive tells the waits for a unit of a signal. A unit sends all properties with each signal, so most
+// signals of a unit that notifies its status say nothing new.
+func (d *feed) receive(sig *dbus.Signal) {
+	var unit, iface, says string
+	if sig.Name == managerIfc+".JobNew" {
+		var (
+			id  uint32
+			job dbus.ObjectPath
+		)
+		if dbus.Store(sig.Body, &id, &job, &unit) != nil {
+			return
+		}
+		iface, says = jobIfc, string(job)
+	} else {
+		var (
+			values  map[string]dbus.Variant
+			invalid []string
+		)
+		if dbus.Store(sig.Body, &iface, &values, &invalid) != nil {
+			return
+		}
+		maps.DeleteFunc(values, func(name string, _ dbus.Variant) bool { return !lifeProperties[name] })
+		if len(values) == 0 {
+			return
+		}
+		unit, says = unitOf(sig.Path), fmt.Sprint(values) // fmt sorts the keys
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.units[unit]
+	if u == nil || u.said[iface] == says {
+		return
+	}
+	for changes := range u.waits {
+		select {
+		case changes <- struct{}{}:
+		default: // an earlier value was not taken yet
+		}
+	}
+	if len(u.waits) > 0 {
+		u.said[iface] = says
+	}
+}
+
+// lifeProperties are the properties of Unit and Service that a wait depends on.
+var lifeProperties = map[string]bool{
+	"ActiveState": true, "SubState": true, "NRestarts": true, "Result": true, "ExecMainStatus": true, "MainPID": true,
+}
+
+// serviceChanges matches the signals of services that restart or that change their main process.
+var serviceChanges = []dbus.MatchOption{
+	dbus.WithMatchSender(systemd),
+	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+	dbus.WithMatchMember("PropertiesChanged"),
+	dbus.WithMatchPathNamespace(managerPath + "/unit"),
+	dbus.WithMatchArg(0, serviceIfc),
+}
