@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,17 +82,17 @@ func TestExplanationsOfFalls(t *testing.T) {
 		s := newLifeStarter(recovertest.NewHost())
 		s.then("a", []moment{lives(1, recover.LifeRestarting, 0), lives(2, recover.LifeRuns, 1), ended(3, 1)})
 		s.then("b", []moment{ended(1, 1)})
-		asked := 0
+		var asked atomic.Int32
 		s.explain = func(ctx context.Context, row recover.Row) recover.Explanation {
-			asked++
+			asked.Add(1)
 			if row.State == recover.RowRestarting {
 				Sleep(ctx, 10*time.Second)
 			}
 			return recover.Explanation{Cause: fmt.Sprintf("%s is %s", row.Name, row.State), Output: []string{"no such file"}}
 		}
 		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), recovertest.Rows("a:0 b:0"), func(Event) {})
-		if err != nil || asked != 3 {
-			t.Errorf("%v, %d questions", err, asked)
+		if err != nil || asked.Load() != 3 {
+			t.Errorf("%v, %d questions", err, asked.Load())
 		}
 		for name, want := range map[string]string{"a": "a is fell", "b": "b is fell"} {
 			if why := rows[name].Attempts[0].Why; why == nil || why.Cause != want {
