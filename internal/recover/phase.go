@@ -13,6 +13,17 @@ const (
 	Stopping   Phase = "stopping"
 )
 
+// A NowState is what a container does at this moment, beside how its recovery went.
+type NowState string
+
+// What a container can do at this moment.
+const (
+	NowRunning    NowState = "running"
+	NowRestarting NowState = "restarting" // it ended; systemd or podman starts it again
+	NowDown       NowState = "down"
+	NowUnknown    NowState = "unknown" // it could not be asked
+)
+
 // Status is what the control API tells of a Service.
 type Status struct {
 	State            Phase
@@ -23,6 +34,9 @@ type Status struct {
 	Recovery         Report
 	Set              Snapshot
 	Quarantine       Quarantine
+	// Now is what each container does at this moment, by name. A name that is not
+	// there is NowUnknown.
+	Now map[string]NowState
 	// Restarted: the last run ended in order in this very boot, so that there
 	// was nothing to recover.
 	Restarted bool
