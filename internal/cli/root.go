@@ -85,7 +85,7 @@ tier. It does not start what the operator stopped. When recovery is complete, it
 tells systemd.
 
 Exit codes: 0 success, 1 error, 2 bad usage, 5 no daemon answers.
-wait also: 3 complete with failures, 4 time-out.`,
+wait also: 3 complete, but not all containers were recovered, 4 time-out.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

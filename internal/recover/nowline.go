@@ -108,14 +108,18 @@ func (r Row) fallText() string {
 		return ""
 	}
 	a := r.Attempts[n-1]
-	how := fmt.Sprintf("exit code %d", a.Fell.ExitCode)
-	switch result := a.Fell.Result; {
-	case a.Fell.OOMKilled || result == "oom-kill":
-		how = "out of memory"
-	case result != "" && result != "exit-code" && result != "success":
-		how = result
+	return fmt.Sprintf(" after %s (%s)", lasted(a.Fell.At.Sub(a.Ended)), a.Fell.How())
+}
+
+// How says in a few words how the container ended: "exit code 1".
+func (f Fall) How() string {
+	switch {
+	case f.OOMKilled || f.Result == "oom-kill":
+		return "out of memory"
+	case f.Result == "" || f.Result == "exit-code" || f.Result == "success":
+		return fmt.Sprintf("exit code %d", f.ExitCode)
 	}
-	return fmt.Sprintf(" after %s (%s)", lasted(a.Fell.At.Sub(a.Ended)), how)
+	return f.Result
 }
 
 // lasted formats how long a container was up, in seconds.
