@@ -39,6 +39,10 @@ func why(row recover.Row) string {
 // lostLine says in one line that a container was not recovered, and why.
 func lostLine(row recover.Row) string {
 	line := cmp.Or(row.Trouble(row.Now), row.Name+" is "+string(row.State))
+	explained := len(row.Attempts) > 0 && row.Attempts[len(row.Attempts)-1].Why != nil
+	if row.State == recover.RowFell && !explained {
+		return printable(line) // the error says the same
+	}
 	if text := why(row); text != "" {
 		line += ": " + text
 	}

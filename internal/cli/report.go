@@ -211,7 +211,7 @@ func resultOf(row recover.Row) string {
 	last := row.Attempts[len(row.Attempts)-1]
 	switch {
 	case row.State == recover.RowFell && last.Fell != nil:
-		result += " (" + last.Fell.How() + ")"
+		result += " (" + last.Fell.End() + ")"
 	case row.State == recover.RowFailed && last.Result != "":
 		result += " (" + last.Result + ")"
 	}

@@ -60,7 +60,7 @@ func (p Program) Run(args []string, stdout, stderr io.Writer) int {
 	case err == nil && out.err == nil:
 		return ExitOK
 	case err == nil:
-		fmt.Fprintf(stderr, "archy-recovery: the output is incomplete: %v\n", out.err)
+		fmt.Fprintf(stderr, "archy-recovery: cannot write all of the output: %v\n", out.err)
 		return ExitFailure
 	case errors.As(err, &exit):
 		if exit.Err != nil {

@@ -95,8 +95,12 @@ func printStatus(w io.Writer, st control.Status, width int) {
 	fmt.Fprint(w, fold(fmt.Sprintf("archy-recovery (%s): %s, %s", instance, st.State, says), "", width))
 	printField(w, width, "Last run", formatVerdict(st.Verdict))
 	if st.RecoveryComplete {
-		printField(w, width, "Recovery", fmt.Sprintf("%s; took %s, at %s", st.Progress,
-			st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime)))
+		took := fmt.Sprintf("took %s, at %s",
+			st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime))
+		if says != st.Progress {
+			took = st.Progress + "; " + took
+		}
+		printField(w, width, "Recovery", took)
 	}
 	printField(w, width, "Snapshot", fmt.Sprintf("%d containers, saved %s",
 		len(st.Snapshot.Containers), savedAt(st.Snapshot)))
