@@ -27,8 +27,9 @@ func newReport(f *globalFlags) *cobra.Command {
 		Use:   "report [ID]",
 		Short: "Show a recovery: each container with its times, and the verdict with its evidence",
 		Long: `Show a recovery as a table: when each container was queued, when its first start
-began and when it was up, as offsets from the beginning of the recovery. Then show
-how the last run ended, with the journal entries that say so.
+began and when it was up, as offsets from the beginning of the recovery. Below it are
+the last lines that were written for each failed attempt. Then show how the last run
+ended, with the journal entries that say so.
 
 ` + idHelp,
 		Example: `  archy-recovery report
