@@ -26,8 +26,8 @@ func newStatus(f *globalFlags) *cobra.Command {
 		Short: "Show the state of recovery, what runs now, and how the last run ended",
 		Long: `Show the state of recovery, what runs now, how the last run ended, and what needs
 attention, in the style of systemctl status. STATE is what recovery made of each
-container, and NOW is what it does at this moment. With --follow the status is shown again whenever it
-changes: in place on a terminal, otherwise one below the other.`,
+container, and NOW is what it does at this moment. With --follow the status is shown
+again whenever it changes: in place on a terminal, otherwise one below the other.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error {
 			if lines < 0 {
