@@ -11,8 +11,9 @@ const (
 	ExitOK      = 0
 	ExitFailure = 1
 	ExitUsage   = 2
-	// ExitContainersFailed is for wait: recovery is complete, with failures.
-	ExitContainersFailed = 3
+	// ExitNotRecovered is for wait: recovery is complete, and a container that should
+	// run was not recovered.
+	ExitNotRecovered = 3
 	// ExitTimeout is for wait: recovery was not complete in time.
 	ExitTimeout = 4
 	// ExitNoDaemon says that no daemon answers on the socket.

@@ -15,8 +15,8 @@ import (
 func newPlan(f *globalFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Show what would be started if the machine died now",
-		Long: `Show what would be started if the machine died now, tier by tier: the containers
+		Short: "Show what would be started if the host crashed now",
+		Long: `Show what would be started if the host crashed now, tier by tier: the containers
 of the snapshot, without those that are user-stopped or quarantined. The expected
 time of each is the median of its last starts by recovery. The critical path is
 what the end of recovery would wait for. Nothing is changed.
@@ -45,9 +45,9 @@ func printPlan(w io.Writer, p recover.Preview, width int) {
 		total += len(b.Containers)
 	}
 	if total == 0 {
-		fmt.Fprintln(w, "If the machine died now, nothing would be started.")
+		fmt.Fprintln(w, "If the host crashed now, nothing would be started.")
 	} else {
-		fmt.Fprint(w, fold("If the machine died now, this would be started: "+summarizePlan(p, total), "", width))
+		fmt.Fprint(w, fold("If the host crashed now, this would be started: "+summarizePlan(p, total), "", width))
 		fmt.Fprintln(w)
 		printBatches(w, p.Batches, width)
 		printCriticalPath(w, p, width)

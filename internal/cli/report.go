@@ -27,8 +27,9 @@ func newReport(f *globalFlags) *cobra.Command {
 		Use:   "report [ID]",
 		Short: "Show a recovery: each container with its times, and the verdict with its evidence",
 		Long: `Show a recovery as a table: when each container was queued, when its first start
-began and when it was up, as offsets from the beginning of the recovery. Then show
-how the last run ended, with the journal entries that say so.
+began and when it was up, as offsets from the beginning of the recovery. Below it are
+the last lines that were written for each failed attempt. Then show how the last run
+ended, with the journal entries that say so.
 
 ` + idHelp,
 		Example: `  archy-recovery report
@@ -42,7 +43,7 @@ how the last run ended, with the journal entries that say so.
 	cmd.Flags().BoolVarP(&flags.list, "list", "l", false, "list the recoveries in the history, oldest first")
 	f.addJSON(cmd, "print JSON")
 	cmd.Flags().BoolVar(&flags.html, "html", false, "print one self-contained page with picture, table and evidence")
-	cmd.Flags().BoolVar(&flags.full, "full", false, "do not cut what is too wide for the terminal")
+	cmd.Flags().BoolVar(&flags.full, "full", false, "do not cut lines that are too wide for the terminal")
 	return cmd
 }
 
@@ -120,7 +121,8 @@ func countByResult(r recover.Report) string {
 		state recover.RowState
 		word  string
 	}{
-		{recover.RowUp, "started"}, {recover.RowFailed, "failed"}, {recover.RowActive, "ran already"},
+		{recover.RowUp, "started"}, {recover.RowDone, "done"}, {recover.RowFell, "fell"},
+		{recover.RowRestarting, "restarting"}, {recover.RowFailed, "failed"}, {recover.RowActive, "ran already"},
 		{recover.RowDeferred, "deferred"}, {recover.RowSkipped, "skipped"}, {recover.RowMissing, "missing"},
 		{recover.RowUserStopped, "user-stopped"}, {recover.RowQuarantined, "quarantined"}, {recover.RowHeld, "held back"},
 	} {
@@ -159,8 +161,7 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	}
 }
 
-// printReportRows prints the table. If it is too wide, the errors stand below it
-// instead of in a column, so that they can be read to the end.
+// printReportRows prints the table, and below it the output of failed attempts.
 func printReportRows(w io.Writer, r recover.Report, width int) {
 	t := table{columns: []column{
 		{head: "CONTAINER", least: 12},
@@ -177,20 +178,8 @@ func printReportRows(w io.Writer, r recover.Report, width int) {
 	for _, row := range r.Rows {
 		t.add(reportCells(r, row)...)
 	}
-	if t.fits(width) {
-		t.printTo(w, width)
-		return
-	}
-	for _, cells := range t.rows {
-		cells[len(cells)-1] = ""
-	}
-	t.printTo(w, width)
-	fmt.Fprintln(w)
-	for _, row := range r.Rows {
-		if row.Error != "" {
-			fmt.Fprint(w, fold(row.Name+": "+row.Error, "  ", width))
-		}
-	}
+	t.printWithNotes(w, r.Rows, width)
+	printOutput(w, r.Rows, width)
 }
 
 // reportCells are the cells of a container. A dash is for what did not happen.
@@ -202,16 +191,30 @@ func reportCells(r recover.Report, row recover.Row) []string {
 		return timeline.Span(t.Sub(r.Started))
 	}
 	up, took := time.Time{}, "-"
-	if row.State == recover.RowUp {
+	switch row.State {
+	case recover.RowUp, recover.RowFell, recover.RowRestarting, recover.RowDone:
 		up = row.Ended()
 	}
 	if d := row.Took(); d > 0 {
 		took = timeline.Span(d)
 	}
-	result := string(row.State)
-	if n := len(row.Attempts); row.State == recover.RowFailed && n > 0 && row.Attempts[n-1].Result != "" {
-		result += " (" + row.Attempts[n-1].Result + ")"
-	}
 	return []string{row.Name, formatTier(row), cmp.Or(row.Unit, "-"), strconv.Itoa(len(row.Attempts)),
-		offset(row.Queued), offset(row.Started()), offset(up), took, result, row.Error}
+		offset(row.Queued), offset(row.Started()), offset(up), took, resultOf(row), note(row)}
+}
+
+// resultOf is the state of a row, and how its last attempt ended if that failed or
+// fell.
+func resultOf(row recover.Row) string {
+	result := string(row.State)
+	if len(row.Attempts) == 0 {
+		return result
+	}
+	last := row.Attempts[len(row.Attempts)-1]
+	switch {
+	case row.State == recover.RowFell && last.Fell != nil:
+		result += " (" + last.Fell.End() + ")"
+	case row.State == recover.RowFailed && last.Result != "":
+		result += " (" + last.Result + ")"
+	}
+	return result
 }

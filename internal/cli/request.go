@@ -37,7 +37,7 @@ func (f *globalFlags) addJSON(cmd *cobra.Command, usage string) {
 func (f *globalFlags) pick() (Instance, error) {
 	switch {
 	case f.uid < -1:
-		return Instance{}, ExitError{ExitUsage, fmt.Errorf("--uid=%d is not a user ID", f.uid)}
+		return Instance{}, ExitError{ExitUsage, fmt.Errorf("--uid=%d is not a valid UID", f.uid)}
 	case f.system && f.uid >= 0:
 		return Instance{}, ExitError{ExitUsage, errors.New("--system and --uid exclude each other")}
 	case f.system, f.uid < 0 && os.Getuid() == 0:

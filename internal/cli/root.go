@@ -60,7 +60,7 @@ func (p Program) Run(args []string, stdout, stderr io.Writer) int {
 	case err == nil && out.err == nil:
 		return ExitOK
 	case err == nil:
-		fmt.Fprintf(stderr, "archy-recovery: the output is incomplete: %v\n", out.err)
+		fmt.Fprintf(stderr, "archy-recovery: cannot write all of the output: %v\n", out.err)
 		return ExitFailure
 	case errors.As(err, &exit):
 		if exit.Err != nil {
@@ -85,7 +85,7 @@ tier. It does not start what the operator stopped. When recovery is complete, it
 tells systemd.
 
 Exit codes: 0 success, 1 error, 2 bad usage, 5 no daemon answers.
-wait also: 3 complete with failures, 4 time-out.`,
+wait also: 3 complete, but not all containers were recovered, 4 time-out.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

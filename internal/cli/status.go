@@ -23,10 +23,11 @@ func newStatus(f *globalFlags) *cobra.Command {
 	var lines int
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how the last run ended and the state of recovery",
-		Long: `Show how the last run ended, the state of recovery, and what needs attention, in
-the style of systemctl status. With --follow the status is shown again whenever it
-changes: in place on a terminal, otherwise one below the other.`,
+		Short: "Show the state of recovery, what runs now, and how the last run ended",
+		Long: `Show the state of recovery, what runs now, how the last run ended, and what needs
+attention, in the style of systemctl status. STATE is what recovery made of each
+container, and NOW is what it does at this moment. With --follow the status is shown
+again whenever it changes: in place on a terminal, otherwise one below the other.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error {
 			if lines < 0 {
@@ -88,30 +89,47 @@ func printStatus(w io.Writer, st control.Status, width int) {
 	if st.Instance != "system" {
 		instance = "uid " + st.Instance
 	}
-	fmt.Fprintf(w, "archy-recovery (%s): %s, %s\n", instance, st.State, cmp.Or(st.Progress, "not begun"))
-	fmt.Fprintf(w, "    Last run: %s\n", formatVerdict(st.Verdict))
-	if st.RecoveryComplete {
-		fmt.Fprintf(w, "    Recovery: took %s, at %s\n",
-			st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime))
+	says := cmp.Or(st.Progress, "not begun")
+	if now := st.NowLine(); st.RecoveryComplete && now != "" {
+		says = now
 	}
-	fmt.Fprintf(w, "    Snapshot: %d containers, saved %s\n", len(st.Snapshot.Containers), savedAt(st.Snapshot))
+	fmt.Fprint(w, fold(fmt.Sprintf("archy-recovery (%s): %s, %s", instance, st.State, says), "", width))
+	printField(w, width, "Last run", formatVerdict(st.Verdict))
+	if st.RecoveryComplete {
+		took := fmt.Sprintf("took %s, at %s",
+			st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime))
+		if says != st.Progress {
+			took = st.Progress + "; " + took
+		}
+		printField(w, width, "Recovery", took)
+	}
+	printField(w, width, "Snapshot", fmt.Sprintf("%d containers, saved %s",
+		len(st.Snapshot.Containers), savedAt(st.Snapshot)))
 	if len(st.UserStopped) > 0 {
-		fmt.Fprintf(w, "User-stopped: %s\n", strings.Join(st.UserStopped, " "))
+		printField(w, width, "User-stopped", strings.Join(st.UserStopped, " "))
 	}
 	for _, suspect := range st.Quarantine {
 		if suspect.Quarantined {
-			fmt.Fprintf(w, " Quarantined: %s: %s\n", suspect.Name, suspect.Why())
+			printField(w, width, "Quarantined", suspect.Name+": "+suspect.Why())
 		} else {
-			fmt.Fprintf(w, "   Suspected: %s: in flight when the host crashed; it will be started alone\n", suspect.Name)
+			printField(w, width, "Suspected", suspect.Name+": in flight when the host crashed; it will be started alone")
 		}
 	}
 	for _, note := range st.Notes {
-		fmt.Fprintf(w, "     Warning: %s\n", note)
+		printField(w, width, "Warning", note)
 	}
 	if len(st.Containers) > 0 {
 		fmt.Fprintln(w)
 		printStatusRows(w, st.Containers, width)
 	}
+}
+
+// printField prints a labelled text in the style of systemctl status. Its further
+// lines begin below the text.
+func printField(w io.Writer, width int, label, text string) {
+	const indent = "              "
+	folded := fold(text, indent, width)
+	fmt.Fprintf(w, "%*s: %s", len(indent)-2, label, strings.TrimPrefix(folded, indent))
 }
 
 // printStatusRows prints the containers as a table, tier by tier.
@@ -122,17 +140,19 @@ func printStatusRows(w io.Writer, rows []recover.Row, width int) {
 		{head: "STATE"},
 		{head: "TRIES", right: true, drop: 2},
 		{head: "TOOK", right: true},
+		{head: "NOW"},
 		{head: "UNIT", least: 8, drop: 3},
-		{head: "NOTE", least: 10},
+		{head: "NOTE"},
 	}}
 	for _, r := range rows {
 		took := "-"
 		if d := r.Took(); d > 0 {
 			took = timeline.Span(d)
 		}
-		t.add(formatTier(r), r.Name, string(r.State), strconv.Itoa(len(r.Attempts)), took, cmp.Or(r.Unit, "-"), r.Error)
+		t.add(formatTier(r), r.Name, string(r.State), strconv.Itoa(len(r.Attempts)), took,
+			cmp.Or(string(r.Now), "-"), cmp.Or(r.Unit, "-"), note(r))
 	}
-	t.printTo(w, width)
+	t.printWithNotes(w, rows, width)
 }
 
 // printFromSystemd prints when the timer elapses next, and the last journal

@@ -129,11 +129,11 @@ func TestReportInProgress(t *testing.T) {
 func TestWait(t *testing.T) {
 	failed := control.Status{State: recover.Ready, RecoveryComplete: true,
 		Progress:   "complete with 1 failed: 0 of 1 containers run",
-		Containers: []recover.Row{{Name: "db", State: recover.RowFailed}}}
+		Containers: []recover.Row{{Name: "db", State: recover.RowFailed, Error: "it broke"}}}
 	fakeDaemon(t, map[string]any{"events": []control.Status{{State: recover.Recovering, Progress: "tier 0"}, failed}})
 	code, stdout, stderr := runVerb(t, "wait")
 	want := "recovery complete with 1 failed: 0 of 1 containers run\n"
-	if code != ExitContainersFailed || stdout != want || stderr != "" {
+	if code != ExitNotRecovered || stdout != want || stderr != "db failed: it broke\n" {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }

@@ -23,7 +23,13 @@ a terminal, it shows the progress: for each tier the time it has taken, the time
 took in earlier recoveries, and the containers that are being started. NO_COLOR
 turns colours off, and TERM=dumb turns the progress off.
 
-Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
+Each container that should run and was not recovered has a line on standard error,
+with the reason: it failed, fell (it was up and ended within its soak), is restarting,
+is missing, is quarantined, or was held back. That is judged when the command ends, by
+all that is known then: a container can fall after recovery is complete.
+
+Exit codes: 0 all recovered, 3 complete, but not all recovered, 4 time-out,
+5 no daemon.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error {
 			if timeout < 0 {
@@ -36,8 +42,12 @@ Exit codes: 0 complete, 3 complete with failures, 4 time-out, 5 no daemon.`,
 			if err := show(r, st, printProgress); err != nil {
 				return err
 			}
-			if len(st.Failed()) > 0 {
-				return ExitError{Code: ExitContainersFailed}
+			lost := st.NotRecovered()
+			for _, row := range lost {
+				fmt.Fprintln(r.cmd.ErrOrStderr(), lostLine(row))
+			}
+			if len(lost) > 0 {
+				return ExitError{Code: ExitNotRecovered}
 			}
 			return nil
 		}),

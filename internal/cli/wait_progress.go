@@ -91,9 +91,10 @@ func (s *stage) add(row recover.Row) {
 		s.ended = at
 	}
 	switch {
-	case row.State == recover.RowUp:
+	case row.State == recover.RowUp, row.State == recover.RowDone:
 		s.up = append(s.up, row.Name)
-	case row.State == recover.RowFailed, row.State == recover.RowRetrying:
+	case row.State == recover.RowFailed, row.State == recover.RowRetrying,
+		row.State == recover.RowFell, row.State == recover.RowRestarting:
 		s.failing = append(s.failing, "✗ "+row.Name)
 	case row.State == recover.RowStarting:
 		s.running = append(s.running, row.Name)

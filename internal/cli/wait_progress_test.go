@@ -76,6 +76,23 @@ func TestElapsed(t *testing.T) {
 	}
 }
 
+// A container that fell or is restarting is among those that fail; a job that has
+// ended is among those that are up.
+func TestWaitProgressFalls(t *testing.T) {
+	began := time.Now()
+	row := func(name string, state recover.RowState) recover.Row {
+		return recover.Row{Name: name, State: state, Queued: began, Attempts: []recover.Attempt{{Started: began, Ended: began}}}
+	}
+	st := control.Status{State: recover.Ready, Containers: []recover.Row{
+		row("broken", recover.RowFell), row("app", recover.RowRestarting), row("backup", recover.RowDone),
+	}}
+	lines := progressLines(st, nil, began)
+	want := "✗ tier 0 1/3 up ✗ broken ✗ app backup"
+	if got := compact(lines[1].render(0, false)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // At the end the display says after what time recovery was complete.
 func TestWaitProgressComplete(t *testing.T) {
 	began := time.Now()

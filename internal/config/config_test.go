@@ -115,6 +115,15 @@ Tier4=web
 				c.Policy.MinParallel = 2
 			},
 		},
+		"Jobs=": {
+			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nJobs=leave\n"},
+			want:  func(c *Config) { c.Policy.Jobs = recover.JobsLeave },
+		},
+		"Jobs= with a mistake": {
+			files:    map[string]string{"etc/archy-recovery.conf": "[Recovery]\nJobs=leave\nJobs=\nJobs=never\n"},
+			want:     func(*Config) {},
+			problems: []string{`/etc/archy-recovery.conf:4: Jobs=: "never" is neither restart nor leave; ignored`},
+		},
 		"mistakes and a correct line": {
 			files: map[string]string{"etc/archy-recovery.conf": `[Recovery]
 MaxParallel=none

@@ -39,6 +39,7 @@ var recoveryKeys = []recoveryKey{
 	countKey("MaxParallel", func(c *Config) *int { return &c.Policy.MaxParallel }),
 	wordKey("WaitFor", func(c *Config) *recover.WaitFor { return &c.Policy.WaitFor },
 		recover.WaitForActive, recover.WaitForHealthy),
+	wordKey("Jobs", func(c *Config) *recover.Jobs { return &c.Policy.Jobs }, recover.JobsRestart, recover.JobsLeave),
 	timeSpanKey("SoakSec", func(c *Config) *time.Duration { return &c.Policy.Soak }),
 	timeSpanKey("ProbationSec", func(c *Config) *time.Duration { return &c.Policy.Probation }),
 	logLevelKey("LogLevel", func(c *Config) *bool { return &c.Debug }),

@@ -36,6 +36,8 @@ func (s *Server) metrics(now time.Time) string {
 	e.gauge("uptime_seconds", "How long the daemon has been running.", single(st.Uptime.Seconds()))
 	recoveryMetrics(e, st, now)
 	containerMetrics(e, st.Recovery.Rows)
+	_, runs := rowsNow(st.Recovery.Rows, st.Now)
+	nowMetrics(e, runs)
 	stopped, err := s.service.UserStopped()
 	stateMetrics(e, st, stopped, err != nil)
 	// A scrape has no place for an error; /v1/recoveries answers with it.
@@ -70,32 +72,54 @@ func recoveryMetrics(e *exposition, st recover.Status, now time.Time) {
 		e.gauge("finished_timestamp_seconds", "When recovery was complete.", single(unixSeconds(r.Finished)))
 	}
 	e.gauge("duration_seconds", "How long recovery took, or has been under way.", single(took.Seconds()))
-	e.gauge("notes", "Problems other than failed containers. The status has the text.", single(float64(len(r.Notes))))
+	e.gauge("notes", "Faults of something other than a container; status has the text.", single(float64(len(r.Notes))))
 }
 
 // containerMetrics writes the metrics of the containers in this recovery.
 func containerMetrics(e *exposition, rows []recover.Row) {
 	states := recover.Report{Rows: rows}.Counts()
-	var byState, failed []sample
+	var byState, failed, lost []sample
 	for _, state := range recover.RowStates() {
 		byState = append(byState, sample{float64(states[state]), []string{"state", string(state)}})
 	}
-	attempts, failures := 0, 0
+	attempts, failures, falls, restarts := 0, 0, 0, 0
 	for _, row := range rows {
 		attempts += len(row.Attempts)
+		restarts += row.Restarts
 		for _, a := range row.Attempts {
 			if !a.Ended.IsZero() && a.Error != "" {
 				failures++
+			}
+			if a.Fell != nil {
+				falls++
 			}
 		}
 		if row.State == recover.RowFailed {
 			failed = append(failed, sample{1, []string{"container", row.Name, "tier", strconv.Itoa(row.Tier)}})
 		}
 	}
+	for _, row := range notRecovered(rows) {
+		lost = append(lost, sample{1, []string{
+			"container", row.Name, "tier", strconv.Itoa(row.Tier), "state", string(row.State)}})
+	}
 	e.gauge("containers", "The containers of this recovery, by state.", byState)
 	e.gauge("container_failed", "1 for each container that recovery could not start.", failed)
+	e.gauge("container_not_recovered", "1 for each container that should run and was not recovered.", lost)
 	e.counter("start_attempts_total", "Attempts to start a container.", single(float64(attempts)))
 	e.counter("start_failures_total", "Attempts that failed.", single(float64(failures)))
+	e.counter("container_falls_total", "Containers that were up and ended within their soak.", single(float64(falls)))
+	e.counter("container_restarts_total", "Restarts by systemd or podman since the start by recovery.",
+		single(float64(restarts)))
+}
+
+// nowMetrics writes what the containers of this recovery do at this moment.
+func nowMetrics(e *exposition, n NowCounts) {
+	e.gauge("containers_now", "The containers of this recovery, by what they do at this moment.", []sample{
+		{float64(n.Running), []string{"now", string(recover.NowRunning)}},
+		{float64(n.Restarting), []string{"now", string(recover.NowRestarting)}},
+		{float64(n.Down), []string{"now", string(recover.NowDown)}},
+		{float64(n.Unknown), []string{"now", string(recover.NowUnknown)}},
+	})
 }
 
 // stateMetrics writes the metrics of the state files: the running set, the
@@ -148,7 +172,7 @@ func (c *counts) metrics(e *exposition, streams int) {
 	}
 	e.gauge("api_connections", "Open connections to the control socket.", single(float64(connections)))
 	e.gauge("api_event_streams", "Open event streams.", single(float64(streams)))
-	e.counter("api_refusals_total", "Requests for a change that were refused to another user.",
+	e.counter("api_refusals_total", "Refused requests for a change.",
 		single(float64(c.refusals.Load())))
 }
 

@@ -168,7 +168,8 @@ func TestOpenAPIFields(t *testing.T) {
 	for name, v := range map[string]any{
 		"Problem": Problem{}, "Status": Status{}, "UserStopped": UserStopped{}, "Quarantine": Quarantine{},
 		"Recoveries": Recoveries{}, "Report": recover.Report{}, "Row": recover.Row{}, "Attempt": recover.Attempt{},
-		"Wait": recover.Wait{}, "Fall": recover.Fall{}, "Explanation": recover.Explanation{}, "Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
+		"Wait": recover.Wait{}, "Fall": recover.Fall{}, "Explanation": recover.Explanation{}, "NowCounts": NowCounts{},
+		"Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
 		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
 		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},
 	} {
@@ -256,7 +257,7 @@ func TestOpenAPIEnums(t *testing.T) {
 	t.Parallel()
 	d := readDescription(t)
 	for name, more := range map[string][]string{
-		"Phase": nil, "RowState": nil, "Mode": nil, "Ending": {""}, "Cause": {""}, // "": nothing is known yet
+		"Phase": nil, "RowState": nil, "NowState": nil, "Mode": nil, "Ending": {""}, "Cause": {""}, // "": nothing is known yet
 	} {
 		want := append(constants(t, name), more...)
 		var got []string

@@ -7,7 +7,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// Plan asks what recovery would start if the machine died now.
+// Plan asks what recovery would start if the host crashed now.
 func (c *Client) Plan(ctx context.Context) (recover.Preview, error) {
 	return call[recover.Preview](ctx, c, http.MethodGet, "plan")
 }

@@ -26,9 +26,12 @@ type Status struct {
 	Finished      time.Time       `json:"finished,omitzero"` // zero before recovery is complete
 	// RecoveryID is the number of this recovery in the history, 0 before
 	// recovery is complete.
-	RecoveryID  int           `json:"recoveryId,omitempty"`
-	Mode        recover.Mode  `json:"mode,omitempty"`
+	RecoveryID int          `json:"recoveryId,omitempty"`
+	Mode       recover.Mode `json:"mode,omitempty"`
+	// Containers are those of this recovery. Each says what it does at this moment,
+	// and Now counts that.
 	Containers  []recover.Row `json:"containers"`
+	Now         NowCounts     `json:"now"`
 	Notes       []string      `json:"notes,omitempty"`
 	UserStopped []string      `json:"userStopped"`
 	// Quarantine lists all suspects, quarantined or not.
@@ -45,6 +48,23 @@ func (s Status) Failed() []recover.Row {
 		}
 	}
 	return failed
+}
+
+// NotRecovered lists the containers that should run and were not recovered, as the
+// report stands now: those that are missing, quarantined or held back, and those that
+// failed, fell, or are restarting.
+func (s Status) NotRecovered() []recover.Row { return notRecovered(s.Containers) }
+
+// notRecovered stands in for recover.Report.NotRecovered, which is to replace it.
+func notRecovered(all []recover.Row) (rows []recover.Row) {
+	for _, row := range all {
+		switch row.State {
+		case recover.RowMissing, recover.RowQuarantined, recover.RowHeld,
+			recover.RowFailed, recover.RowFell, recover.RowRestarting:
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 // Status asks for the status.
@@ -70,6 +90,7 @@ func (s *Server) status() (Status, <-chan struct{}) {
 	if st.RecoveryComplete {
 		progress = st.Recovery.Summary()
 	}
+	rows, now := rowsNow(st.Recovery.Rows, st.Now)
 	return Status{
 		Instance:         s.instance,
 		State:            st.State,
@@ -82,7 +103,8 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		Verdict:          st.Recovery.Verdict,
 		Started:          st.Recovery.Started,
 		Finished:         st.Recovery.Finished,
-		Containers:       orEmpty(st.Recovery.Rows),
+		Containers:       rows,
+		Now:              now,
 		Notes:            notes,
 		UserStopped:      orEmpty(stopped),
 		Quarantine:       orEmpty(st.Quarantine),

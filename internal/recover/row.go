@@ -36,6 +36,9 @@ type Row struct {
 	Waits []Wait `json:"waits,omitempty"`
 	// Error is why the last attempt failed, or why there was none.
 	Error string `json:"error,omitempty"`
+	// Now is what it does at this moment. Only a status has it: no report does, and
+	// recovery does not look at it.
+	Now NowState `json:"now,omitempty"`
 }
 
 // An Attempt is one start of a container.

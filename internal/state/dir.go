@@ -72,6 +72,7 @@ func Open(path string, report func(text, file string, err error)) (*Dir, error) 
 		d.reportDamage("can be written by other users, so they can decide what is started", "", err)
 	}
 	d.removeTemporaryFiles()
+	d.narrowReports()
 	return d, nil
 }
 

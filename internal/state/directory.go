@@ -24,16 +24,16 @@ func (d *directory) file(name string) string { return filepath.Join(d.path, name
 // replace durably replaces a file: temporary file, fsync and rename (all by renameio), and
 // then fsync of the directory. The name always has a file.
 func (d *directory) replace(name string, content []byte) error {
-	if err := d.replaceIn(d.path, name, content); err != nil {
+	if err := d.replaceIn(d.path, name, content, 0o644); err != nil {
 		return err
 	}
 	return d.sync()
 }
 
 // replaceIn is replace without the fsync of the directory. The temporary file is in dir, which
-// must be on the same file system.
-func (d *directory) replaceIn(dir, name string, content []byte) error {
-	f, err := renameio.NewPendingFile(d.file(name), renameio.WithPermissions(0o644), renameio.WithTempDir(dir))
+// must be on the same file system. mode is that of the new file, whatever the old one had.
+func (d *directory) replaceIn(dir, name string, content []byte, mode fs.FileMode) error {
+	f, err := renameio.NewPendingFile(d.file(name), renameio.WithPermissions(mode), renameio.WithTempDir(dir))
 	if err != nil {
 		return d.cannotWrite(name, err)
 	}

@@ -20,19 +20,26 @@ const (
 	historyDir = "history"
 	// keepReports is how many reports are kept.
 	keepReports = 100
+	// reportMode lets only the owner read a report: it quotes what containers wrote.
+	reportMode = 0o600
 )
 
 // Reports returns the reports of earlier recoveries, oldest first. It leaves out and
-// reports one that cannot be read.
+// reports one that cannot be read. A Reader of another user gets fs.ErrPermission.
 func (d *Dir) Reports() ([]recover.Report, error) {
 	ids, err := d.reportIDs()
 	if err != nil {
 		return nil, err
 	}
 	var reports []recover.Report
+	var denied error
 	for _, id := range ids {
 		var r recover.Report
 		content, err := d.read(reportFile(id))
+		if d.readOnly && errors.Is(err, fs.ErrPermission) {
+			denied = err // no damage, and the same for the others
+			continue
+		}
 		if err == nil {
 			err = json.Unmarshal(content, &r)
 		}
@@ -42,6 +49,9 @@ func (d *Dir) Reports() ([]recover.Report, error) {
 		}
 		r.ID = id
 		reports = append(reports, r)
+	}
+	if len(reports) == 0 && denied != nil {
+		return nil, fmt.Errorf("only its owner may read the history: %w", denied)
 	}
 	return reports, nil
 }
@@ -72,7 +82,7 @@ func (d *Dir) SaveReport(r recover.Report) (id int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := d.replaceIn(dir.Name(), reportFile(r.ID), content); err != nil {
+	if err := d.replaceIn(dir.Name(), reportFile(r.ID), content, reportMode); err != nil {
 		return 0, err
 	}
 	if err := d.syncDir(dir); err != nil {
@@ -95,6 +105,25 @@ func (d *Dir) openHistory() (*os.File, error) {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}
 	return dir, nil
+}
+
+// narrowReports takes other users' access from the reports that an earlier version left
+// open to all. What fails is tried again at the next start.
+func (d *Dir) narrowReports() {
+	if d.otherHolds {
+		return
+	}
+	ids, _ := d.reportIDs() // without a history there is nothing to narrow
+	for _, id := range ids {
+		f, err := os.OpenFile(d.file(reportFile(id)), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if err != nil {
+			continue
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&^reportMode != 0 {
+			_ = f.Chmod(reportMode)
+		}
+		_ = f.Close()
+	}
 }
 
 func reportFile(id int) string { return filepath.Join(historyDir, strconv.Itoa(id)+".json") }

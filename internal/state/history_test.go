@@ -113,3 +113,63 @@ func TestInFlightAndQuarantine(t *testing.T) {
 		t.Errorf("last good generation: %+v, %v", q, err)
 	}
 }
+
+// Only the owner may read reports: they quote what containers wrote. A report that an
+// earlier version left open is narrowed when the directory is opened, and when it is
+// replaced.
+func TestHistoryPrivate(t *testing.T) {
+	dir := t.TempDir()
+	d, _ := open(t, dir)
+	mode := func(id int) os.FileMode {
+		t.Helper()
+		info, err := os.Stat(filepath.Join(dir, reportFile(id)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	widen := func(id int) {
+		t.Helper()
+		if err := os.Chmod(filepath.Join(dir, reportFile(id)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := d.SaveReport(recover.Report{BootID: "b"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := mode(1); got != 0o600 {
+		t.Errorf("a new report has the mode %o", got)
+	}
+	widen(1)
+	widen(2)
+	if _, err := d.SaveReport(recover.Report{ID: 2, BootID: "again"}); err != nil || mode(2) != 0o600 {
+		t.Errorf("a replaced report has the mode %o, %v", mode(2), err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir, func(string, string, error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got := mode(1); got != 0o600 {
+		t.Errorf("an earlier version's report keeps the mode %o", got)
+	}
+}
+
+// A link in the history is left alone: what it points at is not ours.
+func TestHistoryLinkKeepsMode(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(t.TempDir(), "target")
+	if err := errors.Join(os.WriteFile(target, nil, 0o644), os.Mkdir(filepath.Join(dir, historyDir), 0o755),
+		os.Symlink(target, filepath.Join(dir, reportFile(1)))); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the target has the mode %v, %v", info, err)
+	}
+}

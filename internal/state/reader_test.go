@@ -1,13 +1,17 @@
 package state
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"archy-recovery/internal/recover"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // TestReaderChangesNothing reads while a daemon holds the directory. The reader keeps no
@@ -84,5 +88,35 @@ func TestReaderMissingDirectory(t *testing.T) {
 	}
 	if _, err := Read(file, nil); err == nil {
 		t.Error("Read accepts a file as the data directory")
+	}
+}
+
+// A user who may not read the reports gets one error, and not damage for each of them.
+func TestReaderDenied(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to become another user")
+	}
+	path := t.TempDir()
+	d, _ := open(t, path)
+	for range 2 {
+		if _, err := d.SaveReport(recover.Report{BootID: "b"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Read(path, func(text, file string, err error) { t.Error(text, file, err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // setfsuid(2) is of one thread
+	defer runtime.UnlockOSThread()
+	if err := unix.Setfsuid(65533); err != nil {
+		t.Fatal(err)
+	}
+	reports, err := r.Reports()
+	if back := unix.Setfsuid(0); back != nil {
+		t.Fatal(back)
+	}
+	if !errors.Is(err, fs.ErrPermission) || len(reports) > 0 {
+		t.Errorf("reports %v, %v", reports, err)
 	}
 }

@@ -139,11 +139,12 @@ func TestDocsJournalOneLiners(t *testing.T) {
 			"journalctl --since yesterday": "not recovered container=broken",
 			"journalctl -b MESSAGE_ID=272798475b": "start failed, to be tried once more container=broken" +
 				".*not recovered container=broken",
+			"journalctl -b MESSAGE_ID=90c0a13b8":                               "No entries", // fall_test.go has falls
 			"journalctl -u archy-recovery -u 'archy-recovery@*' CONTAINER=lnd": "up container=lnd",
-			"journalctl -b -o json":              `(^|\n)lnd\t[\d.]+m?s\n`,
-			"journalctl -b MESSAGE_ID=cb5385ad6": `recovery complete with 1 failed[^\n]*duration=`,
-			"journalctl MESSAGE_ID=91fdb762a":    "container=guilty",
-			"journalctl MESSAGE_ID=b442b2b7f":    `user-stopped\.json`,
+			"journalctl -b -o json":                                            `(^|\n)lnd\t[\d.]+m?s\n`,
+			"journalctl -b MESSAGE_ID=cb5385ad6":                               `recovery complete with 2 not recovered[^\n]*duration=`,
+			"journalctl MESSAGE_ID=91fdb762a":                                  "container=guilty",
+			"journalctl MESSAGE_ID=b442b2b7f":                                  `user-stopped\.json`,
 			"journalctl MESSAGE_ID=5d14cf65a": `request="PUT /v1/user-stopped/lnd"` +
 				`.*peer_unit=refused-one\.service`,
 			"journalctl -b -p warning -x": "Subject: How the last run ended" +
@@ -165,17 +166,20 @@ func TestDocsReadmeCommands(t *testing.T) {
 		n.makeEvents()
 		owner := n.user
 		n.runDocumented(owner, documentedFor(n, "README.md", "## Use", "archy-recovery "), map[string]string{
-			"archy-recovery status  ": "ready, complete with 1 failed: 2 of 3.*Quarantined: guilty" +
+			"archy-recovery status  ": "ready, 2 started, 2 run now\n.*Recovery: complete with 2 not recovered: 2 of 4" +
+				".*Quarantined: guilty" +
 				".*broken +failed.*exit code 0",
-			"archy-recovery status --follow":     "ready, complete with 1 failed.*exit code 124",
-			"archy-recovery wait --timeout 5m":   "complete with 1 failed: 2 of 3 containers run, 1 quarantined\nexit code 3",
+			"archy-recovery status --follow": "ready, 2 started, 2 run now\n.*Recovery: complete with 2 not recovered" +
+				".*exit code 124",
+			"archy-recovery wait --timeout 5m": "complete with 2 not recovered: 2 of 4 containers run; 1 failed, " +
+				"1 quarantined\n.*broken failed: .*exit code 3",
 			"archy-recovery snapshot":            `^\d containers, saved [^\n]*\nexit code 0`,
 			"archy-recovery user-stopped add":    "^exit code 0",
 			"archy-recovery user-stopped remove": "^exit code 0",
 			"archy-recovery user-stopped list":   "guilty\nexit code 0",
 			"archy-recovery quarantine list":     "guilty +quarantined +2.*exit code 0",
 			"archy-recovery quarantine release":  "^guilty is released; it is not started now\nexit code 0",
-			"archy-recovery plan":                "If the machine died now.*tier 0: 1.*sql.*Critical path.*exit code 0",
+			"archy-recovery plan":                "If the host crashed now.*tier 0: 1.*sql.*Critical path.*exit code 0",
 			"archy-recovery report  ": "broken +2 +broken.service +2 .*failed.*" +
 				"The last run ended: host-crash, cause power-loss.*exit code 0",
 			"archy-recovery report --list": "ID.*1 .*clean-stop.*2 .*host-crash +power-loss" +
