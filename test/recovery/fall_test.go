@@ -78,7 +78,7 @@ func TestContainerFalls(t *testing.T) {
 		// After its soak the container was recovered, and it is down now.
 		n.waitSoaked()
 		n.killed(w, "slow")
-		st, _ = w.tryAwait(time.Second, "the last status", func(st shownStatus) bool { return st.row("slow").Now == "down" })
+		st = w.last()
 		if row := st.row("slow"); row.State != recover.RowUp {
 			n.t.Errorf("slow lasted its soak and is %s", row.State)
 		}
@@ -101,7 +101,9 @@ func TestContainerFalls(t *testing.T) {
 func (n *node) killed(w *watch, name string) {
 	n.t.Helper()
 	n.MustRun("kill", "-9", n.pid(name))
-	st, seen := w.tryAwait(10*time.Second, name+" is down", func(st shownStatus) bool { return st.row(name).Now == "down" })
+	st, seen := w.tryAwait(10*time.Second, name+" is down", func(st shownStatus) bool {
+		return st.row(name).Now == "down"
+	})
 	if !seen {
 		n.t.Errorf("%s was killed, and the status does not say that it is down:\n%s", name, n.shown())
 		return

@@ -69,9 +69,12 @@ func TestStartHangs(t *testing.T) {
 		n.wantNotAllRecovered()
 		h.goOn()
 
-		// Two containers and the daemon are killed while a restart by the user hangs.
+		// The container has ended by itself, and its start by the user hangs. Then two
+		// others and the daemon are killed.
+		n.MustRun("kill", "-9", n.pid("hung"))
+		n.WaitFor(20*time.Second, "the end of hung", func() bool { return !slices.Contains(n.running(), "hung") })
 		h.hangAt("start")
-		h.begin("podman", "restart", "hung")
+		h.begin("podman", "start", "hung")
 		h.killDaemonAnd("app0", "app1")
 		h.wantOthersUp("with a hung start before", []string{"app0", "app1"})
 		h.goOn()
@@ -161,6 +164,11 @@ func (h *hang) wantOthersUp(when string, names []string) {
 		h.t.Errorf("%s, READY came after %s, want at most %s", when, took, limit)
 	}
 	h.t.Logf("%s, READY came after %s; hung is %s", when, ready.took(), ready.row("hung").State)
+	if row := ready.row("hung"); row.State == recover.RowFailed {
+		if waited := ready.Finished.Sub(row.Ended()); waited > 2*time.Second {
+			h.t.Errorf("%s, READY came %s after the last attempt of hung", when, waited)
+		}
+	}
 	seen := h.all()[h.from:]
 	started := h.lastEvents("start")
 	for _, name := range names {
