@@ -46,7 +46,7 @@ func TestFailuresNamed(t *testing.T) {
 		want := map[string]reason{
 			name:        {"name-in-use", `the container name "` + name + `" is already in use`},
 			"noimage":   {"image-missing", "localhost/nothere:1"},
-			"noport":    {"port-taken", "5000"},
+			"noport":    {"port-taken", "ddress already in use"},
 			"nosource":  {"bind-source-missing", "/srv/nothere"},
 			"nodevice":  {"device-missing", "/dev/nothere"},
 			"nonetwork": {"network-missing", "unable to find network with name or ID nothere"},
