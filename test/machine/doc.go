@@ -112,7 +112,8 @@
 //     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
 //     defaults every container would become a suspect, and each suspect starts
 //     alone, after the previous one's probation.
-//   - Tests of failing containers set RetryPauseSec=1 to save time.
+//   - Tests of failing containers set RetryPauseSec=1 to save time. Tests of containers
+//     that hang set FirstAttemptSec= and SecondAttemptSec= to some seconds.
 //   - Tests that kill the daemon often lift the unit's start limit, and those
 //     that need it dead set Restart=no.
 //   - test/power removes the user's lingering: no manager of the user runs, and
