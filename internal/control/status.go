@@ -53,19 +53,7 @@ func (s Status) Failed() []recover.Row {
 // NotRecovered lists the containers that should run and were not recovered, as the
 // report stands now: those that are missing, quarantined or held back, and those that
 // failed, fell, or are restarting.
-func (s Status) NotRecovered() []recover.Row { return notRecovered(s.Containers) }
-
-// notRecovered stands in for recover.Report.NotRecovered, which is to replace it.
-func notRecovered(all []recover.Row) (rows []recover.Row) {
-	for _, row := range all {
-		switch row.State {
-		case recover.RowMissing, recover.RowQuarantined, recover.RowHeld,
-			recover.RowFailed, recover.RowFell, recover.RowRestarting:
-			rows = append(rows, row)
-		}
-	}
-	return rows
-}
+func (s Status) NotRecovered() []recover.Row { return recover.Report{Rows: s.Containers}.NotRecovered() }
 
 // Status asks for the status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
