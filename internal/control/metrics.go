@@ -98,7 +98,7 @@ func containerMetrics(e *exposition, rows []recover.Row) {
 			failed = append(failed, sample{1, []string{"container", row.Name, "tier", strconv.Itoa(row.Tier)}})
 		}
 	}
-	for _, row := range notRecovered(rows) {
+	for _, row := range (recover.Report{Rows: rows}).NotRecovered() {
 		lost = append(lost, sample{1, []string{
 			"container", row.Name, "tier", strconv.Itoa(row.Tier), "state", string(row.State)}})
 	}
