@@ -31,6 +31,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	c := http.NewResponseController(w)
+	stopped, _ := r.Context().Value(stopKey{}).(<-chan struct{})
 	for {
 		st, changed := s.status()
 		data, err := json.Marshal(st)
@@ -48,6 +49,8 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		for _, wait := range []<-chan struct{}{after(r.Context(), eventInterval), changed} {
 			select {
 			case <-wait:
+			case <-stopped:
+				return
 			case <-r.Context().Done():
 				return
 			}

@@ -48,6 +48,10 @@ func newServer(service *daemon.Service, instance, version string, uid int, log *
 // it before Serve.
 func (s *Server) OnIdle(idle func()) { s.idle = idle }
 
+// stopKey is the key of the channel, in a request's context, that is closed when the
+// server stops.
+type stopKey struct{}
+
 // Serve answers on listener until ctx ends. It then accepts nothing more, waits
 // up to limits.grace for requests that are under way, and returns nil. It
 // returns an error if the listener fails.
@@ -59,7 +63,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext:       withPeer,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		// A stop ends the event streams at once, and no other request.
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), stopKey{}, ctx.Done())
+		},
 	}
 	bounded := newGate(listener, s.limits.connections, server.SetKeepAlivesEnabled, s.idle)
 	server.ConnState = bounded.connState

@@ -23,7 +23,7 @@ var errListLate = fmt.Errorf("podman's list of containers is late: %w", context.
 type patientPodman struct {
 	recover.Podman
 
-	// ctx ends with the service, and the outstanding list with it.
+	// ctx ends the outstanding list: once the service has ended, and no caller waits.
 	ctx  context.Context
 	stop context.CancelFunc
 	// asking is the list that is outstanding.
@@ -32,6 +32,9 @@ type patientPodman struct {
 	mu sync.Mutex
 	// outstanding is nil without a list.
 	outstanding *listing
+	// callers wait for a list.
+	callers int
+	closed  bool
 }
 
 // A listing is one question for podman's list.
@@ -47,14 +50,30 @@ func newPatientPodman(p recover.Podman) *patientPodman {
 	return &patientPodman{Podman: p, ctx: ctx, stop: stop}
 }
 
-// close ends the outstanding list.
+// close ends the outstanding list when the last caller has gone, which is an API request
+// that is still under way, and which waits for answerWithin at most.
 func (p *patientPodman) close() {
-	p.stop()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.count(0)
 	p.asking.Wait()
+}
+
+// count adds n to the callers that wait for a list.
+func (p *patientPodman) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.callers += n
+	if p.closed && p.callers == 0 {
+		p.stop()
+	}
 }
 
 // List implements recover.Podman. While a list is late it returns errListLate at once.
 func (p *patientPodman) List(ctx context.Context) ([]recover.Sighting, error) {
+	p.count(1)
+	defer p.count(-1)
 	for {
 		l, mine, late := p.begin()
 		if late {
