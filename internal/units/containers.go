@@ -73,7 +73,10 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 			found = append(found, recover.ContainerUnit{Unit: name})
 		}
 	}
-	return found, m.markJobs(ctx, l, found)
+	if err := m.markJobs(ctx, l, found); err != nil {
+		return nil, err // half an answer would take each unit for a job
+	}
+	return found, nil
 }
 
 // markJobs decides Job of the units that run to their end: those of Type=oneshot without RemainAfterExit=,
