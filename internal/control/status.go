@@ -53,7 +53,9 @@ func (s Status) Failed() []recover.Row {
 // NotRecovered lists the containers that should run and were not recovered, as the
 // report stands now: those that are missing, quarantined or held back, and those that
 // failed, fell, or are restarting.
-func (s Status) NotRecovered() []recover.Row { return recover.Report{Rows: s.Containers}.NotRecovered() }
+func (s Status) NotRecovered() []recover.Row {
+	return recover.Report{Rows: s.Containers}.NotRecovered()
+}
 
 // Status asks for the status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
