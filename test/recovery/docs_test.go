@@ -310,7 +310,7 @@ func TestDocsMetrics(t *testing.T) {
 		Groups []struct {
 			Name  string
 			Rules []struct {
-				Alert, Expr string
+				Alert, Expr, For string
 				Annotations map[string]string
 			}
 		}

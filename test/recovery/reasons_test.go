@@ -202,7 +202,8 @@ func (n *node) wantReason(row shownRow, want reason, text string) {
 		}
 	}
 	cause := row.Attempts[len(row.Attempts)-1].Why.Cause
-	if !strings.Contains(line(text, name), cause) {
+	_, table, _ := strings.Cut(text, "\n\n") // the first lines name what fell
+	if !strings.Contains(line(table, name), cause) {
 		n.t.Errorf("the status does not say of %s that %s:\n%s", name, cause, text)
 	}
 	log := n.Journal("-b", "-o", "cat", "-u", n.unit(), "-p", "warning", "CONTAINER="+name)
