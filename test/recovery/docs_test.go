@@ -311,7 +311,7 @@ func TestDocsMetrics(t *testing.T) {
 			Name  string
 			Rules []struct {
 				Alert, Expr, For string
-				Annotations map[string]string
+				Annotations      map[string]string
 			}
 		}
 	}
