@@ -71,7 +71,7 @@ func followStatus(r request) error {
 	}
 	err := r.client().Follow(r.ctx(), func(st control.Status) bool { return showNext(st) == nil })
 	if r.ctx().Err() != nil {
-		return nil // the user interrupted
+		return nil //nolint:nilerr // the user interrupted, and the error says only that
 	}
 	return r.explain(err)
 }

@@ -81,7 +81,8 @@ func TestElapsed(t *testing.T) {
 func TestWaitProgressFalls(t *testing.T) {
 	began := time.Now()
 	row := func(name string, state recover.RowState) recover.Row {
-		return recover.Row{Name: name, State: state, Queued: began, Attempts: []recover.Attempt{{Started: began, Ended: began}}}
+		return recover.Row{Name: name, State: state, Queued: began,
+			Attempts: []recover.Attempt{{Started: began, Ended: began}}}
 	}
 	st := control.Status{State: recover.Ready, Containers: []recover.Row{
 		row("broken", recover.RowFell), row("app", recover.RowRestarting), row("backup", recover.RowDone),

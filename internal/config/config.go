@@ -141,7 +141,7 @@ func (c *Config) assign(section, line string, origin Origin) error {
 	if !ok {
 		return fmt.Errorf("%q is neither a section nor Key=value; ignored", line)
 	}
-	list := false
+	var list bool
 	switch section {
 	case "":
 		return fmt.Errorf("%s= stands before any section; ignored; move it below [Recovery] or [Tiers]", name)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -43,7 +44,7 @@ func (e *exposition) family(name, kind, help string, samples []sample) {
 	fmt.Fprintf(&e.text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 	for _, s := range samples {
 		e.text.WriteString(name + "{")
-		labels := append(e.common[:len(e.common):len(e.common)], s.labels...)
+		labels := slices.Concat(e.common, s.labels)
 		for i := 0; i < len(labels); i += 2 {
 			if i > 0 {
 				e.text.WriteByte(',')

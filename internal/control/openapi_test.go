@@ -257,7 +257,8 @@ func TestOpenAPIEnums(t *testing.T) {
 	t.Parallel()
 	d := readDescription(t)
 	for name, more := range map[string][]string{
-		"Phase": nil, "RowState": nil, "NowState": nil, "Mode": nil, "Ending": {""}, "Cause": {""}, // "": nothing is known yet
+		"Phase": nil, "RowState": nil, "NowState": nil, "Mode": nil,
+		"Ending": {""}, "Cause": {""}, // "": nothing is known yet
 	} {
 		want := append(constants(t, name), more...)
 		var got []string

@@ -100,7 +100,7 @@ func TestThrottleDuringRecovery(t *testing.T) {
 		get := func(path string) string {
 			t.Helper()
 			res := httptest.NewRecorder()
-			s.handler().ServeHTTP(res, httptest.NewRequest("GET", path, nil))
+			s.handler().ServeHTTP(res, httptest.NewRequest(http.MethodGet, path, nil))
 			if res.Code != http.StatusOK {
 				t.Fatalf("%s: %d %s", path, res.Code, res.Body)
 			}

@@ -24,7 +24,9 @@ import (
 func running() *recovertest.Host {
 	h := recovertest.NewHost()
 	h.Idle = true
-	h.Sightings["web"] = recover.Sighting{Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running"}
+	h.Sightings["web"] = recover.Sighting{
+		Container: recover.Container{Name: "web", Image: "localhost/app:1"}, State: "running",
+	}
 	return h
 }
 

@@ -14,8 +14,8 @@ import (
 	"archy-recovery/internal/recover/survey"
 )
 
-// ErrFrozen: the snapshot does not change before READY, nor after the stop
-// began.
+// ErrFrozen means that the snapshot does not change now: READY was not reported yet, or
+// the stop has begun.
 var ErrFrozen = errors.New("the snapshot is frozen while recovery is not complete")
 
 const (

@@ -304,7 +304,8 @@ func TestFailuresExplained(t *testing.T) {
 		}
 	})
 	for _, want := range []string{`msg="not recovered: `, "to be tried once more: "} {
-		lines := slices.DeleteFunc(strings.Split(log.String(), "\n"), func(l string) bool { return !strings.Contains(l, want) })
+		lines := slices.DeleteFunc(strings.Split(log.String(), "\n"),
+			func(l string) bool { return !strings.Contains(l, want) })
 		if len(lines) != 2 || !strings.Contains(lines[0], "example/") {
 			t.Errorf("logged %q of %q", lines, want)
 		}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +17,8 @@ func logEvent(l *slog.Logger, e engine.Event) {
 		l.Log(context.Background(), level, text, append([]any{"MESSAGE_ID", id}, attrs...)...)
 	}
 	row := []any{"container", e.Row.Name, "unit", e.Row.Unit, "tier", e.Tier, "attempt", len(e.Row.Attempts)}
-	ended := append(row, slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond)))
-	failed := append(ended, slog.String("error", e.Row.Error))
+	ended := append(slices.Clone(row), slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond)))
+	failed := append(slices.Clone(ended), slog.String("error", e.Row.Error))
 	because := ""
 	if why := explanationOf(e.Row); why != nil {
 		because = ": " + why.Cause

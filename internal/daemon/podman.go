@@ -18,7 +18,7 @@ const answerWithin = 5 * time.Second
 var errListLate = fmt.Errorf("podman's list of containers is late: %w", context.DeadlineExceeded)
 
 // A patientPodman is podman with a time limit for each answer, and at most one list
-// outstanding. podman goes on with a list that nobody waits for any more, so a new one
+// outstanding. podman goes on with a list that no caller waits for any more, so a new one
 // each few seconds would pile up there.
 type patientPodman struct {
 	recover.Podman

@@ -51,7 +51,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 	return s
 }
 
-// ErrAlreadyRunning: another live instance holds the data directory.
+// ErrAlreadyRunning means that another live instance holds the data directory.
 var ErrAlreadyRunning = errors.New("another instance is running")
 
 // Run recovers and then keeps the set until ctx ends. It reports what goes wrong

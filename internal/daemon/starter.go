@@ -182,13 +182,13 @@ func (s *starter) resolve(ctx context.Context, name string, view recover.View) r
 func (s *starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
 	points, err := s.world.Systemd.NotMounted(ctx)
 	if err != nil || len(points) == 0 {
-		return nil
+		return nil //nolint:nilerr // what cannot be asked delays nothing
 	}
 	// A Quadlet container is gone, and its unit knows; a plain one has no unit
 	// that does. What cannot be asked delays nothing.
 	binds, _ := s.world.Podman.Binds(ctx, row.Name)
 	needed, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
-	paths := append(binds, needed...)
+	paths := slices.Concat(binds, needed)
 	points = slices.DeleteFunc(points, func(point string) bool {
 		return !slices.ContainsFunc(paths, func(p string) bool { return below(p, point) })
 	})
@@ -267,7 +267,7 @@ const askAgain = 2 * time.Second
 // says of the container.
 func (s *starter) confirm(ctx context.Context, row recover.Row, outcome recover.Outcome) (recover.Outcome, error) {
 	if outcome.Job == "done" && outcome.Active == "inactive" && !outcome.ConditionFailed &&
-		s.onlyStarts(ctx, row, outcome) {
+		s.onlyStarts(ctx, row) {
 		outcome.Active = "active"
 		s.learn(row.Name, func(c *startedContainer) { c.outlives = true })
 	}
@@ -297,7 +297,7 @@ func (s *starter) awaitHealthy(ctx context.Context, name string) error {
 // onlyStarts reports whether a unit that has ended well only starts its container, which
 // runs on. podman start, which is what a generated unit does, has started it then; podman
 // is asked about the container of a user's unit with Type=oneshot.
-func (s *starter) onlyStarts(ctx context.Context, row recover.Row, outcome recover.Outcome) bool {
+func (s *starter) onlyStarts(ctx context.Context, row recover.Row) bool {
 	if row.Generated {
 		return true
 	}

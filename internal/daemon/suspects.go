@@ -132,7 +132,7 @@ func (s *suspects) soaked(name string) {
 	}
 }
 
-// ErrNotSuspected: there is no suspect of that name.
+// ErrNotSuspected means that there is no suspect of that name.
 var ErrNotSuspected = errors.New("not in quarantine, nor suspected")
 
 // release clears a suspect by hand.

@@ -58,7 +58,9 @@ func TestSuspects(t *testing.T) {
 			}, nil},
 		"none when the host was shut down in order": {
 			func(h *recovertest.Host) {
-				h.BootEnd = recover.BootEnd{Tail: []recover.Sign{{Kind: recover.SignShutdownAsked}, {Kind: recover.SignJournalStopped}}}
+				h.BootEnd = recover.BootEnd{
+					Tail: []recover.Sign{{Kind: recover.SignShutdownAsked}, {Kind: recover.SignJournalStopped}},
+				}
 			}, nil},
 		"those in flight when the journal does not say": {
 			func(h *recovertest.Host) { h.JournalErr = recovertest.ErrBroken }, map[string]int{"a": 1, "b": 1}},

@@ -88,7 +88,7 @@ func TestPodmanAwaitedIfNeeded(t *testing.T) {
 		"it is the same boot": {
 			func(h *recovertest.Host) { h.Snapshot.BootID = recovertest.Here.BootID }, true,
 		},
-		"someone is suspected": {
+		"a container is suspected": {
 			func(h *recovertest.Host) { h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 1}} }, true,
 		},
 		"the suspects are not known": {

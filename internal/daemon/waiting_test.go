@@ -154,7 +154,7 @@ func TestWaitingForHealth(t *testing.T) {
 		want    []string
 	}{
 		"a healthy container is up": {
-			func(ctx context.Context) error { return over5s(ctx) },
+			over5s,
 			[]string{"  0.0 starting a 1", "  5.0 up a 1"}},
 		"one that does not become healthy in time is tried again, and fails": {
 			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },

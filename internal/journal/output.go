@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -258,13 +259,12 @@ func (o *output) keep(i int, fields map[string]string) {
 		Container: fields["CONTAINER_NAME"] + fields["PODMAN_NAME"], ContainerID: fields["CONTAINER_ID_FULL"],
 		Event:   fields["PODMAN_EVENT"],
 		Message: fields["MESSAGE"][:min(len(fields["MESSAGE"]), diagnosis.MaxMessage)]}
-	lines := append(o.lines[i], l)
-	if len(lines) > linesKept {
+	o.lines[i] = append(o.lines[i], l)
+	if len(o.lines[i]) > linesKept {
 		oldest := 0
-		if lines[0].Event == "start" {
+		if o.lines[i][0].Event == "start" {
 			oldest = 1
 		}
-		lines = append(lines[:oldest], lines[oldest+1:]...)
+		o.lines[i] = slices.Delete(o.lines[i], oldest, oldest+1)
 	}
-	o.lines[i] = lines
 }

@@ -54,7 +54,9 @@ func recordedStarts(t *testing.T) map[string]failedStart {
 
 // attempt is what is known of a recorded start beside its lines.
 func (f failedStart) attempt(t *testing.T) diagnosis.Attempt {
-	a := diagnosis.Attempt{Unit: f.Facts.Unit, Container: f.Facts.Container, MainPID: f.MainPID, InvocationID: f.Invocation}
+	a := diagnosis.Attempt{
+		Unit: f.Facts.Unit, Container: f.Facts.Container, MainPID: f.MainPID, InvocationID: f.Invocation,
+	}
 	for line := range strings.Lines(f.entries) {
 		if a.InvocationID != "" {
 			break
@@ -120,9 +122,10 @@ func TestOutputWaitsForLateLines(t *testing.T) {
 		lines          int
 		atLeast, under time.Duration
 	}{
-		"of root":                  {0, "echo '" + rootsLine + "'; echo '" + rootsEnd + "'", 2, afterEnds, lateLines},
-		"of a user":                {1000, "echo '" + usersLine + "'; echo '" + usersEnd + "'", 2, afterEnds, lateLines},
-		"the end comes later":      {0, "echo '" + rootsLine + "'; sleep 0.5; echo '" + rootsEnd + "'", 2, 500 * time.Millisecond, lateLines},
+		"of root":   {0, "echo '" + rootsLine + "'; echo '" + rootsEnd + "'", 2, afterEnds, lateLines},
+		"of a user": {1000, "echo '" + usersLine + "'; echo '" + usersEnd + "'", 2, afterEnds, lateLines},
+		"the end comes later": {0, "echo '" + rootsLine + "'; sleep 0.5; echo '" + rootsEnd + "'",
+			2, 500 * time.Millisecond, lateLines},
 		"podman's line comes last": {0, "echo '" + rootsEnd + "'; echo '" + rootsLine + "'", 2, afterEnds, lateLines},
 		"no end comes":             {0, "echo '" + rootsLine + "'", 1, lateLines, lateLines + 2*time.Second},
 		"nothing comes":            {0, "true", 0, firstLine, firstLine + 2*time.Second},
@@ -147,7 +150,8 @@ func TestOutputAsksOnce(t *testing.T) {
 	r := journalctl(t, `echo "$*" >>`+asked+`; echo '`+rootsEnd+`'; exec sleep 60`)
 	r.limit = 10 * time.Second
 	if _, err := r.Output(t.Context(), "b", []diagnosis.Attempt{
-		{InvocationID: inv, Unit: "web.service", MainPID: 77}, {Container: "db", ContainerID: "12ab"}, {Container: "app"}}); err != nil {
+		{InvocationID: inv, Unit: "web.service", MainPID: 77}, {Container: "db", ContainerID: "12ab"}, {Container: "app"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(asked)
@@ -155,8 +159,10 @@ func TestOutputAsksOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := " _SYSTEMD_INVOCATION_ID=" + inv + " + INVOCATION_ID=" + inv + " _PID=1 + _PID=77 _UID=0 _TRANSPORT=stdout + "
-	for _, want := range []string{want, "--follow --boot=b ", "CONTAINER_ID_FULL=12ab _UID=0", "PODMAN_ID=12ab", "CONTAINER_NAME=app _UID=0", "PODMAN_NAME=app",
-		"SYSLOG_IDENTIFIER=web _UID=0 _TRANSPORT=stdout"} {
+	for _, want := range []string{
+		want, "--follow --boot=b ", "CONTAINER_ID_FULL=12ab _UID=0", "PODMAN_ID=12ab",
+		"CONTAINER_NAME=app _UID=0", "PODMAN_NAME=app", "SYSLOG_IDENTIFIER=web _UID=0 _TRANSPORT=stdout",
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("journalctl was not asked for %q:\n%s", want, text)
 		}
@@ -206,23 +212,28 @@ func linesOf(t *testing.T, a diagnosis.Attempt, entries ...string) []diagnosis.L
 // only; and podman may be in a scope of its own. Recorded with systemd 257 and 252:
 // `podman start` of a container that is missing.
 func TestOutputOfPodmanOutsideOfItsUnit(t *testing.T) {
-	const scope = `{"_COMM":"podman","_SYSTEMD_CGROUP":"/user.slice/user-1000.slice/user@1000.service/user.slice/podman-7779.scope",`
-	const line = `{"_PID":"7779","_UID":"1000","_TRANSPORT":"stdout","SYSLOG_IDENTIFIER":"podman","__MONOTONIC_TIMESTAMP":"5000000",` +
-		`"MESSAGE":"Error: no container with name or ID \"db\" found: no such container"}`
+	const scope = `{"_COMM":"podman",` +
+		`"_SYSTEMD_CGROUP":"/user.slice/user-1000.slice/user@1000.service/user.slice/podman-7779.scope",`
+	const line = `{"_PID":"7779","_UID":"1000","_TRANSPORT":"stdout","SYSLOG_IDENTIFIER":"podman",` +
+		`"__MONOTONIC_TIMESTAMP":"5000000","MESSAGE":"Error: no container with name or ID \"db\" found: no such container"}`
 	for name, c := range map[string]struct {
 		a    diagnosis.Attempt
 		line string
 		want int
 	}{
-		"by its PID":                {diagnosis.Attempt{Unit: "container-db.service", MainPID: 7779, Since: 4 * time.Second}, line, 1},
+		"by its PID": {
+			diagnosis.Attempt{Unit: "container-db.service", MainPID: 7779, Since: 4 * time.Second}, line, 1},
 		"by the unit that it names": {diagnosis.Attempt{Unit: "db.service"}, strings.Replace(line, `"podman"`, `"db"`, 1), 1},
 		"by its own scope":          {diagnosis.Attempt{MainPID: 7779}, strings.Replace(line, `{`, scope, 1), 1},
 		"of another's scope":        {diagnosis.Attempt{MainPID: 7778}, strings.Replace(line, `{`, scope, 1), 0},
 		"by its unit": {diagnosis.Attempt{Unit: "web.service"},
-			strings.Replace(line, `{`, `{"_COMM":"podman","_SYSTEMD_CGROUP":"/x/web.service","_SYSTEMD_USER_UNIT":"web.service",`, 1), 1},
+			strings.Replace(line, `{`, `{"_COMM":"podman","_SYSTEMD_CGROUP":"/x/web.service",`+
+				`"_SYSTEMD_USER_UNIT":"web.service",`, 1), 1},
 		"of another start of its unit": {diagnosis.Attempt{Unit: "web.service"},
-			strings.Replace(line, `{`, `{"_COMM":"podman","_SYSTEMD_USER_UNIT":"web.service","_SYSTEMD_INVOCATION_ID":"77",`, 1), 0},
-		"of an earlier start":         {diagnosis.Attempt{Unit: "container-db.service", MainPID: 7779, Since: 6 * time.Second}, line, 0},
+			strings.Replace(line, `{`, `{"_COMM":"podman","_SYSTEMD_USER_UNIT":"web.service",`+
+				`"_SYSTEMD_INVOCATION_ID":"77",`, 1), 0},
+		"of an earlier start": {
+			diagnosis.Attempt{Unit: "container-db.service", MainPID: 7779, Since: 6 * time.Second}, line, 0},
 		"of another process":          {diagnosis.Attempt{Unit: "container-db.service", MainPID: 1234}, line, 0},
 		"of another user":             {diagnosis.Attempt{MainPID: 7779}, strings.Replace(line, `"1000"`, `"1001"`, 1), 0},
 		"of a process that was known": {diagnosis.Attempt{MainPID: 7779}, strings.Replace(line, `{`, `{"_COMM":"sh",`, 1), 0},
@@ -242,8 +253,11 @@ func TestOutputOfPodmanOutsideOfItsUnit(t *testing.T) {
 // Any user may write entries with any fields but those that begin with an
 // underscore.
 func TestForgedOutputIsNotTaken(t *testing.T) {
-	a := diagnosis.Attempt{Unit: "web.service", InvocationID: inv, Container: "web", Since: time.Second, Until: 9 * time.Second}
-	printed := `{"CONTAINER_NAME":"web","CONTAINER_ID_FULL":"73d1","_COMM":"conmon","_UID":"1000","__MONOTONIC_TIMESTAMP":"5000000","MESSAGE":"hm"}`
+	a := diagnosis.Attempt{
+		Unit: "web.service", InvocationID: inv, Container: "web", Since: time.Second, Until: 9 * time.Second,
+	}
+	printed := `{"CONTAINER_NAME":"web","CONTAINER_ID_FULL":"73d1","_COMM":"conmon","_UID":"1000",` +
+		`"__MONOTONIC_TIMESTAMP":"5000000","MESSAGE":"hm"}`
 	if got := linesOf(t, a, printed); len(got) != 1 || got[0].ContainerID != "73d1" {
 		t.Errorf("what the container printed is %+v", got)
 	}
@@ -267,7 +281,8 @@ func TestForgedOutputIsNotTaken(t *testing.T) {
 
 func TestOutputIsBounded(t *testing.T) {
 	var text bytes.Buffer
-	text.WriteString(`{"_SYSTEMD_INVOCATION_ID":"` + inv + `","_COMM":"podman","_UID":"1000","PODMAN_EVENT":"start","MESSAGE":"start"}` + "\n")
+	text.WriteString(`{"_SYSTEMD_INVOCATION_ID":"` + inv + `","_COMM":"podman","_UID":"1000",` +
+		`"PODMAN_EVENT":"start","MESSAGE":"start"}` + "\n")
 	for i := range 1000 {
 		fmt.Fprintf(&text, `{"_SYSTEMD_INVOCATION_ID":"%s","MESSAGE":"%d %s"}`+"\n", inv, i, strings.Repeat("x", 20000))
 	}

@@ -32,6 +32,7 @@ const CommandLineKey = "archy.recovery"
 // WaitFor is what a container has to be for its start to count.
 type WaitFor string
 
+// The values of WaitFor=.
 const (
 	WaitForActive  WaitFor = "active"  // its unit is active
 	WaitForHealthy WaitFor = "healthy" // and its health check, if it has one, says that it is well

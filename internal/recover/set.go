@@ -26,7 +26,7 @@ func NextSet(last []Container, sightings Sightings, units map[string]UnitState, 
 		}
 		// podman forgets all at once only when its storage is not there.
 		exists := known || units[c.Unit].Loaded || len(sightings) == 0
-		if c.Unrecovered && exists || stays(c, s, known, units) {
+		if c.Unrecovered && exists || stays(c, s, units) {
 			next = append(next, c)
 		}
 	}
@@ -34,7 +34,7 @@ func NextSet(last []Container, sightings Sightings, units map[string]UnitState, 
 }
 
 // stays decides for a member of the set that podman does not show running.
-func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool {
+func stays(c Container, s Sighting, units map[string]UnitState) bool {
 	if u := units[c.Unit]; u.Loaded {
 		switch {
 		case u.Returning():
@@ -51,12 +51,12 @@ func stays(c Container, s Sighting, known bool, units map[string]UnitState) bool
 	return s.Ending() || s.Failed() && !s.StoppedByUser && !c.Job
 }
 
-// Returning: it is down for a moment, and systemd is about to start it.
+// Returning reports whether the unit is down for a moment, and systemd is about to start it.
 func (u UnitState) Returning() bool {
 	return u.Active == "activating" || u.Job == "start" || u.Job == "restart"
 }
 
-// Failed: it ended, and not well.
+// Failed reports whether the container has ended, and not well.
 // podman says stopped before it has cleaned up, and exited after.
 func (s Sighting) Failed() bool {
 	return s.Ended() && s.ExitCode != 0

@@ -142,9 +142,10 @@ func TestDocsJournalOneLiners(t *testing.T) {
 			"journalctl -b MESSAGE_ID=90c0a13b8":                               "No entries", // fall_test.go has falls
 			"journalctl -u archy-recovery -u 'archy-recovery@*' CONTAINER=lnd": "up container=lnd",
 			"journalctl -b -o json":                                            `(^|\n)lnd\t[\d.]+m?s\n`,
-			"journalctl -b MESSAGE_ID=cb5385ad6":                               `recovery complete with 2 not recovered[^\n]*duration=`,
-			"journalctl MESSAGE_ID=91fdb762a":                                  "container=guilty",
-			"journalctl MESSAGE_ID=b442b2b7f":                                  `user-stopped\.json`,
+			"journalctl -b MESSAGE_ID=cb5385ad6": `recovery complete with 2 not recovered` +
+				`[^\n]*duration=`,
+			"journalctl MESSAGE_ID=91fdb762a": "container=guilty",
+			"journalctl MESSAGE_ID=b442b2b7f": `user-stopped\.json`,
 			"journalctl MESSAGE_ID=5d14cf65a": `request="PUT /v1/user-stopped/lnd"` +
 				`.*peer_unit=refused-one\.service`,
 			"journalctl -b -p warning -x": "Subject: How the last run ended" +

@@ -40,8 +40,8 @@ func TestNetworkTargetWanted(t *testing.T) {
 		}
 	}
 	n.wantRunning(all...)
-	if got := n.user.Show("podman-user-wait-network-online.service", "Result", "ActiveState"); got["Result"] != "success" ||
-		got["ActiveState"] != "active" {
+	got := n.user.Show("podman-user-wait-network-online.service", "Result", "ActiveState")
+	if got["Result"] != "success" || got["ActiveState"] != "active" {
 		t.Errorf("the wait for the network shows %v, want success", got)
 	}
 }

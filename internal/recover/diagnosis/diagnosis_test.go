@@ -49,7 +49,8 @@ func recordings(t testing.TB) (all []recording) {
 			if err := json.Unmarshal([]byte(line), &e); err != nil {
 				t.Fatalf("%s: %v in %s", file, err, line)
 			}
-			r.lines = append(r.lines, Line{Comm: e["_COMM"], Exe: e["_EXE"], Transport: e["_TRANSPORT"], Cgroup: e["_SYSTEMD_CGROUP"],
+			r.lines = append(r.lines, Line{
+				Comm: e["_COMM"], Exe: e["_EXE"], Transport: e["_TRANSPORT"], Cgroup: e["_SYSTEMD_CGROUP"],
 				ContainerID: e["CONTAINER_ID_FULL"], Event: e["PODMAN_EVENT"],
 				Container: e["CONTAINER_NAME"] + e["PODMAN_NAME"], Message: e["MESSAGE"]})
 		}
@@ -84,7 +85,8 @@ func wantReadable(t testing.TB, r Reason) {
 		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			t.Errorf("the %s is not fit for a terminal: %q", what, text)
 		}
-		if regexp.MustCompile(`\{[a-z]+(\|[^{}]*)?\}`).MatchString(text) && !strings.Contains(r.Quote, "{") && what != "quote" {
+		if regexp.MustCompile(`\{[a-z]+(\|[^{}]*)?\}`).MatchString(text) &&
+			!strings.Contains(r.Quote, "{") && what != "quote" {
 			t.Errorf("the %s has an empty place: %q", what, text)
 		}
 		if len(text) > 3*maxText {
@@ -99,20 +101,25 @@ func wantReadable(t testing.TB, r Reason) {
 const (
 	unitCgroup    = "/system.slice/web.service"
 	payloadCgroup = unitCgroup + "/libpod-payload-73d1d9e475a9938573739b67d5c0eb253a1a17cb4aa90e30c94b0c68276e4dc6"
-	scopeCgroup   = "/machine.slice/libpod-73d1d9e475a9938573739b67d5c0eb253a1a17cb4aa90e30c94b0c68276e4dc6.scope/container"
-	lacksSecret   = `Error: no secret with name or id "forged": no such secret`
+	scopeCgroup   = "/machine.slice/" +
+		"libpod-73d1d9e475a9938573739b67d5c0eb253a1a17cb4aa90e30c94b0c68276e4dc6.scope/container"
+	lacksSecret = `Error: no secret with name or id "forged": no such secret`
 )
 
 // A container may print podman's words, and may name itself podman; neither is
 // taken for podman's reason.
 func TestContainersAreNotBelieved(t *testing.T) {
 	failed := Facts{Result: "exit-code", ExitStatus: 125}
-	start := Line{Comm: "podman", Transport: "journal", Cgroup: unitCgroup, Event: "start", Message: "container start 73d1"}
+	start := Line{
+		Comm: "podman", Transport: "journal", Cgroup: unitCgroup, Event: "start", Message: "container start 73d1",
+	}
 	for name, lines := range map[string][]Line{
-		"through conmon":             {{Comm: "conmon", Transport: "journal", ContainerID: "73d1", Cgroup: unitCgroup, Message: lacksSecret}},
+		"through conmon": {
+			{Comm: "conmon", Transport: "journal", ContainerID: "73d1", Cgroup: unitCgroup, Message: lacksSecret}},
 		"passed through, as podman":  {{Comm: "podman", Transport: "stdout", Cgroup: payloadCgroup, Message: lacksSecret}},
 		"passed through, in a scope": {{Comm: "podman", Transport: "stdout", Cgroup: scopeCgroup, Message: lacksSecret}},
-		"through attached podman":    {start, {Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}},
+		"through attached podman": {
+			start, {Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}},
 		"through attached podman, before it says that it started it": {
 			{Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}, start},
 		"as systemd": {{Comm: "systemd", Transport: "stdout", Cgroup: payloadCgroup,
@@ -120,7 +127,8 @@ func TestContainersAreNotBelieved(t *testing.T) {
 		"by another program of the unit": {{Comm: "sh", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}},
 		"an exec format error among other lines": {
 			{Comm: "conmon", Transport: "journal", ContainerID: "73d1", Message: "hello"},
-			{Comm: "conmon", Transport: "journal", ContainerID: "73d1", Message: "exec container process `/app`: Exec format error"}},
+			{Comm: "conmon", Transport: "journal", ContainerID: "73d1",
+				Message: "exec container process `/app`: Exec format error"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _ := Explain(lines, failed)
@@ -133,8 +141,9 @@ func TestContainersAreNotBelieved(t *testing.T) {
 
 func TestPodmanIsBelieved(t *testing.T) {
 	for name, l := range map[string]Line{
-		"itself":                            {Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret},
-		"in its user namespace":             {Comm: "exe", Exe: "/usr/bin/podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret},
+		"itself": {Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret},
+		"in its user namespace": {
+			Comm: "exe", Exe: "/usr/bin/podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret},
 		"that ended before journald looked": {Comm: "exe", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,9 +153,12 @@ func TestPodmanIsBelieved(t *testing.T) {
 			}
 		})
 	}
-	dependency := Line{Comm: "podman", Transport: "journal", Event: "start", Container: "db", Message: "container start 73d1"}
+	dependency := Line{
+		Comm: "podman", Transport: "journal", Event: "start", Container: "db", Message: "container start 73d1",
+	}
 	itself := Line{Comm: "podman", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}
-	if got, _ := Explain([]Line{dependency, itself}, Facts{Container: "web", ExitStatus: 125}); got.ID != "secret-missing" {
+	got, _ := Explain([]Line{dependency, itself}, Facts{Container: "web", ExitStatus: 125})
+	if got.ID != "secret-missing" {
 		t.Errorf("podman is not believed once it has started what the container needs: %+v", got)
 	}
 	other := Line{Comm: "exe", Exe: "/usr/local/bin/thing", Transport: "stdout", Cgroup: unitCgroup, Message: lacksSecret}
@@ -163,12 +175,14 @@ func TestFactsAlone(t *testing.T) {
 		want  string
 		says  string
 	}{
-		"podman says that memory ran out":  {[]Line{program}, Facts{Result: "exit-code", ExitStatus: 137, OOMKilled: true}, "out-of-memory", "memory ran out"},
+		"podman says that memory ran out": {[]Line{program},
+			Facts{Result: "exit-code", ExitStatus: 137, OOMKilled: true}, "out-of-memory", "memory ran out"},
 		"systemd says that memory ran out": {nil, Facts{Result: "oom-kill"}, "out-of-memory", "memory ran out"},
-		"a health check that took too long": {[]Line{program}, Facts{Result: "timeout", WaitsForHealth: true}, "health-timeout",
-			"did not become healthy"},
+		"a health check that took too long": {[]Line{program},
+			Facts{Result: "timeout", WaitsForHealth: true}, "health-timeout", "did not become healthy"},
 		"a start that took too long": {[]Line{program}, Facts{Result: "timeout"}, "start-timeout", "TimeoutStartSec="},
-		"a pull that took too long": {[]Line{{Comm: "podman", Transport: "stdout", Message: "Trying to pull docker.io/library/big:1..."}},
+		"a pull that took too long": {
+			[]Line{{Comm: "podman", Transport: "stdout", Message: "Trying to pull docker.io/library/big:1..."}},
 			Facts{Result: "timeout"}, "pull-slow", "docker.io/library/big:1 was still being pulled"},
 		"too many starts": {nil, Facts{Result: "start-limit-hit"}, "start-limit", "refuses"},
 		"a signal":        {nil, Facts{Result: "signal", ExitStatus: 11}, "signal", "SIGSEGV"},
@@ -192,7 +206,8 @@ func TestUnknownCauseIsQuoted(t *testing.T) {
 	lines := []Line{
 		{Comm: "podman", Transport: "stdout", Message: "Resolved something"},
 		{Comm: "podman", Transport: "stdout", Message: words},
-		{Comm: "conmon", Transport: "syslog", Message: "conmon 73d1 <nwarn>: Failed to open cgroups file: /sys/fs/cgroup/memory.events"},
+		{Comm: "conmon", Transport: "syslog",
+			Message: "conmon 73d1 <nwarn>: Failed to open cgroups file: /sys/fs/cgroup/memory.events"},
 		{Comm: "systemd", Transport: "journal", Message: "web.service: Failed with result 'exit-code'."},
 	}
 	got, known := Explain(lines, Facts{Result: "exit-code", ExitStatus: 125})
@@ -205,14 +220,17 @@ func TestCommandsAreTheUsers(t *testing.T) {
 	line := []Line{{Comm: "podman", Transport: "stdout", Message: "Error: localhost/app:1: image not known"}}
 	root, _ := Explain(line, Facts{Unit: "web.service"})
 	user, _ := Explain(line, Facts{Unit: "web.service", Rootless: true})
-	if !strings.Contains(root.Advice, "`podman pull localhost/app:1`") || !strings.Contains(root.Advice, "`systemctl restart web.service`") {
+	if !strings.Contains(root.Advice, "`podman pull localhost/app:1`") ||
+		!strings.Contains(root.Advice, "`systemctl restart web.service`") {
 		t.Errorf("root is advised: %s", root.Advice)
 	}
 	if !strings.Contains(user.Advice, "`systemctl --user restart web.service`") {
 		t.Errorf("a user is advised: %s", user.Advice)
 	}
-	odd, ok := Explain([]Line{{Comm: "podman", Transport: "stdout", Message: "Error: $(reboot): image not known"}}, Facts{Unit: "-web`.service"})
-	if !ok || strings.Contains(odd.Advice, "reboot") || strings.Contains(odd.Advice, "-web") || !strings.Contains(odd.Advice, "pull IMAGE") {
+	line = []Line{{Comm: "podman", Transport: "stdout", Message: "Error: $(reboot): image not known"}}
+	odd, ok := Explain(line, Facts{Unit: "-web`.service"})
+	if !ok || strings.Contains(odd.Advice, "reboot") || strings.Contains(odd.Advice, "-web") ||
+		!strings.Contains(odd.Advice, "pull IMAGE") {
 		t.Errorf("a command holds what a shell would not take as it is: %s", odd.Advice)
 	}
 }
@@ -236,7 +254,8 @@ func TestClean(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
-	if got := Clean(strings.Repeat("ä", 5000)); len(got) > maxText || !utf8.ValidString(got) || !strings.HasSuffix(got, "ä…") {
+	got := Clean(strings.Repeat("ä", 5000))
+	if len(got) > maxText || !utf8.ValidString(got) || !strings.HasSuffix(got, "ä…") {
 		t.Errorf("a long text becomes one of %d bytes", len(got))
 	}
 }
@@ -247,14 +266,17 @@ func TestQuoteIsBounded(t *testing.T) {
 		lines = append(lines, Line{Comm: "conmon", ContainerID: "73d1", Message: strings.Repeat("x", 900) + "\x1b[1m"})
 	}
 	quoted := Quote(append(lines, Line{Comm: "podman", Message: "Error: last"}))
-	if size := len(strings.Join(quoted, "\n")); size > quotedBytes || len(quoted) > quotedLines || quoted[len(quoted)-1] != "Error: last" {
+	size := len(strings.Join(quoted, "\n"))
+	if size > quotedBytes || len(quoted) > quotedLines || quoted[len(quoted)-1] != "Error: last" {
 		t.Errorf("%d lines with %d bytes", len(quoted), size)
 	}
 	short := slices.Repeat([]Line{{Comm: "podman", Message: "hm"}}, 100)
 	if n := len(Quote(short)); n != quotedLines {
 		t.Errorf("%d lines, want %d", n, quotedLines)
 	}
-	twice := []Line{{Comm: "conmon", ContainerID: "73d1", Message: "hello"}, {Comm: "podman", Transport: "stdout", Message: "hello"}}
+	twice := []Line{
+		{Comm: "conmon", ContainerID: "73d1", Message: "hello"}, {Comm: "podman", Transport: "stdout", Message: "hello"},
+	}
 	if diff := cmp.Diff([]string{"hello"}, Quote(twice)); diff != "" {
 		t.Errorf("what attached podman writes again is quoted twice:\n%s", diff)
 	}

@@ -51,7 +51,7 @@ var engines = []string{"podman", "conmon", "crun", "runc", "youki", "netavark", 
 	"pasta", "pasta.avx2", "passt", "slirp4netns", "rootlessport", "catatonit", "newuidmap", "newgidmap",
 	"fuse-overlayfs"}
 
-// Source tells who wrote a line. A container may give itself any name (prctl(2),
+// Source tells which program wrote a line. A container may give itself any name (prctl(2),
 // PR_SET_NAME), and its output may go to the journal without podman (LogDriver=
 // passthrough), but it does not choose its cgroup.
 func (l Line) Source() Source {

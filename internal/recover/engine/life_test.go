@@ -230,7 +230,7 @@ func TestRowAfterFall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := func(d time.Duration) time.Time { return began.Add(d) }
+		at := began.Add
 		for name, want := range map[string]recover.Row{
 			"a": {State: recover.RowFell, Error: "it fell after 0.02 s (exit code 1)", Attempts: []recover.Attempt{{
 				Started: began, Ended: began, Result: "exit-code", Error: "it fell after 0.02 s (exit code 1)",

@@ -50,8 +50,10 @@ func TestRun(t *testing.T) {
 		want     []string
 	}{
 		"the next tier waits until each member of the last is up": {
-			rows:   "db:0 cache:0 app:2",
-			behave: map[string]recovertest.Behavior{"db": recovertest.UpAfter(3 * time.Second), "cache": recovertest.UpAfter(time.Second)},
+			rows: "db:0 cache:0 app:2",
+			behave: map[string]recovertest.Behavior{
+				"db": recovertest.UpAfter(3 * time.Second), "cache": recovertest.UpAfter(time.Second),
+			},
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 starting cache 1",
 				"  1.0 up cache 1", "  3.0 up db 1", "  3.0 tier-settled 0",
