@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -402,5 +404,50 @@ func TestFailedJobNotStarted(t *testing.T) {
 	history, report, err := live(t, h, recover.DefaultPolicy())
 	if got := started(history); err != nil || !slices.Equal(got, []string{"a"}) || len(report.Rows) != 1 {
 		t.Errorf("%v: started were %q, rows %+v", err, got, report.Rows)
+	}
+}
+
+// A slowNotifier tells its first status when it is let.
+type slowNotifier struct {
+	recovertest.Notifier
+	told       atomic.Int32
+	begun, let chan struct{}
+}
+
+func (n *slowNotifier) Status(status string) {
+	if n.told.Add(1) == 1 {
+		close(n.begun)
+		<-n.let
+	}
+	n.Notifier.Status(status)
+}
+
+// Two changes at a time are told in their order, so that STATUS= stays true.
+func TestStatusOfTwoChanges(t *testing.T) {
+	h := recovertest.NewHost()
+	s := newService(h, recover.DefaultPolicy())
+	slow := &slowNotifier{Notifier: recovertest.Notifier{H: h}, begun: make(chan struct{}), let: make(chan struct{})}
+	s.world.Notifier = slow
+	s.board.change(func() {
+		s.board.phase = recover.Ready
+		s.board.report.Rows = []recover.Row{{Name: "a", State: recover.RowUp}, {Name: "b", State: recover.RowUp}}
+	})
+	var telling sync.WaitGroup
+	telling.Go(s.tellStatus) // none runs now
+	<-slow.begun
+	second := make(chan struct{})
+	telling.Go(func() {
+		defer close(second)
+		s.board.showNow(map[string]recover.NowState{"a": recover.NowRunning})
+		s.tellStatus()
+	})
+	select {
+	case <-second: // it has overtaken the first
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(slow.let)
+	telling.Wait()
+	if want := "; 1 run now"; !strings.Contains(h.Status, want) {
+		t.Errorf("STATUS=%s, want %q", h.Status, want)
 	}
 }

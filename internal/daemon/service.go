@@ -28,6 +28,8 @@ type Service struct {
 	failures *failureLog
 	// ids are podman's IDs of the plan's containers without a unit.
 	ids map[string]string
+	// telling is held while STATUS= is told after READY: what is told last was true last.
+	telling sync.Mutex
 	// background is what goes on beside recovery and does not delay it.
 	background sync.WaitGroup
 }
@@ -189,6 +191,8 @@ func (s *Service) observe(e engine.Event) {
 
 // tellStatus keeps STATUS= true after READY.
 func (s *Service) tellStatus() {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	b := s.board
 	b.mu.Lock()
 	line := statusLine(b.report, b.now)
@@ -216,6 +220,7 @@ func (s *Service) ready() {
 	var failed bool
 	b := s.board
 	s.suspects.addDeferred()
+	s.telling.Lock()
 	b.enter(recover.Ready, func() {
 		b.report.Finished = time.Now()
 		summary, failed = b.report.Summary(), b.report.Failed()
@@ -225,6 +230,7 @@ func (s *Service) ready() {
 		}
 	})
 	s.world.Notifier.Ready(summary)
+	s.telling.Unlock()
 	s.tellStatus()
 	s.history.save()
 	level := slog.LevelInfo
