@@ -279,6 +279,55 @@ func TestStuckContainerAtAssess(t *testing.T) {
 	}
 }
 
+// A member whose lock was taken when the daemon started again, and that turns out to run, has not failed. One that
+// died meanwhile stays a member until podman says whether it was stopped.
+func TestStuckContainerAnswersLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		state recover.ContainerState
+		story string
+		code  int
+		by    bool // it was stopped by a user
+		tries int
+		want  recover.RowState
+		set   string
+	}{
+		"it runs":        {"running", "", 0, false, 0, recover.RowUp, "a stuck"},
+		"it was killed":  {"exited", "died stuck 137", 137, false, 1, recover.RowUp, "a stuck"},
+		"it was stopped": {"exited", "died stuck 137", 137, true, 0, recover.RowUserStopped, "a"},
+		"it ended well":  {"exited", "died stuck 0", 0, false, 0, recover.RowUserStopped, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := plainHost("a", "stuck")
+			now := h.Sightings["stuck"]
+			now.State, now.ExitCode = c.state, c.code
+			h.Sightings["stuck"] = now
+			h.StoppedByUser = map[string]bool{"stuck": c.by}
+			h.Snapshot.BootID = recovertest.Here.BootID
+			h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
+			h.Events = recovertest.Story(c.story)
+			h.Stuck = map[string]chan struct{}{"stuck": make(chan struct{})}
+			running(t, h, io.Discard, func(s *Service) {
+				time.Sleep(2*answerWithin + time.Second)
+				h.Set(func() { close(h.Stuck["stuck"]) })
+				untilReady(s)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if row := rowOf(s, "stuck"); row.State != c.want {
+					t.Errorf("it is %s (%s)", row.State, row.Error)
+				}
+				h.Mu.Lock()
+				defer h.Mu.Unlock()
+				if n := h.Tries["container-stuck.service"]; n != c.tries {
+					t.Errorf("started %d times", n)
+				}
+				if got := strings.Join(recovertest.Names(h.Snapshot.Containers), " "); got != c.set {
+					t.Errorf("the set is %q", got)
+				}
+			})
+		})
+	}
+}
+
 // Failures are explained together, and each entry of the journal says why.
 func TestFailuresExplained(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
@@ -438,7 +487,7 @@ func TestStatusOfTwoChanges(t *testing.T) {
 	second := make(chan struct{})
 	telling.Go(func() {
 		defer close(second)
-		s.board.showNow(map[string]recover.NowState{"a": recover.NowRunning})
+		s.board.showNow(map[string]recover.NowState{"a": recover.NowRunning, "b": recover.NowUnknown})
 		s.tellStatus()
 	})
 	select {
@@ -447,7 +496,7 @@ func TestStatusOfTwoChanges(t *testing.T) {
 	}
 	close(slow.let)
 	telling.Wait()
-	if want := "; 1 run now"; !strings.Contains(h.Status, want) {
+	if want := "; 1 run now, 1 unknown"; !strings.Contains(h.Status, want) {
 		t.Errorf("STATUS=%s, want %q", h.Status, want)
 	}
 }

@@ -28,6 +28,8 @@ type Service struct {
 	failures *failureLog
 	// ids are podman's IDs of the plan's containers without a unit.
 	ids map[string]string
+	// doubtful names the dead containers that podman has yet to say of whether they were stopped.
+	doubtful map[string]bool
 	// telling is held while STATUS= is told after READY: what is told last was true last.
 	telling sync.Mutex
 	// background is what goes on beside recovery and does not delay it.
@@ -48,6 +50,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
 		podman:   podman,
+		doubtful: map[string]bool{},
 	}
 	s.keeper.tellStatus = s.tellStatus
 	return s
@@ -149,6 +152,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.board.showNow(map[string]recover.NowState{name: nowOfLife(life)})
 		s.tellStatus()
 	})
+	starts.doubtful = s.doubtful
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",
