@@ -22,6 +22,7 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 		containers: map[string]containerKind{},
 		starting:   map[dbus.ObjectPath]bool{},
 		again:      newStoppedTimer(),
+		connected:  make(chan struct{}),
 	}
 	connecting, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -39,6 +40,7 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
 	w.link = &link{conn: conn}
+	close(w.connected)
 	return w, nil
 }
 
@@ -53,11 +55,12 @@ var unitChanges = []dbus.MatchOption{
 
 // A watcher filters the signals of one connection. It implements recover.Watch.
 type watcher struct {
-	manager *Manager
-	link    *link
-	ctx     context.Context
-	changes chan struct{}
-	states  map[dbus.ObjectPath]string // the last known state of each unit
+	manager   *Manager
+	link      *link
+	connected chan struct{} // closed once link is set
+	ctx       context.Context
+	changes   chan struct{}
+	states    map[dbus.ObjectPath]string // the last known state of each unit
 	// restarts has the last known NRestarts of each service that systemd has restarted.
 	restarts map[dbus.ObjectPath]uint32
 	// containers says of a service whether it runs a container, once that was asked.
@@ -116,6 +119,7 @@ func (l *link) stopping(ctx context.Context) (bool, error) {
 func (w *watcher) listen(signals <-chan *dbus.Signal) {
 	defer close(w.changes)
 	defer w.again.Stop()
+	connected := w.connected
 	for {
 		select {
 		case sig, open := <-signals:
@@ -128,6 +132,10 @@ func (w *watcher) listen(signals <-chan *dbus.Signal) {
 			case !w.changed(sig):
 				continue
 			}
+		case <-connected:
+			connected = nil
+			w.findStarting()
+			continue
 		case <-w.again.C:
 			w.pause *= 2
 			w.again.Reset(w.pause)
@@ -135,6 +143,16 @@ func (w *watcher) listen(signals <-chan *dbus.Signal) {
 		select {
 		case w.changes <- struct{}{}:
 		default: // an earlier value was not taken yet
+		}
+	}
+}
+
+// findStarting notes the jobs whose units were activating before the watch.
+func (w *watcher) findStarting() {
+	units, _ := w.link.listByPattern(w.ctx, "*.service", "activating") // without them their ends are still told
+	for _, u := range units {
+		if w.kindOf(u.Name).job {
+			w.begins(u.Path)
 		}
 	}
 }

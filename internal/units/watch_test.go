@@ -113,8 +113,12 @@ func TestWatchJob(t *testing.T) {
 	props := execStart("/usr/bin/podman run --name backup --cgroups=split image")
 	props["Service.Type"], props["Service.RemainAfterExit"] = "oneshot", false
 	props["Unit.TriggeredBy"] = []string{}
+	f.set("early.service", "activating", "start", props)
 	f.set("backup.service", "inactive", "dead", props)
 	changes := watch(soon(t), t, m).Changes()
+	await(t, changes, "the first look for the container of early.service")
+	f.become("early.service", "inactive", "dead", props)
+	await(t, changes, "the end of early.service")
 	began := time.Now()
 	f.become("backup.service", "activating", "start", props)
 	await(t, changes, "the first look for its container")
