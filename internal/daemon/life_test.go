@@ -408,6 +408,24 @@ func TestFallAmendsReport(t *testing.T) {
 	}
 }
 
+// A verdict's cause that is known after READY does not put off what the soak's end brings.
+func TestFallAfterLateCause(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("a").Ran("a")
+	h.Marker = recovertest.Crashed
+	h.Lives = map[string]chan recover.Life{"a.service": make(chan recover.Life)}
+	running(t, h, io.Discard, func(s *Service) {
+		untilReady(s)
+		time.Sleep(time.Second)
+		s.history.save() // as explain does
+		h.Lives["a.service"] <- recover.Life{State: recover.LifeEnded, ExitCode: 7, Result: "exit-code"}
+		time.Sleep(recover.DefaultPolicy().Soak)
+		synctest.Wait()
+		if reports, _ := s.Reports(); reports[0].Rows[0].State != recover.RowFell {
+			t.Errorf("after its soak it is %s on disk", reports[0].Rows[0].State)
+		}
+	})
+}
+
 // A member whose unit runs to its end is a job. It leaves when it has ended, also badly,
 // and one that has failed is not started.
 func TestJobInSet(t *testing.T) {
