@@ -54,6 +54,9 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	}
 	host.CheckDead(ctx, &view, now.dead)
 	snapshot.Containers = update.correct(ctx, now, view)
+	for _, c := range snapshot.Containers {
+		s.doubtful[c.Name] = doubtful(c, now.dead, view)
+	}
 	host.Include(ctx, &view, snapshot.Containers) // it has members now that it had not
 	s.noteUnanswered(view)
 	return findings{recover.Candidates(v, snapshot, view, s.policy), view}

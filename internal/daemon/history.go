@@ -44,8 +44,8 @@ func (h *history) write() {
 	}
 	if h.next.IsZero() { // what falls does so in its soak: the next write is at its end
 		h.next = status.Recovery.Finished.Add(h.soak)
-	} else {
-		h.next = time.Now().Add(amendEvery)
+	} else if now := time.Now(); !now.Before(h.next) { // else it is written for the verdict's cause, which came late
+		h.next = now.Add(amendEvery)
 	}
 	id, err := h.store.SaveReport(status.Recovery)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,6 +279,55 @@ func TestStuckContainerAtAssess(t *testing.T) {
 	}
 }
 
+// A member whose lock was taken when the daemon started again, and that turns out to run, has not failed. One that
+// died meanwhile stays a member until podman says whether it was stopped.
+func TestStuckContainerAnswersLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		state recover.ContainerState
+		story string
+		code  int
+		by    bool // it was stopped by a user
+		tries int
+		want  recover.RowState
+		set   string
+	}{
+		"it runs":        {"running", "", 0, false, 0, recover.RowUp, "a stuck"},
+		"it was killed":  {"exited", "died stuck 137", 137, false, 1, recover.RowUp, "a stuck"},
+		"it was stopped": {"exited", "died stuck 137", 137, true, 0, recover.RowUserStopped, "a"},
+		"it ended well":  {"exited", "died stuck 0", 0, false, 0, recover.RowUserStopped, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := plainHost("a", "stuck")
+			now := h.Sightings["stuck"]
+			now.State, now.ExitCode = c.state, c.code
+			h.Sightings["stuck"] = now
+			h.StoppedByUser = map[string]bool{"stuck": c.by}
+			h.Snapshot.BootID = recovertest.Here.BootID
+			h.Marker = &recover.Marker{Identity: recover.Identity{BootID: recovertest.Here.BootID, PID: 49}}
+			h.Events = recovertest.Story(c.story)
+			h.Stuck = map[string]chan struct{}{"stuck": make(chan struct{})}
+			running(t, h, io.Discard, func(s *Service) {
+				time.Sleep(2*answerWithin + time.Second)
+				h.Set(func() { close(h.Stuck["stuck"]) })
+				untilReady(s)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if row := rowOf(s, "stuck"); row.State != c.want {
+					t.Errorf("it is %s (%s)", row.State, row.Error)
+				}
+				h.Mu.Lock()
+				defer h.Mu.Unlock()
+				if n := h.Tries["container-stuck.service"]; n != c.tries {
+					t.Errorf("started %d times", n)
+				}
+				if got := strings.Join(recovertest.Names(h.Snapshot.Containers), " "); got != c.set {
+					t.Errorf("the set is %q", got)
+				}
+			})
+		})
+	}
+}
+
 // Failures are explained together, and each entry of the journal says why.
 func TestFailuresExplained(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
@@ -358,6 +409,24 @@ func TestFallAmendsReport(t *testing.T) {
 	}
 }
 
+// A verdict's cause that is known after READY does not put off what the soak's end brings.
+func TestFallAfterLateCause(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("a").Ran("a")
+	h.Marker = recovertest.Crashed
+	h.Lives = map[string]chan recover.Life{"a.service": make(chan recover.Life)}
+	running(t, h, io.Discard, func(s *Service) {
+		untilReady(s)
+		time.Sleep(time.Second)
+		s.history.save() // as explain does
+		h.Lives["a.service"] <- recover.Life{State: recover.LifeEnded, ExitCode: 7, Result: "exit-code"}
+		time.Sleep(recover.DefaultPolicy().Soak)
+		synctest.Wait()
+		if reports, _ := s.Reports(); reports[0].Rows[0].State != recover.RowFell {
+			t.Errorf("after its soak it is %s on disk", reports[0].Rows[0].State)
+		}
+	})
+}
+
 // A member whose unit runs to its end is a job. It leaves when it has ended, also badly,
 // and one that has failed is not started.
 func TestJobInSet(t *testing.T) {
@@ -403,5 +472,50 @@ func TestFailedJobNotStarted(t *testing.T) {
 	history, report, err := live(t, h, recover.DefaultPolicy())
 	if got := started(history); err != nil || !slices.Equal(got, []string{"a"}) || len(report.Rows) != 1 {
 		t.Errorf("%v: started were %q, rows %+v", err, got, report.Rows)
+	}
+}
+
+// A slowNotifier tells its first status when it is let.
+type slowNotifier struct {
+	recovertest.Notifier
+	told       atomic.Int32
+	begun, let chan struct{}
+}
+
+func (n *slowNotifier) Status(status string) {
+	if n.told.Add(1) == 1 {
+		close(n.begun)
+		<-n.let
+	}
+	n.Notifier.Status(status)
+}
+
+// Two changes at a time are told in their order, so that STATUS= stays true.
+func TestStatusOfTwoChanges(t *testing.T) {
+	h := recovertest.NewHost()
+	s := newService(h, recover.DefaultPolicy())
+	slow := &slowNotifier{Notifier: recovertest.Notifier{H: h}, begun: make(chan struct{}), let: make(chan struct{})}
+	s.world.Notifier = slow
+	s.board.change(func() {
+		s.board.phase = recover.Ready
+		s.board.report.Rows = []recover.Row{{Name: "a", State: recover.RowUp}, {Name: "b", State: recover.RowUp}}
+	})
+	var telling sync.WaitGroup
+	telling.Go(s.tellStatus) // none runs now
+	<-slow.begun
+	second := make(chan struct{})
+	telling.Go(func() {
+		defer close(second)
+		s.board.showNow(map[string]recover.NowState{"a": recover.NowRunning, "b": recover.NowUnknown})
+		s.tellStatus()
+	})
+	select {
+	case <-second: // it has overtaken the first
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(slow.let)
+	telling.Wait()
+	if want := "; 1 run now, 1 unknown"; !strings.Contains(h.Status, want) {
+		t.Errorf("STATUS=%s, want %q", h.Status, want)
 	}
 }

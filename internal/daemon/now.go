@@ -62,17 +62,23 @@ func nowOf(name string, list map[string]recover.Sighting, unit recover.UnitState
 // another number, how many of its containers run now.
 func statusLine(report recover.Report, now map[string]recover.NowState) string {
 	line := report.Summary()
-	recovered, running := 0, 0
+	recovered, running, unknown := 0, 0, 0
 	for _, row := range report.Rows {
 		if row.State == recover.RowUp || row.State == recover.RowActive {
 			recovered++
 		}
-		if now[row.Name] == recover.NowRunning {
+		switch now[row.Name] {
+		case recover.NowRunning:
 			running++
+		case recover.NowUnknown:
+			unknown++
 		}
 	}
 	if running != recovered {
 		line += fmt.Sprintf("; %d run now", running)
+		if unknown > 0 {
+			line += fmt.Sprintf(", %d unknown", unknown)
+		}
 	}
 	return line
 }

@@ -28,6 +28,10 @@ type Service struct {
 	failures *failureLog
 	// ids are podman's IDs of the plan's containers without a unit.
 	ids map[string]string
+	// doubtful names the dead containers that podman has yet to say of whether they were stopped.
+	doubtful map[string]bool
+	// telling is held while STATUS= is told after READY: what is told last was true last.
+	telling sync.Mutex
 	// background is what goes on beside recovery and does not delay it.
 	background sync.WaitGroup
 }
@@ -46,6 +50,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
 		podman:   podman,
+		doubtful: map[string]bool{},
 	}
 	s.keeper.tellStatus = s.tellStatus
 	return s
@@ -147,6 +152,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.board.showNow(map[string]recover.NowState{name: nowOfLife(life)})
 		s.tellStatus()
 	})
+	starts.doubtful = s.doubtful
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",
@@ -189,6 +195,8 @@ func (s *Service) observe(e engine.Event) {
 
 // tellStatus keeps STATUS= true after READY.
 func (s *Service) tellStatus() {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	b := s.board
 	b.mu.Lock()
 	line := statusLine(b.report, b.now)
@@ -216,6 +224,7 @@ func (s *Service) ready() {
 	var failed bool
 	b := s.board
 	s.suspects.addDeferred()
+	s.telling.Lock()
 	b.enter(recover.Ready, func() {
 		b.report.Finished = time.Now()
 		summary, failed = b.report.Summary(), b.report.Failed()
@@ -225,6 +234,7 @@ func (s *Service) ready() {
 		}
 	})
 	s.world.Notifier.Ready(summary)
+	s.telling.Unlock()
 	s.tellStatus()
 	s.history.save()
 	level := slog.LevelInfo

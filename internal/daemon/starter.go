@@ -22,6 +22,8 @@ type starter struct {
 	// lives is told of each Life at once.
 	lives func(name string, life recover.Life)
 	words *words
+	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
+	doubtful map[string]bool
 
 	mu sync.Mutex
 	// known is what is known of a container that was started, by name.
@@ -80,8 +82,11 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	if err := s.vetoUserStopped(row.Name); err != nil {
 		return recover.Outcome{}, err
 	}
-	if err := s.findUnit(ctx, &row); err != nil {
+	switch runs, err := s.findUnit(ctx, &row); {
+	case err != nil:
 		return recover.Outcome{}, err
+	case runs:
+		return recover.Outcome{Job: "done", UnitState: recover.UnitState{Active: "active"}}, nil
 	}
 	none := recover.Outcome{Unit: row.Unit, Generated: row.Generated}
 	if err := s.vetoNotMounted(ctx, row); err != nil {
@@ -131,10 +136,11 @@ func (s *starter) vetoUserStopped(name string) error {
 	return nil
 }
 
-// findUnit looks again for the unit of a row that has none yet.
-func (s *starter) findUnit(ctx context.Context, row *recover.Row) error {
+// findUnit looks again for the unit of a row that has none yet. It reports whether the container
+// runs without one: podman did not say so before.
+func (s *starter) findUnit(ctx context.Context, row *recover.Row) (runs bool, err error) {
 	if row.Unit != "" {
-		return nil
+		return false, nil
 	}
 	units := s.world.host().NamedUnits(ctx, []recover.Container{{Name: row.Name}})
 	found := s.resolve(ctx, row.Name, units)
@@ -143,22 +149,42 @@ func (s *starter) findUnit(ctx context.Context, row *recover.Row) error {
 		found = s.resolve(ctx, row.Name, units)
 	}
 	if !found.answered {
-		return errors.New("podman did not answer for it in time: what works on it now does not end. " +
+		return false, errors.New("podman did not answer for it in time: what works on it now does not end. " +
 			"Find that with: ps -eo pid,stat,etime,args | grep podman")
 	}
 	if found.Err != nil {
-		return found.Err
+		return false, found.Err
+	}
+	if found.Unit == "" && found.now.Running() {
+		return true, nil
 	}
 	if found.Unit == "" {
-		return errors.New("podman does not know it and no unit runs it")
+		return false, errors.New("podman does not know it and no unit runs it")
+	}
+	if s.doubtful[row.Name] && found.Generated && found.now.Ended() {
+		if life, err := s.endByPodman(ctx, row.Name, found.now); err != nil {
+			return false, err
+		} else if life.State == recover.LifeStopped || life.ExitCode == 0 {
+			return false, errStopped
+		}
 	}
 	row.Unit, row.Generated = found.Unit, found.Generated
-	return nil
+	return false, nil
 }
+
+// errStopped is ErrUserStopped for a container that was not put on the list.
+var errStopped = stoppedError{}
+
+type stoppedError struct{}
+
+func (stoppedError) Error() string { return "someone stopped it, or it ended well, before this run" }
+
+func (stoppedError) Is(err error) bool { return err == recover.ErrUserStopped }
 
 // resolved is the unit of a row, and whether podman answered.
 type resolved struct {
 	recover.Resolution
+	now      recover.Sighting
 	answered bool
 }
 
@@ -173,7 +199,7 @@ func (s *starter) resolve(ctx context.Context, name string, view recover.View) r
 	if view.Unanswered[name] && found.Err != nil {
 		found.Err = fmt.Errorf("no unit runs it and podman does not answer: %w", err)
 	}
-	return resolved{found, !notInTime(found.Err)}
+	return resolved{found, sighting, !notInTime(found.Err)}
 }
 
 // vetoNotMounted returns a *engine.NotMounted with the mount points that are

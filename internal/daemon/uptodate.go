@@ -64,7 +64,7 @@ func (u updater) correct(ctx context.Context, now replayed, view recover.View) [
 		set[c.Name] = c
 	}
 	u.correctByUnits(ctx, set, now, view)
-	u.correctByPodman(ctx, set, now.before, view)
+	u.correctByPodman(ctx, set, now, view)
 	return recover.Snapshot{Containers: slices.Collect(maps.Values(set))}.Sorted()
 }
 
@@ -108,10 +108,13 @@ func (u updater) correctByUnits(
 // correctByPodman asks podman, of each container without a unit that ended badly or
 // is about to end, whether someone stopped it. A reboot makes podman forget that.
 func (u updater) correctByPodman(
-	ctx context.Context, set map[string]recover.Container, before []recover.Container, view recover.View,
+	ctx context.Context, set map[string]recover.Container, was replayed, view recover.View,
 ) {
-	for _, c := range slices.Concat(before, slices.Collect(maps.Values(set))) {
+	for _, c := range slices.Concat(was.before, slices.Collect(maps.Values(set))) {
 		now, _ := view.Sighting(c.Name)
+		if doubtful(c, was.dead, view) {
+			set[c.Name] = c // podman is asked again before its start
+		}
 		if c.Unit != "" || !now.Failed() && now.State != recover.StateStopping {
 			continue
 		}
@@ -123,4 +126,10 @@ func (u updater) correctByPodman(
 			set[c.Name] = c
 		}
 	}
+}
+
+// doubtful reports whether a container without a unit died, and podman has yet to answer for
+// it: whether it was stopped is not known.
+func doubtful(c recover.Container, dead map[string]bool, view recover.View) bool {
+	return c.Unit == "" && dead[c.Name] && view.Unanswered[c.Name]
 }

@@ -3,6 +3,7 @@ package units
 import (
 	"context"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 
@@ -18,7 +19,10 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 		changes:    make(chan struct{}, 1),
 		states:     map[dbus.ObjectPath]string{},
 		restarts:   map[dbus.ObjectPath]uint32{},
-		containers: map[string]bool{},
+		containers: map[string]containerKind{},
+		starting:   map[dbus.ObjectPath]bool{},
+		again:      newStoppedTimer(),
+		connected:  make(chan struct{}),
 	}
 	connecting, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -36,6 +40,7 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
 	w.link = &link{conn: conn}
+	close(w.connected)
 	return w, nil
 }
 
@@ -50,19 +55,43 @@ var unitChanges = []dbus.MatchOption{
 
 // A watcher filters the signals of one connection. It implements recover.Watch.
 type watcher struct {
-	manager *Manager
-	link    *link
-	ctx     context.Context
-	changes chan struct{}
-	states  map[dbus.ObjectPath]string // the last known state of each unit
+	manager   *Manager
+	link      *link
+	connected chan struct{} // closed once link is set
+	ctx       context.Context
+	changes   chan struct{}
+	states    map[dbus.ObjectPath]string // the last known state of each unit
 	// restarts has the last known NRestarts of each service that systemd has restarted.
 	restarts map[dbus.ObjectPath]uint32
 	// containers says of a service whether it runs a container, once that was asked.
-	containers map[string]bool
+	containers map[string]containerKind
+	// starting has the services that run to their end and are activating. again reports a change for them
+	// after pause.
+	starting map[dbus.ObjectPath]bool
+	again    *time.Timer
+	pause    time.Duration
+}
+
+// A containerKind says whether a service runs a container, and whether that runs to its end.
+type containerKind struct{ runs, job bool }
+
+// lookForJob is the time from the start of a job's unit to the first look for its container. Each further
+// look comes after twice that time: podman may pull the image first.
+const lookForJob = time.Second
+
+// newStoppedTimer returns a timer that does not run.
+func newStoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
 }
 
 // Changes returns a channel that gets a value when a unit or scope became active, inactive or failed,
 // or when systemd restarted a service (PropertiesChanged of Unit.ActiveState and Service.NRestarts).
+//
+// The unit of a job is activating before its container exists, and until that has ended. Nothing tells when
+// the container starts, if podman runs it without a scope (--cgroups=split). So the channel also gets values
+// while such a unit is activating, fewer and fewer of them.
 func (w *watcher) Changes() <-chan struct{} { return w.changes }
 
 // GoingDown reports whether the watched manager or the host's manager is stopping (Manager.SystemState).
@@ -89,18 +118,57 @@ func (l *link) stopping(ctx context.Context) (bool, error) {
 // listen reports changes until the connection ends, which closes signals.
 func (w *watcher) listen(signals <-chan *dbus.Signal) {
 	defer close(w.changes)
-	for sig := range signals {
-		if sig.Name == managerIfc+".Reloading" {
-			clear(w.containers) // a unit may run another program now
+	defer w.again.Stop()
+	connected := w.connected
+	for {
+		select {
+		case sig, open := <-signals:
+			switch {
+			case !open:
+				return
+			case sig.Name == managerIfc+".Reloading":
+				clear(w.containers) // a unit may run another program now
+				continue
+			case !w.changed(sig):
+				continue
+			}
+		case <-connected:
+			connected = nil
+			w.findStarting()
 			continue
-		}
-		if !w.changed(sig) {
-			continue
+		case <-w.again.C:
+			w.pause *= 2
+			w.again.Reset(w.pause)
 		}
 		select {
 		case w.changes <- struct{}{}:
 		default: // an earlier value was not taken yet
 		}
+	}
+}
+
+// findStarting notes the jobs whose units were activating before the watch.
+func (w *watcher) findStarting() {
+	units, _ := w.link.listByPattern(w.ctx, "*.service", "activating") // without them their ends are still told
+	for _, u := range units {
+		if w.kindOf(u.Name).job {
+			w.begins(u.Path)
+		}
+	}
+}
+
+// begins has changes reported for a job while its unit is activating.
+func (w *watcher) begins(job dbus.ObjectPath) {
+	w.starting[job] = true
+	w.pause = lookForJob
+	w.again.Reset(w.pause)
+}
+
+// ends says that the unit of a job is not activating any more.
+func (w *watcher) ends(job dbus.ObjectPath) {
+	delete(w.starting, job)
+	if len(w.starting) == 0 {
+		w.again.Stop()
 	}
 }
 
@@ -128,10 +196,16 @@ func (w *watcher) changed(sig *dbus.Signal) bool {
 	}
 	switch state {
 	case "active", "inactive", "failed":
+		w.ends(sig.Path)
+	case "activating":
+		if !scope && !w.starting[sig.Path] && w.kindOf(unit).job {
+			w.begins(sig.Path)
+		}
+		return false
 	default:
 		return false // it is changing to one of these
 	}
-	if w.states[sig.Path] == state || !scope && !w.runsContainer(unit) {
+	if w.states[sig.Path] == state || !scope && !w.kindOf(unit).runs {
 		return false
 	}
 	if state == "inactive" {
@@ -152,24 +226,31 @@ func (w *watcher) restarted(path dbus.ObjectPath, unit string, restarts uint32) 
 	if w.restarts[path] = restarts; restarts == 0 {
 		delete(w.restarts, path)
 	}
-	if restarts < before || !w.runsContainer(unit) {
+	if restarts < before || !w.kindOf(unit).runs {
 		return false // it was started by hand, which its state tells
+	}
+	if w.starting[path] {
+		w.begins(path) // another container comes
 	}
 	delete(w.states, path) // so that the next signal of the active unit counts: the container runs again
 	return true
 }
 
-// runsContainer reports whether a service runs a container. It asks systemd once for each service, and
-// again after a reload.
-func (w *watcher) runsContainer(unit string) bool {
+// kindOf reports whether a service runs a container. It asks systemd once for each service, and again after
+// a reload.
+func (w *watcher) kindOf(unit string) containerKind {
 	known, ok := w.containers[unit]
 	if ok {
 		return known
 	}
 	found, err := w.manager.ContainerUnits(w.ctx, []string{unit})
 	if err != nil {
-		return true // unknown: a change too many does no harm
+		return containerKind{runs: true} // unknown: a change too many does no harm
 	}
-	w.containers[unit] = len(found) > 0
-	return len(found) > 0
+	kind := containerKind{runs: len(found) > 0}
+	for _, u := range found {
+		kind.job = kind.job || u.Job
+	}
+	w.containers[unit] = kind
+	return kind
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
 
@@ -102,6 +103,37 @@ func TestWatchRestartDirect(t *testing.T) {
 	f.set("ssh.service", "active", "running", execStart("/usr/sbin/sshd -D"))
 	restarted("ssh.service", "/usr/sbin/sshd -D", 5)
 	none("a service without a container")
+}
+
+// TestWatchJob starts a unit whose container comes later and without a scope (--cgroups=split). The unit is
+// activating until that has ended.
+func TestWatchJob(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	props := execStart("/usr/bin/podman run --name backup --cgroups=split image")
+	props["Service.Type"], props["Service.RemainAfterExit"] = "oneshot", false
+	props["Unit.TriggeredBy"] = []string{}
+	f.set("early.service", "activating", "start", props)
+	f.set("backup.service", "inactive", "dead", props)
+	changes := watch(soon(t), t, m).Changes()
+	await(t, changes, "the first look for the container of early.service")
+	f.become("early.service", "inactive", "dead", props)
+	await(t, changes, "the end of early.service")
+	began := time.Now()
+	f.become("backup.service", "activating", "start", props)
+	await(t, changes, "the first look for its container")
+	f.changed("backup.service") // its main process, or a status
+	await(t, changes, "the second look for its container")
+	if took := time.Since(began); took < 3*lookForJob {
+		t.Errorf("two looks after %s", took)
+	}
+	f.become("backup.service", "inactive", "dead", props)
+	await(t, changes, "its end")
+	select {
+	case <-changes:
+		t.Error("the watch reports a change after its end")
+	case <-time.After(5 * lookForJob):
+	}
 }
 
 func TestWatchReload(t *testing.T) {
