@@ -20,7 +20,8 @@ func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life)
 		engine.Sleep(ctx, askAgain)
 	}
 	life, err := s.await(ctx, row, last)
-	if err == nil && life.State == recover.LifeStopped && s.goingDown(ctx) {
+	ended := life.State == recover.LifeStopped || life.State == recover.LifeEnded // systemd kills a scope, too
+	if err == nil && ended && s.goingDown(ctx) {
 		err = recover.ErrGoingDown
 	}
 	if ctx.Err() != nil {
@@ -74,7 +75,7 @@ func (s *starter) await(ctx context.Context, row recover.Row, last recover.Life)
 }
 
 // goingDown reports whether the host, or the manager of the units, goes down: what is
-// stopped then was not stopped by a user.
+// stopped then was not stopped by a user, and did not fall.
 func (s *starter) goingDown(ctx context.Context) bool {
 	const shutdown = "shutdown.target" // of a user's manager, too (systemd.special(7))
 	states, err := s.world.Systemd.States(ctx, []string{shutdown})

@@ -108,6 +108,12 @@ func TestPlainContainerAfterReady(t *testing.T) {
 			})
 			ends(h, "a", exits(137))
 		}, recover.RowUp, recover.NowUnknown},
+		"the host goes down, and systemd ends its scope": {func(h *recovertest.Host) {
+			h.Set(func() {
+				h.States["shutdown.target"] = recover.UnitState{Loaded: true, Active: "inactive", Job: "start"}
+			})
+			ends(h, "a", exits(143))
+		}, recover.RowUp, recover.NowUnknown},
 		"podman restarts it": {func(h *recovertest.Host) {
 			ends(h, "a", func(s *recover.Sighting) { s.Restarts = 1 })
 			h.Set(func() { h.ScopeEnds["id-a"] = make(chan struct{}) })
