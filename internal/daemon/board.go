@@ -27,7 +27,8 @@ type board struct {
 	suspects recover.Quarantine
 	// now is what the containers do at this moment, by name. It is replaced and not
 	// changed: readers hold it.
-	now map[string]recover.NowState
+	now  map[string]recover.NowState
+	told map[string]time.Time // when a signal, and no look, told of a container last
 	// statusLine is what STATUS= says since READY.
 	statusLine string
 	// restarted: the last run ended in order in this boot. Then nothing is
@@ -37,7 +38,10 @@ type board struct {
 }
 
 func newBoard(log *slog.Logger, identity recover.Identity) *board {
-	return &board{log: log, identity: identity, began: time.Now(), phase: recover.Assessing, changed: make(chan struct{})}
+	return &board{
+		log: log, identity: identity, began: time.Now(), phase: recover.Assessing,
+		told: map[string]time.Time{}, changed: make(chan struct{}),
+	}
 }
 
 // observePhase is told each change of the phase; tests look in, and compare it
@@ -109,12 +113,13 @@ func (b *board) showSet(set recover.Snapshot) { b.change(func() { b.set = set })
 
 func (b *board) showSuspects(q recover.Quarantine) { b.change(func() { b.suspects = q }) }
 
-// showNow publishes what the named containers do at this moment.
+// showNow publishes what the named containers do at this moment, as a signal told it.
 func (b *board) showNow(states map[string]recover.NowState) {
 	b.mu.Lock()
 	same := true
 	for name, state := range states {
 		same = same && b.now[name] == state
+		b.told[name] = time.Now()
 	}
 	b.mu.Unlock()
 	if !same {
@@ -122,9 +127,18 @@ func (b *board) showNow(states map[string]recover.NowState) {
 	}
 }
 
-// replaceNow publishes what all containers do at this moment. Others are not known any more.
-func (b *board) replaceNow(now map[string]recover.NowState) {
+// replaceNow publishes what all containers do, as a look saw it that began at began. Other
+// containers are not known any more. What a signal told since then is newer, and stays.
+func (b *board) replaceNow(now map[string]recover.NowState, began time.Time) {
 	b.mu.Lock()
+	for name, at := range b.told {
+		switch {
+		case at.Before(began):
+			delete(b.told, name)
+		case b.now[name] != "":
+			now[name] = b.now[name]
+		}
+	}
 	same := maps.Equal(b.now, now)
 	b.mu.Unlock()
 	if !same {

@@ -60,6 +60,9 @@ func (h *history) write() {
 func (h *history) amended() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.next.IsZero() {
+		return // READY is about to write it
+	}
 	if h.due == nil && !h.closed {
 		h.due = time.AfterFunc(max(0, time.Until(h.next)), h.save)
 	}

@@ -195,6 +195,7 @@ func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
 
 // see is the set now. It changes nothing if podman or systemd do not answer.
 func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapshot, error) {
+	lookBegan := time.Now()
 	began := k.world.Journal.Now() // what happens during the look is replayed: twice does no harm
 	sight, err := k.sight(ctx, last)
 	if err != nil {
@@ -221,7 +222,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if down := membersDown(next, list, states, sight.unanswered); !slices.Equal(down, k.down) {
 		k.down, k.unsaved = down, true
 	}
-	k.showNow(list, states, sight.unanswered)
+	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered
 	return recover.Snapshot{
 		Timestamp:   time.Now().Unix(),

@@ -378,6 +378,7 @@ func TestFallAmendsReport(t *testing.T) {
 	var log bytes.Buffer
 	running(t, h, &log, func(s *Service) {
 		untilReady(s)
+		synctest.Wait() // until READY's report is written
 		onDisk := func() recover.RowState {
 			reports, _ := s.Reports()
 			return reports[0].Rows[0].State

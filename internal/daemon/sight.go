@@ -122,8 +122,11 @@ func (s sight) nextSet(
 	return recover.Snapshot{Containers: append(next, kept...)}.Sorted()
 }
 
-// showNow publishes what the rows of the recovery and the members of the set do now.
-func (k *keeper) showNow(list recover.Sightings, states map[string]recover.UnitState, unanswered map[string]bool) {
+// showNow publishes what the rows of the recovery and the members of the set do now, as a
+// look saw it that began at began.
+func (k *keeper) showNow(
+	list recover.Sightings, states map[string]recover.UnitState, unanswered map[string]bool, began time.Time,
+) {
 	status, _ := k.board.status()
 	units := map[string]string{}
 	for _, c := range status.Set.Containers {
@@ -144,6 +147,6 @@ func (k *keeper) showNow(list recover.Sightings, states map[string]recover.UnitS
 			now[name] = recover.NowRunning
 		}
 	}
-	k.board.replaceNow(now)
+	k.board.replaceNow(now, began)
 	k.tellStatus()
 }
