@@ -239,12 +239,9 @@ func (s *starter) vetoIDPrefix(ctx context.Context, name string) error {
 	if strings.Trim(name, "0123456789abcdef") != "" {
 		return nil
 	}
-	list, known := s.list(ctx)
-	if _, exists := list.Find(name); !known || exists {
-		return nil
-	}
-	other, found := list.WithIDPrefix(name)
-	if !found {
+	_, err := s.world.Podman.Inspect(ctx, name) // of that one: a list may wait for a container that is stuck
+	var other *recover.OtherContainer
+	if !errors.As(err, &other) {
 		return nil
 	}
 	return fmt.Errorf("name %q is a prefix of the ID of container %s; podman would replace that one. Rename one of them",
@@ -329,10 +326,4 @@ func (s *starter) onlyStarts(ctx context.Context, row recover.Row) bool {
 	}
 	now, err := s.world.Podman.Inspect(ctx, row.Name)
 	return err == nil && now.Running() || notInTime(err)
-}
-
-// list is what podman lists, and whether it answered.
-func (s *starter) list(ctx context.Context) (list recover.Sightings, known bool) {
-	list, err := s.world.Podman.List(ctx)
-	return list, err == nil
 }

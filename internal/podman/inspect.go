@@ -51,7 +51,7 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 		return inspected{}, err
 	case i.Name != name:
 		// podman takes the beginning of an ID for the container with that ID.
-		return inspected{}, fmt.Errorf("%w: %s; it answered for %q", recover.ErrNoContainer, name, i.Name)
+		return inspected{}, fmt.Errorf("%s: %w", name, &recover.OtherContainer{Name: i.Name})
 	}
 	return i, nil
 }

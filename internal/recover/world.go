@@ -3,6 +3,7 @@ package recover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -106,6 +107,17 @@ var (
 	// ErrNoBus: the connection to the manager is gone or cannot be made.
 	ErrNoBus = errors.New("no connection to the service manager")
 )
+
+// An OtherContainer is the ErrNoContainer of a name that podman takes for another
+// container, whose ID begins with it (podman 5.4, libpod's LookupContainer).
+type OtherContainer struct{ Name string }
+
+func (e *OtherContainer) Error() string {
+	return fmt.Sprintf("podman takes the name for the beginning of the ID of container %s", e.Name)
+}
+
+// Is reports whether target is ErrNoContainer.
+func (e *OtherContainer) Is(target error) bool { return target == ErrNoContainer }
 
 // A UnitState is what systemd says of a unit (org.freedesktop.systemd1(5)).
 type UnitState struct {

@@ -67,10 +67,14 @@ func (f Podman) Inspect(ctx context.Context, name string) (recover.Sighting, err
 		return recover.Sighting{}, f.H.PodmanErr
 	}
 	s, known := f.H.Sightings[name]
-	if !known {
-		return recover.Sighting{}, recover.ErrNoContainer
+	if known {
+		return s, nil
 	}
-	return s, nil
+	all := recover.Sightings(slices.Collect(maps.Values(f.H.Sightings)))
+	if other, found := all.WithIDPrefix(name); found {
+		return recover.Sighting{}, &recover.OtherContainer{Name: other.Name}
+	}
+	return recover.Sighting{}, recover.ErrNoContainer
 }
 
 func (f Podman) GenerateUnit(ctx context.Context, name string) (string, string, error) {
