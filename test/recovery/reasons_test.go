@@ -202,8 +202,11 @@ func (n *node) wantReason(row shownRow, want reason, text string) {
 		}
 	}
 	cause := row.Attempts[len(row.Attempts)-1].Why.Cause
-	_, table, _ := strings.Cut(text, "\n\n") // the first lines name what fell
-	if !strings.Contains(line(table, name), cause) {
+	said := func(l string) bool {
+		fields := strings.Fields(l) // TIER CONTAINER …
+		return len(fields) > 1 && fields[1] == name && strings.Contains(l, cause)
+	}
+	if !slices.ContainsFunc(strings.Split(text, "\n"), said) {
 		n.t.Errorf("the status does not say of %s that %s:\n%s", name, cause, text)
 	}
 	log := n.Journal("-b", "-o", "cat", "-u", n.unit(), "-p", "warning", "CONTAINER="+name)
