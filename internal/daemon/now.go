@@ -44,9 +44,13 @@ func nowOfRows(rows []recover.Row, view recover.View) map[string]recover.NowStat
 
 // nowOf is what a container does by podman and by its unit. unanswered: podman did not
 // answer for it.
-func nowOf(name string, list map[string]recover.Sighting, unit recover.UnitState, unanswered bool) recover.NowState {
+func nowOf(
+	name string, list map[string]recover.Sighting, unit recover.UnitState, job, unanswered bool,
+) recover.NowState {
 	switch {
 	case list[name].Running():
+		return recover.NowRunning
+	case job && unit.Active == "activating" && unit.Sub == "start": // all its life
 		return recover.NowRunning
 	case unit.Loaded && unit.Active == "activating" && unit.Sub != "start", unit.Job == "restart":
 		return recover.NowRestarting

@@ -128,11 +128,12 @@ func (k *keeper) showNow(
 	list recover.Sightings, states map[string]recover.UnitState, unanswered map[string]bool, began time.Time,
 ) {
 	status, _ := k.board.status()
-	units := map[string]string{}
+	units, jobs := map[string]string{}, map[string]bool{}
 	for _, c := range status.Set.Containers {
-		units[c.Name] = c.Unit
+		units[c.Name], jobs[c.Name] = c.Unit, c.Job
 	}
 	for _, row := range status.Recovery.Rows {
+		jobs[row.Name] = jobs[row.Name] || row.Job
 		if units[row.Name] == "" && !row.Generated {
 			units[row.Name] = row.Unit
 		}
@@ -140,7 +141,7 @@ func (k *keeper) showNow(
 	byName := list.ByName()
 	now := map[string]recover.NowState{}
 	for name, unit := range units {
-		now[name] = nowOf(name, byName, states[unit], unanswered[name])
+		now[name] = nowOf(name, byName, states[unit], jobs[name], unanswered[name])
 	}
 	for name, s := range byName {
 		if s.Running() && !s.Infra {

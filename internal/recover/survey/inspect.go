@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
@@ -36,6 +37,10 @@ func (h Host) InspectEach(ctx context.Context, names []string) []Answer {
 	return answers
 }
 
+// alongsideWithin bounds the questions that replace a late list: the list has waited for
+// seconds already, and only a container that is stuck takes longer.
+const alongsideWithin = 2 * time.Second
+
 // TakeList adds podman's list to a view. A list that is late waits for a container that is
 // stuck, so podman is asked of each of the named containers alone. Where podman
 // answers nothing at all, it has yet to start, and its list is awaited.
@@ -43,7 +48,9 @@ func (h Host) TakeList(ctx context.Context, view *recover.View, list List, names
 	for late(list.Err) && ctx.Err() == nil {
 		// There is no such container, so podman waits for no lock to say so.
 		const none = "archy-recovery-asks-whether-podman-answers"
-		answers := h.InspectEach(ctx, append([]string{none}, names...))
+		soon, cancel := context.WithTimeout(ctx, alongsideWithin)
+		answers := h.InspectEach(soon, append([]string{none}, names...))
+		cancel()
 		answered := false
 		for _, a := range answers {
 			answered = answered || !late(a.Err)
