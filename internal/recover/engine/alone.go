@@ -13,7 +13,7 @@ import (
 func (r *Run) turns(ctx context.Context) error {
 	others := true // containers that need not be alone may be in flight
 	for r.left > 0 {
-		i := r.nextTurn()
+		i := nextTurn(r.rows, r.queue)
 		var err error
 		switch {
 		case i < 0:
@@ -34,9 +34,9 @@ func (r *Run) turns(ctx context.Context) error {
 
 // nextTurn is the first row that could be started and is not in the queue, -1
 // without one.
-func (r *Run) nextTurn() int {
-	for i, row := range r.rows {
-		if row.State == recover.RowQueued && !slices.Contains(r.queue, i) {
+func nextTurn(rows []recover.Row, queue []int) int {
+	for i, row := range rows {
+		if row.State == recover.RowQueued && !slices.Contains(queue, i) {
 			return i
 		}
 	}

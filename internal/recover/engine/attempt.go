@@ -63,16 +63,17 @@ func (r *Run) attempt(ctx context.Context, index int, row recover.Row, limit tim
 	select {
 	case a := <-end:
 		a.freesPlace = true
-		r.tell(ctx, a)
+		send(ctx, r.attempts, a)
 	case <-place.C:
-		r.tell(ctx, attempt{row: index, freesPlace: true})
-		r.tell(ctx, <-end)
+		send(ctx, r.attempts, attempt{row: index, freesPlace: true})
+		send(ctx, r.attempts, <-end)
 	}
 }
 
-func (r *Run) tell(ctx context.Context, a attempt) {
+// send tells the goroutine that owns the run, or gives up with ctx.
+func send[T any](ctx context.Context, to chan<- T, message T) {
 	select {
-	case r.attempts <- a:
+	case to <- message:
 	case <-ctx.Done():
 	}
 }

@@ -32,11 +32,7 @@ func (r *Run) explain(ctx context.Context, i int) {
 	r.workers.Go(func() {
 		bounded, cancel := context.WithTimeout(ctx, explainWithin)
 		defer cancel()
-		answer := explained{id, question, r.starter.Explain(bounded, row)}
-		select {
-		case r.explanations <- answer:
-		case <-ctx.Done():
-		}
+		send(ctx, r.explanations, explained{id, question, r.starter.Explain(bounded, row)})
 	})
 }
 

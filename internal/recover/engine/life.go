@@ -23,12 +23,9 @@ func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 	r.workers.Go(func() {
 		tell := func(c change) {
 			c.row, c.attempt = i, len(row.Attempts)
-			select {
-			case r.changes <- c:
-			case <-ctx.Done():
-			}
+			send(ctx, r.changes, c)
 		}
-		r.awaitChanges(ctx, row, recover.Life{State: now}, tell)
+		follower{r.starter, r.policy}.awaitChanges(ctx, row, recover.Life{State: now}, tell)
 		tell(change{over: true})
 	})
 }
@@ -38,22 +35,28 @@ func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 // a Starter that does not wait, must not keep the run busy.
 const changesEvery = 500 * time.Millisecond
 
+// A follower follows containers, without a hand on the run.
+type follower struct {
+	starter Starter
+	policy  recover.Policy
+}
+
 // awaitChanges tells each change of a container's life. What cannot be asked is asked
 // again: the container stays what it was.
-func (r *Run) awaitChanges(ctx context.Context, row recover.Row, last recover.Life, tell func(change)) {
+func (f follower) awaitChanges(ctx context.Context, row recover.Row, last recover.Life, tell func(change)) {
 	var soaked time.Time // zero while there is no soak to wait for
 	if !row.Job && last.State != recover.LifeRestarting {
-		soaked = time.Now().Add(r.policy.Soak)
+		soaked = time.Now().Add(f.policy.Soak)
 	}
 	for known := last; ; {
 		asking, cancel := ctx, context.CancelFunc(func() {})
 		if !soaked.IsZero() {
 			asking, cancel = context.WithDeadline(ctx, soaked)
 		}
-		life, err := r.starter.Await(asking, row, last)
+		life, err := f.starter.Await(asking, row, last)
 		switch {
 		case err != nil && asking.Err() == nil:
-			Sleep(asking, r.policy.RetryPause)
+			Sleep(asking, f.policy.RetryPause)
 		case err == nil && life == last:
 			Sleep(asking, changesEvery)
 		}
@@ -80,7 +83,7 @@ func (r *Run) awaitChanges(ctx context.Context, row recover.Row, last recover.Li
 		case life.State == recover.LifeRestarting:
 			soaked = time.Time{} // it begins anew when the container runs again
 		case known.State == recover.LifeRestarting, life.Restarts > known.Restarts:
-			soaked = time.Now().Add(r.policy.Soak)
+			soaked = time.Now().Add(f.policy.Soak)
 		}
 		loops := known.Restarts > 0
 		known = life

@@ -31,10 +31,10 @@ type Run struct {
 	busy      int   // places taken
 	pace      *pace // how many there are
 	unsettled map[int]bool
-	left      int           // rows that READY waits for
-	moving    int           // rows of the tiers that READY waits for and that do not wait
-	tiered    bool          // the tiers have ended: a row whose wait ends is given its turn
-	needs     map[int][]int // a waiting row -> the rows that it waits for
+	left      int  // rows that READY waits for
+	moving    int  // rows of the tiers that READY waits for and that do not wait
+	tiered    bool // the tiers have ended: a row whose wait ends is given its turn
+	needs     neededRows
 	attempts  chan attempt
 	wakes     chan int // rows that need not wait any longer
 	deadline  *time.Timer
@@ -81,7 +81,7 @@ func New(
 		notify:   notify,
 		rows:     slices.Clone(rows),
 		tries:    make([]int, len(rows)),
-		needs:    map[int][]int{},
+		needs:    neededRows{},
 		attempts: make(chan attempt),
 		wakes:    make(chan int),
 

@@ -23,7 +23,7 @@ func (e *NotMounted) Error() string {
 func (r *Run) awaitNeeded(ctx context.Context, i int, o recover.Outcome, why string) bool {
 	var on []int
 	for j, other := range r.rows {
-		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.waitsFor(j, i) {
+		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.needs.waitsFor(j, i) {
 			on = append(on, j)
 		}
 	}
@@ -82,9 +82,12 @@ func (r *Run) release(i int) {
 	}
 }
 
+// neededRows are the rows that a waiting row waits for.
+type neededRows map[int][]int
+
 // waitsFor reports whether a row waits for another, directly or through others.
-func (r *Run) waitsFor(i, other int) bool {
-	return slices.ContainsFunc(r.needs[i], func(j int) bool { return j == other || r.waitsFor(j, other) })
+func (n neededRows) waitsFor(i, other int) bool {
+	return slices.ContainsFunc(n[i], func(j int) bool { return j == other || n.waitsFor(j, other) })
 }
 
 // awaitMounts has a row wait until its mounts are there. Not less than the pause
@@ -106,10 +109,7 @@ func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why strin
 func (r *Run) later(ctx context.Context, row int, wait func()) {
 	r.workers.Go(func() {
 		wait()
-		select {
-		case r.wakes <- row:
-		case <-ctx.Done():
-		}
+		send(ctx, r.wakes, row)
 	})
 }
 
