@@ -48,6 +48,7 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	answer := <-listed
 	host.TakeList(ctx, &view, answer, survey.Names(snapshot.Containers))
 	update := updater{s.world, s.board}
+	s.replayed = s.world.Journal.Now()
 	now := update.replay(ctx, v, snapshot)
 	if notInTime(answer.Err) { // podman was asked of the members alone, and there are new ones
 		host.AskOthers(ctx, &view, now.set)

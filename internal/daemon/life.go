@@ -19,7 +19,7 @@ func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life)
 	if s.knows(row.Name).unasked {
 		engine.Sleep(ctx, askAgain)
 	}
-	life, err := s.await(ctx, row, last)
+	life, err := s.awaitSince(ctx, row, last)
 	ended := life.State == recover.LifeStopped || life.State == recover.LifeEnded // systemd kills a scope, too
 	if err == nil && ended && s.goingDown(ctx) {
 		err = recover.ErrGoingDown
@@ -41,6 +41,22 @@ func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life)
 		}
 	})
 	s.lives(row.Name, life)
+	return life, nil
+}
+
+// awaitSince is await, but counts only the restarts since our start.
+func (s *starter) awaitSince(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
+	before := s.knows(row.Name).restarts
+	last.Restarts += before
+	life, err := s.await(ctx, row, last)
+	if err != nil {
+		return life, err
+	}
+	if life.Restarts < before { // a start by hand has reset the count
+		before = 0
+		s.learn(row.Name, func(c *startedContainer) { c.restarts = 0 })
+	}
+	life.Restarts -= before
 	return life, nil
 }
 

@@ -526,3 +526,27 @@ func TestStatusOfTwoChanges(t *testing.T) {
 		t.Errorf("STATUS=%s, want %q", h.Status, want)
 	}
 }
+
+// systemd counts restarts from the last start by hand, and so also those before the crash: a unit that
+// systemd itself has started again is up, and has not fallen since.
+func TestRestartsBeforeRecovery(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("a").Ran("a")
+	h.Marker = recovertest.Crashed
+	h.States["a.service"] = recover.UnitState{Loaded: true, Active: "activating", Sub: "auto-restart"}
+	h.NRestarts = map[string]int{"a.service": 6}
+	h.Lives = map[string]chan recover.Life{"a.service": make(chan recover.Life)}
+	running(t, h, io.Discard, func(s *Service) {
+		untilReady(s)
+		tell := func(restarts int, want recover.RowState, wantRestarts int) {
+			t.Helper()
+			h.Lives["a.service"] <- recover.Life{State: recover.LifeRuns, Restarts: restarts}
+			synctest.Wait()
+			if row := rowOf(s, "a"); row.State != want || row.Restarts != wantRestarts {
+				t.Errorf("after %d restarts it is %s, with %d restarts", restarts, row.State, row.Restarts)
+			}
+			time.Sleep(time.Second)
+		}
+		tell(6, recover.RowUp, 0)
+		tell(7, recover.RowRestarting, 1)
+	})
+}

@@ -30,6 +30,8 @@ type Service struct {
 	ids map[string]string
 	// doubtful names the dead containers that podman has yet to say of whether they were stopped.
 	doubtful map[string]bool
+	// replayed is when the journal was read for the deaths before this run.
+	replayed time.Duration
 	// telling is held while STATUS= is told after READY: what is told last was true last.
 	telling sync.Mutex
 	// background is what goes on beside recovery and does not delay it.
@@ -152,7 +154,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.board.showNow(map[string]recover.NowState{name: nowOfLife(life)})
 		s.tellStatus()
 	})
-	starts.doubtful = s.doubtful
+	starts.doubtful, starts.replayed = s.doubtful, s.replayed
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",

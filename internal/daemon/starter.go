@@ -22,6 +22,8 @@ type starter struct {
 	// lives is told of each Life at once.
 	lives func(name string, life recover.Life)
 	words *words
+	// replayed is when the journal was read for what had died before.
+	replayed time.Duration
 	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
 	doubtful map[string]bool
 
@@ -43,6 +45,8 @@ type startedContainer struct {
 	exitStatus int
 	// unasked: what became of it could not be asked.
 	unasked bool
+	// restarts is how often systemd or podman had started it again before our start.
+	restarts int
 }
 
 // newStarter returns a starter. ids are podman's IDs of containers, as far as they are known.
@@ -96,7 +100,7 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 		return none, err
 	}
 	first := len(row.Attempts) < 2
-	if s.stopped(ctx, row.Unit, first && row.Ending) {
+	if s.stopped(ctx, row, first && row.Ending) {
 		none.Job, none.UnitState = "canceled", recover.UnitState{Active: "inactive"}
 		return none, nil
 	}
@@ -156,6 +160,7 @@ func (s *starter) findUnit(ctx context.Context, row *recover.Row) (runs bool, er
 		return false, found.Err
 	}
 	if found.Unit == "" && found.now.Running() {
+		s.learn(row.Name, func(c *startedContainer) { c.restarts = found.now.Restarts })
 		return true, nil
 	}
 	if found.Unit == "" {
@@ -254,19 +259,34 @@ const endWithin = 10 * time.Second
 // stopped reports whether something else is stopping a unit, which our start would
 // undo. If the container is ending, it waits for its unit to end first, and also
 // reports whether that end was a stop: systemd calls the unit active until podman
-// has cleaned up, and to start it then does nothing.
-func (s *starter) stopped(ctx context.Context, unit string, ending bool) bool {
-	ended := ending && s.awaitEnd(ctx, unit)
-	states, err := s.world.Systemd.States(ctx, []string{unit})
-	now := states[unit]
+// has cleaned up, and to start it then does nothing. If systemd itself starts the unit
+// again, it also learns how often it has done so before.
+func (s *starter) stopped(ctx context.Context, row recover.Row, ending bool) bool {
+	ended := ending && s.awaitEnd(ctx, row.Unit)
+	states, err := s.world.Systemd.States(ctx, []string{row.Unit})
+	now := states[row.Unit]
+	if err == nil && (now.Active == "active" || now.Returning()) && !row.Generated && !row.Job {
+		s.learnRestarts(ctx, row)
+	}
 	return err == nil && (now.Job == "stop" || ended && now.Active == "inactive" && !now.Returning())
+}
+
+// learnRestarts reads how often systemd has started a unit again. A start by us does not
+// reset that count while the unit runs, or while systemd starts it.
+func (s *starter) learnRestarts(ctx context.Context, row recover.Row) {
+	const within = time.Second // a unit between two states has no answer
+	asking, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if life, err := s.world.Systemd.AwaitLife(asking, row.Unit, recover.Life{}); err == nil {
+		s.learn(row.Name, func(c *startedContainer) { c.restarts = life.Restarts })
+	}
 }
 
 // awaitEnd waits for the end of a unit, and reports whether it came.
 func (s *starter) awaitEnd(ctx context.Context, unit string) bool {
 	waiting, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	err := s.world.Systemd.AwaitEnd(waiting, unit)
+	err := s.world.Systemd.AwaitEnd(waiting, unit, s.replayed)
 	if err != nil {
 		s.world.Log.Debug("the unit's end cannot be awaited", "unit", unit, "error", err)
 	}

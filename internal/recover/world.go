@@ -72,8 +72,9 @@ type Systemd interface {
 	MountsNeeded(ctx context.Context, unit string) ([]string, error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
-	// AwaitEnd returns when a unit is not active any more, nor deactivating.
-	AwaitEnd(ctx context.Context, unit string) error
+	// AwaitEnd returns when a unit is not active any more, nor deactivating, or has
+	// become active since a moment (on the clock of Journal.Now): that is a new run.
+	AwaitEnd(ctx context.Context, unit string, since time.Duration) error
 	// Watch begins to watch the containers' units, until ctx ends.
 	Watch(ctx context.Context) (Watch, error)
 }

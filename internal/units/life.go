@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 
@@ -200,13 +201,30 @@ func isUnknownUnit(err error) bool {
 	return errors.As(err, &answer) && answer.Name == systemd+".NoSuchUnit"
 }
 
-// AwaitEnd returns when a unit is neither active, reloading nor deactivating (Unit.ActiveState).
-func (f *follower) AwaitEnd(ctx context.Context, unit string) error {
+// AwaitEnd returns when a unit is neither active, reloading nor deactivating (Unit.ActiveState), or when it has
+// become active since a moment of CLOCK_MONOTONIC (Unit.ActiveEnterTimestampMonotonic): systemd has started it
+// again by then, and the end of its last run is over.
+func (f *follower) AwaitEnd(ctx context.Context, unit string, since time.Duration) error {
 	if err := checkUnit(unit); err != nil {
 		return err
 	}
 	return f.await(ctx, unit, func(d *feed) (bool, error) {
 		state, err := d.link.getString(ctx, pathOf(unit), unitIfc, "ActiveState")
-		return state != "active" && state != "reloading" && state != "deactivating", d.link.explain(err)
+		if err != nil {
+			return false, d.link.explain(err)
+		}
+		switch state {
+		case "deactivating":
+			return false, nil
+		case "active", "reloading":
+		default:
+			return true, nil
+		}
+		v, err := d.link.get(ctx, pathOf(unit), unitIfc, "ActiveEnterTimestampMonotonic")
+		if err != nil {
+			return false, d.link.explain(err)
+		}
+		entered, _ := v.Value().(uint64) // in µs
+		return time.Duration(entered)*time.Microsecond > since, nil
 	})
 }

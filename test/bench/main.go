@@ -24,6 +24,7 @@ type bench struct {
 	deb    string
 	rounds int
 	idle   time.Duration
+	before string // a program to compare with
 }
 
 // rows are in the order of the page. With five rounds, a row takes less than three
@@ -46,6 +47,7 @@ var rows = []struct {
 	{"idle", idleRow},
 	{"micro", microRow},
 	{"pacing", pacingRow},
+	{"before", beforeRow},
 }
 
 // rowIndex returns a row's place on the page, or -1 if there is no such row.
@@ -66,6 +68,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "how often each figure is measured; medians are printed")
 	idle := flag.Duration("idle", 2*time.Minute, "how long the idle daemon is watched")
 	only := flag.String("only", "", "measure only these `rows`, separated by commas: "+strings.Join(rowNames(), ", "))
+	before := flag.String("before", "", "compare with this `program` in the row before, which is measured only then")
 	render := flag.Bool("render", false, "measure nothing: only write the page from docs/benchmarks.json")
 	flag.Parse()
 	if *render {
@@ -80,7 +83,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench: ARCHY_DEB does not name the package to measure: run `make bench`")
 		os.Exit(2)
 	}
-	wanted := rowNames()
+	wanted := slices.DeleteFunc(rowNames(), func(name string) bool { return name == "before" && *before == "" })
 	if *only != "" {
 		wanted = strings.Split(*only, ",")
 	}
@@ -91,7 +94,7 @@ func main() {
 			os.Exit(2)
 		}
 		status |= machine.Demo("bench", func(t machine.TB) {
-			measure(&bench{t, deb, *rounds, *idle}, name)
+			measure(&bench{t, deb, *rounds, *idle, *before}, name)
 		})
 	}
 	os.Exit(status)

@@ -76,6 +76,7 @@ type Host struct {
 	Images     map[string]string
 	Healthy    map[string]func(context.Context) error
 	Lives      map[string]chan recover.Life // what AwaitLife tells, by unit
+	NRestarts  map[string]int               // how often systemd has started units again
 	ScopeEnds  map[string]chan struct{}     // closed when the scope has ended, by ID
 	Stalls     func() (recover.Stalls, error)
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
@@ -75,11 +76,15 @@ func (f Systemd) StartJob(ctx context.Context, unit string) (recover.Outcome, er
 	return f.Start(ctx, unit)
 }
 
-// AwaitLife returns the next life of the unit that a test sends to Lives, if any.
-func (f Systemd) AwaitLife(ctx context.Context, unit string, _ recover.Life) (recover.Life, error) {
+// AwaitLife returns the next life of the unit that a test sends to Lives, if any. If the last
+// life is not known, it is that the unit runs.
+func (f Systemd) AwaitLife(ctx context.Context, unit string, last recover.Life) (recover.Life, error) {
 	f.H.Mu.Lock()
-	lives := f.H.Lives[unit]
+	lives, restarts := f.H.Lives[unit], f.H.NRestarts[unit]
 	f.H.Mu.Unlock()
+	if last.State == recover.LifeUnknown {
+		return recover.Life{State: recover.LifeRuns, Restarts: restarts}, nil
+	}
 	select {
 	case life := <-lives:
 		return life, nil
@@ -145,7 +150,7 @@ func (f Systemd) AwaitMounts(ctx context.Context, points []string) error {
 	}
 }
 
-func (f Systemd) AwaitEnd(ctx context.Context, unit string) error {
+func (f Systemd) AwaitEnd(ctx context.Context, unit string, _ time.Duration) error {
 	f.H.Mu.Lock()
 	f.H.Say("await the end of %s", unit)
 	ends := f.H.Ends[unit]
