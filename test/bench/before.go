@@ -34,6 +34,9 @@ func beforeRow(b *bench, r *Result) {
 	}
 	now := withProgram(m, recoveryContender(b.t, m, f, saved), "archy-recovery", installed)
 	before := withProgram(m, recoveryContender(b.t, m, f, saved), "the one before", string(program))
+	var first [2]phases
+	first[0].watch(b.t, m, &now)
+	first[1].watch(b.t, m, &before)
 	trials := compare(b, m, now, before)
 	took := [][]float64{figures(trials[0], returned), figures(trials[1], returned)}
 	ratio := ratios(took[0], took[1])
@@ -42,6 +45,8 @@ func beforeRow(b *bench, r *Result) {
 	r.add("ratio, pair by pair", "", ratio)
 	r.add("archy-recovery, READY", "s", took[0])
 	r.add("the one before, READY", "s", took[1])
+	r.add("archy-recovery, until its first start", "s", first[0].first)
+	r.add("the one before, until its first start", "s", first[1].first)
 	r.note(fmt.Sprintf("The 95 %% interval of the geometric mean is %.3f to %.3f.", low, high))
 }
 

@@ -1,13 +1,20 @@
 package diagnosis
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
-func compile(patterns ...string) []*regexp.Regexp {
-	compiled := make([]*regexp.Regexp, len(patterns))
-	for i, p := range patterns {
-		compiled[i] = regexp.MustCompile(p)
-	}
-	return compiled
+// compile returns the patterns, compiled at their first use: most processes of the
+// program never see a failure.
+func compile(patterns ...string) func() []*regexp.Regexp {
+	return sync.OnceValue(func() []*regexp.Regexp {
+		compiled := make([]*regexp.Regexp, len(patterns))
+		for i, p := range patterns {
+			compiled[i] = regexp.MustCompile(p)
+		}
+		return compiled
+	})
 }
 
 // pullOf matches what podman puts before the reason why it cannot pull.
@@ -20,7 +27,7 @@ const helpers = `slirp4netns|pasta|passt|netavark|aardvark-dns|conmon|crun|runc|
 	`iptables|nft|catatonit|newuidmap|newgidmap`
 
 // managerPatterns match what systemd says of a unit, by the cause's ID.
-var managerPatterns = map[string][]*regexp.Regexp{
+var managerPatterns = map[string]func() []*regexp.Regexp{
 	"out-of-memory": compile(
 		`A process of this unit has been killed by the OOM killer`,
 		`Failed with result 'oom-kill'`,
@@ -30,7 +37,7 @@ var managerPatterns = map[string][]*regexp.Regexp{
 // enginePatterns match what podman and its helpers say, without its wrappings (see
 // Line.words), by the cause's ID. testdata has what podman 4.3.1 and 5.4.2 wrote
 // on Debian 12 and 13, and what podman 5.8 and 6 write by their sources.
-var enginePatterns = map[string][]*regexp.Regexp{
+var enginePatterns = map[string]func() []*regexp.Regexp{
 	"no-space": compile(
 		`(?:^|: )(?:\w+ )?(?P<path>/[^\s:"]+): (?i:no space left on device|disk quota exceeded)`,
 		`(?i)(?:^|: )(?:no space left on device|disk quota exceeded|database or disk is full)`,

@@ -8,11 +8,15 @@ import (
 
 // match compares a line's words with a cause.
 func (c Cause) match(from Source, text string) (names map[string]string, ok bool) {
-	patterns := enginePatterns[c.ID]
+	patterns := enginePatterns
 	if from == Manager {
-		patterns = managerPatterns[c.ID]
+		patterns = managerPatterns
 	}
-	for _, pattern := range patterns {
+	compiled, ok := patterns[c.ID]
+	if !ok {
+		return nil, false
+	}
+	for _, pattern := range compiled() {
 		if names, ok := submatches(pattern, text); ok {
 			return names, true
 		}
