@@ -92,6 +92,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	host := cli.SystemManager() // also for a user's instance: a client may be of any unit
 	defer host.Close()
 	api.SetUnitLookup(host.UnitOf)
+	api.SetBoots(journalReader.Boots)
 	dropTextPagesWhenIdle(memory, api, log)
 	return serve(ctx, service, notifier, listener, api, log)
 }

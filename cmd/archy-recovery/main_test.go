@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 	"podmancmd":           {},
 	"logging":             {},
 	"sdnotify":            {},
-	"control":             {"daemon", "recover"},
+	"control":             {"daemon", "recover", "timeline"},
 	"cli": {
 		"config", "control", "journal", "podman", "recover", "recover/survey", "state", "timeline", "units",
 	},

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"archy-recovery/internal/control"
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/timeline"
@@ -16,18 +17,9 @@ import (
 
 // An endedBoot is a boot, how it ended, and the recovery that followed.
 type endedBoot struct {
-	journal.Boot
-	Recovery *recoverySummary `json:"recovery,omitempty"`
-}
+	control.EndedBoot
 
-// A recoverySummary is a recovery in brief; report ID shows all of it.
-type recoverySummary struct {
-	ID          int     `json:"id"`
-	BootID      string  `json:"bootId"`
-	TookSeconds float64 `json:"tookSeconds"`
-	Summary     string  `json:"summary"`
-
-	text string // for the table
+	text string // the recovery in brief, for the table
 }
 
 func newBoots(f *globalFlags) *cobra.Command {
@@ -38,7 +30,8 @@ func newBoots(f *globalFlags) *cobra.Command {
 		Long: `List the last boots, as journalctl --list-boots does, how each ended, and the
 recovery that followed it, for archy-recovery report. This command reads the
 journal and the history itself and needs no daemon. Only root and the group
-systemd-journal see all of the journal.`,
+systemd-journal see all of the journal. If the journal cannot be read, the daemon is
+asked, which lists the last ten boots.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error {
 			if lines < 1 {
@@ -59,6 +52,9 @@ systemd-journal see all of the journal.`,
 func askBoots(r request, lines int) ([]endedBoot, error) {
 	boots, err := journal.NewReader(r.Unit(), os.Getuid()).Boots(r.ctx(), lines)
 	if err != nil && os.Getuid() != 0 {
+		if asked, clientErr := r.client().Boots(r.ctx()); clientErr == nil {
+			return bootsOfDaemon(asked.Boots, lines), nil
+		}
 		return nil, fmt.Errorf("%w. Use root, or join the group systemd-journal", err)
 	}
 	if err != nil {
@@ -71,43 +67,33 @@ func askBoots(r request, lines int) ([]endedBoot, error) {
 	return matchBoots(boots, reports), nil
 }
 
-// matchBoots finds the recovery that followed each boot. Its verdict is about a
-// run in that boot, and it was made in another boot. A verdict after a clean stop
-// names no boot: then it is the first recovery in the next boot.
-func matchBoots(boots []journal.Boot, reports []recover.Report) []endedBoot {
-	ended := make([]endedBoot, 0, len(boots))
-	for n, b := range boots {
-		next := ""
-		if n+1 < len(boots) {
-			next = boots[n+1].BootID
+// bootsOfDaemon are the last boots of those that the daemon lists.
+func bootsOfDaemon(listed []control.EndedBoot, lines int) (boots []endedBoot) {
+	for _, b := range listed[max(0, len(listed)-lines):] {
+		e := endedBoot{EndedBoot: b}
+		if r := b.Recovery; r != nil {
+			e.text = strconv.Itoa(r.ID) + ": " + r.Summary
 		}
-		e := endedBoot{Boot: b}
-		for _, r := range reports {
-			crashed := r.Verdict.Previous != nil && r.Verdict.Previous.BootID == b.BootID && r.BootID != b.BootID
-			clean := r.Verdict.Previous == nil && next != "" && r.BootID == next
-			if crashed || clean {
-				e.Recovery = summarize(r)
-				break
+		boots = append(boots, e)
+	}
+	return boots
+}
+
+// matchBoots adds to each boot the recovery that followed it.
+func matchBoots(boots []recover.Boot, reports []recover.Report) []endedBoot {
+	ended := make([]endedBoot, 0, len(boots))
+	after := recover.RecoveriesAfter(boots, reports)
+	for i, b := range control.EndedBoots(boots, reports) {
+		e := endedBoot{EndedBoot: b}
+		if r := after[i]; r != nil {
+			e.text = strconv.Itoa(r.ID) + ": " + countByResult(*r)
+			if !r.Finished.IsZero() {
+				e.text += " in " + timeline.Span(r.Finished.Sub(r.Started))
 			}
 		}
 		ended = append(ended, e)
 	}
 	return ended
-}
-
-func summarize(r recover.Report) *recoverySummary {
-	s := &recoverySummary{
-		ID:      r.ID,
-		BootID:  r.BootID,
-		Summary: r.Summary(),
-		text:    strconv.Itoa(r.ID) + ": " + countByResult(r),
-	}
-	if !r.Finished.IsZero() {
-		took := r.Finished.Sub(r.Started)
-		s.TookSeconds = took.Seconds()
-		s.text += " in " + timeline.Span(took)
-	}
-	return s
 }
 
 func printBoots(w io.Writer, boots []endedBoot, width int) {
@@ -126,7 +112,7 @@ func printBoots(w io.Writer, boots []endedBoot, width int) {
 			ended = "running"
 		}
 		if b.Recovery != nil {
-			recovery = b.Recovery.text
+			recovery = b.text
 		}
 		switch n := len(b.Evidence); {
 		case b.Cause == recover.CausePowerLoss: // the last entry does not show it

@@ -13,7 +13,6 @@ import (
 
 	"archy-recovery/internal/config"
 	"archy-recovery/internal/control"
-	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
 )
 
@@ -149,7 +148,7 @@ func TestWaitTimeout(t *testing.T) {
 }
 
 func TestBootsMatchRecoveries(t *testing.T) {
-	boots := []journal.Boot{{Index: -3, BootID: "a"}, {Index: -2, BootID: "b"}, {Index: -1, BootID: "c"}, {BootID: "d"}}
+	boots := []recover.Boot{{Index: -3, BootID: "a"}, {Index: -2, BootID: "b"}, {Index: -1, BootID: "c"}, {BootID: "d"}}
 	report := func(id int, boot, previous string) recover.Report {
 		r := recover.Report{ID: id, BootID: boot, Started: begin, Finished: begin.Add(time.Second)}
 		if previous != "" {

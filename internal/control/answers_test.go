@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -78,10 +79,12 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	}
 	const put, del = "PUT /v1/user-stopped/{name}", "DELETE /v1/user-stopped/{name}"
 	const release, recovery = "DELETE /v1/quarantine/{name}", "GET /v1/recoveries/{id}"
+	const plot = "GET /v1/recoveries/{id}/plot"
 	checkReads := func(of *instance) {
 		t.Helper()
 		for _, operation := range []string{
 			"GET /v1/status", "GET /v1/plan", "GET /v1/recoveries", "GET /v1/user-stopped", "GET /v1/quarantine", "GET /metrics",
+			"GET /v1/boots",
 		} {
 			check(operation, of.ask(operation, ""))
 		}
@@ -94,8 +97,9 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	server.run().ready()
 	checkReads(server)
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
-	for _, id := range []string{"1", "2", "last", "-1", "77", "x"} {
+	for _, id := range []string{"1", "2", "last", "current", "-1", "77", "x"} {
 		checkPath(server, recovery, "/v1/recoveries/"+id)
+		checkPath(server, plot, "/v1/recoveries/"+id+"/plot")
 	}
 	for _, storeErr := range []error{recover.ErrBusy, nil} {
 		w.Set(func() { w.UserStoppedErr = storeErr })
@@ -141,6 +145,10 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	})
 	checkReads(server)
 	checkPath(server, recovery, "/v1/recoveries/1")
+	checkPath(server, plot, "/v1/recoveries/1/plot")
+	broken := newDaemon(t, running(), os.Getuid()).run().ready()
+	broken.list.Store(func(context.Context, int) ([]recover.Boot, error) { return nil, errors.New("the journal fails") })
+	check("GET /v1/boots", broken.ask("GET /v1/boots", ""))
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
 
 	for operation, described := range d.operations() {

@@ -171,16 +171,15 @@ func TestOpenAPIFields(t *testing.T) {
 		"Wait": recover.Wait{}, "Fall": recover.Fall{}, "Explanation": recover.Explanation{}, "NowCounts": NowCounts{},
 		"Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
 		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
+		"Boots": Boots{}, "EndedBoot": EndedBoot{}, "BootRecovery": BootRecovery{},
 		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},
 	} {
 		schema := d.resolve(object{"$ref": "#/components/schemas/" + name})
 		properties := maps.Clone(schema["properties"].(object))
 		var required []string
-		goType := reflect.TypeOf(v)
-		for i := range goType.NumField() {
-			field := goType.Field(i)
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			tag, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if !field.IsExported() || tag == "-" {
+			if !field.IsExported() || tag == "-" || field.Anonymous { // its own fields are visible
 				continue
 			}
 			property, ok := properties[tag]

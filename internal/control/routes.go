@@ -22,6 +22,8 @@ func (s *Server) routes() []route {
 		read("GET /v1/plan", s.getPlan),
 		read("GET /v1/recoveries", s.getRecoveries),
 		read("GET /v1/recoveries/{id}", s.getRecovery),
+		read("GET /v1/recoveries/{id}/plot", s.getPlot),
+		read("GET /v1/boots", s.getBoots),
 		read("GET /v1/user-stopped", s.getUserStopped),
 		change("PUT /v1/user-stopped/{name}", s.setUserStopped(true)),
 		change("DELETE /v1/user-stopped/{name}", s.setUserStopped(false)),

@@ -24,6 +24,8 @@ type Server struct {
 	reports    throttle[[]recover.Report]
 	counts     counts
 	history    historyCache
+	boots      throttle[[]EndedBoot]
+	listBoots  bootLister // may be nil
 	unitLookup unitLookup // may be nil
 	idle       func()
 }
@@ -40,7 +42,8 @@ func newServer(service *daemon.Service, instance, version string, uid int, log *
 		responder: responder{log},
 		streams:   make(chan struct{}, l.streams),
 		plans:     newThrottle[recover.Preview](), reports: newThrottle[[]recover.Report](),
-		idle: func() {},
+		boots: newThrottle[[]EndedBoot](),
+		idle:  func() {},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ type instance struct {
 	served  <-chan error // what Serve returned
 	quiet   chan struct{}
 	saved   <-chan struct{} // closed when the service has first saved its set
+	list    *atomic.Value   // of the type of listedBoots: what GET /v1/boots reads
 }
 
 // A savedWatch is the log of a service, and tells when that has first saved its
@@ -124,16 +126,32 @@ func newLimitedDaemon(t *testing.T, w *recovertest.Host, uid int, log *slog.Logg
 		default:
 		}
 	})
+	var list atomic.Value
+	list.Store(listedBoots)
+	server.SetBoots(func(ctx context.Context, n int) ([]recover.Boot, error) {
+		list, _ := list.Load().(func(context.Context, int) ([]recover.Boot, error))
+		return list(ctx, n)
+	})
 	go func() {
 		served <- server.Serve(ctx, listener)
 		close(served)
 	}()
 	d := &instance{
 		t: t, world: w, service: service, socket: socket, client: NewClient(socket), stop: stop,
-		served: served, quiet: quiet, saved: saved.first,
+		served: served, quiet: quiet, saved: saved.first, list: &list,
 	}
 	t.Cleanup(func() { stop(); <-served })
 	return d
+}
+
+// listedBoots is a journal with two boots. A power loss ended the first.
+func listedBoots(context.Context, int) ([]recover.Boot, error) {
+	at := time.Unix(1_700_000_000, 0)
+	return []recover.Boot{
+		{Index: -1, BootID: "b1", First: at, Last: at.Add(time.Hour), Cause: recover.CausePowerLoss,
+			Evidence: []recover.Entry{{Cursor: "c", Time: at.Add(time.Hour), Message: "the last words"}}},
+		{BootID: "b2", First: at.Add(2 * time.Hour), Last: at.Add(3 * time.Hour)},
+	}, nil
 }
 
 // run starts the service's recovery. The service ends with the test.

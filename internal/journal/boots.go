@@ -10,23 +10,10 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// A Boot is a boot that the journal has entries of.
-type Boot struct {
-	// Index is 0 for the running boot, -1 for the one before it, and so on.
-	Index  int       `json:"index"`
-	BootID string    `json:"bootId"`
-	First  time.Time `json:"firstEntry"`
-	Last   time.Time `json:"lastEntry"`
-	// Cause says why it ended. It is empty for the running boot.
-	Cause recover.Cause `json:"cause,omitempty"`
-	// Evidence holds the entries that the cause rests on.
-	Evidence []recover.Entry `json:"evidence,omitempty"`
-}
-
 // Boots returns the last n boots, oldest first, and why each ended (journalctl
 // --list-boots -o json, since systemd 251).
-func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
-	var boots []Boot
+func (r *Reader) Boots(ctx context.Context, n int) ([]recover.Boot, error) {
+	var boots []recover.Boot
 	longer := 2 * r.limit // journalctl walks through the whole journal for the list
 	err := run(ctx, longer, []string{"--list-boots", "--output=json"}, func(out io.Reader) (whole bool, err error) {
 		boots, err = parseBoots(out)
@@ -59,7 +46,7 @@ func (r *Reader) Boots(ctx context.Context, n int) ([]Boot, error) {
 
 // parseBoots reads the array that journalctl prints. journalctl can end it early
 // after a boot ID that comes twice.
-func parseBoots(in io.Reader) ([]Boot, error) {
+func parseBoots(in io.Reader) ([]recover.Boot, error) {
 	var listed []struct {
 		Index  int    `json:"index"`
 		BootID string `json:"boot_id"`
@@ -69,9 +56,9 @@ func parseBoots(in io.Reader) ([]Boot, error) {
 	if err := json.NewDecoder(in).Decode(&listed); err != nil {
 		return nil, fmt.Errorf("journalctl's list of boots cannot be read: %w", err)
 	}
-	boots := make([]Boot, 0, len(listed))
+	boots := make([]recover.Boot, 0, len(listed))
 	for _, b := range listed {
-		boots = append(boots, Boot{Index: b.Index, BootID: b.BootID,
+		boots = append(boots, recover.Boot{Index: b.Index, BootID: b.BootID,
 			First: time.UnixMicro(b.First), Last: time.UnixMicro(b.Last)})
 	}
 	return boots, nil

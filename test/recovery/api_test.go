@@ -81,6 +81,15 @@ func TestAPIWithCurl(t *testing.T) {
 			for _, path := range []string{"/v1/recoveries", "/v1/plan", "/v1/user-stopped", "/v1/quarantine"} {
 				ask("GET", path)
 			}
+			if plot := ask("GET", "/v1/recoveries/current/plot"); !strings.Contains(plot, ">sql</text>") {
+				n.t.Errorf("%s: the plot is %.500s", user, plot)
+			}
+			var listed control.Boots
+			err = json.Unmarshal([]byte(ask("GET", "/v1/boots")), &listed)
+			if last := len(listed.Boots) - 1; err != nil || last < 1 || listed.Boots[last].Index != 0 ||
+				listed.Boots[last-1].Cause != recover.CausePowerLoss || listed.Boots[last-1].Recovery == nil {
+				n.t.Errorf("%s: the boots are %+v, %v", user, listed, err)
+			}
 		}
 
 		owner := "root"

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"archy-recovery/internal/journal"
 	"archy-recovery/internal/recover"
 	"archy-recovery/test/artifact"
 )
@@ -33,13 +32,13 @@ func (n *node) killDaemonForGood() {
 }
 
 // boots returns the list of `archy-recovery boots`, by boot ID, and its order.
-func (n *node) boots() (byID map[string]journal.Boot, order []string) {
+func (n *node) boots() (byID map[string]recover.Boot, order []string) {
 	n.t.Helper()
-	var list []journal.Boot
+	var list []recover.Boot
 	if err := json.Unmarshal([]byte(n.cli("boots", "-n", "50", "--json")), &list); err != nil {
 		n.t.Fatal(err)
 	}
-	byID = map[string]journal.Boot{}
+	byID = map[string]recover.Boot{}
 	for _, b := range list {
 		byID[b.BootID] = b
 		order = append(order, b.BootID)
