@@ -34,7 +34,10 @@ type board struct {
 	// restarted: the last run ended in order in this boot. Then nothing is
 	// recovered, and the set goes on as it is.
 	restarted bool
-	changed   chan struct{}
+	// leftDown names what a clean boot did not start though it had run. What runs by now is
+	// in no note.
+	leftDown []string
+	changed  chan struct{}
 }
 
 func newBoard(log *slog.Logger, identity recover.Identity) *board {
@@ -75,6 +78,12 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 	report := b.report
 	report.Rows = slices.Clone(report.Rows)
 	report.Notes = slices.Clone(report.Notes)
+	stillDown := slices.DeleteFunc(slices.Clone(b.leftDown), func(name string) bool {
+		return b.now[name] == recover.NowRunning
+	})
+	if note := leftDownNote(stillDown); note != "" {
+		report.Notes = append(report.Notes, note)
+	}
 	return recover.Status{
 		State:            b.phase,
 		RecoveryComplete: !b.report.Finished.IsZero(),

@@ -34,6 +34,10 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 		return findings{view: view}
 	}
 	candidates := recover.Candidates(v, snapshot, view, s.policy)
+	userStopped, _ := s.world.Store.UserStopped() // the plan notes the error
+	for _, c := range recover.LeftDown(snapshot, candidates, userStopped, s.policy) {
+		s.leftDown.containers = append(s.leftDown.containers, view.Update(c))
+	}
 	s.beginClean(snapshot, candidates, view)
 	return findings{candidates, view}
 }

@@ -26,6 +26,7 @@ type Service struct {
 	keeper   *keeper
 	podman   *patientPodman
 	failures *failureLog
+	leftDown *leftDown
 	// ids are podman's IDs of the plan's containers without a unit.
 	ids map[string]string
 	// doubtful names the dead containers that podman has yet to say of whether they were stopped.
@@ -49,6 +50,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		world: w, policy: p, identity: identity, board: b, marker: m,
 		history:  &history{store: w.Store, board: b, soak: p.Soak},
 		failures: newFailureLog(w.Log),
+		leftDown: &leftDown{world: w, board: b},
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
 		podman:   podman,
@@ -89,6 +91,7 @@ func (s *Service) Run(ctx context.Context) error {
 		running, halt := context.WithCancel(ctx)
 		defer halt() // before the wait for what runs in the background
 		s.background.Go(func() { s.noteAutostart(running) })
+		s.background.Go(func() { s.leftDown.tell(running) })
 		s.background.Go(func() { s.follow(running, run) })
 		if watchErr != nil {
 			return watchErr

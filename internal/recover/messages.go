@@ -29,6 +29,7 @@ const (
 	MsgReleased       = "283c0d90b38f49c2917da35c31934f92"
 	MsgMode           = "13b05b78b1984e2bb1c59322c9e545eb"
 	MsgOthers         = "f3827d8dae064626a09ff9b7893f4edc"
+	MsgLeftDown       = "1d8df6c376944d1397ff385796677c64"
 	MsgRefused        = "5d14cf65a93e4de9bd6fe78a3778941b"
 	MsgConfiguration  = "d41a2a2a1f7a4cb49985b516213b9095"
 	MsgImpaired       = "dec5192c80be4bd48a3a8a135f0e18bb"

@@ -201,7 +201,7 @@ func TestDocsReadmeCommands(t *testing.T) {
 			"curl --no-buffer --unix-socket " + n.socket() + " http://localhost/v1/events": "event: status\n" +
 				"data: {.*exit code 124",
 			curl + " http://localhost/v1/plan":                    `"batches":\[`,
-			curl + " http://localhost/v1/recoveries/last  ":       `"ending":"host-crash"`,
+			curl + " http://localhost/v1/recoveries/last":         `"ending":"host-crash"`,
 			curl + " http://localhost/v1/recoveries/last/plot":    "<svg .*</svg>",
 			curl + " http://localhost/v1/boots":                   `"cause":"power-loss"`,
 			curl + " http://localhost/v1/user-stopped":            `"names":\[`,
