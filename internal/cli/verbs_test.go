@@ -29,6 +29,16 @@ func fakeDaemon(t *testing.T, answers map[string]any) {
 	}
 	before := socketDirectory
 	socketDirectory = dir + "/"
+	t.Cleanup(func() {
+		socketDirectory = before
+		os.RemoveAll(dir)
+	})
+	serveFake(t, answers)
+}
+
+// serveFake is the daemon of fakeDaemon, on the socket in socketDirectory.
+func serveFake(t *testing.T, answers map[string]any) {
+	t.Helper()
 	listener, err := net.Listen("unix", Instance{UID: 4242}.socket())
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +66,6 @@ func fakeDaemon(t *testing.T, answers map[string]any) {
 	t.Cleanup(func() {
 		server.Close()
 		<-served
-		socketDirectory = before
-		os.RemoveAll(dir)
 	})
 }
 

@@ -28,6 +28,8 @@ with the reason: it failed, fell (it was up and ended within its soak), is resta
 is missing, is quarantined, or was held back. That is judged when the command ends, by
 all that is known then: a container can fall after recovery is complete.
 
+While the host boots, the command also waits for the socket, if that is enabled.
+
 Exit codes: 0 all recovered, 3 complete, but not all recovered, 4 time-out,
 5 no daemon.`,
 		Args: noArguments,
@@ -70,6 +72,15 @@ func (i Instance) waitUntilComplete(
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	switch err := i.awaitSocket(ctx); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return control.Status{}, ExitError{ExitTimeout, fmt.Errorf(
+			"the socket was not there within %s: see systemctl status %s", timeout, i.socketUnit())}
+	case errors.Is(err, context.Canceled):
+		return control.Status{}, errInterrupted
+	case err != nil:
+		return control.Status{}, err
+	}
 	display := newProgressDisplay(ctx, i.client(), terminal)
 	for {
 		var last control.Status
@@ -89,12 +100,14 @@ func (i Instance) waitUntilComplete(
 				"recovery was not complete within %s: %s; to see what it waits for: archy-recovery%s status",
 				timeout, last.Progress, i.flag())}
 		case ctx.Err() != nil:
-			return last, ExitError{ExitFailure, errors.New("interrupted")}
+			return last, errInterrupted
 		case last.State == "": // it never answered
 			return last, i.explain(err)
 		}
 	}
 }
+
+var errInterrupted = ExitError{ExitFailure, errors.New("interrupted")}
 
 // A progressDisplay shows the progress on a screen, if there is one.
 type progressDisplay struct {

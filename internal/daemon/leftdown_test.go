@@ -94,7 +94,9 @@ func TestCleanBootLeavesDown(t *testing.T) {
 // Nothing is said of what something else starts at boot, of what is on its way, nor when the
 // operator has chosen.
 func TestCleanBootLeavesNothingDown(t *testing.T) {
-	twoDown := func() *recovertest.Host { return recovertest.NewHost().Quadlet("a").Plain("b", "exited").Ran("a", "b") }
+	twoDown := func() *recovertest.Host {
+		return recovertest.NewHost().Quadlet("a").Plain("b", "exited").Ran("a", "b")
+	}
 	for name, c := range map[string]struct {
 		host   *recovertest.Host
 		policy func(*recover.Policy)
