@@ -70,6 +70,8 @@ func TestExitCodes(t *testing.T) {
 		"two_plots":             {"plot 1 2", ExitUsage},
 		"plan_arguments":        {"plan now", ExitUsage},
 		"config_arguments":      {"config DefaultTier", ExitUsage},
+		"hook_no_daemon":        {"--uid 4242 on-incomplete true", ExitNoDaemon},
+		"hook_no_command":       {"on-incomplete", ExitUsage},
 		"unknown_shell":         {"completion ksh", ExitUsage},
 	} {
 		t.Run(name, func(t *testing.T) {

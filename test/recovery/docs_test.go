@@ -192,6 +192,7 @@ func TestDocsReadmeCommands(t *testing.T) {
 			"archy-recovery blame":                "broken \\(failed, 2 tries\\).*exit code 0",
 			"archy-recovery boots":                "power-loss.*running.*exit code 0",
 			"archy-recovery config":               `50-test.conf:3\nRetryPauseSec=1s.*exit code 0`,
+			"archy-recovery on-incomplete":        "tell-me.*no such file.*exit code 1",
 			"archy-recovery version":              `^archy-recovery \d.*exit code 0`,
 			"archy-recovery completion bash":      "^# bash completion.*exit code 0",
 		})

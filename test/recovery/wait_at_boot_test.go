@@ -1,8 +1,6 @@
 package recovery
 
 import (
-	"errors"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +32,7 @@ func TestWaitRightAfterBoot(t *testing.T) {
 		n.MustRun("systemctl", "stop", n.unit(), socket)
 		began := time.Now()
 		_, err = n.Run(n.command("wait", "--timeout=60s")...)
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 5 || time.Since(began) > 20*time.Second {
+		if err == nil || !strings.Contains(err.Error(), "exit status 5") || time.Since(began) > 20*time.Second {
 			n.t.Errorf("of a stopped instance, after %s: %v", time.Since(began), err)
 		}
 	})
