@@ -150,6 +150,9 @@ func printReport(w io.Writer, r recover.Report, width int) {
 	}
 	fmt.Fprintln(w)
 	fmt.Fprint(w, fold("The last run ended: "+formatVerdict(r.Verdict), "", width))
+	if r.Verdict.InWords != "" {
+		fmt.Fprint(w, fold("Evidence: "+r.Verdict.InWords, "  ", width))
+	}
 	for _, e := range r.Verdict.Evidence {
 		fmt.Fprint(w, fold(e.Time.Format("2006-01-02 15:04:05.000")+" "+e.Message, "  ", width))
 		if e.Cursor != "" {

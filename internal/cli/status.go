@@ -95,6 +95,9 @@ func printStatus(w io.Writer, st control.Status, width int) {
 	}
 	fmt.Fprint(w, fold(fmt.Sprintf("archy-recovery (%s): %s, %s", instance, st.State, says), "", width))
 	printField(w, width, "Last run", formatVerdict(st.Verdict))
+	if st.Verdict.InWords != "" {
+		printField(w, width, "Evidence", st.Verdict.InWords)
+	}
 	if st.RecoveryComplete {
 		took := fmt.Sprintf("took %s, at %s",
 			st.Finished.Sub(st.Started).Round(time.Millisecond), st.Finished.Format(time.DateTime))

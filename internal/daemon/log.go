@@ -91,6 +91,9 @@ func logVerdict(l *slog.Logger, v recover.Verdict) {
 		last := v.Evidence[len(v.Evidence)-1]
 		attrs = append(attrs, "evidence_cursor", last.Cursor, "evidence", last.Message)
 	}
+	if v.InWords != "" {
+		attrs = append(attrs, "in_words", v.InWords)
+	}
 	if v.Unclean() {
 		l.Warn("the last run ended badly; what was running is brought back", attrs...)
 		return

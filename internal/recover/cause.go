@@ -253,6 +253,9 @@ func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Ve
 		var end BootEnd
 		end, err = journal.BootEnd(ctx, v.Previous.BootID, here.BootID)
 		v.Cause, evidence = ExplainHost(end)
+		if v.Cause == CausePowerLoss {
+			v.InWords = end.inWords(evidence)
+		}
 	}
 	v.Evidence = Evidence(evidence)
 	exit, _ := last(evidence, SignProcessExit)

@@ -48,6 +48,8 @@ type Verdict struct {
 	Previous *Identity `json:"previous,omitempty"`
 	// Reason says in one sentence what the verdict rests on.
 	Reason string `json:"reason"`
+	// InWords says in one sentence what the evidence shows, where its entries do not say it.
+	InWords string `json:"inWords,omitempty"`
 }
 
 // Unclean reports whether what was running has to be brought back.

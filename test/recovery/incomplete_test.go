@@ -56,10 +56,11 @@ func TestIncompleteScript(t *testing.T) {
 		n.quadlet("good", 1, "Exec=-state /nowhere", "") // from now on it fails
 		n.crash()
 		n.awaitScript("host-crash:good")
-		n.user.MustRun("podman", "kill", "late")
+		n.MustRun("kill", "-9", n.pid("late"))
 		n.awaitScript("host-crash:good", "host-crash:late")
 		user := n.Journal("-b", "-o", "cat", "-t", "archy-recovery-incomplete")
-		if !strings.Contains(user, "uid=") || strings.Contains(user, "uid=0(") || strings.Contains(user, fmt.Sprintf("uid=%d(", machine.User)) {
+		if !strings.Contains(user, "uid=") || strings.Contains(user, "uid=0(") ||
+			strings.Contains(user, fmt.Sprintf("uid=%d(", machine.User)) {
 			n.t.Errorf("the script runs with rights: %s", user)
 		}
 
@@ -95,7 +96,10 @@ while IFS= read -r line; do
 	line=${line%$'\r'}
 	echo "$line" >>/run/received
 	case $line in
-	DATA) say '354 go on'; while IFS= read -r line && [ "$line" != $'.\r' ]; do echo "$line" >>/run/received; done; say '250 ok' ;;
+	DATA)
+		say '354 go on'
+		while IFS= read -r line && [ "$line" != $'.\r' ]; do echo "$line" >>/run/received; done
+		say '250 ok' ;;
 	QUIT) say '221 bye'; exit ;;
 	*) say '250 ok' ;;
 	esac
