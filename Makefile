@@ -69,6 +69,8 @@ all-arch: build build-arm64 ## build for this architecture and for arm64
 demo: deps deb ## boot a machine, pull its plug, show its recovery (root)
 	$(GO) run $(AS_ROOT) ./test/demo
 
+# promtool, which tests the alert rules. Without it `make check` leaves that out.
+test: DEPS += prometheus
 .PHONY: test
 test: check deb ## run all tests: check, then the machine tests (root)
 	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...

@@ -14,8 +14,6 @@ import (
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/test/machine"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // These tests run the commands of the documentation as they stand there. They fail
@@ -289,52 +287,35 @@ func (n *node) unitFiles(file, section string) (paths []string) {
 }
 
 // The timer of docs/metrics.md writes a file for node_exporter. It holds each
-// metric that an alert rule of the document names.
+// metric that an alert rule names, but for those of Prometheus and node_exporter.
 func TestDocsMetrics(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, machine.User, "RetryPauseSec=1\n")
 	n.makeEvents()
 	n.MustRun("mkdir", "-p", "/var/lib/prometheus/node-exporter")
-	if paths := n.unitFiles("docs/metrics.md", "## To Prometheus"); len(paths) != 2 {
-		t.Fatalf("the files are %q", paths)
+	// cd counts for the commands after it.
+	var install []string
+	for _, d := range documentedCommands(t, "docs/metrics.md", "## To Prometheus") {
+		install = append(install, d.command)
 	}
-	n.MustRun("systemctl", "daemon-reload")
-	n.MustRun("systemctl", "enable", "--now", "archy-recovery-metrics.timer")
+	n.MustRun("sh", "-ec", strings.Join(install, "\n"))
 	var text string
 	n.WaitFor(20*time.Second, "the file of the timer", func() bool {
 		var err error
 		text, err = n.ReadFile("/var/lib/prometheus/node-exporter/archy-recovery-1000.prom")
 		return err == nil
 	})
-	doc, err := os.ReadFile("../../docs/metrics.md")
+	rules, err := os.ReadFile("../../packaging/prometheus/archy-recovery.rules.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, _ := strings.Cut(string(doc), "```yaml\n")
-	block, _, _ = strings.Cut(block, "```")
-	var file struct {
-		Groups []struct {
-			Name  string
-			Rules []struct {
-				Alert, Expr, For string
-				Annotations      map[string]string
-			}
-		}
+	names := regexp.MustCompile(`archy_recovery_\w+`).FindAllString(string(rules), -1)
+	if len(names) == 0 {
+		t.Error("the rules name no metric")
 	}
-	decoder := yaml.NewDecoder(strings.NewReader(block))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil || len(file.Groups) != 1 || len(file.Groups[0].Rules) == 0 {
-		t.Fatalf("the rules are %+v, %v", file, err)
-	}
-	for _, rule := range file.Groups[0].Rules {
-		names := regexp.MustCompile(`archy_recovery_\w+`).FindAllString(rule.Expr, -1)
-		if len(names) == 0 {
-			t.Errorf("%s: %s names no metric", rule.Alert, rule.Expr)
-		}
-		for _, name := range names {
-			if !strings.Contains(text, "\n"+name+"{") {
-				t.Errorf("%s: there is no %s in\n%s", rule.Alert, name, text)
-			}
+	for _, name := range names {
+		if !strings.Contains(text, "\n"+name+"{") {
+			t.Errorf("there is no %s in\n%s", name, text)
 		}
 	}
 	if !strings.Contains(text, `archy_recovery_container_failed{uid="1000",container="broken",tier="2"} 1`) {
