@@ -17,9 +17,9 @@ func newPlan(f *globalFlags) *cobra.Command {
 		Use:   "plan",
 		Short: "Show what would be started if the host crashed now",
 		Long: `Show what would be started if the host crashed now, tier by tier: the containers
-of the snapshot, without those that are user-stopped or quarantined. The expected
-time of each is the median of its last starts by recovery. The critical path is
-what the end of recovery would wait for. Nothing is changed.
+of the snapshot, without those that are user-stopped or quarantined, or need one
+that is. The expected time of each is the median of its last starts by recovery. The
+critical path is what the end of recovery would wait for. Nothing is changed.
 
 Without a daemon the plan is made from the files that the daemon left, from the
 configuration, and from what podman and systemd say.`,

@@ -124,7 +124,8 @@ func countByResult(r recover.Report) string {
 		{recover.RowUp, "started"}, {recover.RowDone, "done"}, {recover.RowFell, "fell"},
 		{recover.RowRestarting, "restarting"}, {recover.RowFailed, "failed"}, {recover.RowActive, "ran already"},
 		{recover.RowDeferred, "deferred"}, {recover.RowSkipped, "skipped"}, {recover.RowMissing, "missing"},
-		{recover.RowUserStopped, "user-stopped"}, {recover.RowQuarantined, "quarantined"}, {recover.RowHeld, "held back"},
+		{recover.RowUserStopped, "user-stopped"}, {recover.RowNeedsStopped, "needing a stopped one"},
+		{recover.RowQuarantined, "quarantined"}, {recover.RowHeld, "held back"},
 	} {
 		if n[c.state] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n[c.state], c.word))

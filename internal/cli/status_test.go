@@ -114,7 +114,7 @@ func TestWaitNamesNotRecovered(t *testing.T) {
 func TestWaitAllRecovered(t *testing.T) {
 	st := control.Status{State: recover.Ready, RecoveryComplete: true, Progress: "complete"}
 	for _, state := range []recover.RowState{recover.RowUp, recover.RowActive, recover.RowDone, recover.RowDeferred,
-		recover.RowSkipped, recover.RowUserStopped} {
+		recover.RowSkipped, recover.RowUserStopped, recover.RowNeedsStopped} {
 		st.Containers = append(st.Containers, recover.Row{Name: string(state), State: state})
 	}
 	fakeDaemon(t, map[string]any{"events": []control.Status{st}})

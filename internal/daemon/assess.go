@@ -123,6 +123,17 @@ func withoutOverJobs(
 	})
 }
 
+// beingStopped names the containers whose units something else stops now: a start of what
+// needs one of them would undo that.
+func beingStopped(resolved map[string]recover.Resolution) (names []string) {
+	for name, how := range resolved {
+		if how.State.Job == "stop" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // plan lays out the rows: what is held back, which unit starts each container, and
 // in which order.
 func (s *Service) plan(ctx context.Context, found findings, suspects recover.Quarantine) []recover.Row {
@@ -138,8 +149,12 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 		host := s.world.host()
 		resolved = host.Resolve(ctx, found.candidates, found.view)
 		found.candidates = withoutOverJobs(found.candidates, found.view, resolved)
-		if holds.Pulls, err = host.Pulls(ctx, resolved, suspects); err != nil {
-			s.board.note(impaired, survey.PullsUnknown, err)
+		starts := survey.Starts{Resolved: resolved, View: found.view,
+			Stopped: slices.Concat(holds.UserStopped, beingStopped(resolved))}
+		if err := host.Tie(ctx, &holds, starts); err != nil {
+			s.board.note(impaired, survey.TiesUnknown, err)
+		} else {
+			s.tied = &holds.UserStopped
 		}
 	}
 	return recover.MakePlan(found.candidates, holds, found.view, resolved, s.policy)

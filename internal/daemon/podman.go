@@ -146,6 +146,13 @@ func (p *patientPodman) Binds(ctx context.Context, name string) ([]string, error
 	return p.Podman.Binds(ctx, name)
 }
 
+// Dependencies implements recover.Podman.
+func (p *patientPodman) Dependencies(ctx context.Context, name string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return p.Podman.Dependencies(ctx, name)
+}
+
 // notInTime reports whether podman did not answer in time, which says nothing of a
 // container.
 func notInTime(err error) bool { return errors.Is(err, context.DeadlineExceeded) }

@@ -33,6 +33,8 @@ type Service struct {
 	doubtful map[string]bool
 	// replayed is when the journal was read for the deaths before this run.
 	replayed time.Duration
+	// tied is the user-stopped list that the plan heeds, nil if it heeds none.
+	tied *[]string
 	// telling is held while STATUS= is told after READY: what is told last was true last.
 	telling sync.Mutex
 	// background is what goes on beside recovery and does not delay it.
@@ -157,7 +159,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.board.showNow(map[string]recover.NowState{name: nowOfLife(life)})
 		s.tellStatus()
 	})
-	starts.doubtful, starts.replayed = s.doubtful, s.replayed
+	starts.doubtful, starts.replayed, starts.tied = s.doubtful, s.replayed, s.tied
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	if err := run.Do(ctx); err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",

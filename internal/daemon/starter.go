@@ -26,6 +26,8 @@ type starter struct {
 	replayed time.Duration
 	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
 	doubtful map[string]bool
+	// tied is the user-stopped list that the plan's rows heed, nil if they heed none.
+	tied *[]string
 
 	mu sync.Mutex
 	// known is what is known of a container that was started, by name.
@@ -83,9 +85,11 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	s.learn(row.Name, func(c *startedContainer) {
 		*c = startedContainer{id: c.id, began: s.world.Journal.Now()}
 	})
-	if err := s.vetoUserStopped(row.Name); err != nil {
+	userStopped, err := s.vetoUserStopped(row.Name)
+	if err != nil {
 		return recover.Outcome{}, err
 	}
+	planned := row.Unit
 	switch runs, err := s.findUnit(ctx, &row); {
 	case err != nil:
 		return recover.Outcome{}, err
@@ -93,6 +97,13 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 		return recover.Outcome{Job: "done", UnitState: recover.UnitState{Active: "active"}}, nil
 	}
 	none := recover.Outcome{Unit: row.Unit, Generated: row.Generated}
+	if planned != row.Unit || s.tied == nil || !slices.Equal(*s.tied, userStopped) {
+		if err := s.vetoAlong(ctx, &row, userStopped); err != nil {
+			none.Stopped = row.Stopped
+			return none, err
+		}
+		none.Stopped = row.Stopped
+	}
 	if err := s.vetoNotMounted(ctx, row); err != nil {
 		return none, err
 	}
@@ -111,8 +122,8 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	if row.Job {
 		start = s.world.Systemd.StartJob
 	}
-	outcome, err := start(ctx, row.Unit)
-	outcome.Unit, outcome.Generated = row.Unit, row.Generated
+	outcome, err := start(ctx, row.Unit, row.Without...)
+	outcome.Unit, outcome.Generated, outcome.Stopped = row.Unit, row.Generated, none.Stopped
 	s.learn(row.Name, func(c *startedContainer) {
 		c.invocation, c.exitStatus = outcome.Invocation, outcome.ExitStatus
 	})
@@ -128,16 +139,17 @@ func (s *starter) AwaitMounts(ctx context.Context, points []string) error {
 }
 
 // vetoUserStopped reads the user-stopped list again: the name may have come onto
-// it since the plan was made.
-func (s *starter) vetoUserStopped(name string) error {
+// it since the plan was made. It returns the names that the user put there.
+func (s *starter) vetoUserStopped(name string) (byUser []string, err error) {
 	stopped, err := s.world.Store.UserStopped()
 	if err != nil {
-		return fmt.Errorf("the user-stopped list cannot be read: %w", err)
+		return nil, fmt.Errorf("the user-stopped list cannot be read: %w", err)
 	}
-	if slices.Contains(s.suspects.byUser(stopped), name) {
-		return recover.ErrUserStopped
+	byUser = s.suspects.byUser(stopped)
+	if slices.Contains(byUser, name) {
+		return nil, recover.ErrUserStopped
 	}
-	return nil
+	return byUser, nil
 }
 
 // findUnit looks again for the unit of a row that has none yet. It reports whether the container

@@ -33,6 +33,8 @@ type inspected struct {
 	}
 	Mounts     []struct{ Type, Source string }
 	HostConfig struct{ RestartPolicy struct{ Name string } }
+	// Dependencies are IDs of other containers.
+	Dependencies []string
 }
 
 // inspect asks for one container. An error wraps recover.ErrNoContainer if podman does
@@ -126,6 +128,33 @@ func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
 		}
 	}
 	return sources, err
+}
+
+// Dependencies returns the names of the containers that podman starts before it starts
+// the container name (libpod's Container.Dependencies). None if podman does not know it.
+func (c *Client) Dependencies(ctx context.Context, name string) ([]string, error) {
+	i, err := c.inspectSoon(ctx, name)
+	if errors.Is(err, recover.ErrNoContainer) {
+		return nil, nil
+	}
+	var names []string
+	for _, id := range i.Dependencies {
+		needed, err := c.nameOf(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("what container %s needs is not known: %w", name, err)
+		}
+		names = append(names, needed)
+	}
+	return names, err
+}
+
+// nameOf returns the name of the container with an ID.
+func (c *Client) nameOf(ctx context.Context, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.inspectLimit)
+	defer cancel()
+	var i inspected
+	err := c.get(ctx, "containers/"+url.PathEscape(id)+"/json", &i)
+	return i.Name, err
 }
 
 // ImageID returns the ID of the image that a reference names now.

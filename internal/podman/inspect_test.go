@@ -85,6 +85,36 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// Dependencies are IDs for podman, and names for us.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.EscapedPath() {
+		case "/v4.0.0/libpod/containers/app/json":
+			fmt.Fprint(w, `{"Name":"app","Dependencies":["aa11","bb22"]}`)
+		case "/v4.0.0/libpod/containers/aa11/json":
+			fmt.Fprint(w, `{"Name":"db"}`)
+		case "/v4.0.0/libpod/containers/bb22/json":
+			fmt.Fprint(w, `{"Name":"pod-infra","IsInfra":true}`)
+		case "/v4.0.0/libpod/containers/odd/json":
+			fmt.Fprint(w, `{"Name":"odd","Dependencies":["cc33"]}`)
+		case "/v4.0.0/libpod/containers/alone/json":
+			fmt.Fprint(w, `{"Name":"alone","Dependencies":null}`)
+		default:
+			http.Error(w, `{"message":"no such container"}`, http.StatusNotFound)
+		}
+	})
+	for name, want := range map[string][]string{"app": {"db", "pod-infra"}, "alone": nil, "none": nil} {
+		got, err := c.Dependencies(t.Context(), name)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+	if got, err := c.Dependencies(t.Context(), "odd"); err == nil {
+		t.Errorf("of one that podman does not know: %q", got)
+	}
+}
+
 func TestInspectSighting(t *testing.T) {
 	t.Parallel()
 	two := 2

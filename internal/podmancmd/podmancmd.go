@@ -77,6 +77,27 @@ func BindSources(argv []string) []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return !path.IsAbs(p) })
 }
 
+// Needs lists the containers without which podman does not start the one that a command
+// line of podman-run(1) names: --requires, and namespaces that are another container's.
+// existing: it is one of podman-start(1), which starts a container that exists, with what
+// that needs.
+func Needs(argv []string) (needs []string, existing bool) {
+	if !slices.Contains(argv, "run") {
+		return nil, true
+	}
+	for i := range argv {
+		switch flag, value := flagAt(argv, i); flag {
+		case "--requires":
+			needs = append(needs, strings.Split(value, ",")...)
+		case "--network", "--net", "--ipc", "--pid", "--uts", "--userns", "--cgroupns":
+			if other, ok := strings.CutPrefix(value, "container:"); ok {
+				needs = append(needs, other)
+			}
+		}
+	}
+	return needs, false
+}
+
 // flagAt splits argument i into flag and value. A value that is not joined with "=" is
 // the next argument.
 func flagAt(args []string, i int) (flag, value string) {

@@ -55,6 +55,26 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestNeeds(t *testing.T) {
+	for line, c := range map[string]struct {
+		want     []string
+		existing bool
+	}{
+		"podman start app":            {nil, true},
+		"podman run --name app img":   {nil, false},
+		"podman run --requires a img": {[]string{"a"}, false},
+		"podman run --requires=a,b --network container:c --name app img": {[]string{"a", "b", "c"}, false},
+		"podman run --net=container:a --ipc container:b --pid=container:c --userns container:d img": {
+			[]string{"a", "b", "c", "d"}, false},
+		"podman run --network host --uts private img": {nil, false},
+	} {
+		needs, existing := Needs(strings.Fields(line))
+		if diff := cmp.Diff(c.want, needs); diff != "" || existing != c.existing {
+			t.Errorf("%s: existing %v (-want +got):\n%s", line, existing, diff)
+		}
+	}
+}
+
 func TestBindSources(t *testing.T) {
 	got := BindSources(strings.Fields("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
 		" --mount type=bind,src=/mnt/d,dst=/d --mount type=volume,source=named,dst=/e img"))

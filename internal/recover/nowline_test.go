@@ -80,7 +80,7 @@ func TestRowTrouble(t *testing.T) {
 	for state, want := range map[RowState]string{
 		RowFailed: "a failed", RowMissing: "a is missing", RowQuarantined: "a is quarantined", RowHeld: "a is held back",
 		RowFell: "a fell", RowRestarting: "a is restarting (0 restarts)",
-		RowUserStopped: "", RowSkipped: "", RowDeferred: "", RowDone: "", RowQueued: "", RowUp: "a is down",
+		RowUserStopped: "", RowNeedsStopped: "", RowSkipped: "", RowDeferred: "", RowDone: "", RowQueued: "", RowUp: "a is down",
 	} {
 		if got := (Row{Name: "a", State: state}).Trouble(NowDown); got != want {
 			t.Errorf("%s: %q, want %q", state, got, want)

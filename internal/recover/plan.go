@@ -33,6 +33,9 @@ type Holds struct {
 	Quarantine Quarantine
 	// Pulls lists, for a unit, the others that its start brings along.
 	Pulls map[string][]string
+	// Along says, for a container, which ones on the user-stopped list its start would
+	// start along.
+	Along map[string]Along
 }
 
 // MakePlan lays out what is done about each candidate, as rows in the order of
@@ -56,6 +59,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 			row.Unit = "" // looked for again when its turn comes
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
+		row.heed(holds.Along[row.Name])
 		row.Ending = row.State == RowQueued &&
 			(how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
 		rows = append(rows, row)

@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -46,6 +47,8 @@ type Planned struct {
 	State     RowState `json:"state"`
 	// Why is why it is not started, or what is not known of it.
 	Why string `json:"why,omitempty"`
+	// Stopped is Row.Stopped.
+	Stopped []string `json:"stopped,omitempty"`
 	// ExpectedSeconds is the median of its earlier starts, nil without one.
 	ExpectedSeconds *float64 `json:"expectedSeconds,omitempty"`
 	EarlierStarts   int      `json:"earlierStarts"`
@@ -75,7 +78,7 @@ func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview
 	expect := Expect(k.History)
 	for _, row := range rows {
 		c := Planned{Name: row.Name, Tier: row.Tier, Unit: row.Unit, Generated: row.Generated, State: row.State,
-			Why: row.Error, EarlierStarts: len(expect[row.Name])}
+			Why: cmp.Or(row.Error, row.WithoutStopped()), Stopped: row.Stopped, EarlierStarts: len(expect[row.Name])}
 		if d, ok := expect.Start(row.Name); ok {
 			seconds := d.Seconds()
 			c.ExpectedSeconds = &seconds

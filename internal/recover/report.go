@@ -66,6 +66,11 @@ func (r Report) Summary() string {
 	} else if done > 0 {
 		line += fmt.Sprintf("; %d jobs are done", done)
 	}
+	if waits := n[RowNeedsStopped]; waits == 1 {
+		line += "; 1 needs a stopped one"
+	} else if waits > 1 {
+		line += fmt.Sprintf("; %d need stopped ones", waits)
+	}
 	if r.allMissing() {
 		line += ": is the disk that holds the containers mounted?"
 	}
@@ -88,7 +93,7 @@ func countStates(n map[RowState]int) string {
 // on is not there, and may be later.
 func (r Report) allMissing() bool {
 	n := r.Counts()
-	return n[RowMissing] > 0 && n[RowMissing]+n[RowUserStopped]+n[RowQuarantined] == len(r.Rows)
+	return n[RowMissing] > 0 && n[RowMissing]+n[RowUserStopped]+n[RowNeedsStopped]+n[RowQuarantined] == len(r.Rows)
 }
 
 // CarriedOver is the set that recovery hands on at READY: all containers that

@@ -29,9 +29,12 @@ func TestSummary(t *testing.T) {
 		"a:up b:quarantined":   "complete with 1 not recovered: 1 of 2 containers run; 1 quarantined",
 		"a:missing b:missing": "complete with 2 not recovered: 0 of 2 containers run; 2 missing: " +
 			"is the disk that holds the containers mounted?",
-		"a:up b:skipped":        "complete: 1 containers run, 1 of them started",
-		"a:up b:deferred":       "complete: 1 containers run, 1 of them started",
-		"a:up b:user-stopped":   "complete: 1 containers run, 1 of them started",
+		"a:up b:skipped":       "complete: 1 containers run, 1 of them started",
+		"a:up b:deferred":      "complete: 1 containers run, 1 of them started",
+		"a:up b:user-stopped":  "complete: 1 containers run, 1 of them started",
+		"a:up b:needs-stopped": "complete: 1 containers run, 1 of them started; 1 needs a stopped one",
+		"a:up b:needs-stopped c:needs-stopped d:failed": "complete with 1 not recovered: 1 of 2 containers run; 1 failed" +
+			"; 2 need stopped ones",
 		"a:up b:up c:fell":      "complete with 1 not recovered: 2 of 3 containers run; 1 fell",
 		"j*:fell a:up":          "complete with 1 not recovered: 1 of 2 containers run; 1 fell",
 		"a:held b:missing c:up": "complete with 2 not recovered: 1 of 3 containers run; 1 missing, 1 held",
@@ -69,6 +72,7 @@ func TestCarriedOver(t *testing.T) {
 		"a:user-stopped b:missing c:up":                        "c",
 		"a:missing b:missing":                                  "a! b!",
 		"a:missing b:user-stopped c:quarantined":               "a! c!",
+		"a:missing b:needs-stopped j*:needs-stopped":           "a! b! j*!",
 		"a:held j*:held":                                       "a! j*!",
 		"j*:up k*:active l*:starting m*:waiting":               "j* k* l* m*!",
 		"j*:done k*:fell l*:failed m*:skipped n*:user-stopped": "",

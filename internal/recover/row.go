@@ -26,6 +26,12 @@ type Row struct {
 	Job bool `json:"job,omitempty"`
 	// Restarts is how often systemd or podman started it again since our start.
 	Restarts int `json:"restarts,omitempty"`
+	// Stopped names the containers that the user stopped and that its start would
+	// start along. In the state RowNeedsStopped it is not started for their sake. Else
+	// it only wants them, and starts without them.
+	Stopped []string `json:"stopped,omitempty"`
+	// Without is Along.Without: the units that its start leaves out.
+	Without []string `json:"-"`
 	// Ending: it has died, and its unit has yet to end.
 	Ending bool `json:"-"`
 	// Queued is when its turn came, zero if it never did.

@@ -16,18 +16,19 @@ const (
 	RowStarting RowState = "starting" // its start job runs
 	RowRetrying RowState = "retrying" // its first attempt failed; the second follows
 
-	RowUp          RowState = "up"           // started by us, and it runs
-	RowRestarting  RowState = "restarting"   // systemd or podman starts it again and again
-	RowFell        RowState = "fell"         // it was up, and ended within its soak
-	RowDone        RowState = "done"         // a job that has ended with exit code 0
-	RowActive      RowState = "active"       // ran already
-	RowFailed      RowState = "failed"       // both attempts failed, or time ran out
-	RowDeferred    RowState = "deferred"     // ordered after us; starts after READY
-	RowSkipped     RowState = "skipped"      // systemd skipped it: a condition is not met
-	RowMissing     RowState = "missing"      // neither podman nor a unit knows it any more
-	RowUserStopped RowState = "user-stopped" // stopped on purpose
-	RowQuarantined RowState = "quarantined"  // took the host down too often, or needs one that did
-	RowHeld        RowState = "held"         // archy.recovery=off: nothing is started
+	RowUp           RowState = "up"            // started by us, and it runs
+	RowRestarting   RowState = "restarting"    // systemd or podman starts it again and again
+	RowFell         RowState = "fell"          // it was up, and ended within its soak
+	RowDone         RowState = "done"          // a job that has ended with exit code 0
+	RowActive       RowState = "active"        // ran already
+	RowFailed       RowState = "failed"        // both attempts failed, or time ran out
+	RowDeferred     RowState = "deferred"      // ordered after us; starts after READY
+	RowSkipped      RowState = "skipped"       // systemd skipped it: a condition is not met
+	RowMissing      RowState = "missing"       // neither podman nor a unit knows it any more
+	RowUserStopped  RowState = "user-stopped"  // stopped on purpose
+	RowNeedsStopped RowState = "needs-stopped" // its start would start one that was stopped on purpose
+	RowQuarantined  RowState = "quarantined"   // took the host down too often, or needs one that did
+	RowHeld         RowState = "held"          // archy.recovery=off: nothing is started
 )
 
 // rowStates lists the states in order, and after each those that can follow it.
@@ -36,10 +37,10 @@ var rowStates = []struct {
 	next  []RowState
 }{
 	{RowQueued, []RowState{RowStarting, RowFailed}},
-	{RowWaiting, []RowState{RowQueued, RowFailed, RowSkipped}},
+	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
-		RowRestarting, RowFell, RowDone,
+		RowNeedsStopped, RowRestarting, RowFell, RowDone,
 	}},
 	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell}},
 	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped}},
@@ -52,6 +53,7 @@ var rowStates = []struct {
 	{state: RowSkipped},
 	{state: RowMissing},
 	{state: RowUserStopped},
+	{state: RowNeedsStopped},
 	{state: RowQuarantined},
 	{state: RowHeld},
 }

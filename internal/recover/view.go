@@ -21,6 +21,9 @@ type View struct {
 	// Unanswered names the containers that podman was asked about, one at a time, and
 	// did not answer for in time. A start that hangs holds the lock of its container.
 	Unanswered map[string]bool
+	// Listed: the sightings are all that podman knows, and not only those that it was
+	// asked about.
+	Listed bool
 	// PodmanErr is why podman's half is unknown, nil when it is known.
 	PodmanErr error
 	// SystemdErr is why systemd's half is unknown, nil when it is known.
@@ -29,7 +32,7 @@ type View struct {
 
 // TakeList adds podman's half: its list of containers, or why there is none.
 func (v *View) TakeList(list Sightings, err error) {
-	v.sightings, v.PodmanErr = list.ByName(), err
+	v.sightings, v.PodmanErr, v.Listed = list.ByName(), err, err == nil
 }
 
 // TakeOne adds what podman says of one container: how it is now, that there is none of

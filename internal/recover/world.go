@@ -23,6 +23,10 @@ type Podman interface {
 	StoppedByUser(ctx context.Context, name string) (bool, error)
 	// Binds returns the sources of the bind mounts of the container name.
 	Binds(ctx context.Context, name string) ([]string, error)
+	// Dependencies returns the names of the containers that podman starts before it
+	// starts the existing container name (podman-create(1): --requires, --network
+	// container:, --pod and others like them).
+	Dependencies(ctx context.Context, name string) ([]string, error)
 	// ImageID returns what the image reference means now.
 	ImageID(ctx context.Context, image string) (string, error)
 	// AwaitHealthy returns when the container name is healthy, at once if it
@@ -45,10 +49,13 @@ type Systemd interface {
 	// Start starts a unit and waits for its job's end. What became of the job
 	// is the Outcome; the error says why there is none: ErrGoingDown,
 	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
-	Start(ctx context.Context, unit string) (Outcome, error)
+	//
+	// The units in without are not started along: the other units that it needs or
+	// wants are started first, and then it alone.
+	Start(ctx context.Context, unit string, without ...string) (Outcome, error)
 	// StartJob starts a unit that runs to its end, and returns when its main process
-	// runs or has ended. Errors are those of Start.
-	StartJob(ctx context.Context, unit string) (Outcome, error)
+	// runs or has ended. The rest is as for Start.
+	StartJob(ctx context.Context, unit string, without ...string) (Outcome, error)
 	// AwaitLife returns what has become of the service unit when that differs from
 	// last: at once if it does already. It is told by signals (PropertiesChanged of
 	// Unit and Service). Errors: ErrNoBus, or that of ctx.
@@ -58,9 +65,10 @@ type Systemd interface {
 	AwaitScopeEnd(ctx context.Context, id string) error
 	// ResetFailed takes a unit's failure, and its count of starts, from it.
 	ResetFailed(ctx context.Context, unit string) error
-	// Pulls says for each of the units which of the others its start brings
-	// along: those that it needs or wants, directly or through others.
-	Pulls(ctx context.Context, units []string) (map[string][]string, error)
+	// Pulls says for each of the units which other units its start starts along, or
+	// does not go without, directly or through others. What is active is not among
+	// them, except with asIfDown: then no service counts as active.
+	Pulls(ctx context.Context, units []string, asIfDown bool) (map[string][]Pull, error)
 	// Definition is a digest of how a unit is defined: another one says that
 	// the unit was changed.
 	Definition(ctx context.Context, unit string) (string, error)
@@ -136,6 +144,11 @@ type ContainerUnit struct {
 	// Job says that the unit runs to its end: Type=oneshot without RemainAfterExit=,
 	// or a unit that a timer triggers (systemd.service(5), systemd.timer(5)).
 	Job bool
+	// Needs names the containers without which podman does not start this one, as far
+	// as the unit's command line says. StartsExisting: that starts a container that
+	// exists, and podman knows what it needs (Podman.Dependencies).
+	Needs          []string
+	StartsExisting bool
 }
 
 // An Outcome is how a start job ended, and what the unit says after it.
@@ -161,6 +174,8 @@ type Outcome struct {
 	// "dependency".
 	Blockers   []string
 	NotMounted []string
+	// Stopped is Row.Stopped, if the start has found out that anew.
+	Stopped []string
 }
 
 // Journal is what recovery asks of the journal. It may answer with an error

@@ -98,6 +98,8 @@ func fleet(n int) recover.Report {
 				r = row(name, tier, recover.RowUp, begin,
 					try(from, from+0.7, "it needs db-1.service, which did not start"), try(from+6, from+6+took, ""))
 				r.Waits = []recover.Wait{{Began: at(from + 0.7), Ended: at(from + 6)}}
+			case place%13 == 3:
+				r.Stopped = []string{"stopped-app"} // it starts without
 			}
 			rows = append(rows, r)
 			end = max(end, r.Ended().Sub(began).Seconds())
@@ -112,6 +114,11 @@ func fleet(n int) recover.Report {
 	}
 	rows = append(rows, row("old-app", 3, recover.RowMissing, -1), row("stopped-app", 3, recover.RowUserStopped, -1),
 		row("bad-driver", 3, recover.RowQuarantined, -1))
+	for _, name := range []string{"wallet", "explorer"} {
+		needs := row(name, 3, recover.RowNeedsStopped, -1)
+		needs.Stopped, needs.Error = []string{"stopped-app"}, "needs stopped-app, which you stopped"
+		rows = append(rows, needs)
+	}
 	r := report(end+12, rows...)
 	r.Notes = []string{"no snapshot can be read: what was running is not known, only the clean-boot list is started: " +
 		strings.Repeat("unexpected end of JSON input ", 9)}

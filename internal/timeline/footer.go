@@ -3,6 +3,7 @@ package timeline
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"archy-recovery/internal/recover"
 )
@@ -42,6 +43,9 @@ func (p *picture) footer() {
 		head := fmt.Sprintf("%s (%d)", stateLabel(group.state), len(group.names))
 		list(head, "t b", wrap(group.names, letters, 4))
 	}
+	if partial := startedWithout(p.report.Rows); len(partial) > 0 {
+		list(fmt.Sprintf("started without (%d)", len(partial)), "t b", wrap(partial, letters, 4))
+	}
 	for i, note := range p.report.Notes {
 		head := ""
 		if i == 0 {
@@ -73,6 +77,17 @@ func stateLabel(s recover.RowState) string {
 	return string(s)
 }
 
+// startedWithout names the containers that were started without ones that the user stopped,
+// and these.
+func startedWithout(rows []recover.Row) (names []string) {
+	for _, row := range rows {
+		if row.WithoutStopped() != "" && len(row.Attempts) > 0 {
+			names = append(names, fmt.Sprintf("%s (without %s)", row.Name, strings.Join(row.Stopped, ", ")))
+		}
+	}
+	return names
+}
+
 // A group is the names of the containers of one state.
 type group struct {
 	state recover.RowState
@@ -91,7 +106,11 @@ func notStarted(rows []recover.Row) (groups []group) {
 			groups = append(groups, group{state: row.State})
 			i = len(groups) - 1
 		}
-		groups[i].names = append(groups[i].names, row.Name)
+		name := row.Name
+		if row.State == recover.RowNeedsStopped {
+			name += " (needs " + strings.Join(row.Stopped, ", ") + ")"
+		}
+		groups[i].names = append(groups[i].names, name)
 	}
 	return groups
 }

@@ -114,6 +114,9 @@ func result(row recover.Row) (label, class string) {
 		if row.Restarts > 0 {
 			return fmt.Sprintf("up, %d restarts", row.Restarts), "t"
 		}
+		if len(row.Stopped) > 0 {
+			return "up without " + strings.Join(row.Stopped, ", "), "t"
+		}
 		return "up", "d"
 	case recover.RowFell:
 		return "✗ fell", "bad b"
@@ -177,6 +180,9 @@ func (p *picture) tooltip(row recover.Row) string {
 	}
 	if row.Error != "" && len(row.Attempts) == 0 {
 		tip += "\n" + row.Error
+	}
+	if without := row.WithoutStopped(); without != "" {
+		tip += "\n" + without
 	}
 	return tip
 }

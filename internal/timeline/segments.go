@@ -169,7 +169,7 @@ func lastKind(s recover.RowState) kind {
 	switch s {
 	case recover.RowUp, recover.RowDone:
 		return kindStarting
-	case recover.RowSkipped, recover.RowDeferred, recover.RowUserStopped:
+	case recover.RowSkipped, recover.RowDeferred, recover.RowUserStopped, recover.RowNeedsStopped:
 		return kindOther
 	}
 	return kindFailed

@@ -347,3 +347,19 @@ func BenchmarkSVG300(b *testing.B) {
 		}
 	}
 }
+
+// What needs a container that was stopped on purpose is listed with that one, and a bar says
+// what its container was started without.
+func TestPictureNeedsStopped(t *testing.T) {
+	r := report(3, row("web", 3, recover.RowUp, 0, try(0, 1, "")), row("wallet", 3, recover.RowNeedsStopped, -1))
+	r.Rows[0].Stopped, r.Rows[1].Stopped = []string{"mq"}, []string{"db", "mq"}
+	r.Rows[1].Error = "needs db, mq, which you stopped"
+	picture := draw(r, time.Time{})
+	for _, want := range []string{
+		"needs-stopped (1)", "wallet (needs db, mq)", "up without mq", "started without (1)", "web (without mq)", "without mq, which you stopped",
+	} {
+		if !strings.Contains(picture, want) {
+			t.Errorf("the picture lacks %q:\n%s", want, picture)
+		}
+	}
+}

@@ -64,8 +64,9 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 		before := len(found)
 		for _, c := range commands {
 			if container, ok := containerOf(c.Argv); ok {
+				needs, existing := podmancmd.Needs(c.Argv)
 				found = append(found, recover.ContainerUnit{
-					Unit: name, Container: container, Job: !detaches(c.Argv),
+					Unit: name, Container: container, Job: !detaches(c.Argv), Needs: needs, StartsExisting: existing,
 				})
 			}
 		}

@@ -122,10 +122,10 @@ func TestContainerUnits(t *testing.T) {
 	}
 	want := []recover.ContainerUnit{
 		{Unit: "app@a.service", Container: recover.Container{Name: "app-a"}},
-		{Unit: "container-p1.service", Container: recover.Container{Name: "p1"}},
+		{Unit: "container-p1.service", Container: recover.Container{Name: "p1"}, StartsExisting: true},
 		{Unit: "q1.service", Container: recover.Container{Name: "systemd-q1"}},
-		{Unit: "two.service", Container: recover.Container{Name: "one"}},
-		{Unit: "two.service", Container: recover.Container{Name: "two"}},
+		{Unit: "two.service", Container: recover.Container{Name: "one"}, StartsExisting: true},
+		{Unit: "two.service", Container: recover.Container{Name: "two"}, StartsExisting: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -166,7 +166,8 @@ func TestContainerUnitsNone(t *testing.T) {
 // TestContainerUnitsJobs checks which units run to their end.
 func TestContainerUnitsJobs(t *testing.T) {
 	t.Parallel()
-	const run, detached = "/usr/bin/podman run --name app --rm img", "/usr/bin/podman run --name app -d img"
+	const run = "/usr/bin/podman run --name app --requires db --rm img"
+	const detached = "/usr/bin/podman run --name app -d --network container:db img"
 	for name, c := range map[string]struct {
 		exec, kind string
 		remains    bool
@@ -199,7 +200,10 @@ func TestContainerUnitsJobs(t *testing.T) {
 			}
 			got, err := m.ContainerUnits(soon(t), []string{"app.service"})
 			want := []recover.ContainerUnit{
-				{Unit: "app.service", Container: recover.Container{Name: "app"}, Job: c.want},
+				{Unit: "app.service", Container: recover.Container{Name: "app"}, Job: c.want, Needs: []string{"db"}},
+			}
+			if strings.Contains(c.exec, "podman start") {
+				want[0].Needs, want[0].StartsExisting = nil, true
 			}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)

@@ -2,74 +2,151 @@ package units
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
+
+	"archy-recovery/internal/recover"
 
 	"github.com/godbus/dbus/v5"
 )
 
-// startDependencies are the properties of the units that a start starts too (systemd.unit(5)).
-var startDependencies = []string{"Requires", "BindsTo", "Wants", "Upholds"}
-
-// Pulls maps each of the units to the others of them that its start starts too, directly or through
-// services and targets between them.
-func (m *Manager) Pulls(ctx context.Context, units []string) (map[string][]string, error) {
+// Pulls maps each of the units to the services that its start starts along, or does not go without, directly
+// or through services and targets between them. It leaves out those that are active: their start would do
+// nothing, and starts none of what they need. With asIfDown it takes all services for inactive.
+func (m *Manager) Pulls(ctx context.Context, units []string, asIfDown bool) (map[string][]recover.Pull, error) {
 	l, err := m.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	known := map[string][]string{} // unit -> the units that its start starts directly
-	pulls := map[string][]string{}
+	units = slices.DeleteFunc(slices.Clone(units), func(unit string) bool { return checkUnit(unit) != nil })
+	g := graph{link: l, asIfDown: asIfDown, nodes: map[string]node{}}
+	if err := g.readFrom(ctx, units); err != nil {
+		return nil, err
+	}
+	pulls := map[string][]recover.Pull{}
 	for _, unit := range units {
-		seen := map[string]bool{unit: true}
-		for todo := []string{unit}; len(todo) > 0; todo = todo[1:] {
-			direct, ok := known[todo[0]]
-			if !ok {
-				if direct, err = l.startsDirectly(ctx, todo[0]); err != nil {
-					return nil, err
-				}
-				known[todo[0]] = direct
-			}
-			for _, other := range direct {
-				if seen[other] {
-					continue
-				}
-				seen[other] = true
-				todo = append(todo, other)
-				if slices.Contains(units, other) {
-					pulls[unit] = append(pulls[unit], other)
-				}
+		found := map[string]recover.Pull{}
+		for _, other := range g.reach(unit, node.startsAlong) {
+			found[other] = recover.Pull{Unit: other, Starts: true}
+		}
+		for _, other := range g.reach(unit, node.goesWith) {
+			found[other] = recover.Pull{Unit: other, Starts: found[other].Starts, Needed: true}
+		}
+		for _, other := range slices.Sorted(maps.Keys(found)) {
+			if strings.HasSuffix(other, ".service") {
+				pulls[unit] = append(pulls[unit], found[other])
 			}
 		}
 	}
 	return pulls, nil
 }
 
-// startsDirectly lists the units that a unit's start starts directly. It lists none for a unit that is
-// active, or that is neither a service, a socket nor a target.
-func (l *link) startsDirectly(ctx context.Context, unit string) ([]string, error) {
-	if checkUnit(unit) != nil && !isTarget(unit) {
-		return nil, nil // a mount or a slice, for example, runs no container
+// A graph is units and what they need of each other (systemd.unit(5)).
+type graph struct {
+	link     *link
+	asIfDown bool // all services count as inactive
+	nodes    map[string]node
+}
+
+// A node is a unit of a graph.
+type node struct {
+	listedUnit
+	// requires has Requires= and BindsTo=, requisite Requisite=, and after After=.
+	requires, requisite, wants, upholds, after []string
+}
+
+// startsAlong lists the units that the unit's start starts directly.
+func (n node) startsAlong() []string { return slices.Concat(n.requires, n.wants, n.upholds) }
+
+// goesWith lists the units without which the unit does not start, and those that systemd starts whenever it
+// finds them down while the unit runs.
+func (n node) goesWith() []string { return slices.Concat(n.requires, n.requisite, n.upholds) }
+
+// isDown reports whether a start of the unit would start something.
+func (g *graph) isDown(n node) bool {
+	if n.Load != "loaded" {
+		return false
 	}
-	var path dbus.ObjectPath
-	if err := l.call(ctx, managerPath, managerIfc+".LoadUnit", unit).Store(&path); err != nil {
-		return nil, l.explain(err)
-	}
-	if active, err := l.getString(ctx, path, unitIfc, "ActiveState"); err == nil && active == "active" {
-		return nil, nil // and so are the units that it needs
-	}
-	var all []string
-	for _, kind := range startDependencies {
-		v, err := l.get(ctx, path, unitIfc, kind)
-		if err != nil {
-			if !l.alive() || ctx.Err() != nil {
-				return nil, l.explain(err)
+	up := n.Active == "active" || n.Active == "reloading" || n.Active == "activating"
+	ends := n.JobType == "stop" // which a start would undo
+	return !up || ends || g.asIfDown && strings.HasSuffix(n.Name, ".service")
+}
+
+// reach lists the units that are down and that can be reached from a unit, directly or through others.
+func (g *graph) reach(unit string, direct func(node) []string) (reached []string) {
+	seen := map[string]bool{unit: true}
+	for todo := []string{unit}; len(todo) > 0; todo = todo[1:] {
+		for _, other := range direct(g.nodes[todo[0]]) {
+			if n, known := g.nodes[other]; !known || seen[other] || !g.isDown(n) {
+				continue
 			}
-			continue // an older systemd lacks the property (Upholds: 249)
+			seen[other] = true
+			reached = append(reached, other)
+			todo = append(todo, other)
 		}
-		names, _ := v.Value().([]string)
-		all = append(all, names...)
 	}
-	return all, nil
+	return reached
+}
+
+// dependencyProperties are the properties that a graph reads of each unit.
+var dependencyProperties = []string{"Requires", "BindsTo", "Requisite", "Wants", "Upholds", "After"}
+
+// readFrom reads the units, and all that can be reached from them through units that are down. It asks for
+// those of one distance together: systemd has other things to do after a boot.
+func (g *graph) readFrom(ctx context.Context, units []string) error {
+	for todo := units; len(todo) > 0; {
+		listed, err := g.link.listByNames(ctx, todo)
+		if err != nil {
+			return err
+		}
+		var down []string
+		for i, u := range listed {
+			n := node{listedUnit: u}
+			g.nodes[todo[i]] = n
+			// What else there is, such as a mount or a slice, runs no container.
+			if (checkUnit(u.Name) == nil || isTarget(u.Name)) && (g.isDown(n) || slices.Contains(units, todo[i])) {
+				down = append(down, todo[i])
+			}
+		}
+		if err := g.readDependencies(ctx, down); err != nil {
+			return err
+		}
+		todo = nil
+		for _, unit := range down {
+			n := g.nodes[unit]
+			for _, other := range slices.Concat(n.startsAlong(), n.requisite) {
+				if _, known := g.nodes[other]; !known && !slices.Contains(todo, other) {
+					todo = append(todo, other)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// readDependencies reads the dependencies of units that are listed.
+func (g *graph) readDependencies(ctx context.Context, units []string) error {
+	var asked []property
+	for _, unit := range units {
+		for _, name := range dependencyProperties {
+			asked = append(asked, property{g.nodes[unit].Path, unitIfc, name})
+		}
+	}
+	answers := g.link.getAll(ctx, asked)
+	for i, unit := range units {
+		n := g.nodes[unit]
+		for j, into := range []*[]string{&n.requires, &n.requires, &n.requisite, &n.wants, &n.upholds, &n.after} {
+			a := answers[i*len(dependencyProperties)+j]
+			if a.err != nil && (ctx.Err() != nil || !g.link.alive()) {
+				return g.link.explain(a.err)
+			}
+			names, _ := a.value.Value().([]string) // none: an older systemd lacks the property (Upholds: 249)
+			*into = append(*into, names...)
+		}
+		g.nodes[unit] = n
+	}
+	return nil
 }
 
 // blockers lists the inactive units that a unit requires, and the mount points of the mount units

@@ -28,17 +28,40 @@ func TestPulls(t *testing.T) {
 	f.setDependencies("vpn.service", "inactive", nil, nil)
 	f.setDependencies("late.service", "inactive", []string{"on.service"}, nil)
 	f.setDependencies("on.service", "active", []string{"db.service"}, nil) // it is active, so its start starts none
-	got, err := m.Pulls(soon(t), []string{
-		"db.service", "app.service", "web.service", "ring1.service", "ring2.service", "vpn.service", "late.service",
+	f.set("strict.service", "inactive", "", map[string]any{
+		"Unit.Requisite": []string{"app.service"}, "Unit.Upholds": []string{"vpn.service"},
 	})
-	want := map[string][]string{
-		"app.service":   {"db.service", "vpn.service"},
-		"web.service":   {"app.service", "db.service", "vpn.service"},
-		"ring1.service": {"ring2.service"},
-		"ring2.service": {"ring1.service"},
+	f.set("bound.service", "inactive", "", map[string]any{"Unit.BindsTo": []string{"up.service", "gone.service"}})
+	f.setDependencies("up.service", "activating", []string{"db.service"}, nil)
+	f.setDependencies("held.service", "inactive", []string{"ending.service"}, nil)
+	f.setDependencies("ending.service", "active", nil, nil)
+	f.begins("ending.service", "stop")
+	ask := []string{
+		"db.service", "app.service", "web.service", "ring1.service", "ring2.service", "vpn.service", "late.service",
+		"strict.service", "bound.service", "held.service", "../odd",
 	}
+	starts := func(unit string, needed bool) recover.Pull {
+		return recover.Pull{Unit: unit, Starts: true, Needed: needed}
+	}
+	want := map[string][]recover.Pull{
+		"app.service":   {starts("db.service", true), starts("vpn.service", false)},
+		"web.service":   {starts("app.service", false), starts("db.service", false), starts("vpn.service", false)},
+		"ring1.service": {starts("ring2.service", true)},
+		"ring2.service": {starts("ring1.service", true)},
+		"held.service":  {starts("ending.service", true)},
+		"strict.service": {
+			{Unit: "app.service", Needed: true}, {Unit: "db.service", Needed: true}, starts("vpn.service", true),
+		},
+	}
+	got, err := m.Pulls(soon(t), ask, false)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	want["late.service"] = []recover.Pull{starts("db.service", true), starts("on.service", true)}
+	want["bound.service"] = []recover.Pull{starts("db.service", true), starts("up.service", true)}
+	got, err = m.Pulls(soon(t), ask, true)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("as if all were down: %v (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -22,7 +22,9 @@ const jobCheckDelay = 500 * time.Millisecond
 // Its errors wrap recover.ErrOrderedAfterUs, ErrGoingDown, ErrMasked or ErrNoBus, or are that of ctx. When
 // ctx ends, the job goes on: a container that is slow to become ready is not killed, and a later Start
 // shares its job.
-func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, error) {
+//
+// The units in without are left out (startWithout).
+func (m *Manager) Start(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Outcome{}, err
 	}
@@ -30,11 +32,19 @@ func (m *Manager) Start(ctx context.Context, unit string) (recover.Outcome, erro
 	if err != nil {
 		return recover.Outcome{}, err
 	}
+	if len(without) > 0 {
+		return startWithout(ctx, m, l, unit, without)
+	}
+	return m.startAs(ctx, l, unit, "replace")
+}
+
+// startAs is Start in a job mode (Manager.StartUnit).
+func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (recover.Outcome, error) {
 	referenced, release := l.reference(ctx, unit)
 	defer release()
 	l.beginCall()
 	var job dbus.ObjectPath
-	err = l.call(ctx, managerPath, managerIfc+".StartUnit", unit, "replace").Store(&job)
+	err := l.call(ctx, managerPath, managerIfc+".StartUnit", unit, mode).Store(&job)
 	end, forget := l.endCall(job)
 	if err != nil {
 		return recover.Outcome{}, fmt.Errorf("cannot start %s: %w", unit, l.explain(err))
@@ -113,7 +123,7 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, ref
 	}
 	u := listed[unit]
 	o.UnitState = recover.UnitState{Loaded: u.Load == "loaded", Active: u.Active, Sub: u.Sub}
-	if o.Active == "active" {
+	if o.Active == "active" || u.Path == "" { // without a path it is neither a service nor a socket
 		return o, nil
 	}
 	// A property that cannot be read stays empty, since the state above says enough.

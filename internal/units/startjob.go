@@ -11,7 +11,7 @@ import (
 //
 // While the main process runs, the Outcome has the state activating (start) and no Job, since the job goes
 // on. Else it is that of Start: of a job that has ended with 0 it is done, inactive and success.
-func (m *Manager) StartJob(ctx context.Context, unit string) (recover.Outcome, error) {
+func (m *Manager) StartJob(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Outcome{}, err
 	}
@@ -32,7 +32,7 @@ func (m *Manager) StartJob(ctx context.Context, unit string) (recover.Outcome, e
 			cancel()
 		}
 	}()
-	o, err := m.Start(both, unit)
+	o, err := m.Start(both, unit, without...)
 	select {
 	case state := <-running:
 		if err != nil && ctx.Err() == nil {

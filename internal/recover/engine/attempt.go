@@ -91,6 +91,9 @@ func (r *Run) take(ctx context.Context, a attempt) {
 		row.Unit, row.Generated = a.outcome.Unit, a.outcome.Generated
 	}
 	state, kind, why := judgeAttempt(row.Job, a.outcome, a.err)
+	if a.outcome.Stopped != nil {
+		row.Stopped = a.outcome.Stopped
+	}
 	row.EndAttempt(a.outcome.Result, why)
 	row.ChangeAttempt(len(row.Attempts)-1, func(last *recover.Attempt) {
 		last.Invocation = a.outcome.Invocation
@@ -132,6 +135,8 @@ func judgeAttempt(job bool, o recover.Outcome, err error) (recover.RowState, Eve
 	switch {
 	case errors.Is(err, recover.ErrOrderedAfterUs):
 		return recover.RowDeferred, Deferred, err.Error()
+	case errors.As(err, new(*recover.NeedsStopped)):
+		return recover.RowNeedsStopped, Skipped, err.Error()
 	case errors.Is(err, recover.ErrUserStopped):
 		return recover.RowUserStopped, Skipped, err.Error()
 	case err == nil && o.Job == "canceled" && (o.Active == "inactive" || o.Active == "deactivating"):

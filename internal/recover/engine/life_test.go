@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -367,10 +368,11 @@ func TestNeededContainerStopped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, want := range map[string]string{"api": "needs db, which is user-stopped",
-			"app": "needs api, which is skipped", "late": "needs app, which is skipped"} {
-			if row := rows[name]; row.State != recover.RowSkipped || row.Error != want {
-				t.Errorf("%s is %s: %s", name, row.State, row.Error)
+		for _, name := range []string{"api", "app", "late"} {
+			row := rows[name]
+			if row.State != recover.RowNeedsStopped || row.Error != "needs db, which you stopped" ||
+				!slices.Equal(row.Stopped, []string{"db"}) {
+				t.Errorf("%s is %s: %s (%q)", name, row.State, row.Error, row.Stopped)
 			}
 		}
 	})

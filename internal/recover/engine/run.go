@@ -49,7 +49,6 @@ type Run struct {
 	explanations chan explained
 	explaining   int               // explanations that are under way
 	questions    map[attemptID]int // how often an explanation was asked for
-	needStopped  map[int]bool      // rows that need one that was stopped on purpose
 }
 
 // A Starter starts containers.
@@ -88,7 +87,6 @@ func New(
 		changes:      make(chan change),
 		explanations: make(chan explained),
 		questions:    map[attemptID]int{},
-		needStopped:  map[int]bool{},
 	}
 	for _, row := range rows {
 		if delaysReady(row) {

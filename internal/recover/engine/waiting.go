@@ -44,7 +44,7 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o recover.Outcome, why str
 // stopped on purpose. It reports false if there is none.
 func (r *Run) needsStopped(i int, o recover.Outcome) bool {
 	for j, other := range r.rows {
-		if slices.Contains(o.Blockers, other.Unit) && (other.State == recover.RowUserStopped || r.needStopped[j]) {
+		if slices.Contains(o.Blockers, other.Unit) && isStopped(other.State) {
 			r.leave(i, j)
 			return true
 		}
@@ -52,11 +52,20 @@ func (r *Run) needsStopped(i int, o recover.Outcome) bool {
 	return false
 }
 
+// isStopped reports whether a row in that state was stopped on purpose, or needs one that
+// was.
+func isStopped(state recover.RowState) bool {
+	return state == recover.RowUserStopped || state == recover.RowNeedsStopped
+}
+
 // leave leaves a row alone, since it needs one that was stopped on purpose.
 func (r *Run) leave(i, needed int) {
-	r.needStopped[i] = true
-	other := r.rows[needed]
-	r.set(i, recover.RowSkipped, Skipped, fmt.Sprintf("needs %s, which is %s", other.Name, other.State))
+	stopped := []string{r.rows[needed].Name}
+	if r.rows[needed].State == recover.RowNeedsStopped {
+		stopped = r.rows[needed].Stopped
+	}
+	r.rows[i].Stopped = stopped
+	r.set(i, recover.RowNeedsStopped, Skipped, (&recover.NeedsStopped{Names: stopped}).Error())
 }
 
 // release has the rows that wait for row i go on or fail, now that i has settled.
@@ -66,7 +75,7 @@ func (r *Run) release(i int) {
 			continue
 		}
 		switch needed := r.rows[i]; {
-		case needed.State == recover.RowUserStopped || r.needStopped[i]:
+		case isStopped(needed.State):
 			delete(r.needs, waiting)
 			r.leave(waiting, i)
 		case needed.State == recover.RowUp || needed.State == recover.RowRestarting || needed.State == recover.RowDone:

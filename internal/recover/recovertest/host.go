@@ -63,22 +63,24 @@ type Host struct {
 	Dead           bool   // the power is gone: nothing is written any more
 	Died           func() // what to do then
 
-	Pulls      map[string][]string
-	Definition map[string]string // of units
-	NotMounted []string
-	Mounted    chan struct{} // closed when all is mounted
-	AwaitErr   error
-	Ends       map[string]time.Duration // how long units take to end
-	EndAs      string                   // and how
-	Idle       bool                     // units run nothing
-	Binds      map[string][]string      // of containers
-	Needed     map[string][]string      // paths, of units
-	Images     map[string]string
-	Healthy    map[string]func(context.Context) error
-	Lives      map[string]chan recover.Life // what AwaitLife tells, by unit
-	NRestarts  map[string]int               // how often systemd has started units again
-	ScopeEnds  map[string]chan struct{}     // closed when the scope has ended, by ID
-	Stalls     func() (recover.Stalls, error)
+	// Pulls and Wants are, of a unit, all that it needs or only wants, directly or not;
+	// Dependencies is what a container needs by podman, directly.
+	Pulls, Wants, Dependencies map[string][]string
+	Definition                 map[string]string // of units
+	NotMounted                 []string
+	Mounted                    chan struct{} // closed when all is mounted
+	AwaitErr                   error
+	Ends                       map[string]time.Duration // how long units take to end
+	EndAs                      string                   // and how
+	Idle                       bool                     // units run nothing
+	Binds                      map[string][]string      // of containers
+	Needed                     map[string][]string      // paths, of units
+	Images                     map[string]string
+	Healthy                    map[string]func(context.Context) error
+	Lives                      map[string]chan recover.Life // what AwaitLife tells, by unit
+	NRestarts                  map[string]int               // how often systemd has started units again
+	ScopeEnds                  map[string]chan struct{}     // closed when the scope has ended, by ID
+	Stalls                     func() (recover.Stalls, error)
 
 	// Stuck holds the locks of containers: podman answers for one, and lists any, only
 	// when its channel is closed.

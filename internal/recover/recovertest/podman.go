@@ -103,6 +103,15 @@ func (f Podman) Binds(ctx context.Context, name string) ([]string, error) {
 	return f.H.Binds[name], f.H.PodmanErr
 }
 
+func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error) {
+	if err := f.lock(ctx, name); err != nil {
+		return nil, err
+	}
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return f.H.Dependencies[name], f.H.PodmanErr
+}
+
 func (f Podman) ImageID(_ context.Context, image string) (string, error) {
 	return f.H.Images[image], f.H.PodmanErr
 }

@@ -46,11 +46,11 @@ func (f Systemd) Install(_ context.Context, units map[string]string) error {
 	return nil
 }
 
-func (f Systemd) Start(ctx context.Context, unit string) (recover.Outcome, error) {
+func (f Systemd) Start(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
 	f.H.Mu.Lock()
 	f.H.Tries[unit]++
 	attempt, behave := f.H.Tries[unit], f.H.Start[unit]
-	f.H.Say("start %s", unit)
+	f.H.Say("start %s", strings.Join(append([]string{unit}, without...), " without "))
 	f.H.Mu.Unlock()
 	o, err := Up, error(nil)
 	if behave != nil {
@@ -72,8 +72,8 @@ func (f Systemd) Start(ctx context.Context, unit string) (recover.Outcome, error
 }
 
 // StartJob is Start.
-func (f Systemd) StartJob(ctx context.Context, unit string) (recover.Outcome, error) {
-	return f.Start(ctx, unit)
+func (f Systemd) StartJob(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
+	return f.Start(ctx, unit, without...)
 }
 
 // AwaitLife returns the next life of the unit that a test sends to Lives, if any. If the last
@@ -113,8 +113,23 @@ func (f Systemd) ResetFailed(_ context.Context, unit string) error {
 	return f.H.BusErr
 }
 
-func (f Systemd) Pulls(context.Context, []string) (map[string][]string, error) {
-	return f.H.Pulls, f.H.BusErr
+// Pulls answers from H.Pulls and H.Wants.
+func (f Systemd) Pulls(_ context.Context, units []string, asIfDown bool) (map[string][]recover.Pull, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	all := map[string][]recover.Pull{}
+	add := func(unit string, others []string, needed bool) {
+		for _, other := range others {
+			if asIfDown || f.H.States[other].Active != "active" {
+				all[unit] = append(all[unit], recover.Pull{Unit: other, Starts: true, Needed: needed})
+			}
+		}
+	}
+	for _, unit := range units {
+		add(unit, f.H.Pulls[unit], true)
+		add(unit, f.H.Wants[unit], false)
+	}
+	return all, f.H.BusErr
 }
 
 func (f Systemd) Definition(_ context.Context, unit string) (string, error) {

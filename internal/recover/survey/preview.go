@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"archy-recovery/internal/recover"
 )
@@ -25,34 +26,18 @@ func (h Host) Preview(ctx context.Context, k recover.Known, p recover.Policy) re
 		how.State = recover.UnitState{Loaded: how.State.Loaded} // nothing is active after a power cut
 		resolved[name] = how
 	}
-	var err error
-	if holds.Pulls, err = h.Pulls(ctx, resolved, k.Quarantine); err != nil {
-		k.Notes = append(k.Notes, fmt.Sprintf("%s: %v", PullsUnknown, err))
+	byUser := slices.DeleteFunc(slices.Clone(k.UserStopped), func(name string) bool {
+		suspect, _ := k.Quarantine.Find(name)
+		return suspect.Listed
+	})
+	starts := Starts{Resolved: resolved, View: view, Stopped: byUser, AsIfDown: true}
+	if err := h.Tie(ctx, &holds, starts); err != nil {
+		k.Notes = append(k.Notes, fmt.Sprintf("%s: %v", TiesUnknown, err))
 	}
 	if p.Mode != recover.ModeNormal {
 		k.Notes = append(k.Notes, fmt.Sprintf("%s=%s is on the kernel command line", recover.CommandLineKey, p.Mode))
 	}
 	return k.Lay(recover.MakePlan(k.Set, holds, view, resolved, p), resolved, p)
-}
-
-// PullsUnknown is the note for a failed Pulls.
-const PullsUnknown = "it is not known which units would start a suspect along"
-
-// Pulls asks which of the resolved units would bring a suspect's unit along. It
-// asks nothing if there are no suspects.
-func (h Host) Pulls(
-	ctx context.Context, resolved map[string]recover.Resolution, suspects recover.Quarantine,
-) (map[string][]string, error) {
-	if len(suspects) == 0 {
-		return nil, nil
-	}
-	var units []string
-	for _, how := range resolved {
-		if how.Unit != "" {
-			units = append(units, how.Unit)
-		}
-	}
-	return h.Systemd.Pulls(ctx, units)
 }
 
 // generatesNothing is podman, but only names the unit that it would generate.
