@@ -128,12 +128,16 @@ type listedUnit struct {
 	JobPath                                         dbus.ObjectPath
 }
 
+// askedTargets are the targets whose states tell where a boot stands (systemd.special(7)). Other targets are
+// invalid names here: a container may not name one as its unit.
+var askedTargets = map[string]bool{"shutdown.target": true, "sockets.target": true}
+
 // listByNames returns the units by the names in the question. systemd answers an alias with the name of
 // its unit. Invalid names are left out.
 func (m *Manager) listByNames(ctx context.Context, units []string) (map[string]listedUnit, error) {
 	var names []string
 	for _, u := range units {
-		if checkUnit(u) == nil {
+		if checkUnit(u) == nil || askedTargets[u] {
 			names = append(names, u)
 		}
 	}

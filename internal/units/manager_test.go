@@ -59,6 +59,19 @@ func TestStates(t *testing.T) {
 }
 
 // TestStatesEmpty asks for no valid unit, which needs no bus.
+// Of the targets only those are asked for that tell where a boot stands. A container may name any as its unit.
+func TestStatesOfTargets(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.set("shutdown.target", "inactive", "dead", nil)
+	f.set("sockets.target", "active", "active", nil)
+	f.set("poweroff.target", "inactive", "dead", nil)
+	got, err := m.States(soon(t), []string{"shutdown.target", "sockets.target", "poweroff.target"})
+	if err != nil || len(got) != 2 || got["sockets.target"].Active != "active" || !got["shutdown.target"].Loaded {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 func TestStatesEmpty(t *testing.T) {
 	t.Parallel()
 	m := New("unix:path=/nonexistent/bus", "", "")

@@ -42,18 +42,17 @@ func TestIncompleteScript(t *testing.T) {
 	onBothInstances(t, "RetryPauseSec=1\nSoakSec=20\n", func(n *node) {
 		n.WriteFile("/usr/local/lib/archy-recovery/incomplete",
 			"#!/bin/sh\nid >&2\necho \"told:$ARCHY_RECOVERY_VERDICT:$(echo $ARCHY_RECOVERY_NEW | tr ' ' ,)\"\n", 0o755, 0)
-		n.quadlet("good", 1, "", "")
-		n.quadlet("late", 1, "", "")
+		n.quadlet("good", 1, "Notify=true", "")
+		n.quadlet("late", 2, "", "") // its soak begins after the first failure of good
 		n.user.Systemctl("start", "good", "late")
 		n.enable()
 		n.MustRun("systemctl", "enable", "--now", n.incompleteUnit()+".service", n.incompleteUnit()+".path")
 		n.waitSaved("good", "late")
 		n.crash()
-		n.waitRecovered()
 		n.waitSoaked()
 		n.awaitScript() // all is well
 
-		n.quadlet("good", 1, "Exec=-state /nowhere", "") // from now on it fails
+		n.quadlet("good", 1, "Notify=true\nExec=-state /nowhere", "") // from now on it fails
 		n.crash()
 		n.awaitScript("host-crash:good")
 		n.MustRun("kill", "-9", n.pid("late"))
