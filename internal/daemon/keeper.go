@@ -224,9 +224,11 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	}
 	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered
+	next, doubts := k.withoutStopped(ctx, next, last, states)
 	return recover.Snapshot{
 		Timestamp:   time.Now().Unix(),
-		Containers:  k.withoutStopped(ctx, next, last, states),
+		Containers:  next,
+		Doubts:      doubts,
 		BootID:      k.identity.BootID,
 		SoftReboots: k.identity.SoftReboots,
 		Monotonic:   began,

@@ -100,39 +100,56 @@ func (k *keeper) askIfStopped(
 // withoutStopped drops from the set the members whose unit is failed since it
 // ended badly when it was told to stop. systemd's state does not tell that from
 // a unit that failed by itself. The journal does: it is asked, once a failure, for
-// the time since the set was last saved.
+// the time since the set was last saved. A member that it cannot tell of stays, and
+// stays in doubt: the next look asks for the same time again, also after this run.
 func (k *keeper) withoutStopped(
 	ctx context.Context, set []recover.Container, last recover.Snapshot, states map[string]recover.UnitState,
-) []recover.Container {
-	var doubtful []recover.Container
+) (kept []recover.Container, doubts map[string]time.Duration) {
+	asked := recover.Snapshot{Doubts: map[string]time.Duration{}}
 	for _, c := range set {
 		switch failed := states[c.Unit].Active == "failed"; {
 		case !failed:
 			delete(k.failures, c.Name)
 		case !k.failures[c.Name] && !c.Unrecovered:
-			doubtful = append(doubtful, c)
+			asked.Containers = append(asked.Containers, c)
+			asked.Doubts[c.Name] = doubtSince(last, c.Name, k.identity)
 		}
 	}
+	doubtful, since := asked.Doubtful()
 	if len(doubtful) == 0 {
-		return set
+		return set, nil
 	}
-	var since time.Duration
-	if last.Of(k.identity) {
-		since = last.Monotonic
-	}
-	events, err := k.world.Journal.Events(ctx, k.identity.BootID, since)
+	// With an error these are the newest events, which may say already that one was stopped.
+	events, err := k.world.Journal.EventsOf(ctx, k.identity.BootID, since, doubtful)
 	if err != nil {
-		return set // not known: better one too many
+		k.world.Log.Debug("it is not known yet whether failed containers were stopped", "error", err)
 	}
-	kept := recover.Replay(doubtful, events)
+	failed := recover.Replay(doubtful, events)
 	return slices.DeleteFunc(set, func(c recover.Container) bool {
-		if !recover.HasName(doubtful, c.Name) {
+		switch {
+		case !recover.HasName(doubtful, c.Name):
 			return false
-		}
-		if recover.HasName(kept, c.Name) {
+		case !recover.HasName(failed, c.Name):
+			return true
+		case err == nil:
 			k.failures[c.Name] = true
 			return false
 		}
-		return true
-	})
+		if doubts == nil {
+			doubts = map[string]time.Duration{}
+		}
+		doubts[c.Name] = asked.Doubts[c.Name] // better one too many
+		return false
+	}), doubts
+}
+
+// doubtSince is the moment from which on the journal is asked for the end of a member.
+func doubtSince(last recover.Snapshot, name string, here recover.Identity) time.Duration {
+	if !last.Of(here) {
+		return 0
+	}
+	if since, doubtful := last.Doubts[name]; doubtful {
+		return since
+	}
+	return last.Monotonic
 }

@@ -56,7 +56,7 @@ type ofBoots struct {
 	events map[string][]recover.HostEvent
 }
 
-func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration) ([]recover.HostEvent, error) {
+func (j ofBoots) Events(_ context.Context, boot string, _ time.Duration, _ []string) ([]recover.HostEvent, error) {
 	return j.events[boot], nil
 }
 

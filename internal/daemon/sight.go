@@ -88,7 +88,7 @@ func (k *keeper) startedSince(ctx context.Context, last recover.Snapshot) []reco
 	if since == 0 && last.Of(k.identity) {
 		since = last.Monotonic
 	}
-	events, err := k.world.Journal.Events(ctx, k.identity.BootID, since)
+	events, err := k.world.Journal.Events(ctx, k.identity.BootID, since, nil)
 	if err != nil {
 		k.world.Log.Debug("what was started since the last look cannot be read", "error", err)
 	}

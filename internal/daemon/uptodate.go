@@ -38,10 +38,18 @@ func (u updater) replay(ctx context.Context, v recover.Verdict, snapshot *recove
 		return now
 	}
 	read := 0
-	more := func(boot string, since time.Duration) {
-		events, err := u.world.Journal.Events(ctx, boot, since)
+	const partly = "not all is known of what happened after the snapshot"
+	if doubtful, since := snapshot.Doubtful(); len(doubtful) > 0 {
+		events, err := u.world.Journal.EventsOf(ctx, snapshot.BootID, since, doubtful)
 		if err != nil {
-			u.board.note(impaired, "what happened after the snapshot is not known", err)
+			u.board.note(impaired, partly, err)
+		}
+		now.set = withoutStoppedOnes(now.set, doubtful, recover.Replay(doubtful, events))
+	}
+	more := func(boot string, since time.Duration) {
+		events, err := u.world.Journal.Events(ctx, boot, since, unitsOf(now.set))
+		if err != nil {
+			u.board.note(impaired, partly, err)
 		}
 		now.before = now.set
 		now.set, now.dead = recover.BringUpToDate(now.before, events)
@@ -54,6 +62,13 @@ func (u updater) replay(ctx context.Context, v recover.Verdict, snapshot *recove
 	u.world.Log.Info("snapshot brought up to date", "MESSAGE_ID", recover.MsgReplayed,
 		"events", read, "before", len(snapshot.Containers), "after", len(now.set))
 	return now
+}
+
+// withoutStoppedOnes is the set without those of the doubtful members that have not failed.
+func withoutStoppedOnes(set, doubtful, failed []recover.Container) []recover.Container {
+	return slices.DeleteFunc(slices.Clone(set), func(c recover.Container) bool {
+		return recover.HasName(doubtful, c.Name) && !recover.HasName(failed, c.Name)
+	})
 }
 
 // correct decides, after a crash in this boot, what a replay can only guess, by

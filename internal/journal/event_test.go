@@ -162,7 +162,7 @@ func TestEventsSince(t *testing.T) {
 			`"__MONOTONIC_TIMESTAMP":"`+at+`"`, byPID1)
 	}
 	r := journalctl(t, prints(strings.Join([]string{ended("9"), ended("5"), ended("3"), ended("4")}, "\n")))
-	got, err := r.Events(t.Context(), "b", 3000)
+	got, err := r.Events(t.Context(), "b", 3000, nil)
 	want := []recover.HostEvent{recover.UnitStopped{Unit: "5.service"}, recover.UnitStopped{Unit: "9.service"}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v, events (-want +got):\n%s", err, diff)
@@ -176,7 +176,7 @@ func TestUserManagerEnds(t *testing.T) {
 		`"UNIT":"user@1000.service"`, `"__CURSOR":"c"`, `"__MONOTONIC_TIMESTAMP":"9"`, byPID1)))
 	for uid, want := range map[int]int{0: 0, 1000: 1} {
 		r.uid = uid
-		if got, err := r.Events(t.Context(), "b", 0); err != nil || len(got) != want {
+		if got, err := r.Events(t.Context(), "b", 0, nil); err != nil || len(got) != want {
 			t.Errorf("uid %d: %+v, %v", uid, got, err)
 		}
 	}

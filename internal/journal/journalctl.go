@@ -20,9 +20,12 @@ const (
 	maxEntry  = 1 << 20
 )
 
-// run runs journalctl for at most limit and gives its output to read. read reports
-// whether it read the whole output; if not, run ends journalctl. The error is that
-// of read, or says how journalctl failed.
+// errTooMuch means that journalctl has more to print than is read.
+var errTooMuch = fmt.Errorf("journalctl prints more than %d MiB, of which the first are read", maxOutput>>20)
+
+// run runs journalctl for at most limit and gives its output to read, up to maxOutput.
+// read reports whether it read the whole output; if not, or if there is more, run ends
+// journalctl. The error is that of read, or says how journalctl failed.
 func run(ctx context.Context, limit time.Duration, args []string, read func(io.Reader) (whole bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -40,8 +43,8 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 	// keeps the pipe open, but its caller must not wait for it.
 	cmd.WaitDelay = time.Second
 	defer context.AfterFunc(ctx, func() { out.Close() })()
-	whole, err := read(io.LimitReader(out, maxOutput))
-	if !whole {
+	whole, err := read(&bounded{r: out, left: maxOutput})
+	if !whole || errors.Is(err, errTooMuch) { // else both would wait: we for its end, and it for the full pipe
 		if late := ctx.Err(); err != nil && late != nil {
 			err = fmt.Errorf("journalctl: %w", late) // the error of the pipe only follows from that
 		}
@@ -56,6 +59,21 @@ func run(ctx context.Context, limit time.Duration, args []string, read func(io.R
 		err = errors.Join(ctx.Err(), err)
 	}
 	return err
+}
+
+// bounded reads the first bytes of r. What would read more gets errTooMuch.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errTooMuch
+	}
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // limited keeps the first bytes that are written to it and drops the rest.

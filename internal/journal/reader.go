@@ -42,6 +42,11 @@ func NewReader(unit string, uid int) *Reader {
 // order, until visit returns false. Of a damaged journal it gives what journalctl
 // can read, which can be nothing. A journal that cannot be read in time is an error.
 func (r *Reader) each(ctx context.Context, visit func(entry) bool, args ...string) error {
+	return r.eachWith(ctx, fields, visit, args...)
+}
+
+// eachWith is each with other fields.
+func (r *Reader) eachWith(ctx context.Context, fields string, visit func(entry) bool, args ...string) error {
 	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
 	return run(ctx, r.limit, args, func(out io.Reader) (whole bool, err error) { return parse(out, r.uid, visit) })
 }

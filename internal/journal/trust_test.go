@@ -16,7 +16,8 @@ func TestMatchesUseTrustedFields(t *testing.T) {
 	calls := filepath.Join(t.TempDir(), "calls")
 	r := journalctl(t, `echo "$@" >>`+calls)
 	for _, r.uid = range []int{0, 1000} {
-		_, _ = r.Events(t.Context(), "b", 0)
+		_, _ = r.Events(t.Context(), "b", 0, []string{"a.service"})
+		_, _ = r.EventsOf(t.Context(), "b", 0, []recover.Container{{Name: "a", Unit: "a.service"}})
 		_, _ = r.BootEnd(t.Context(), "a", "b")
 		_, _ = r.ServiceEnd(t.Context(), "b")
 	}

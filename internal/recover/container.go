@@ -3,6 +3,7 @@ package recover
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -131,6 +132,9 @@ type Snapshot struct {
 	BootID      string        `json:"bootId,omitempty"`
 	SoftReboots uint64        `json:"softReboots,omitempty"`
 	Monotonic   time.Duration `json:"monotonicNsec,omitempty"`
+	// Doubts names the members whose unit is failed, and of which the journal could not
+	// say yet whether they were stopped; with the moment from which on it is to be asked.
+	Doubts map[string]time.Duration `json:"doubtsNsec,omitempty"`
 }
 
 // Of reports whether the snapshot was taken in the boot that id names.
@@ -138,10 +142,24 @@ func (s Snapshot) Of(id Identity) bool {
 	return s.BootID == id.BootID && s.SoftReboots == id.SoftReboots
 }
 
-// SameSet reports whether both snapshots hold the same containers, whatever
-// their order and time.
+// Doubtful returns the members that are in doubt, and the moment of the oldest doubt.
+func (s Snapshot) Doubtful() (members []Container, since time.Duration) {
+	for _, c := range s.Containers {
+		if at, doubtful := s.Doubts[c.Name]; doubtful {
+			if len(members) == 0 || at < since {
+				since = at
+			}
+			members = append(members, c)
+		}
+	}
+	return members, since
+}
+
+// SameSet reports whether both snapshots hold the same containers with the same doubts,
+// whatever their order and time.
 func (s Snapshot) SameSet(other Snapshot) bool {
-	return slices.EqualFunc(s.Sorted(), other.Sorted(), func(a, b Container) bool { return reflect.DeepEqual(a, b) })
+	return maps.Equal(s.Doubts, other.Doubts) &&
+		slices.EqualFunc(s.Sorted(), other.Sorted(), func(a, b Container) bool { return reflect.DeepEqual(a, b) })
 }
 
 // Changes are the names that only next has, and those that it has no more.

@@ -186,9 +186,13 @@ type Journal interface {
 	// ServiceEnd returns what systemd said in a boot of the end of our unit's
 	// processes.
 	ServiceEnd(ctx context.Context, boot string) ([]Sign, error)
-	// Events returns podman's events of our containers, and what the manager
-	// says of units, in a boot and later than since, oldest first.
-	Events(ctx context.Context, boot string, since time.Duration) ([]HostEvent, error)
+	// Events returns podman's events of our containers, and what the manager says of
+	// itself, of the named units, and of those that containers were started by, in a
+	// boot and later than since, oldest first. With an error it returns the newest ones.
+	Events(ctx context.Context, boot string, since time.Duration, units []string) ([]HostEvent, error)
+	// EventsOf is Events for some containers and their units only, from the last
+	// start of each on.
+	EventsOf(ctx context.Context, boot string, since time.Duration, containers []Container) ([]HostEvent, error)
 	// Now is the time by which entries carry Monotonic.
 	Now() time.Duration
 }

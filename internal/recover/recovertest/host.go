@@ -42,8 +42,11 @@ type Host struct {
 	StoppedByUser map[string]bool
 	BootEnd       recover.BootEnd
 	JournalErr    error
-	Events        []recover.HostEvent // after the snapshot
-	InBoot        string              // of which they are; any without one
+	Events        []recover.HostEvent  // after the snapshot
+	InBoot        string               // of which they are; any without one
+	JournalNow    func() time.Duration // an hour without it
+	// EventsSince, if set, answers for some containers.
+	EventsSince func(since time.Duration) ([]recover.HostEvent, error)
 
 	Marker         *recover.Marker
 	Snapshot       *recover.Snapshot

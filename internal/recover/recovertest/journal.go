@@ -19,11 +19,28 @@ func (f Journal) ServiceEnd(context.Context, string) ([]recover.Sign, error) {
 	return f.H.BootEnd.Tail, f.H.JournalErr
 }
 
-func (f Journal) Events(_ context.Context, boot string, _ time.Duration) ([]recover.HostEvent, error) {
+func (f Journal) Events(
+	_ context.Context, boot string, _ time.Duration, _ []string,
+) ([]recover.HostEvent, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
 	if f.H.InBoot != "" && boot != f.H.InBoot {
 		return nil, f.H.JournalErr
 	}
 	return f.H.Events, f.H.JournalErr
+}
+
+// EventsOf answers as Events does, or with EventsSince for the time that is asked for.
+func (f Journal) EventsOf(
+	ctx context.Context, boot string, since time.Duration, _ []recover.Container,
+) ([]recover.HostEvent, error) {
+	f.H.Mu.Lock()
+	answer := f.H.EventsSince
+	f.H.Mu.Unlock()
+	if answer != nil {
+		return answer(since)
+	}
+	return f.Events(ctx, boot, since, nil)
 }
 
 // Output tells what a test has Written for the containers.
@@ -40,4 +57,9 @@ func (f Journal) Output(
 	return lines, f.H.JournalErr
 }
 
-func (f Journal) Now() time.Duration { return time.Hour }
+func (f Journal) Now() time.Duration {
+	if f.H.JournalNow != nil {
+		return f.H.JournalNow()
+	}
+	return time.Hour
+}

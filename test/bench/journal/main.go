@@ -145,7 +145,7 @@ func readAll(dead, this string) error {
 			return fmt.Sprintf("%d entries, %s", len(end.Tail)+len(end.Next), cause), err
 		}},
 		{"Events, of the whole boot", func() (string, error) {
-			events, err := r.Events(ctx, dead, 0)
+			events, err := r.Events(ctx, dead, 0, nil)
 			return fmt.Sprintf("%d entries", len(events)), err
 		}},
 		{"ServiceEnd", func() (string, error) {
