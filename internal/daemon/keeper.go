@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -50,8 +50,14 @@ type keeper struct {
 	// The last save failed; or none was made in this run, and what happened before
 	// the recovery would be replayed after it.
 	unsaved bool
-	// down names the members that did not run at the last look.
-	down []string
+	// pacer holds back the saves of members that come and go; heldUntil is when the next
+	// of them is due, zero if none is held back.
+	pacer     pacer
+	heldUntil time.Time
+	// held is the set as it was seen last, while its save is held back.
+	held []recover.Container
+	// final: the stop has begun, and nothing is held back.
+	final bool
 	// failures are the members whose unit failed by itself, and not when it was
 	// told to stop.
 	failures map[string]bool
@@ -59,6 +65,8 @@ type keeper struct {
 	// to their end.
 	believed map[survey.Claim]bool
 	jobs     map[string]bool
+	// unnamed are the units that show no container.
+	unnamed map[string]bool
 	// looked is when the last look whose set was saved began, by the journal's clock; zero without one.
 	looked time.Duration
 	// stuck names the containers that podman did not answer for at the last look.
@@ -68,7 +76,7 @@ type keeper struct {
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
 		failures: map[string]bool{}, believed: map[survey.Claim]bool{},
-		jobs: map[string]bool{}}
+		jobs: map[string]bool{}, unnamed: map[string]bool{}}
 }
 
 // begin watches the containers' units from now on, until watching ends. Before,
@@ -107,30 +115,50 @@ func (k *keeper) followChanges(ctx context.Context, changes <-chan struct{}) {
 		if _, err := k.look(ctx); err != nil && ctx.Err() == nil {
 			k.world.Log.Warn("the snapshot stays as last saved", "MESSAGE_ID", recover.MsgImpaired, "reason", err)
 		}
-		var again <-chan time.Time // nothing tells when podman is no longer stuck
-		if k.isStuck() {
-			timer := time.NewTimer(lookAtStuckEvery)
-			defer timer.Stop()
-			again = timer.C
-		}
-		select {
-		case _, open = <-changes:
-		case <-again:
-		case <-ctx.Done():
+		open = k.awaitChange(ctx, changes)
+		if ctx.Err() != nil {
 			return
 		}
 		engine.Sleep(ctx, gatherFor)
 	}
 }
 
+// awaitChange returns when it is time for the next look. It reports whether changes are
+// still told.
+func (k *keeper) awaitChange(ctx context.Context, changes <-chan struct{}) (open bool) {
+	var again <-chan time.Time
+	if wait, needed := k.lookAgainIn(); needed {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case _, open = <-changes:
+		return open
+	case <-again:
+	case <-ctx.Done():
+	}
+	return true
+}
+
 // lookAtStuckEvery is how often podman is asked about containers that it did not answer
 // for, while nothing else changes.
 const lookAtStuckEvery = 30 * time.Second
 
-func (k *keeper) isStuck() bool {
+// lookAgainIn is how long the next look may wait for a change: nothing tells when podman
+// is no longer stuck, nor that a save was held back for long enough.
+func (k *keeper) lookAgainIn() (wait time.Duration, needed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.stuck) > 0
+	if len(k.stuck) > 0 {
+		wait, needed = lookAtStuckEvery, true
+	}
+	if !k.heldUntil.IsZero() {
+		if due := max(0, time.Until(k.heldUntil)); !needed || due < wait {
+			wait, needed = due, true
+		}
+	}
+	return wait, needed
 }
 
 // check is a look that logs what the watch had not seen.
@@ -153,6 +181,10 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	if k.watch == nil {
 		return last, ErrFrozen
 	}
+	if k.held != nil {
+		last.Containers = k.held
+	}
+	k.heldUntil = time.Time{} // a look that fails is not repeated at once
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	k.marker.retry()
@@ -176,18 +208,29 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	return saved, err
 }
 
-// save writes the snapshot, unless the same is on disk.
+// save writes the snapshot, unless the same is on disk, or its change is held back.
 func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
+	now := time.Now()
+	due, pending := k.pacer.due(now)
+	k.held = nil
 	onDisk, err := k.world.Store.Snapshot()
-	if err == nil && !k.unsaved && onDisk.SameSet(next) && onDisk.Of(k.identity) {
-		k.board.showSet(onDisk)
-		return onDisk, nil
+	if err == nil && !k.unsaved && onDisk.Of(k.identity) {
+		same := onDisk.SameSet(next) && !pending
+		held := pending && due.After(now) && !k.final && maps.Equal(onDisk.Doubts, next.Doubts)
+		if held {
+			k.held, k.heldUntil = next.Containers, due
+		}
+		if same || held {
+			k.board.showSet(onDisk)
+			return onDisk, nil
+		}
 	}
 	err = k.world.Store.SaveSnapshot(next)
 	k.unsaved = err != nil
 	if err != nil {
 		return last, fmt.Errorf("cannot save the snapshot: %w", err)
 	}
+	k.pacer.wrote(now)
 	k.board.showSet(next)
 	k.world.Log.Debug("snapshot saved", "MESSAGE_ID", recover.MsgSnapshotSaved, "containers", len(next.Containers))
 	return next, nil
@@ -205,6 +248,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if last.Containers, err = k.withBelievedUnits(ctx, last.Containers, list); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
 	}
+	last.Containers = k.withoutSucceeded(last.Containers, list, sight.unanswered)
 	if err = k.askIfStopped(ctx, last.Containers, list, sight.unanswered); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
 	}
@@ -217,14 +261,12 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
 	next := sight.nextSet(last.Containers, states, userStopped)
-	// That these were not stopped is known now, so it is saved. After a crash of
-	// the host a replay of their ends would only guess it.
-	if down := membersDown(next, list, states, sight.unanswered); !slices.Equal(down, k.down) {
-		k.down, k.unsaved = down, true
-	}
 	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered
 	next, doubts := k.withoutStopped(ctx, next, last, states)
+	// That members that are down were not stopped is known now, so it is saved. After a
+	// crash of the host a replay of their ends would only guess it.
+	k.pacer.saw(time.Now(), next, membersDown(next, list, states, sight.unanswered))
 	return recover.Snapshot{
 		Timestamp:   time.Now().Unix(),
 		Containers:  next,
@@ -233,6 +275,15 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		SoftReboots: k.identity.SoftReboots,
 		Monotonic:   began,
 	}, nil
+}
+
+// lookFinally is the look at the stop: it saves what was held back.
+func (k *keeper) lookFinally(ctx context.Context) error {
+	k.mu.Lock()
+	k.final = true
+	k.mu.Unlock()
+	_, err := k.look(ctx)
+	return err
 }
 
 func unitsOf(containers []recover.Container) []string {

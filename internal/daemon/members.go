@@ -27,6 +27,23 @@ func membersDown(
 	return names
 }
 
+// withoutSucceeded returns the members without those that were succeeded: podman does not
+// know them any more, and their unit, which names no container, runs another one. Such a
+// unit would otherwise add a member at each restart.
+func (k *keeper) withoutSucceeded(
+	members []recover.Container, list recover.Sightings, unanswered map[string]bool,
+) []recover.Container {
+	runs := map[string]bool{}
+	for _, s := range list {
+		runs[s.Unit] = runs[s.Unit] || s.Running() && !s.Infra
+	}
+	byName := list.ByName()
+	return slices.DeleteFunc(slices.Clone(members), func(c recover.Container) bool {
+		_, known := byName[c.Name]
+		return c.Unit != "" && k.unnamed[c.Unit] && runs[c.Unit] && !known && !unanswered[c.Name]
+	})
+}
+
 // withBelievedUnits returns the members without the units that they claim
 // wrongly, and takes such units from the list, in place. Each claim that holds is
 // asked about once.
@@ -45,7 +62,7 @@ func (k *keeper) withBelievedUnits(
 	for _, sighting := range list {
 		ask(sighting.Container)
 	}
-	answers, jobs, err := k.world.host().Jobs(ctx, asked)
+	answers, jobs, unnamed, err := k.world.host().Jobs(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +72,8 @@ func (k *keeper) withBelievedUnits(
 		}
 	}
 	maps.Copy(k.jobs, jobs)
+	maps.Copy(k.unnamed, unnamed)
+	k.forgetUnits(members, list)
 	members = slices.Clone(members)
 	for i, c := range members {
 		if !k.believed[survey.Claim{Unit: c.Unit, Container: c.Name}] {
@@ -69,6 +88,23 @@ func (k *keeper) withBelievedUnits(
 		list[i].Job = k.isJob(list[i].Container)
 	}
 	return members, nil
+}
+
+// forgetUnits drops what is known of units that no container names any more.
+func (k *keeper) forgetUnits(members []recover.Container, list recover.Sightings) {
+	claimed, named := map[survey.Claim]bool{}, map[string]bool{}
+	note := func(c recover.Container) {
+		claimed[survey.Claim{Unit: c.Unit, Container: c.Name}], named[c.Unit] = true, true
+	}
+	for _, c := range members {
+		note(c)
+	}
+	for _, s := range list {
+		note(s.Container)
+	}
+	maps.DeleteFunc(k.believed, func(c survey.Claim, _ bool) bool { return !claimed[c] })
+	maps.DeleteFunc(k.jobs, func(unit string, _ bool) bool { return !named[unit] })
+	maps.DeleteFunc(k.unnamed, func(unit string, _ bool) bool { return !named[unit] })
 }
 
 // isJob reports whether a container's unit runs to its end. A member may be a job of a

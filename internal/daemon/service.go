@@ -262,7 +262,7 @@ func (s *Service) stop(ctx context.Context, finished bool) {
 	if !finished {
 		return
 	}
-	if _, err := s.keeper.look(ctx); err != nil {
+	if err := s.keeper.lookFinally(ctx); err != nil {
 		s.world.Log.Info("the running set stays as last saved", "MESSAGE_ID", recover.MsgStopping, "reason", err)
 	}
 	if err := s.marker.remove(); err != nil {

@@ -138,10 +138,16 @@ func (k *keeper) showNow(
 			units[row.Name] = row.Unit
 		}
 	}
-	byName := list.ByName()
+	byName, runs := list.ByName(), map[string]bool{}
+	for _, s := range list {
+		runs[s.Unit] = runs[s.Unit] || s.Running()
+	}
 	now := map[string]recover.NowState{}
 	for name, unit := range units {
 		now[name] = nowOf(name, byName, states[unit], jobs[name], unanswered[name])
+		if _, known := byName[name]; !known && k.unnamed[unit] && runs[unit] {
+			now[name] = recover.NowRunning // under another name
+		}
 	}
 	for name, s := range byName {
 		if s.Running() && !s.Infra {

@@ -19,12 +19,16 @@ func newReplay(set []Container, events []HostEvent) *replay {
 		sightings: map[string]Sighting{},
 		units:     map[string]UnitState{},
 		stopping:  map[string]bool{},
+		begun:     map[string]int{},
+		over:      map[string]int{},
+		removed:   map[string]bool{},
 	}
 	for _, c := range set {
 		r.runs(c)
 	}
 	goingDown := false
-	for _, event := range events {
+	for n, event := range events {
+		r.now = n + 1
 		switch e := event.(type) {
 		case ManagerEnds:
 			goingDown = true
@@ -65,6 +69,11 @@ type replay struct {
 	sightings map[string]Sighting
 	units     map[string]UnitState // only units that an event names
 	stopping  map[string]bool      // units with a stop job that has not ended
+	// begun and over say at which event a container was started and ended last, counted
+	// from 1; now is the event that is applied.
+	begun, over map[string]int
+	now         int
+	removed     map[string]bool // containers of units that podman does not know any more
 }
 
 func (r *replay) started(e ContainerStarted) {
@@ -83,6 +92,29 @@ func (r *replay) runs(c Container) {
 	r.sightings[c.Name] = Sighting{Container: c, State: StateRunning}
 	delete(r.units, c.Unit)
 	delete(r.stopping, c.Unit)
+	r.begun[c.Name] = r.now
+	delete(r.removed, c.Name)
+	r.succeed(c.Unit)
+}
+
+// succeed drops the containers of a unit that were removed, and that one with another
+// name was started after: the unit names no container, and runs each time another one.
+func (r *replay) succeed(unit string) {
+	if unit == "" {
+		return
+	}
+	last := 0
+	for name, s := range r.sightings {
+		if s.Unit == unit && s.Running() {
+			last = max(last, r.begun[name])
+		}
+	}
+	for name, s := range r.sightings {
+		if s.Unit == unit && s.State == StateExited && r.removed[name] && r.over[name] < last {
+			delete(r.sightings, name)
+			delete(r.ran, name)
+		}
+	}
 }
 
 // revive takes back the end of each container whose unit said nothing about an end.
@@ -104,6 +136,9 @@ func (r *replay) apply(event HostEvent) {
 		// The unit, where there is one, says what the removal meant.
 		if s, known := r.sightings[e.Name]; known && s.Unit == "" {
 			delete(r.sightings, e.Name)
+		} else if known {
+			r.removed[e.Name] = true
+			r.succeed(s.Unit)
 		}
 	case UnitStopping:
 		r.stopping[e.Unit] = true
@@ -135,6 +170,7 @@ func (r *replay) died(e ContainerDied) {
 	}
 	s.State, s.ExitCode, s.StoppedByUser = StateExited, e.ExitCode, r.toldToStop(s.Unit, e.ExitCode)
 	r.sightings[e.Name] = s
+	r.over[e.Name] = r.now
 }
 
 // toldToStop guesses whether a container that died with code had been told to stop.
@@ -157,6 +193,7 @@ func (r *replay) ended(unit, state string) {
 		if s.Unit == unit {
 			s.State = StateExited
 			r.sightings[name] = s
+			r.over[name] = r.now
 		}
 	}
 }

@@ -72,6 +72,12 @@ func TestReplay(t *testing.T) {
 			"start new new.service; died new 0; remove new; ended new.service; stopped new.service", "plain quad"},
 		"unit stopped":                  {"died quad 0; remove quad; stopped quad.service", "plain"},
 		"unit failed":                   {"died quad 1; remove quad; failed quad.service", "plain quad"},
+		"unit without a fixed name restarts": {
+			"start n1 run.service; died n1 1; remove n1; start n2 run.service", "n2 plain quad"},
+		"unit without a fixed name restarts, removal is late": {
+			"start n1 run.service; died n1 1; start n2 run.service; remove n1", "n2 plain quad"},
+		"one of two containers of a unit fails": {
+			"start n1 run.service; start n2 run.service; died n1 1; remove n1", "n1 n2 plain quad"},
 		"unit failed, container killed": {"died quad 137; remove quad; failed quad.service", "plain quad"},
 		"unit failed, restarted, stopped": {
 			"died quad 1; failed quad.service; start quad quad.service; died quad 0; stopped quad.service", "plain"},

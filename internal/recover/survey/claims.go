@@ -21,10 +21,19 @@ func (h Host) Believe(ctx context.Context, claims []Claim, known []recover.Conta
 	return believed, err
 }
 
-// Jobs is Believe, and names those of the units that run to their end.
-func (h Host) Jobs(ctx context.Context, claims []Claim) (believed map[Claim]bool, jobs map[string]bool, err error) {
+// Jobs is Believe, and names those of the units that run to their end, and those that
+// show no container: their containers may have another name at each start.
+func (h Host) Jobs(
+	ctx context.Context, claims []Claim,
+) (believed map[Claim]bool, jobs, unnamed map[string]bool, err error) {
 	believed, units, err := h.believe(ctx, claims, nil)
-	return believed, jobUnits(units), err
+	unnamed = map[string]bool{}
+	for _, u := range units {
+		if u.Container.Name == "" {
+			unnamed[u.Unit] = true
+		}
+	}
+	return believed, jobUnits(units), unnamed, err
 }
 
 // believe returns also all units that are known now.
