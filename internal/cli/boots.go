@@ -28,7 +28,8 @@ func newBoots(f *globalFlags) *cobra.Command {
 		Use:   "boots",
 		Short: "List the last boots, how each ended, and the recovery that followed",
 		Long: `List the last boots, as journalctl --list-boots does, how each ended, and the
-recovery that followed it, for archy-recovery report. This command reads the
+recovery that followed it, for archy-recovery report. A boot that crashed and that
+the journal has lost, as one in memory does, is listed from the history. This command reads the
 journal and the history itself and needs no daemon. Only root and the group
 systemd-journal see all of the journal. If the journal cannot be read, the daemon is
 asked, which lists the last ten boots.`,
@@ -64,7 +65,7 @@ func askBoots(r request, lines int) ([]endedBoot, error) {
 	if len(reports) == 0 {
 		reports, _ = r.reports(r.ctx())
 	}
-	return matchBoots(boots, reports), nil
+	return matchBoots(recover.WithLostBoots(boots, reports, lines), reports), nil
 }
 
 // bootsOfDaemon are the last boots of those that the daemon lists.
@@ -108,7 +109,7 @@ func printBoots(w io.Writer, boots []endedBoot, width int) {
 	}}
 	for _, b := range boots {
 		ended, recovery, evidence := string(b.Cause), "-", ""
-		if b.Index == 0 {
+		if b.Index == 0 && !b.NotInJournal {
 			ended = "running"
 		}
 		if b.Recovery != nil {
@@ -117,11 +118,24 @@ func printBoots(w io.Writer, boots []endedBoot, width int) {
 		switch n := len(b.Evidence); {
 		case b.Cause == recover.CausePowerLoss: // the last entry does not show it
 			evidence = "the journal just stops"
+		case !b.LastAlive.IsZero():
+			evidence = recover.AliveUntil(b.LastAlive)
 		case n > 0:
 			evidence = b.Evidence[n-1].Message
 		}
-		t.add(strconv.Itoa(b.Index), b.BootID, b.First.Format(time.DateTime), b.Last.Format(time.DateTime),
-			ended, recovery, evidence)
+		index := strconv.Itoa(b.Index)
+		if b.NotInJournal {
+			index = "-"
+		}
+		t.add(index, b.BootID, dateTime(b.First), dateTime(b.Last), ended, recovery, evidence)
 	}
 	t.printTo(w, width)
+}
+
+// dateTime is a time for the table, "-" if it is not known.
+func dateTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.DateTime)
 }

@@ -93,5 +93,5 @@ func (s *Server) endedBoots(ctx context.Context) ([]EndedBoot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return EndedBoots(listed, reports), nil
+	return EndedBoots(recover.WithLostBoots(listed, reports, bootsListed), reports), nil
 }

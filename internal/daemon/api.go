@@ -54,6 +54,7 @@ func (s *Service) TakeSnapshot(ctx context.Context) (recover.Snapshot, error) {
 	if s.Phase() != recover.Ready {
 		return recover.Snapshot{}, ErrFrozen
 	}
+	s.history.checkClock()
 	return s.keeper.check(ctx)
 }
 

@@ -61,7 +61,12 @@ func (s *Service) judge() (recover.Verdict, error) {
 	if v.Ending == recover.StillRunning {
 		return v, fmt.Errorf("%w: %s", ErrAlreadyRunning, v.Reason)
 	}
+	alive, err := s.world.Store.LastAlive()
+	if err == nil {
+		v = v.Until(alive)
+	}
 	s.board.change(func() {
+		s.board.clockNotSet = alive.BootID != s.identity.BootID && time.Now().Before(alive.Time)
 		s.board.report = recover.Report{BootID: s.identity.BootID, Mode: s.policy.Mode, Verdict: v, Started: time.Now(),
 			Rows: []recover.Row{}, Notes: s.board.report.Notes}
 	})

@@ -37,6 +37,21 @@ func (s *Service) noteAutostart(ctx context.Context) {
 	}
 }
 
+// volatileJournal is the note for a journal that is kept in memory only.
+const volatileJournal = "the journal is kept in memory only: after a crash neither the cause is known, nor what " +
+	"happened while this service was down. To keep it on disk, write two lines, [Journal] and Storage=persistent, to " +
+	"/etc/systemd/journald.conf.d/90-persistent.conf, and then: systemctl restart systemd-journald; journalctl --flush"
+
+// noteVolatile adds a note if the journal does not outlive the boot. By READY journald has
+// moved it to disk where it may.
+func (s *Service) noteVolatile() {
+	if !s.world.Journal.Volatile() {
+		return
+	}
+	s.board.addNote(volatileJournal)
+	s.world.Log.Warn(volatileJournal, "MESSAGE_ID", recover.MsgImpaired)
+}
+
 // autostarts returns the notes; units are those of the set's members.
 func (w World) autostarts(ctx context.Context, units []string) (notes []string, err error) {
 	byTargets, err := w.Autostart.StartedByTargets(ctx, units)

@@ -37,7 +37,9 @@ type board struct {
 	// leftDown names what a clean boot did not start though it had run. What runs by now is
 	// in no note.
 	leftDown []string
-	changed  chan struct{}
+	// clockNotSet: the clock was behind a moment of an earlier boot when this run began.
+	clockNotSet bool
+	changed     chan struct{}
 }
 
 func newBoard(log *slog.Logger, identity recover.Identity) *board {
@@ -90,7 +92,7 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 		Progress:         b.progress.Line(),
 		Identity:         b.identity,
 		Uptime:           time.Since(b.began),
-		Recovery:         report,
+		Recovery:         report.ByClockOf(time.Now(), b.clockNotSet),
 		Set:              b.set,
 		Quarantine:       slices.Clone(b.suspects),
 		Now:              b.now,

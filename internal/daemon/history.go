@@ -22,6 +22,8 @@ type history struct {
 	// next is when an amended report may be written.
 	next   time.Time
 	closed bool
+	// written is when the report was written last.
+	written time.Time
 }
 
 // save writes the report once recovery is complete, and again when it changes
@@ -52,6 +54,7 @@ func (h *history) write() {
 		h.board.log.Warn("the recovery cannot be kept in the history", "MESSAGE_ID", recover.MsgStateDamaged, "error", err)
 		return
 	}
+	h.written = time.Now()
 	h.board.change(func() { h.board.report.ID = id })
 }
 
@@ -65,6 +68,20 @@ func (h *history) amended() {
 	}
 	if h.due == nil && !h.closed {
 		h.due = time.AfterFunc(max(0, time.Until(h.next)), h.save)
+	}
+}
+
+// clockStep is the least step of the wall clock that a report is written again for.
+const clockStep = 5 * time.Second
+
+// checkClock has the report written again, with the times corrected, if the wall clock was
+// set since it was written.
+func (h *history) checkClock() {
+	h.mu.Lock()
+	stepped := !h.written.IsZero() && recover.Stepped(h.written, time.Now()).Abs() >= clockStep
+	h.mu.Unlock()
+	if stepped {
+		h.amended()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +55,14 @@ type keeper struct {
 	// of them is due, zero if none is held back.
 	pacer     pacer
 	heldUntil time.Time
+	// pulse writes down that the host is alive; confirmed is when the last look began that
+	// found the set as it is on disk, 0 if the last look did not.
+	pulse     pulse
+	confirmed time.Duration
+	// listed are the containers that podman listed at the last look, none if it did not.
+	listed []string
+	// goneSince is since when suspects are gone.
+	goneSince map[string]time.Time
 	// held is the set as it was seen last, while its save is held back.
 	held []recover.Container
 	// final: the stop has begun, and nothing is held back.
@@ -76,7 +85,7 @@ type keeper struct {
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
 		failures: map[string]bool{}, believed: map[survey.Claim]bool{},
-		jobs: map[string]bool{}, unnamed: map[string]bool{}}
+		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}
 }
 
 // begin watches the containers' units from now on, until watching ends. Before,
@@ -89,6 +98,7 @@ func (k *keeper) begin(watching context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.watch, k.unsaved = watch, true
+	k.pulse.beat(recover.Snapshot{}, 0)
 	return nil
 }
 
@@ -169,6 +179,12 @@ func (k *keeper) check(ctx context.Context) (recover.Snapshot, error) {
 		k.world.Log.Info("the full check found a difference", "MESSAGE_ID", recover.MsgSetDiffered,
 			"joined", strings.Join(joined, " "), "left", strings.Join(left, " "))
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.watch != nil {
+		k.pulse.beat(k.board.currentSet(), k.confirmed)
+		k.tidy(ctx)
+	}
 	return next, err
 }
 
@@ -184,6 +200,7 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	if k.held != nil {
 		last.Containers = k.held
 	}
+	k.confirmed = 0
 	k.heldUntil = time.Time{} // a look that fails is not repeated at once
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
@@ -212,13 +229,16 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
 	now := time.Now()
 	due, pending := k.pacer.due(now)
-	k.held = nil
+	k.held, k.confirmed = nil, 0
 	onDisk, err := k.world.Store.Snapshot()
 	if err == nil && !k.unsaved && onDisk.Of(k.identity) {
 		same := onDisk.SameSet(next) && !pending
 		held := pending && due.After(now) && !k.final && maps.Equal(onDisk.Doubts, next.Doubts)
 		if held {
 			k.held, k.heldUntil = next.Containers, due
+		}
+		if same && len(next.Doubts) == 0 {
+			k.confirmed = next.Monotonic
 		}
 		if same || held {
 			k.board.showSet(onDisk)
@@ -245,6 +265,9 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		return recover.Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
 	}
 	list := sight.list
+	if k.listed = nil; !sight.part {
+		k.listed = slices.Collect(maps.Keys(list.ByName()))
+	}
 	if last.Containers, err = k.withBelievedUnits(ctx, last.Containers, list); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
 	}

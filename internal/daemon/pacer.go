@@ -24,8 +24,9 @@ const (
 )
 
 // A pacer holds back the writes of members that come and go, each for itself. Members
-// are known by what starts them: their unit, or without one their name. A container that flaps every second would otherwise wear out an SD card, and the
-// journal has what a write would. It is used under the keeper's lock.
+// are known by what starts them: their unit, or without one their name. A container
+// that flaps every second would otherwise wear out an SD card, and the journal has what
+// a write would. It is used under the keeper's lock.
 type pacer struct{ members map[string]*pace }
 
 // A memberState is all that a write keeps of a member.

@@ -55,7 +55,8 @@ func (u updater) replay(ctx context.Context, v recover.Verdict, snapshot *recove
 		now.set, now.dead = recover.BringUpToDate(now.before, events)
 		read += len(events)
 	}
-	more(snapshot.BootID, snapshot.Monotonic)
+	alive, _ := u.world.Store.LastAlive() // without it more is replayed
+	more(snapshot.BootID, alive.Replay(*snapshot))
 	if v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != snapshot.BootID {
 		more(v.Previous.BootID, 0)
 	}

@@ -18,7 +18,7 @@ import (
 // eventFields are the fields that events are made of. The text of an entry is not among
 // them: that of podman repeats all labels, and a boot has tens of thousands.
 const eventFields = "MESSAGE_ID,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT,UNIT,USER_UNIT,JOB_TYPE," +
-	"PODMAN_EVENT,PODMAN_NAME,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS"
+	"PODMAN_EVENT,PODMAN_NAME,PODMAN_POD_ID,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS"
 
 // Events returns, oldest first, what happened in a boot later than since: podman's
 // events of our containers, what their manager says of itself, and what it says of the

@@ -20,7 +20,7 @@ func unitEnds(unit string, at int) string {
 // containerStarts is podman's entry of a start.
 func containerStarts(name, unit string, at int) string {
 	return object(`"PODMAN_EVENT":"start"`, `"PODMAN_NAME":"`+name+`"`,
-		`"PODMAN_LABELS":"{\\"PODMAN_SYSTEMD_UNIT\\":\\"`+unit+`\\"}"`,
+		`"PODMAN_LABELS":"{\"PODMAN_SYSTEMD_UNIT\":\"`+unit+`\"}"`,
 		fmt.Sprintf(`"__MONOTONIC_TIMESTAMP":"%d"`, at), byPID1)
 }
 

@@ -23,6 +23,7 @@ type Reader struct {
 	uid        int    // the user who runs the containers
 	invocation string // of this run of the unit (systemd.exec(5)); empty if run by hand
 	watchdogs  string // sysWatchdogs, except in tests
+	root       string // "/", except in tests
 	limit      time.Duration
 }
 
@@ -34,6 +35,7 @@ func NewReader(unit string, uid int) *Reader {
 		uid:        uid,
 		invocation: os.Getenv("INVOCATION_ID"),
 		watchdogs:  sysWatchdogs,
+		root:       "/",
 		limit:      readTime,
 	}
 }

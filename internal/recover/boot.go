@@ -2,17 +2,46 @@ package recover
 
 import "time"
 
-// A Boot is a boot that the journal has entries of.
+// A Boot is a boot that the journal has entries of, or that the history knows of.
 type Boot struct {
 	// Index is 0 for the running boot, -1 for the one before it, and so on.
 	Index  int       `json:"index"`
 	BootID string    `json:"bootId"`
-	First  time.Time `json:"firstEntry"`
-	Last   time.Time `json:"lastEntry"`
+	First  time.Time `json:"firstEntry,omitzero"`
+	Last   time.Time `json:"lastEntry,omitzero"`
 	// Cause says why it ended. It is empty for the running boot.
 	Cause Cause `json:"cause,omitempty"`
 	// Evidence holds the entries that the cause rests on.
 	Evidence []Entry `json:"evidence,omitempty"`
+	// NotInJournal: only the history knows of the boot. It has no index and no entries.
+	NotInJournal bool `json:"notInJournal,omitempty"`
+	// LastAlive is when the host was last known to be alive, where the journal does not
+	// tell how the boot ended.
+	LastAlive time.Time `json:"lastAlive,omitzero"`
+}
+
+// WithLostBoots adds to the boots that the journal lists those that crashed and that it
+// has lost, as one that is kept in memory does. It returns the last n. boots are the last
+// n of the journal, too: where they are as many, it may know of earlier ones.
+func WithLostBoots(boots []Boot, reports []Report, n int) []Boot {
+	known := map[string]bool{}
+	for _, b := range boots {
+		known[b.BootID] = true
+	}
+	var all []Boot
+	for _, r := range reports {
+		v := r.Verdict
+		if len(boots) < n && v.Ending == HostCrashed && v.Previous != nil && !known[v.Previous.BootID] {
+			all = append(all, Boot{BootID: v.Previous.BootID, Cause: v.Cause, Evidence: v.Evidence, NotInJournal: true})
+		}
+	}
+	all = append(all, boots...) // the journal has the later ones
+	for i, r := range RecoveriesAfter(all, reports) {
+		if r != nil && all[i].Cause == CauseUnknown {
+			all[i].LastAlive = r.Verdict.LastAlive
+		}
+	}
+	return all[max(0, len(all)-n):]
 }
 
 // RecoveriesAfter finds for each boot the recovery that followed it, nil if there was

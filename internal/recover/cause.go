@@ -263,6 +263,9 @@ func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Ve
 	if v.Cause == CauseUnknown && err != nil {
 		v.Reason += fmt.Sprintf(" (%v)", err)
 	}
+	if v.Cause == CauseUnknown && !v.LastAlive.IsZero() {
+		v.Reason += "; it was " + AliveUntil(v.LastAlive)
+	}
 	return v
 }
 

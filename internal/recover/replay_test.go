@@ -70,8 +70,8 @@ func TestReplay(t *testing.T) {
 		"started": {"start new new.service", "new plain quad"},
 		"started, then unit stopped": {
 			"start new new.service; died new 0; remove new; ended new.service; stopped new.service", "plain quad"},
-		"unit stopped":                  {"died quad 0; remove quad; stopped quad.service", "plain"},
-		"unit failed":                   {"died quad 1; remove quad; failed quad.service", "plain quad"},
+		"unit stopped": {"died quad 0; remove quad; stopped quad.service", "plain"},
+		"unit failed":  {"died quad 1; remove quad; failed quad.service", "plain quad"},
 		"unit without a fixed name restarts": {
 			"start n1 run.service; died n1 1; remove n1; start n2 run.service", "n2 plain quad"},
 		"unit without a fixed name restarts, removal is late": {

@@ -1,6 +1,9 @@
 package recover
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An Identity names one run of the daemon. A PID alone is reused, and a clock
 // jumps: the boot ID, the count of soft-reboots (which keep the boot ID), the
@@ -46,6 +49,9 @@ type Verdict struct {
 	Evidence []Entry `json:"evidence,omitempty"`
 	// Previous is the run that the verdict is about, nil where there was none.
 	Previous *Identity `json:"previous,omitempty"`
+	// LastAlive is when the last run was alive, as far as it wrote that down: at most some
+	// ten minutes before its end. Zero if it is not known, or the host did not crash.
+	LastAlive time.Time `json:"lastAlive,omitzero"`
 	// Reason says in one sentence what the verdict rests on.
 	Reason string `json:"reason"`
 	// InWords says in one sentence what the evidence shows, where its entries do not say it.

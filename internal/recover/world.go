@@ -46,6 +46,9 @@ type Systemd interface {
 	// Install puts units (name to text) where the manager finds them until the
 	// next boot, and has it read them.
 	Install(ctx context.Context, units map[string]string) error
+	// RemoveGenerated removes what Install wrote for containers that exist no more.
+	// containers are those that do.
+	RemoveGenerated(containers []string) error
 	// Start starts a unit and waits for its job's end. What became of the job
 	// is the Outcome; the error says why there is none: ErrGoingDown,
 	// ErrOrderedAfterUs, ErrNoBus, or that of ctx.
@@ -193,6 +196,8 @@ type Journal interface {
 	// EventsOf is Events for some containers and their units only, from the last
 	// start of each on.
 	EventsOf(ctx context.Context, boot string, since time.Duration, containers []Container) ([]HostEvent, error)
+	// Volatile reports whether the journal of this boot is kept in memory only.
+	Volatile() bool
 	// Now is the time by which entries carry Monotonic.
 	Now() time.Duration
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,6 +73,7 @@ func Open(path string, report func(text, file string, err error)) (*Dir, error) 
 		d.reportDamage("can be written by other users, so they can decide what is started", "", err)
 	}
 	d.removeTemporaryFiles()
+	d.removeCopies(time.Now())
 	d.narrowReports()
 	return d, nil
 }
@@ -95,7 +97,8 @@ func (d *Dir) removeTemporaryFiles() {
 	if d.otherHolds {
 		return
 	}
-	for _, name := range []string{markerFile, snapshotFile, userStoppedFile, inFlightFile, quarantineFile} {
+	for _, name := range []string{markerFile, snapshotFile, userStoppedFile, inFlightFile, quarantineFile,
+		lastAliveFile} {
 		d.removeAll("." + name + "*")
 	}
 	d.removeAll(historyDir + "/.*.json*")

@@ -145,6 +145,27 @@ func FuzzInFlight(f *testing.F) {
 	})
 }
 
+func FuzzLastAlive(f *testing.F) {
+	for _, seed := range []string{
+		`{"bootId":"b","time":"2026-11-22T22:01:12Z","snapshotMonotonicNsec":5,"confirmedMonotonicNsec":9}`,
+		`{"bootId":""}`, `null`, `{"bootId":"b","snapshotMonotonicNsec":9,"confirmedMonotonicNsec":5}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		alive, err := parseLastAlive(content)
+		if err != nil {
+			return
+		}
+		if alive.BootID == "" || alive.Confirmed < alive.Snapshot {
+			t.Errorf("accepted %+v", alive)
+		}
+		if _, err := json.Marshal(alive.Time); err == nil { // else it is no time that a run writes
+			roundTrip(t, alive, func(d *Dir) error { return d.SaveLastAlive(alive) }, (*Dir).LastAlive)
+		}
+	})
+}
+
 func FuzzQuarantine(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, `null`, `{}`, `[{"name":"a","strikes":2,"bootId":"b","since":"2026-11-22T22:01:12Z",` +

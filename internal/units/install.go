@@ -2,7 +2,9 @@ package units
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +37,31 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 		}
 	}
 	return m.reload(ctx)
+}
+
+// RemoveGenerated removes the units that Install wrote for containers that do not exist any
+// more. containers are those that do. The manager needs no reload: it forgets a unit that
+// does not run and has no file.
+func (m *Manager) RemoveGenerated(containers []string) error {
+	keep := map[string]bool{}
+	for _, name := range containers {
+		keep["container-"+name+".service"] = true
+	}
+	files, err := os.ReadDir(m.runtimeDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, file := range files {
+		path := filepath.Join(m.runtimeDir, file.Name())
+		of := strings.HasPrefix(file.Name(), "container-") && strings.HasSuffix(file.Name(), ".service")
+		if !of || keep[file.Name()] || !m.wrote(path) {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // wrote reports whether Install wrote the unit file at path.

@@ -131,3 +131,28 @@ func unitsIn(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+// Units of containers that are gone are removed, and no other files.
+func TestRemoveGenerated(t *testing.T) {
+	t.Parallel()
+	m, _ := newManager(t)
+	if err := m.RemoveGenerated(nil); err != nil {
+		t.Errorf("without a directory: %v", err)
+	}
+	if err := m.Install(soon(t), map[string]string{
+		"container-a.service": "[Service]\n", "container-gone.service": "[Service]\n",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(m.runtimeDir, "container-foreign.service")
+	if err := os.WriteFile(foreign, []byte("[Service]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.RemoveGenerated([]string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"container-a.service", "container-foreign.service"}
+	if got := unitsIn(t, m.runtimeDir); !slices.Equal(got, want) {
+		t.Errorf("the units are %q, want %q", got, want)
+	}
+}

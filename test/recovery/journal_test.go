@@ -208,3 +208,41 @@ func TestThreeJournalEntries(t *testing.T) {
 		}
 	})
 }
+
+// A journal in memory has nothing of the boot that crashed. The verdict and boots say
+// until when it was alive, and a note names the drop-in that keeps the journal.
+func TestVolatileJournal(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
+		n.networkOnline()
+		n.WriteFile("/etc/systemd/journald.conf.d/50-volatile.conf", "[Journal]\nStorage=volatile\n", 0o644, 0)
+		n.quadlet("app", 3, "", "")
+		n.user.Systemctl("start", "app")
+		n.enable()
+		n.Reboot()
+		n.user.Systemctl("start", "app")
+		n.waitSaved("app")
+		boot := n.BootID()
+		n.crash()
+		const alive, dropIn = "alive until about ", "90-persistent.conf"
+		n.wantVerdict(recover.HostCrashed, recover.CauseUnknown)
+		n.wantRunning("app")
+		st, err := n.status()
+		if err != nil || !strings.Contains(st.Verdict.Reason, alive) {
+			n.t.Errorf("%v, the verdict is %+v", err, st.Verdict)
+		}
+		if !strings.Contains(strings.Join(st.Notes, "\n"), dropIn) {
+			n.t.Errorf("the notes are %q", st.Notes)
+		}
+		if list := n.cli("boots"); !strings.Contains(line(list, boot), alive) {
+			n.t.Errorf("boots prints\n%s", list)
+		}
+		// The drop-in helps.
+		n.WriteFile("/etc/systemd/journald.conf.d/"+dropIn, "[Journal]\nStorage=persistent\n", 0o644, 0)
+		n.MustRun("systemctl", "restart", "systemd-journald")
+		n.MustRun("journalctl", "--flush")
+		n.MustRun("systemctl", "restart", n.unit())
+		if notes := n.waitRecovered().Notes; strings.Contains(strings.Join(notes, "\n"), dropIn) {
+			n.t.Errorf("with the drop-in the notes are %q", notes)
+		}
+	})
+}

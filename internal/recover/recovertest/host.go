@@ -45,6 +45,12 @@ type Host struct {
 	Events        []recover.HostEvent  // after the snapshot
 	InBoot        string               // of which they are; any without one
 	JournalNow    func() time.Duration // an hour without it
+	// VolatileJournal: the journal is kept in memory only.
+	VolatileJournal bool
+	// KeptGenerated is of which containers generated units were to be kept, by call.
+	KeptGenerated [][]string
+	// AskedSince is since when events were asked for.
+	AskedSince []time.Duration
 	// EventsSince, if set, answers for some containers.
 	EventsSince func(since time.Duration) ([]recover.HostEvent, error)
 
@@ -57,6 +63,8 @@ type Host struct {
 	EditErr        error // of the user-stopped list
 	SaveErr        error // of the suspects
 	SyncErr        error // of a snapshot that is read all the same
+	LastAlive      *recover.LastAlive
+	Beats          int // how often that was written
 	InFlight       recover.InFlight
 	InFlightErr    error
 	Quarantine     recover.Quarantine

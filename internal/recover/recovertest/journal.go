@@ -20,10 +20,11 @@ func (f Journal) ServiceEnd(context.Context, string) ([]recover.Sign, error) {
 }
 
 func (f Journal) Events(
-	_ context.Context, boot string, _ time.Duration, _ []string,
+	_ context.Context, boot string, since time.Duration, _ []string,
 ) ([]recover.HostEvent, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
+	f.H.AskedSince = append(f.H.AskedSince, since)
 	if f.H.InBoot != "" && boot != f.H.InBoot {
 		return nil, f.H.JournalErr
 	}
@@ -56,6 +57,8 @@ func (f Journal) Output(
 	}
 	return lines, f.H.JournalErr
 }
+
+func (f Journal) Volatile() bool { return f.H.VolatileJournal }
 
 func (f Journal) Now() time.Duration {
 	if f.H.JournalNow != nil {

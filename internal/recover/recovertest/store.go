@@ -106,6 +106,25 @@ func (f Store) SaveSnapshot(s recover.Snapshot) error {
 	return errors.Join(f.H.WriteErr, f.H.SyncErr)
 }
 
+func (f Store) LastAlive() (recover.LastAlive, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	if f.H.LastAlive == nil {
+		return recover.LastAlive{}, recover.ErrNone
+	}
+	return *f.H.LastAlive, nil
+}
+
+func (f Store) SaveLastAlive(a recover.LastAlive) error {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.Beats++
+	if f.H.WriteErr == nil && !f.H.Dead {
+		f.H.LastAlive = &a
+	}
+	return f.H.WriteErr
+}
+
 func (f Store) UserStopped() ([]string, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()

@@ -46,6 +46,13 @@ func (f Systemd) Install(_ context.Context, units map[string]string) error {
 	return nil
 }
 
+func (f Systemd) RemoveGenerated(containers []string) error {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.KeptGenerated = append(f.H.KeptGenerated, slices.Sorted(slices.Values(containers)))
+	return f.H.BusErr
+}
+
 func (f Systemd) Start(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
 	f.H.Mu.Lock()
 	f.H.Tries[unit]++
