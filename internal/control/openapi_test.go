@@ -241,6 +241,8 @@ func kindOf(t reflect.Type) string {
 			return "date-time"
 		}
 		return t.Name()
+	case reflect.Map:
+		return "" // an object that has no schema of its own
 	case reflect.Bool:
 		return "boolean"
 	case reflect.Float64:
