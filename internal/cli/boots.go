@@ -28,11 +28,11 @@ func newBoots(f *globalFlags) *cobra.Command {
 		Use:   "boots",
 		Short: "List the last boots, how each ended, and the recovery that followed",
 		Long: `List the last boots, as journalctl --list-boots does, how each ended, and the
-recovery that followed it, for archy-recovery report. A boot that crashed and that
-the journal has lost, as one in memory does, is listed from the history. This command reads the
-journal and the history itself and needs no daemon. Only root and the group
-systemd-journal see all of the journal. If the journal cannot be read, the daemon is
-asked, which lists the last ten boots.`,
+recovery that followed it, for archy-recovery report. A boot that crashed and
+that the journal has lost, as one in memory does, is listed from the history.
+This command reads the journal and the history itself and needs no daemon.
+Only root and the group systemd-journal see all of the journal. If the journal
+cannot be read, the daemon is asked, which lists the last ten boots.`,
 		Args: noArguments,
 		RunE: f.onInstance(func(r request) error {
 			if lines < 1 {

@@ -89,10 +89,10 @@ func (s *Service) Run(ctx context.Context) error {
 	defer unwatch()
 	if finished {
 		watchErr := s.keeper.begin(watching)
+		s.noteVolatile()
 		s.ready() // also without a watch: other units wait for it
 		running, halt := context.WithCancel(ctx)
 		defer halt() // before the wait for what runs in the background
-		s.noteVolatile()
 		s.background.Go(func() { s.noteAutostart(running) })
 		s.background.Go(func() { s.leftDown.tell(running) })
 		s.background.Go(func() { s.follow(running, run) })
