@@ -72,6 +72,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 		Systemd:  manager,
 		Journal:  journalReader,
 		Output:   journalReader,
+		Ports:    portFinder{client},
 		Rootless: !i.System,
 		Notifier: memory,
 		Gauge:    pressure.Host,
@@ -95,6 +96,17 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	api.SetBoots(journalReader.Boots)
 	dropTextPagesWhenIdle(memory, api, log)
 	return serve(ctx, service, notifier, listener, api, log)
+}
+
+// A portFinder finds what has a port.
+type portFinder struct{ *podman.Client }
+
+// SocketOn asks the host's manager, also for a user's instance. It keeps no connection:
+// that of the host's bus would wake the daemon with each job.
+func (portFinder) SocketOn(ctx context.Context, port int) (string, error) {
+	host := cli.SystemManager()
+	defer host.Close()
+	return host.SocketOn(ctx, port)
 }
 
 // serve runs the service, and beside it the API on listener and the watchdog. It

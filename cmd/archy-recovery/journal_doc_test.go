@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"archy-recovery/internal/recover/diagnosis"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -72,6 +74,44 @@ func TestCatalogComplete(t *testing.T) {
 	for name, id := range messageIDs(t) {
 		if n := strings.Count(string(text), "\n-- "+id+"\n"); n != 1 {
 			t.Errorf("%s (%s) has %d entries in the catalog", name, id, n)
+		}
+	}
+}
+
+// The catalog explains each cause of a failed start with the words of the table, and
+// docs/failures.md names its message ID.
+func TestCatalogOfCauses(t *testing.T) {
+	catalog, err := os.ReadFile("../../packaging/systemd/catalog/archy-recovery.catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures, err := os.ReadFile("../../docs/failures.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, documented, _ := strings.Cut(string(failures), "\n## Causes\n")
+	entries := strings.Split(string(catalog), "\n-- ")
+	seen := map[string]string{}
+	for _, c := range diagnosis.Causes() {
+		if other := seen[c.MessageID]; other != "" || !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(c.MessageID) {
+			t.Errorf("%s has the message ID %q, as %q", c.ID, c.MessageID, other)
+		}
+		seen[c.MessageID] = c.ID
+		var found []string
+		for _, entry := range entries {
+			if strings.HasPrefix(entry, c.MessageID+"\n") {
+				found = append(found, strings.Join(strings.Fields(entry), " "))
+			}
+		}
+		if len(found) != 1 || !strings.Contains(found[0], " "+c.ID+" ") || !strings.Contains(found[0], c.Means) ||
+			!strings.Contains(found[0], c.Advice(diagnosis.Facts{}, nil)) {
+			t.Errorf("%s: the catalog should say\n%s\n%s\nand says %q", c.ID, c.Means, c.Advice(diagnosis.Facts{}, nil), found)
+		}
+		section := "### `" + c.ID + "`\n"
+		_, text, _ := strings.Cut(documented, section)
+		text, _, _ = strings.Cut(text, "\n### ")
+		if !strings.Contains(text, "\nMessage ID: `"+c.MessageID+"`\n") {
+			t.Errorf("docs/failures.md does not name the message ID of %s: %s", c.ID, c.MessageID)
 		}
 	}
 }

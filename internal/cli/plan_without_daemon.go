@@ -51,7 +51,9 @@ func (i Instance) planWithoutDaemon(ctx context.Context, clientErr error) (recov
 	doNotWake := func(context.Context) error {
 		return errors.New("podman.socket is not active, and this command does not start it")
 	}
-	host := survey.Host{Podman: podman.New(i.PodmanSocket(), doNotWake), Systemd: manager}
+	patient := survey.NewPatient(podman.New(i.PodmanSocket(), doNotWake))
+	defer patient.Close()
+	host := survey.Host{Podman: patient, Systemd: manager}
 	return host.Preview(ctx, known, conf.Policy), nil
 }
 

@@ -28,7 +28,7 @@ func ExampleClient() {
 		log.Fatal(err) // the daemon's own words, or why there is no connection
 	}
 	fmt.Println(status.State, status.Verdict.Cause)
-	for _, row := range status.Failed() {
+	for _, row := range status.NotRecovered() {
 		fmt.Printf("%s: %s\n", row.Name, row.Error)
 	}
 	// Output:

@@ -85,7 +85,7 @@ func TestStatusBeforeAndDuringRecovery(t *testing.T) {
 	}
 	close(release)
 	d.ready()
-	if st, err = d.client.Status(t.Context()); err != nil || !st.RecoveryComplete || len(st.Failed()) > 0 {
+	if st, err = d.client.Status(t.Context()); err != nil || !st.RecoveryComplete || len(st.NotRecovered()) > 0 {
 		t.Errorf("after: %+v, %v", st, err)
 	}
 }

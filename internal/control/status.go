@@ -39,17 +39,6 @@ type Status struct {
 	Snapshot   recover.Snapshot   `json:"snapshot"`
 }
 
-// Failed lists the containers that recovery could not start.
-func (s Status) Failed() []recover.Row {
-	var failed []recover.Row
-	for _, row := range s.Containers {
-		if row.State == recover.RowFailed {
-			failed = append(failed, row)
-		}
-	}
-	return failed
-}
-
 // NotRecovered lists the containers that should run and were not recovered, as the
 // report stands now: those that are missing, quarantined or held back, and those that
 // failed, fell, or are restarting.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
 )
 
 // podmanRestart starts each container with --restart=always at boot.
@@ -73,9 +74,11 @@ func (w World) autostarts(ctx context.Context, units []string) (notes []string, 
 	}
 	var always []string
 	for _, c := range list {
-		has, err := w.Autostart.RestartsAlways(ctx, c.Name)
+		asking, cancel := context.WithTimeout(ctx, survey.AnswerWithin)
+		has, err := w.Autostart.RestartsAlways(asking, c.Name)
+		cancel()
 		if err != nil {
-			continue // removed meanwhile
+			continue // removed meanwhile, or stuck
 		}
 		if has {
 			always = append(always, c.Name)

@@ -54,7 +54,7 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	update := updater{s.world, s.board}
 	s.replayed = s.world.Journal.Now()
 	now := update.replay(ctx, v, snapshot)
-	if notInTime(answer.Err) { // podman was asked of the members alone, and there are new ones
+	if survey.NotInTime(answer.Err) { // podman was asked of the members alone, and there are new ones
 		host.AskOthers(ctx, &view, now.set)
 	}
 	host.CheckDead(ctx, &view, now.dead)
@@ -136,7 +136,7 @@ func (s *Service) noteUnanswered(view recover.View) {
 	if len(view.Unanswered) > 0 {
 		names := some(slices.Collect(maps.Keys(view.Unanswered)))
 		s.board.note(impaired, "podman is stuck with some containers; the others are recovered without them",
-			fmt.Errorf("it did not answer within %s for %s", answerWithin, names))
+			fmt.Errorf("it did not answer within %s for %s", survey.AnswerWithin, names))
 	}
 	if view.SystemdErr != nil {
 		s.board.note(impaired, "the units that run containers cannot be listed", view.SystemdErr)

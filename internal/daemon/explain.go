@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/diagnosis"
+	"archy-recovery/internal/recover/survey"
 )
 
 const (
@@ -23,12 +25,38 @@ type Output interface {
 	Output(ctx context.Context, boot string, attempts []diagnosis.Attempt) ([][]diagnosis.Line, error)
 }
 
+// Ports tells what has a port of the host, as far as podman and systemd know.
+type Ports interface {
+	// PublishesPort returns the running container that publishes it, "" if none does.
+	PublishesPort(ctx context.Context, port int) (string, error)
+	// SocketOn returns the socket unit that listens on it, "" if none does.
+	SocketOn(ctx context.Context, port int) (string, error)
+}
+
+// portHolder says in words what has a port, "" if that cannot be found.
+func (w World) portHolder(ctx context.Context, text string) string {
+	port, err := strconv.Atoi(text)
+	if w.Ports == nil || err != nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, survey.AnswerWithin)
+	defer cancel()
+	if unit, err := w.Ports.SocketOn(ctx, port); err == nil && unit != "" {
+		return unit + " listens on it"
+	}
+	if name, err := w.Ports.PublishesPort(ctx, port); err == nil && name != "" {
+		return "container " + name + " publishes it"
+	}
+	return ""
+}
+
 // Explain says why the row's last attempt failed, or why its container fell.
 func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanation {
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
 	defer cancel()
 	known := s.knows(row.Name)
-	attempt := diagnosis.Attempt{Unit: row.Unit, InvocationID: known.invocation, Container: row.Name, Since: known.began}
+	attempt := diagnosis.Attempt{Unit: row.Unit, MainPID: known.mainPID, InvocationID: known.invocation,
+		Container: row.Name, Since: known.began}
 	if row.Generated || known.outlives {
 		attempt.ContainerID = known.id
 	}
@@ -46,6 +74,11 @@ func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanat
 	e := recover.Explanation{Cause: reason.Sentence, Advice: reason.Advice, Output: diagnosis.Quote(lines)}
 	if named {
 		e.Reason = reason.ID
+	}
+	if reason.ID == diagnosis.PortTaken {
+		if holder := s.world.portHolder(ctx, reason.Names["port"]); holder != "" {
+			e.Cause += ": " + holder
+		}
 	}
 	return e
 }

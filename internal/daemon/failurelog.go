@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"archy-recovery/internal/recover/diagnosis"
 	"archy-recovery/internal/recover/engine"
 )
 
@@ -14,9 +15,11 @@ const logFailureWithin = 3 * time.Second
 // A failureLog logs the events of the engine. The entry of a failure waits a while for
 // its explanation, so that one entry says what happened and why.
 type failureLog struct {
-	write func(engine.Event)
+	log *slog.Logger
 
 	mu sync.Mutex
+	// causes are the last that were logged, by the container's name.
+	causes map[string]string
 	// waiting are the failures that are not logged yet, by the container's name.
 	waiting map[string]*waitingFailure
 	closed  bool
@@ -28,11 +31,24 @@ type waitingFailure struct {
 }
 
 func newFailureLog(l *slog.Logger) *failureLog {
-	return &failureLog{write: func(e engine.Event) { logEvent(l, e) }, waiting: map[string]*waitingFailure{}}
+	return &failureLog{log: l, causes: map[string]string{}, waiting: map[string]*waitingFailure{}}
 }
 
-// log logs an event, a failure when its explanation is known.
-func (f *failureLog) log(e engine.Event) {
+// write logs an event, and the cause of a failure in an entry that the catalog explains,
+// once for each container and cause. Called with mu held.
+func (f *failureLog) write(e engine.Event) {
+	logEvent(f.log, e)
+	why := explanationOf(e.Row)
+	if why == nil || why.Reason == "" || f.causes[e.Row.Name] == why.Reason {
+		return
+	}
+	f.causes[e.Row.Name] = why.Reason
+	f.log.Info("the cause is known: "+why.Cause, "MESSAGE_ID", diagnosis.MessageID(why.Reason),
+		"container", e.Row.Name, "unit", e.Row.Unit, "reason", why.Reason, "advice", why.Advice)
+}
+
+// hear logs an event, a failure when its explanation is known.
+func (f *failureLog) hear(e engine.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	name := e.Row.Name

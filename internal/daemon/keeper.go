@@ -39,6 +39,7 @@ type keeper struct {
 	board    *board
 	marker   *marker
 	suspects *suspects
+	judged   *judgments
 	// tellStatus tells what runs now, where that has changed.
 	tellStatus func()
 
@@ -84,7 +85,7 @@ type keeper struct {
 
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
-		failures: map[string]bool{}, believed: map[survey.Claim]bool{},
+		judged: newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
 		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}
 }
 
@@ -145,6 +146,7 @@ func (k *keeper) awaitChange(ctx context.Context, changes <-chan struct{}) (open
 	select {
 	case _, open = <-changes:
 		return open
+	case <-k.judged.changed:
 	case <-again:
 	case <-ctx.Done():
 	}
@@ -206,6 +208,7 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	defer cancel()
 	k.marker.retry()
 	k.suspects.retry()
+	began := time.Now()
 	next, err := k.see(ctx, last)
 	if err != nil {
 		return last, err
@@ -221,6 +224,7 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	saved, err := k.save(last, next)
 	if err == nil {
 		k.looked = next.Monotonic
+		k.judged.settle(began)
 	}
 	return saved, err
 }
@@ -268,11 +272,13 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if k.listed = nil; !sight.part {
 		k.listed = slices.Collect(maps.Keys(list.ByName()))
 	}
+	var stopped []string
+	last.Containers, stopped = k.judged.apply(last.Containers, list)
 	if last.Containers, err = k.withBelievedUnits(ctx, last.Containers, list); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
 	}
 	last.Containers = k.withoutSucceeded(last.Containers, list, sight.unanswered)
-	if err = k.askIfStopped(ctx, last.Containers, list, sight.unanswered); err != nil {
+	if list, err = k.askIfStopped(ctx, last.Containers, list, sight.unanswered); err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
 	}
 	states, err := k.world.Systemd.States(ctx, unitsOf(last.Containers))
@@ -283,7 +289,8 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if err != nil {
 		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
-	next := sight.nextSet(last.Containers, states, userStopped)
+	sight.list = list
+	next := sight.nextSet(last.Containers, states, slices.Concat(userStopped, stopped))
 	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered
 	next, doubts := k.withoutStopped(ctx, next, last, states)

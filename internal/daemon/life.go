@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -37,7 +38,7 @@ func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life)
 			c.invocation = life.Invocation
 		}
 		if life.State == recover.LifeEnded || life.State == recover.LifeRestarting {
-			c.exitStatus = life.ExitCode
+			c.exitStatus, c.mainPID = life.ExitCode, life.MainPID
 		}
 	})
 	s.lives(row.Name, life)
@@ -62,7 +63,12 @@ func (s *starter) awaitSince(ctx context.Context, row recover.Row, last recover.
 
 func (s *starter) await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
 	if row.Unit != "" && !row.Generated && !s.knows(row.Name).outlives {
-		return s.world.Systemd.AwaitLife(ctx, row.Unit, last)
+		life, err := s.world.Systemd.AwaitLife(ctx, row.Unit, last)
+		ended := life.State == recover.LifeEnded && life.Because == "" // else its unit's ExecStop= has told podman
+		if err == nil && ended && s.toldToStop(ctx, row.Name, life) {
+			life.State = recover.LifeStopped
+		}
+		return life, err
 	}
 	if last.State == recover.LifeRestarting || s.knows(row.Name).unasked {
 		// It may have changed already.
@@ -88,6 +94,31 @@ func (s *starter) await(ctx context.Context, row recover.Row, last recover.Life)
 			return recover.Life{}, ctx.Err()
 		}
 	}
+}
+
+// toldToStop reports whether podman was told to stop the container of a unit that has
+// ended. Its events say so. Its container does not: that of Quadlet is gone by now, and
+// the unit of "podman generate systemd" stops also one that has ended (ExecStopPost=).
+func (s *starter) toldToStop(ctx context.Context, name string, end recover.Life) bool {
+	if end.ExitCode != recover.UnknownExit && !slices.Contains(recover.StopCodes, end.ExitCode) {
+		return false
+	}
+	engine.Sleep(ctx, lookAgain) // podman and the journal may take a moment
+	events, err := s.world.Journal.EventsOf(ctx, s.suspects.identity.BootID, s.knows(name).began,
+		[]recover.Container{{Name: name}})
+	if err != nil {
+		s.world.Log.Debug("whether podman stopped the container cannot be read", "container", name, "error", err)
+	}
+	told := false
+	for _, event := range events {
+		switch e := event.(type) {
+		case recover.ContainerStarted:
+			told = told && e.Name != name
+		case recover.ContainerStopped:
+			told = told || e.Name == name
+		}
+	}
+	return told
 }
 
 // goingDown reports whether the host, or the manager of the units, goes down: what is

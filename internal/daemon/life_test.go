@@ -17,6 +17,7 @@ import (
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/diagnosis"
 	"archy-recovery/internal/recover/recovertest"
+	"archy-recovery/internal/recover/survey"
 )
 
 // running runs a service on h, under synctest, and stops it in order after do.
@@ -135,7 +136,7 @@ func TestPlainContainerAfterReady(t *testing.T) {
 		"it is stuck": {func(h *recovertest.Host) {
 			h.Set(func() { h.Stuck = map[string]chan struct{}{"a": make(chan struct{})} })
 			ends(h, "a", exits(1))
-			time.Sleep(answerWithin)
+			time.Sleep(survey.AnswerWithin)
 		}, recover.RowUp, recover.NowUnknown},
 		"it was removed": {func(h *recovertest.Host) {
 			ends(h, "a", exits(1))
@@ -265,7 +266,7 @@ func TestStuckContainerAtAssess(t *testing.T) {
 			h.Stuck = map[string]chan struct{}{"stuck": make(chan struct{})}
 			h.PodmanFirst = true
 			running(t, h, io.Discard, func(s *Service) {
-				time.Sleep(2*answerWithin + time.Second)
+				time.Sleep(2*survey.AnswerWithin + time.Second)
 				synctest.Wait()
 				for _, name := range []string{"a", "b"} {
 					if row := rowOf(s, name); row.State != recover.RowUp {
@@ -313,7 +314,7 @@ func TestStuckContainerAnswersLater(t *testing.T) {
 			h.Events = recovertest.Story(c.story)
 			h.Stuck = map[string]chan struct{}{"stuck": make(chan struct{})}
 			running(t, h, io.Discard, func(s *Service) {
-				time.Sleep(2*answerWithin + time.Second)
+				time.Sleep(2*survey.AnswerWithin + time.Second)
 				h.Set(func() { close(h.Stuck["stuck"]) })
 				untilReady(s)
 				time.Sleep(2 * time.Second)
@@ -340,9 +341,13 @@ func TestFailuresExplained(t *testing.T) {
 	h.Marker = recovertest.Crashed
 	h.Written = map[string][]diagnosis.Line{}
 	for _, name := range []string{"a", "b"} {
-		h.Start[name+".service"] = recovertest.Fails
+		h.Start[name+".service"] = func(context.Context, int) (recover.Outcome, error) {
+			o := recovertest.Failed
+			o.MainPID, o.Invocation = 77, "1a2b"
+			return o, nil
+		}
 		h.Written[name] = []diagnosis.Line{{Comm: "podman", Transport: "stdout",
-			Message: "Error: no such image: example/" + name + " is gone"}}
+			Message: "Error: localhost/example/" + name + ":1: image not known"}}
 	}
 	var log bytes.Buffer
 	running(t, h, &log, func(s *Service) {
@@ -358,6 +363,8 @@ func TestFailuresExplained(t *testing.T) {
 		}
 		if len(h.Asked) != 2 || len(h.Asked[0]) != 2 {
 			t.Errorf("asked %d times: %v", len(h.Asked), h.Asked)
+		} else if a := h.Asked[0][0]; a.MainPID != 77 || a.InvocationID != "1a2b" || a.Unit == "" || a.Container == "" {
+			t.Errorf("asked for %+v", a)
 		}
 	})
 	for _, want := range []string{`msg="not recovered: `, "to be tried once more: "} {
@@ -365,6 +372,39 @@ func TestFailuresExplained(t *testing.T) {
 			func(l string) bool { return !strings.Contains(l, want) })
 		if len(lines) != 2 || !strings.Contains(lines[0], "example/") {
 			t.Errorf("logged %q of %q", lines, want)
+		}
+	}
+	// The cause has an entry of its own, once.
+	if n := strings.Count(log.String(), "MESSAGE_ID="+diagnosis.MessageID("image-missing")); n != 2 {
+		t.Errorf("the cause of two containers is logged %d times: %s", n, log.String())
+	}
+}
+
+// knownPorts tells what has a port.
+type knownPorts struct{ sockets, containers map[int]string }
+
+func (p knownPorts) SocketOn(_ context.Context, port int) (string, error) {
+	return p.sockets[port], nil
+}
+
+func (p knownPorts) PublishesPort(_ context.Context, port int) (string, error) {
+	return p.containers[port], nil
+}
+
+// A port that is taken is named with what has it, where that can be found.
+func TestPortHolderNamed(t *testing.T) {
+	h := recovertest.NewHost()
+	s := newService(h, recover.DefaultPolicy())
+	s.world.Ports = knownPorts{map[int]string{80: "web.socket"}, map[int]string{80: "x", 5000: "other"}}
+	starts := newStarter(s.world, s.policy, s.suspects, nil, func(string, recover.Life) {})
+	for port, want := range map[string]string{
+		"80": "is taken: web.socket listens on it", "5000": "is taken: container other publishes it", "81": "81 is taken",
+	} {
+		h.Written = map[string][]diagnosis.Line{"a": {{Comm: "podman", Transport: "stdout",
+			Message: "Error: rootlessport listen tcp 0.0.0.0:" + port + ": bind: address already in use"}}}
+		e := starts.Explain(t.Context(), recover.Row{Name: "a", Unit: "a.service", Attempts: []recover.Attempt{{}}})
+		if e.Reason != "port-taken" || !strings.HasSuffix(e.Cause, want) {
+			t.Errorf("%s: %+v, want %q", port, e, want)
 		}
 	}
 }

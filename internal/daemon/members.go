@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -111,26 +112,31 @@ func (k *keeper) forgetUnits(members []recover.Container, list recover.Sightings
 // unit that podman's label does not name.
 func (k *keeper) isJob(c recover.Container) bool { return k.jobs[c.Unit] || c.Job && c.Unit == "" }
 
-// askIfStopped fills in StoppedByUser, in place, for the members that failed.
-// podman answers for one container at a time, so it is asked about no others. One that
-// it does not answer for in time is put to unanswered.
+// askIfStopped fills in StoppedByUser for the members that failed. podman answers for one
+// container at a time, so it is asked about no others. One that it does not answer for in
+// time is put to unanswered. One that is gone by now is left out of the list.
 func (k *keeper) askIfStopped(
 	ctx context.Context, members []recover.Container, list recover.Sightings, unanswered map[string]bool,
-) error {
-	for i, sighting := range list {
-		if !recover.HasName(members, sighting.Name) || !sighting.Failed() {
-			continue
+) (recover.Sightings, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	asked := make(recover.Sightings, 0, len(list))
+	for _, sighting := range list {
+		if recover.HasName(members, sighting.Name) && sighting.Failed() {
+			stopped, err := k.world.Podman.StoppedByUser(ctx, sighting.Name)
+			switch {
+			case errors.Is(err, recover.ErrNoContainer):
+				continue
+			case survey.NotInTime(err):
+				unanswered[sighting.Name] = true
+			case err != nil:
+				return nil, err
+			}
+			sighting.StoppedByUser = stopped
 		}
-		var err error
-		list[i].StoppedByUser, err = k.world.Podman.StoppedByUser(ctx, sighting.Name)
-		switch {
-		case notInTime(err):
-			unanswered[sighting.Name] = true
-		case err != nil:
-			return err
-		}
+		asked = append(asked, sighting)
 	}
-	return nil
+	return asked, nil
 }
 
 // withoutStopped drops from the set the members whose unit is failed since it

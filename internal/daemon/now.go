@@ -1,10 +1,6 @@
 package daemon
 
-import (
-	"fmt"
-
-	"archy-recovery/internal/recover"
-)
+import "archy-recovery/internal/recover"
 
 // nowOfLife is what a container with that Life does at this moment.
 func nowOfLife(life recover.Life) recover.NowState {
@@ -60,29 +56,4 @@ func nowOf(
 		return recover.NowUnknown
 	}
 	return recover.NowDown
-}
-
-// statusLine is what STATUS= says after READY: how recovery went, and, where that is
-// another number, how many of its containers run now.
-func statusLine(report recover.Report, now map[string]recover.NowState) string {
-	line := report.Summary()
-	recovered, running, unknown := 0, 0, 0
-	for _, row := range report.Rows {
-		if row.State == recover.RowUp || row.State == recover.RowActive {
-			recovered++
-		}
-		switch now[row.Name] {
-		case recover.NowRunning:
-			running++
-		case recover.NowUnknown:
-			unknown++
-		}
-	}
-	if running != recovered {
-		line += fmt.Sprintf("; %d run now", running)
-		if unknown > 0 {
-			line += fmt.Sprintf(", %d unknown", unknown)
-		}
-	}
-	return line
 }

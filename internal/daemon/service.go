@@ -10,6 +10,7 @@ import (
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/engine"
+	"archy-recovery/internal/recover/survey"
 )
 
 // A Service is one run of the daemon: assess, plan, recover, READY, keep the
@@ -24,7 +25,7 @@ type Service struct {
 	history  *history
 	suspects *suspects
 	keeper   *keeper
-	podman   *patientPodman
+	podman   *survey.Patient
 	failures *failureLog
 	leftDown *leftDown
 	// ids are podman's IDs of the plan's containers without a unit.
@@ -43,7 +44,7 @@ type Service struct {
 
 // New prepares a run. identity names it.
 func New(w World, p recover.Policy, identity recover.Identity) *Service {
-	podman := newPatientPodman(w.Podman)
+	podman := survey.NewPatient(w.Podman)
 	w.Podman = podman
 	b := newBoard(w.Log, identity)
 	m := &marker{store: w.Store, identity: identity, board: b}
@@ -73,7 +74,7 @@ func (s *Service) Run(ctx context.Context) error {
 	starting, started := context.WithCancel(ctx)
 	var extending sync.WaitGroup
 	extending.Go(func() { s.extend(starting) })
-	defer s.podman.close()
+	defer s.podman.Close()
 	defer s.background.Wait()
 	run, err := s.bringBack(ctx)
 	started()
@@ -193,12 +194,13 @@ func (s *Service) observe(e engine.Event) {
 		line, complete = b.progress.Line(), !b.report.Finished.IsZero()
 	})
 	if complete {
+		s.keeper.judged.hear(e, b.currentSet().Containers)
 		s.history.amended()
 		s.tellStatus()
 	} else {
 		s.world.Notifier.Status(line)
 	}
-	s.failures.log(e)
+	s.failures.hear(e)
 }
 
 // tellStatus keeps STATUS= true after READY.
@@ -207,7 +209,7 @@ func (s *Service) tellStatus() {
 	defer s.telling.Unlock()
 	b := s.board
 	b.mu.Lock()
-	line := statusLine(b.report, b.now)
+	line := b.report.SummaryNow(b.now)
 	changed := b.phase == recover.Ready && line != b.statusLine
 	if changed {
 		b.statusLine = line

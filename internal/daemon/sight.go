@@ -24,11 +24,15 @@ type sight struct {
 // last look.
 const stuckWithin = 500 * time.Millisecond
 
+// askWithin bounds all questions about single containers of one kind in one look. A podman
+// that is dead answers for none of them.
+const askWithin = 20 * time.Second
+
 // sight asks podman for its list. While that is late, it asks for each of the members
 // alone, and for what the journal says was started since the last look.
 func (k *keeper) sight(ctx context.Context, last recover.Snapshot) (sight, error) {
 	list, err := k.world.Podman.List(ctx)
-	if !notInTime(err) {
+	if !survey.NotInTime(err) {
 		return sight{list: list, unanswered: map[string]bool{}}, err
 	}
 	ask := map[string]recover.Container{}
@@ -53,7 +57,9 @@ func (k *keeper) sight(ctx context.Context, last recover.Snapshot) (sight, error
 	defer cancel()
 	again := make(chan []survey.Answer, 1)
 	go func() { again <- k.world.host().InspectEach(briefly, stuck) }()
-	answers := k.world.host().InspectEach(ctx, names)
+	bounded, stop := context.WithTimeout(ctx, askWithin)
+	defer stop()
+	answers := k.world.host().InspectEach(bounded, names)
 	for _, a := range slices.Concat(answers, <-again) {
 		switch {
 		case errors.Is(a.Err, recover.ErrNoContainer):

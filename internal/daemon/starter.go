@@ -12,6 +12,7 @@ import (
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/engine"
+	"archy-recovery/internal/recover/survey"
 )
 
 // A starter starts containers for the engine, and tells what becomes of them.
@@ -42,9 +43,10 @@ type startedContainer struct {
 	outlives bool
 	// began is when its last attempt began, as the journal has it.
 	began time.Duration
-	// invocation and exitStatus are those of its unit, or of its last end.
+	// invocation, exitStatus and mainPID are those of its unit, or of its last end.
 	invocation string
 	exitStatus int
+	mainPID    int
 	// unasked: what became of it could not be asked.
 	unasked bool
 	// restarts is how often systemd or podman had started it again before our start.
@@ -125,7 +127,7 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	outcome, err := start(ctx, row.Unit, row.Without...)
 	outcome.Unit, outcome.Generated, outcome.Stopped = row.Unit, row.Generated, none.Stopped
 	s.learn(row.Name, func(c *startedContainer) {
-		c.invocation, c.exitStatus = outcome.Invocation, outcome.ExitStatus
+		c.invocation, c.exitStatus, c.mainPID = outcome.Invocation, outcome.ExitStatus, outcome.MainPID
 	})
 	if err != nil {
 		return outcome, err
@@ -216,7 +218,7 @@ func (s *starter) resolve(ctx context.Context, name string, view recover.View) r
 	if view.Unanswered[name] && found.Err != nil {
 		found.Err = fmt.Errorf("no unit runs it and podman does not answer: %w", err)
 	}
-	return resolved{found, sighting, !notInTime(found.Err)}
+	return resolved{found, sighting, !survey.NotInTime(found.Err)}
 }
 
 // vetoNotMounted returns a *engine.NotMounted with the mount points that are
@@ -357,5 +359,5 @@ func (s *starter) onlyStarts(ctx context.Context, row recover.Row) bool {
 		return true
 	}
 	now, err := s.world.Podman.Inspect(ctx, row.Name)
-	return err == nil && now.Running() || notInTime(err)
+	return err == nil && now.Running() || survey.NotInTime(err)
 }

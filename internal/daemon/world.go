@@ -20,6 +20,8 @@ type World struct {
 	Log      *slog.Logger
 	// Output tells what was written for a start; it may be nil.
 	Output Output
+	// Ports tells what has a port; it may be nil.
+	Ports Ports
 	// Rootless says that the containers are a user's.
 	Rootless bool
 	// PodmanFirst: podman has to have answered before a unit that runs it is

@@ -115,7 +115,7 @@ func (r *Reader) eventMatch(boot string, containers, units []string) []string {
 	uid := "_UID=" + strconv.Itoa(r.uid)
 	// podman tells of each health check too, twice a minute and container.
 	match := []string{"_BOOT_ID=" + boot, "PODMAN_TYPE=container", uid,
-		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=remove"}
+		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=stop", "PODMAN_EVENT=remove"}
 	for _, name := range containers {
 		match = append(match, "PODMAN_NAME="+name)
 	}
@@ -197,6 +197,8 @@ func containerEvent(e entry) recover.HostEvent {
 			code = recover.UnknownExit
 		}
 		return recover.ContainerDied{Name: name, ExitCode: code}
+	case "stop":
+		return recover.ContainerStopped{Name: name}
 	case "remove":
 		return recover.ContainerRemoved{Name: name}
 	}

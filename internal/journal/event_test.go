@@ -36,6 +36,7 @@ func TestEvents(t *testing.T) {
 			recover.ContainerDied{Name: "a", ExitCode: 137}},
 		"container died without an exit code": {"", "PODMAN_EVENT=died\nPODMAN_NAME=a", 1000,
 			recover.ContainerDied{Name: "a", ExitCode: recover.UnknownExit}},
+		"container stopped":   {"", "PODMAN_EVENT=stop\nPODMAN_NAME=a", 1000, recover.ContainerStopped{Name: "a"}},
 		"container removed":   {"", "PODMAN_EVENT=remove\nPODMAN_NAME=a", 1000, recover.ContainerRemoved{Name: "a"}},
 		"health check":        {"", "PODMAN_EVENT=health_status\nPODMAN_NAME=a", 1000, nil},
 		"unit stopping":       {idUnitStopping, "UNIT=a.service", 0, recover.UnitStopping{Unit: "a.service"}},

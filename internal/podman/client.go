@@ -21,18 +21,12 @@ type Client struct {
 	wake func(context.Context) error
 	// version is the version of podman in its last answer, a string.
 	version atomic.Value
-	lists   listings
-
-	listLimit, inspectLimit time.Duration
 }
 
 const (
 	// callTimeout bounds one call. The call may have to start podman, on a busy
 	// machine that has just booted.
 	callTimeout = 60 * time.Second
-	// inspectLimit bounds a question for one container. A start that hangs holds the
-	// lock of its container, and the answer waits for that lock.
-	inspectLimit = 5 * time.Second
 	// maxAnswer bounds how much of an answer is read, in bytes. A list of 5,000
 	// containers fits.
 	maxAnswer = 32 << 20
@@ -48,9 +42,7 @@ func New(socket string, wake func(context.Context) error) *Client {
 	}
 	// podman exits 5 s after its last connection, and ours must not keep it running.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	c := &Client{
-		http: http.Client{Transport: transport}, wake: wake, listLimit: callTimeout, inspectLimit: inspectLimit,
-	}
+	c := &Client{http: http.Client{Transport: transport}, wake: wake}
 	c.version.Store("")
 	return c
 }

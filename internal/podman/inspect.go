@@ -58,22 +58,12 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 	return i, nil
 }
 
-// inspectSoon is inspect with the limit of one container.
-func (c *Client) inspectSoon(ctx context.Context, name string) (inspected, error) {
-	bounded, cancel := context.WithTimeout(ctx, c.inspectLimit)
-	defer cancel()
-	i, err := c.inspect(bounded, name)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("podman did not answer for container %s within %s: %w", name, c.inspectLimit, err)
-	}
-	return i, err
-}
-
-// Inspect returns one container as podman has it now. It waits for 5 s at most. An error
-// wraps recover.ErrNoContainer only if podman answers that it does not know the name.
+// Inspect returns one container as podman has it now. An error wraps
+// recover.ErrNoContainer only if podman answers that it does not know the name. A start
+// that hangs holds the lock of its container, and the answer waits for that lock.
 // (GET /libpod/containers/{name}/json)
 func (c *Client) Inspect(ctx context.Context, name string) (recover.Sighting, error) {
-	i, err := c.inspectSoon(ctx, name)
+	i, err := c.inspect(ctx, name)
 	if err != nil {
 		return recover.Sighting{}, err
 	}
@@ -96,7 +86,7 @@ func (c *Client) Inspect(ctx context.Context, name string) (recover.Sighting, er
 // leaves behind decide: to start again what a user stopped would be worse than to
 // leave down what something else killed.
 func (c *Client) StoppedByUser(ctx context.Context, name string) (bool, error) {
-	i, err := c.inspectSoon(ctx, name)
+	i, err := c.inspect(ctx, name)
 	return err == nil && c.stoppedByUser(i), err
 }
 
@@ -114,13 +104,13 @@ func (c *Client) stoppedByUser(i inspected) bool {
 // RestartsAlways reports whether the container name was created with
 // --restart=always. podman-restart.service starts such a container at boot.
 func (c *Client) RestartsAlways(ctx context.Context, name string) (bool, error) {
-	i, err := c.inspectSoon(ctx, name)
+	i, err := c.inspect(ctx, name)
 	return i.HostConfig.RestartPolicy.Name == "always", err
 }
 
 // Binds returns the sources of the bind mounts of the container name.
 func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
-	i, err := c.inspectSoon(ctx, name)
+	i, err := c.inspect(ctx, name)
 	var sources []string
 	for _, m := range i.Mounts {
 		if m.Type == "bind" {
@@ -133,7 +123,7 @@ func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
 // Dependencies returns the names of the containers that podman starts before it starts
 // the container name (libpod's Container.Dependencies). None if podman does not know it.
 func (c *Client) Dependencies(ctx context.Context, name string) ([]string, error) {
-	i, err := c.inspectSoon(ctx, name)
+	i, err := c.inspect(ctx, name)
 	if errors.Is(err, recover.ErrNoContainer) {
 		return nil, nil
 	}
@@ -150,8 +140,6 @@ func (c *Client) Dependencies(ctx context.Context, name string) ([]string, error
 
 // nameOf returns the name of the container with an ID.
 func (c *Client) nameOf(ctx context.Context, id string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.inspectLimit)
-	defer cancel()
 	var i inspected
 	err := c.get(ctx, "containers/"+url.PathEscape(id)+"/json", &i)
 	return i.Name, err

@@ -20,6 +20,9 @@ type (
 		// ExitCode is UnknownExit where podman does not tell it.
 		ExitCode int
 	}
+	// ContainerStopped says that podman was told to stop a container, and that it has
+	// ended. podman does not always say so: not if its own cleanup was faster.
+	ContainerStopped struct{ Name string }
 	// ContainerRemoved says that a container does not exist any more.
 	ContainerRemoved struct{ Name string }
 )
@@ -58,6 +61,7 @@ type (
 
 func (ContainerStarted) hostEvent() {}
 func (ContainerDied) hostEvent()    {}
+func (ContainerStopped) hostEvent() {}
 func (ContainerRemoved) hostEvent() {}
 func (UnitStopping) hostEvent()     {}
 func (UnitStopped) hostEvent()      {}

@@ -9,7 +9,7 @@ const (
 	LifeRuns       LifeState = "runs"       // its main process runs
 	LifeRestarting LifeState = "restarting" // it ended; systemd or podman starts it again
 	LifeEnded      LifeState = "ended"      // it ended by itself
-	LifeStopped    LifeState = "stopped"    // it ended because it was stopped
+	LifeStopped    LifeState = "stopped"    // it was stopped: by somebody, or because of another unit
 )
 
 // A Life is what became of a container after its start.
@@ -18,8 +18,13 @@ type Life struct {
 	// Restarts counts the starts by systemd (Service.NRestarts) or podman
 	// (RestartCount of its inspect) since ours.
 	Restarts int
-	// ExitCode, Result and OOMKilled tell the last end. Result is Service.Result,
-	// empty for a container without a unit.
+	// Because says why systemd stopped it though nobody asked for that: its pod was
+	// stopped, or another unit that it is bound to. It is LifeEnded if that one had ended
+	// by itself. Because is empty for any other end.
+	Because string
+	// ExitCode, Result and OOMKilled tell the last end. ExitCode is UnknownExit where
+	// systemd has forgotten it. Result is Service.Result, empty for a container without
+	// a unit.
 	ExitCode  int
 	Result    string
 	OOMKilled bool
@@ -28,4 +33,6 @@ type Life struct {
 	// unit starts again: systemd does not keep the ID of the run before. It is empty for a
 	// unit that ended with success and that systemd has unloaded.
 	Invocation string
+	// MainPID is Service.ExecMainPID of that run, 0 if it is not known.
+	MainPID int
 }

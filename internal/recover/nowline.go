@@ -10,61 +10,95 @@ const maxNamed = 6
 
 // NowLine says how many of the rows were started, how many run now, and what became
 // of those that were started and do not: "26 started, 25 run now; broken fell after
-// 0.02 s (exit code 1)". It is fit for STATUS=. It is empty if none of the rows was
-// started or ran already.
+// 0.02 s (exit code 1)". It is empty if none of the rows was started or ran already.
 func NowLine(rows []Row, now map[string]NowState) string {
-	started, active, runs, done, unknown := 0, 0, 0, 0, 0
-	var named []string
-	for _, row := range rows {
-		switch row.State {
-		case RowUp, RowFell, RowRestarting:
-			started++
-		case RowDone:
-			started++
-			done++
-		case RowActive:
-			active++
-		default:
-			if now[row.Name] == NowRunning { // someone else started it
-				runs++
-			}
-			continue
-		}
-		switch now[row.Name] {
-		case NowRunning:
-			runs++
-		case NowRestarting, NowDown:
-		default:
-			if row.State != RowDone {
-				unknown++
-			}
-		}
-		if trouble := row.Trouble(now[row.Name]); trouble != "" {
-			named = append(named, trouble)
-		}
-	}
-	if started+active == 0 {
+	n := countNow(rows, now)
+	if n.started+n.active == 0 {
 		return ""
 	}
-	counts := []string{fmt.Sprintf("%d started", started)}
+	counts := []string{fmt.Sprintf("%d started", n.started)}
 	count := func(n int, word string) {
 		if n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, word))
 		}
 	}
-	count(active, "ran already")
+	count(n.active, "ran already")
 	switch {
-	case runs == 1:
+	case n.runs == 1:
 		count(1, "runs now")
-	case runs > 0 || unknown == 0:
-		counts = append(counts, fmt.Sprintf("%d run now", runs))
+	case n.runs > 0 || n.unknown == 0:
+		counts = append(counts, fmt.Sprintf("%d run now", n.runs))
 	}
-	count(unknown, "unknown now")
-	count(done, "done")
+	count(n.unknown, "unknown now")
+	count(n.done, "done")
+	var named []string
+	for _, row := range rows {
+		if trouble := row.Trouble(now[row.Name]); trouble != "" && ran(row) {
+			named = append(named, trouble)
+		}
+	}
 	if n := len(named); n > maxNamed {
 		named = append(named[:maxNamed-1], fmt.Sprintf("and %d more", n-maxNamed+1))
 	}
 	return strings.Join(append([]string{strings.Join(counts, ", ")}, named...), "; ")
+}
+
+// SummaryNow is Summary and, where another number of containers runs now than was
+// recovered, that number. It is fit for STATUS=.
+func (r Report) SummaryNow(now map[string]NowState) string {
+	line, n, states := r.Summary(), countNow(r.Rows, now), r.Counts()
+	if n.runs == states[RowUp]+states[RowActive] {
+		return line
+	}
+	line += fmt.Sprintf("; %d run now", n.runs)
+	if n.unknown > 0 {
+		line += fmt.Sprintf(", %d unknown", n.unknown)
+	}
+	return line
+}
+
+// nowCounts are numbers of containers.
+type nowCounts struct {
+	started, active int // by recovery, and before it
+	runs, unknown   int // now; unknown of those that were started or active
+	done            int // jobs
+}
+
+// ran reports whether a row's container was started by recovery, or ran already.
+func ran(row Row) bool {
+	switch row.State {
+	case RowUp, RowFell, RowRestarting, RowDone, RowActive:
+		return true
+	}
+	return false
+}
+
+func countNow(rows []Row, now map[string]NowState) (n nowCounts) {
+	for _, row := range rows {
+		state := now[row.Name]
+		if state == NowRunning { // also one that someone else started
+			n.runs++
+		}
+		if !ran(row) {
+			continue
+		}
+		switch row.State {
+		case RowActive:
+			n.active++
+		case RowDone:
+			n.done++
+			n.started++
+			continue
+		default:
+			n.started++
+		}
+		switch state {
+		case NowRunning, NowRestarting, NowDown:
+		default:
+			n.unknown++
+		}
+	}
+	return n
 }
 
 // Trouble says in a few words what became of a container that should run and was not

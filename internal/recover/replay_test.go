@@ -1,70 +1,18 @@
-package recover
+package recover_test
 
 import (
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// story makes host events of text such as "start web web.service; died web 1;
-// stopped web.service; manager-ends". A line end separates events as well as a
-// semicolon.
-func story(lines string) []HostEvent {
-	one := 1
-	var events []HostEvent
-	for line := range strings.FieldsFuncSeq(lines, func(r rune) bool { return r == '\n' || r == ';' }) {
-		w := strings.Fields(line)
-		if len(w) == 0 {
-			continue
-		}
-		w = append(w, "", "")
-		var event HostEvent
-		switch w[0] {
-		case "start":
-			c := Container{Name: w[1], Image: "image", Unit: w[2]}
-			if c.Unit != "" {
-				c.Tier = &one
-			}
-			event = ContainerStarted{Container: c, Infra: strings.HasSuffix(w[1], "-infra")}
-		case "died":
-			code, err := strconv.Atoi(w[2])
-			if err != nil {
-				code = UnknownExit
-			}
-			event = ContainerDied{w[1], code}
-		case "remove":
-			event = ContainerRemoved{w[1]}
-		case "stopped":
-			event = UnitStopped{Unit: w[1]}
-		case "restopped": // by a restart
-			event = UnitStopped{Unit: w[1], Restart: true}
-		case "stopping":
-			event = UnitStopping{w[1]}
-		case "ended":
-			event = UnitSucceeded{w[1]}
-		case "started": // a unit: its container's start tells it all
-			continue
-		case "failed":
-			event = UnitFailed{w[1]}
-		case "shutdown", "manager-ends":
-			event = ManagerEnds{}
-		case "manager-begins":
-			event = ManagerBegins{}
-		case "host-up":
-			event = HostUp{}
-		default:
-			panic(line)
-		}
-		events = append(events, event)
-	}
-	return events
-}
-
 func TestReplay(t *testing.T) {
-	set := []Container{{Name: "quad", Unit: "quad.service"}, {Name: "plain"}}
+	set := []recover.Container{{Name: "quad", Unit: "quad.service"}, {Name: "plain"}}
 	for name, c := range map[string]struct{ story, want string }{
 		"nothing": {"", "plain quad"},
 		"started": {"start new new.service", "new plain quad"},
@@ -120,19 +68,19 @@ func TestReplay(t *testing.T) {
 		"infra container":                      {"start 4f2a-infra", "plain quad"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Replay(set, story(c.story))
-			if names := strings.Join(names(got), " "); names != c.want {
+			got := recover.Replay(set, recovertest.Story(c.story))
+			if names := strings.Join(recovertest.Names(got), " "); names != c.want {
 				t.Errorf("the set is %q, want %q", names, c.want)
 			}
 		})
 	}
-	got := Replay([]Container{{Name: "late", Unrecovered: true}}, story("died late 0"))
+	got := recover.Replay([]recover.Container{{Name: "late", Unrecovered: true}}, recovertest.Story("died late 0"))
 	if len(got) != 1 || !got[0].Unrecovered {
 		t.Errorf("an unrecovered member has become %+v", got)
 	}
 	one := 1
-	got = Replay(nil, story("start new new.service"))
-	want := []Container{{Name: "new", Unit: "new.service", Tier: &one, Image: "image"}}
+	got = recover.Replay(nil, recovertest.Story("start new new.service"))
+	want := []recover.Container{{Name: "new", Unit: "new.service", Tier: &one, Image: "image"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("joined as (-want +got):\n%s", diff)
 	}
@@ -140,7 +88,7 @@ func TestReplay(t *testing.T) {
 
 // A started container keeps each field that podman tells, also one that is new.
 func TestReplayContainerFields(t *testing.T) {
-	listed := Container{Name: "new"}
+	listed := recover.Container{Name: "new"}
 	v := reflect.ValueOf(&listed).Elem()
 	for i := range v.NumField() {
 		switch name, field := v.Type().Field(i).Name, v.Field(i); {
@@ -155,9 +103,40 @@ func TestReplayContainerFields(t *testing.T) {
 			t.Fatalf("the test cannot fill the field %s", name)
 		}
 	}
-	remembered := Container{Name: "new", Unrecovered: true}
-	replayed := Replay([]Container{remembered}, []HostEvent{ContainerStarted{Container: listed}})
-	if diff := cmp.Diff([]Container{listed}, replayed); diff != "" {
+	remembered := recover.Container{Name: "new", Unrecovered: true}
+	events := []recover.HostEvent{recover.ContainerStarted{Container: listed}}
+	replayed := recover.Replay([]recover.Container{remembered}, events)
+	if diff := cmp.Diff([]recover.Container{listed}, replayed); diff != "" {
 		t.Errorf("after a start (-want +got):\n%s", diff)
+	}
+}
+
+// A job that has ended while the daemon was dead is not in the set, and one that runs
+// on is known as a job.
+func TestReplayOfJobs(t *testing.T) {
+	set := []recover.Container{{Name: "j", Unit: "j.service", Job: true}}
+	for lines, want := range map[string]string{
+		"":                           "j*",
+		"start j j.service":          "j*",
+		"start j":                    "j*",
+		"start j k.service":          "j",
+		"died j 0":                   "",
+		"died j 1":                   "",
+		"died j 1; failed j.service": "",
+		"died j 0; ended j.service":  "",
+		"died j 1; failed j.service; start j j.service":   "j*",
+		"died j 1; failed j.service; restopped j.service": "j*",
+		"shutdown; died j 1; failed j.service":            "j*",
+	} {
+		var got []string
+		for _, c := range recover.Replay(set, recovertest.Story(lines)) {
+			if c.Job {
+				c.Name += "*"
+			}
+			got = append(got, c.Name)
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s: %q, want %q", lines, text, want)
+		}
 	}
 }

@@ -99,15 +99,16 @@ func TestCarriedOver(t *testing.T) {
 func TestFallSentence(t *testing.T) {
 	up := time.Unix(1000, 0)
 	for want, fall := range map[string]Fall{
-		"it fell after 0.02 s (exit code 1)":   {At: up.Add(20 * time.Millisecond), ExitCode: 1, Result: "exit-code"},
-		"it fell after 3.00 s (exit code 0)":   {At: up.Add(3 * time.Second), Result: "success"},
-		"it fell after 1.50 s (signal 9)":      {At: up.Add(1500 * time.Millisecond), ExitCode: 9, Result: "signal"},
-		"it fell after 1.00 s (out of memory)": {At: up.Add(time.Second), ExitCode: 137, OOMKilled: true},
-		"it fell after 2.00 s (watchdog)":      {At: up.Add(2 * time.Second), Result: "watchdog"},
-		"it fell after 0.00 s (exit code 2)":   {At: up.Add(-time.Second), ExitCode: 2}, // a clock was set back
-		"it fell after 4.00 s (out of memory)": {At: up.Add(4 * time.Second), Result: "oom-kill"},
-		"it fell after 5.00 s (exit code 137)": {At: up.Add(5 * time.Second), ExitCode: 137},
-		"it fell after 6.00 s (core-dump 11)":  {At: up.Add(6 * time.Second), ExitCode: 11, Result: "core-dump"},
+		"it fell after 0.02 s (exit code 1)":       {At: up.Add(20 * time.Millisecond), ExitCode: 1, Result: "exit-code"},
+		"it fell after 3.00 s (exit code 0)":       {At: up.Add(3 * time.Second), Result: "success"},
+		"it fell after 1.50 s (signal 9)":          {At: up.Add(1500 * time.Millisecond), ExitCode: 9, Result: "signal"},
+		"it fell after 1.00 s (out of memory)":     {At: up.Add(time.Second), ExitCode: 137, OOMKilled: true},
+		"it fell after 2.00 s (watchdog)":          {At: up.Add(2 * time.Second), Result: "watchdog"},
+		"it fell after 0.00 s (exit code 2)":       {At: up.Add(-time.Second), ExitCode: 2}, // a clock was set back
+		"it fell after 4.00 s (out of memory)":     {At: up.Add(4 * time.Second), Result: "oom-kill"},
+		"it fell after 5.00 s (exit code 137)":     {At: up.Add(5 * time.Second), ExitCode: 137},
+		"it fell after 7.00 s (exit code unknown)": {At: up.Add(7 * time.Second), ExitCode: UnknownExit},
+		"it fell after 6.00 s (core-dump 11)":      {At: up.Add(6 * time.Second), ExitCode: 11, Result: "core-dump"},
 	} {
 		if got := fall.Sentence(up); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -180,36 +181,6 @@ func TestNextSetOfJobs(t *testing.T) {
 		}
 		if text := strings.Join(got, " "); text != c.want {
 			t.Errorf("%s: %q, want %q", name, text, c.want)
-		}
-	}
-}
-
-// A job that has ended while the daemon was dead is not in the set, and one that runs
-// on is known as a job.
-func TestReplayOfJobs(t *testing.T) {
-	set := []Container{{Name: "j", Unit: "j.service", Job: true}}
-	for lines, want := range map[string]string{
-		"":                           "j*",
-		"start j j.service":          "j*",
-		"start j":                    "j*",
-		"start j k.service":          "j",
-		"died j 0":                   "",
-		"died j 1":                   "",
-		"died j 1; failed j.service": "",
-		"died j 0; ended j.service":  "",
-		"died j 1; failed j.service; start j j.service":   "j*",
-		"died j 1; failed j.service; restopped j.service": "j*",
-		"shutdown; died j 1; failed j.service":            "j*",
-	} {
-		var got []string
-		for _, c := range Replay(set, story(lines)) {
-			if c.Job {
-				c.Name += "*"
-			}
-			got = append(got, c.Name)
-		}
-		if text := strings.Join(got, " "); text != want {
-			t.Errorf("%s: %q, want %q", lines, text, want)
 		}
 	}
 }

@@ -71,8 +71,9 @@ type Attempt struct {
 
 // A Fall is the end of a container that was up, within its soak.
 type Fall struct {
-	At       time.Time `json:"at"`
-	ExitCode int       `json:"exitCode"`
+	At time.Time `json:"at"`
+	// ExitCode is UnknownExit if it is not known.
+	ExitCode int `json:"exitCode"`
 	// Result is the service's own Result, such as exit-code or oom-kill; empty for a
 	// container without a unit.
 	Result    string `json:"result,omitempty"`
@@ -90,6 +91,8 @@ func (f Fall) End() string {
 	switch {
 	case f.OOMKilled, f.Result == "oom-kill":
 		return "out of memory"
+	case f.ExitCode == UnknownExit:
+		return "exit code unknown"
 	case f.Result == "signal", f.Result == "core-dump":
 		return fmt.Sprintf("%s %d", f.Result, f.ExitCode)
 	case f.Result == "", f.Result == "success", f.Result == "exit-code":

@@ -23,7 +23,7 @@ const (
 	RowActive       RowState = "active"        // ran already
 	RowFailed       RowState = "failed"        // both attempts failed, or time ran out
 	RowDeferred     RowState = "deferred"      // ordered after us; starts after READY
-	RowSkipped      RowState = "skipped"       // systemd skipped it: a condition is not met
+	RowSkipped      RowState = "skipped"       // systemd skipped it, or stopped it because of another unit
 	RowMissing      RowState = "missing"       // neither podman nor a unit knows it any more
 	RowUserStopped  RowState = "user-stopped"  // stopped on purpose
 	RowNeedsStopped RowState = "needs-stopped" // its start would start one that was stopped on purpose
@@ -43,8 +43,8 @@ var rowStates = []struct {
 		RowNeedsStopped, RowRestarting, RowFell, RowDone,
 	}},
 	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell}},
-	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped}},
-	{RowRestarting, []RowState{RowUp, RowFell, RowDone, RowUserStopped}},
+	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped, RowSkipped}},
+	{RowRestarting, []RowState{RowUp, RowFell, RowDone, RowUserStopped, RowSkipped}},
 	{state: RowFell},
 	{state: RowDone},
 	{state: RowActive},

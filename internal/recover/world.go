@@ -172,6 +172,8 @@ type Outcome struct {
 	// Invocation is Unit.InvocationID after the attempt, in hexadecimal, as the
 	// journal has it (systemd.exec(5)). Empty if it is not known.
 	Invocation string
+	// MainPID is Service.ExecMainPID of the attempt, 0 if it is not known.
+	MainPID int
 	// Blockers are the units that it requires and that are not active, and
 	// NotMounted where the mounts among them belong, after the job result
 	// "dependency".

@@ -128,6 +128,8 @@ type followed struct {
 	said  map[string]string // by interface: what the last signal said, in so far as it matters here
 	// stopping says that a stop job was seen since the unit last ran.
 	stopping bool
+	// cause is why, nil while it is not known.
+	cause *stopCause
 }
 
 // newFeed returns a feed that is being connected.

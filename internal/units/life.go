@@ -24,7 +24,9 @@ import (
 // that is on its way from one state to another has no Life, and AwaitLife waits for the next state.
 //
 // LifeStopped means that a stop job of the service was seen. A stop job that was too short to be seen leaves
-// LifeEnded, as does a "podman stop". Stop jobs of dependencies and of a shutdown count too.
+// LifeEnded, as does a "podman stop". Because says whether another unit's stop or start brought the job along.
+// If the service was stopped since a unit that it is bound to has ended by itself, it is LifeEnded. A stop job
+// of a shutdown counts too.
 func (f *follower) AwaitLife(ctx context.Context, unit string, last recover.Life) (recover.Life, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Life{}, err
@@ -57,6 +59,12 @@ func (d *feed) life(ctx context.Context, unit string, last recover.Life) (recove
 	}
 	life := recover.Life{Restarts: count(v)}
 	stopping, again := d.noteJob(unit, u), isRestart(u.Sub)
+	var cause stopCause
+	if stopping { // also while it ends: what brought the stop along may be gone at its end
+		if cause, err = d.stopCause(ctx, unit, u); err != nil {
+			return recover.Life{}, err
+		}
+	}
 	switch {
 	case again, runsOrStarts(u.Active) && life.Restarts > last.Restarts:
 		life.State = recover.LifeRestarting
@@ -68,10 +76,10 @@ func (d *feed) life(ctx context.Context, unit string, last recover.Life) (recove
 		life.State = recover.LifeRuns
 	case u.Active != "inactive" && u.Active != "failed": // it is deactivating
 	case u.JobType == "start" || u.JobType == "restart": // it starts again
-	case stopping:
-		life.State = recover.LifeStopped
+	case stopping && !cause.ended:
+		life.State, life.Because = recover.LifeStopped, cause.why
 	default:
-		life.State = recover.LifeEnded
+		life.State, life.Because = recover.LifeEnded, cause.why
 	}
 	runs := life.State == recover.LifeRuns || runsOrStarts(u.Active) && !again // and the last run's end is gone
 	if differs(life, last) && !runs {
@@ -116,7 +124,7 @@ func (d *feed) noteJob(unit string, u listedUnit) bool {
 	case u.JobType == "stop":
 		f.stopping = true
 	case u.JobType != "", runsOrStarts(u.Active):
-		f.stopping = false
+		f.stopping, f.cause = false, nil
 	}
 	return f.stopping
 }
@@ -145,9 +153,22 @@ func (l *link) readEnd(ctx context.Context, path dbus.ObjectPath, life *recover.
 		status, _ := v.Value().(int32)
 		life.ExitCode = int(status)
 	}
-	if life.State != recover.LifeStopped {
-		life.Invocation = l.invocation(ctx, path)
+	invocation := l.invocation(ctx, path)
+	if l.endUnknown(ctx, path, invocation) {
+		life.ExitCode, life.Result = recover.UnknownExit, ""
 	}
+	if life.State != recover.LifeStopped {
+		life.Invocation, life.MainPID = invocation, l.mainPID(ctx, path)
+	}
+}
+
+// mainPID returns the main process of the last run, 0 if it is not known (Service.ExecMainPID).
+func (l *link) mainPID(ctx context.Context, path dbus.ObjectPath) int {
+	v, err := l.get(ctx, path, serviceIfc, "ExecMainPID")
+	if err != nil {
+		return 0
+	}
+	return count(v)
 }
 
 // invocation returns the invocation ID of a unit in hexadecimal, "" if it is not known (Unit.InvocationID).

@@ -79,6 +79,8 @@ func TestLifeAtOnce(t *testing.T) {
 		"oneshot ended": {"inactive", "dead", "", service("success", 0, 0), runs,
 			recover.Life{State: recover.LifeEnded, Result: "success", Invocation: invocationID}},
 		"unloaded": {"inactive", "dead", "", nil, runs, recover.Life{State: recover.LifeEnded}},
+		"its main process is known": {"failed", "failed", "", map[string]any{"Service.ExecMainPID": uint32(77)}, runs,
+			recover.Life{State: recover.LifeEnded, MainPID: 77}},
 		"waits for its restart": {"activating", "auto-restart", "", service("exit-code", 2, 0), runs, recover.Life{
 			State: recover.LifeRestarting, Result: "exit-code", ExitCode: 2, Invocation: invocationID}},
 		"restart is queued": {"activating", "auto-restart-queued", "restart", service("exit-code", 2, 1), runs,

@@ -136,7 +136,7 @@ func (s *site) recover(come func(socket string) (leave func())) time.Duration {
 	complete := await(s.t, ready, "READY")
 	leave()
 	st, err := control.NewClient(socket).Status(ctx)
-	if err != nil || len(st.Containers) != len(s.names) || len(st.Failed()) > 0 ||
+	if err != nil || len(st.Containers) != len(s.names) || len(st.NotRecovered()) > 0 ||
 		st.Verdict.Ending != recover.HostCrashed {
 		s.t.Fatalf("recovered: %v, %+v", err, st)
 	}

@@ -132,7 +132,7 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, ref
 		status, _ := v.Value().(int32)
 		o.ExitStatus = int(status)
 	}
-	o.Invocation = l.invocation(ctx, u.Path)
+	o.Invocation, o.MainPID = l.invocation(ctx, u.Path), l.mainPID(ctx, u.Path)
 	if result == "dependency" {
 		o.Blockers, o.NotMounted = l.blockers(ctx, u.Path)
 	}

@@ -66,6 +66,10 @@ func TestStartOutcome(t *testing.T) {
 			recover.Outcome{Job: "failed", UnitState: loaded("failed", "failed"), Result: "exit-code", ExitStatus: 125,
 				Invocation: invocationID},
 		},
+		"failed, with a main process": {
+			"failed", "failed", "failed", map[string]any{"Service.ExecMainPID": uint32(77)},
+			recover.Outcome{Job: "failed", UnitState: loaded("failed", "failed"), MainPID: 77},
+		},
 		"done, which costs no question for the invocation": {
 			"done", "active", "running", service("success", 0, 0),
 			recover.Outcome{Job: "done", UnitState: loaded("active", "running")},

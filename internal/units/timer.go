@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	"golang.org/x/sys/unix"
 )
 
 // NextElapse returns the time at which a timer unit elapses next (Timer.NextElapseUSecMonotonic). runs is
@@ -32,9 +31,5 @@ func (m *Manager) NextElapse(ctx context.Context, timer string) (at time.Time, r
 	if usec == 0 || usec > never/1000 {
 		return time.Time{}, false, nil
 	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return time.Time{}, false, err
-	}
-	return time.Now().Add(time.Duration(usec)*time.Microsecond - time.Duration(now.Nano())), true, nil
+	return time.Now().Add(time.Duration(usec)*time.Microsecond - monotonic()), true, nil
 }

@@ -42,6 +42,7 @@ var rows = []struct {
 	{"tick", tickRow},
 	{"durable", durableRow},
 	{"answer", answerRow},
+	{"fall", fallRow},
 	{"scale", scaleRow},
 	{"rss", rssRow},
 	{"idle", idleRow},
@@ -63,6 +64,13 @@ func rowNames() (names []string) {
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == askVerb {
 		ask()
+		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == killVerb {
+		if err := kill(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	rounds := flag.Int("rounds", 5, "how often each figure is measured; medians are printed")

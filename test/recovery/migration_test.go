@@ -81,8 +81,8 @@ func TestMigrationAndBack(t *testing.T) {
 		"archy-recovery@1000.service.d archy-recovery-reconcile@1000.service.d /etc/systemd/system/")
 	n.Reload()
 	n.enable()
-	if st := n.waitRecovered(); !st.Verdict.Unclean() || len(st.Failed()) > 0 {
-		t.Errorf("verdict %+v, failed %v", st.Verdict, st.Failed())
+	if st := n.waitRecovered(); !st.Verdict.Unclean() || len(st.NotRecovered()) > 0 {
+		t.Errorf("verdict %+v, not recovered %v", st.Verdict, st.NotRecovered())
 	}
 	n.wantRunning("archy-mempool-db", "lnd")
 

@@ -78,8 +78,8 @@ func TestUpgradeAndDowngrade(t *testing.T) {
 		n.WaitBooted()
 		st := n.waitRecovered()
 		n.wantRunning(all...)
-		if st.Verdict.Ending != recover.HostCrashed || st.PID == 0 || len(st.Failed()) > 0 {
-			n.t.Errorf("verdict %+v, failed %v", st.Verdict, st.Failed())
+		if st.Verdict.Ending != recover.HostCrashed || st.PID == 0 || len(st.NotRecovered()) > 0 {
+			n.t.Errorf("verdict %+v, not recovered %v", st.Verdict, st.NotRecovered())
 		}
 		n.waitSaved(all...)
 

@@ -221,8 +221,8 @@ func TestLateMount(t *testing.T) {
 			}
 		}
 		n.MustRun("systemctl", "start", "mnt-data.mount")
-		if st := n.waitRecovered(); len(st.Failed()) > 0 {
-			n.t.Errorf("failed: %+v", st.Failed())
+		if st := n.waitRecovered(); len(st.NotRecovered()) > 0 {
+			n.t.Errorf("not recovered: %+v", st.NotRecovered())
 		}
 		n.wantRunning("node", "web")
 	})

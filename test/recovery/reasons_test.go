@@ -18,12 +18,14 @@ import (
 type reason struct {
 	id    string
 	words string // a part of podman's line, or of the program's
+	cause string // a part of the cause, "" for any
 }
 
 // Each failed start is named by its cause, and quotes what was written for it.
 func TestFailuresNamed(t *testing.T) {
 	onBothInstances(t, "RetryPauseSec=1\n", func(n *node) {
 		n.foreignImage()
+		stored := n.storedName()
 		n.takenPort()
 		name := n.takenName()
 		quadlet := func(name, image, lines string) {
@@ -44,14 +46,15 @@ func TestFailuresNamed(t *testing.T) {
 		n.enable()
 		n.waitSaved("good")
 		want := map[string]reason{
-			name:        {"name-in-use", `the container name "` + name + `" is already in use`},
-			"noimage":   {"image-missing", "localhost/nothere:1"},
-			"noport":    {"port-taken", "ddress already in use"},
-			"nosource":  {"bind-source-missing", "/srv/nothere"},
-			"nodevice":  {"device-missing", "/dev/nothere"},
-			"nonetwork": {"network-missing", "unable to find network with name or ID nothere"},
-			"noexec":    {"exec-format", "xec format error"},
-			"exits":     {"exit-code", "testapp: database is not ready"},
+			stored:      {id: "name-in-use-storage", words: "in use by an external entity"},
+			name:        {id: "name-in-use", words: `the container name "` + name + `" is already in use`},
+			"noimage":   {id: "image-missing", words: "localhost/nothere:1"},
+			"noport":    {id: "port-taken", words: "ddress already in use", cause: "taken.socket listens on it"},
+			"nosource":  {id: "bind-source-missing", words: "/srv/nothere"},
+			"nodevice":  {id: "device-missing", words: "/dev/nothere"},
+			"nonetwork": {id: "network-missing", words: "unable to find network with name or ID nothere"},
+			"noexec":    {id: "exec-format", words: "xec format error"},
+			"exits":     {id: "exit-code", words: "testapp: database is not ready"},
 		}
 		n.wantReasons(want)
 	})
@@ -97,13 +100,13 @@ func TestFailuresNamedOnDebian12(t *testing.T) {
 	n.enable()
 	n.waitSaved("good")
 	n.wantReasons(map[string]reason{
-		name:        {"name-in-use", `the container name "` + name + `" is already in use`},
-		"noimage":   {"image-missing", "localhost/nothere:1"},
-		"nosource":  {"bind-source-missing", "/srv/nothere"},
-		"nodevice":  {"device-missing", "/dev/nothere"},
-		"nonetwork": {"network-missing", "unable to find network with name or ID nothere"},
-		"noexec":    {"exec-format", "xec format error"},
-		"exits":     {"exit-code", "testapp: database is not ready"},
+		name:        {id: "name-in-use", words: `the container name "` + name + `" is already in use`},
+		"noimage":   {id: "image-missing", words: "localhost/nothere:1"},
+		"nosource":  {id: "bind-source-missing", words: "/srv/nothere"},
+		"nodevice":  {id: "device-missing", words: "/dev/nothere"},
+		"nonetwork": {id: "network-missing", words: "unable to find network with name or ID nothere"},
+		"noexec":    {id: "exec-format", words: "xec format error"},
+		"exits":     {id: "exit-code", words: "testapp: database is not ready"},
 	})
 }
 
@@ -134,16 +137,35 @@ func (n *node) takenPort() {
 func (n *node) takenName() string {
 	n.t.Helper()
 	const name = "taken"
+	n.unitOfNew(name)
+	n.user.MustRun("podman", "create", "--name", name, machine.Image)
+	return name
+}
+
+// storedName makes a unit that runs a new container, whose name one has that only
+// podman's storage knows: podman's database is lost, as after a crash. It is to be called
+// before there are other containers. It returns the name.
+func (n *node) storedName() string {
+	n.t.Helper()
+	const name = "stored"
+	n.unitOfNew(name)
+	n.user.MustRun("podman", "create", "--name", name, machine.Image)
+	n.user.MustRun("sh", "-c", `rm "$(podman info --format '{{.Store.GraphRoot}}')"/db.sql*`)
+	return name
+}
+
+// unitOfNew makes a unit that runs a new container. Quadlet would replace one that has
+// the name.
+func (n *node) unitOfNew(name string) {
+	n.t.Helper()
 	dir := "/etc/systemd/system/"
 	if n.uid != 0 {
 		dir = "/home/archy/.config/systemd/user/"
 	}
-	n.WriteFile(dir+"nametaken.service", "[Service]\nType=notify\nNotifyAccess=all\n"+
+	n.WriteFile(dir+"name"+name+".service", "[Service]\nType=notify\nNotifyAccess=all\n"+
 		"Environment=PODMAN_SYSTEMD_UNIT=%n\nExecStart=/usr/bin/podman run --rm --sdnotify=conmon --detach --name "+
 		name+" "+machine.Image+"\n", 0o644, n.uid)
 	n.user.Reload()
-	n.user.MustRun("podman", "create", "--name", name, machine.Image)
-	return name
 }
 
 // wantReasons cuts the power while these containers and good should run, and checks
@@ -194,7 +216,7 @@ func (n *node) wantReason(row shownRow, want reason, text string) {
 			n.t.Errorf("%s: attempt %d has no cause", name, i+1)
 			continue
 		}
-		if why.Reason != want.id || why.Cause == "" || why.Advice == "" {
+		if why.Reason != want.id || why.Cause == "" || why.Advice == "" || !strings.Contains(why.Cause, want.cause) {
 			n.t.Errorf("%s: attempt %d has the cause %+v, want %s", name, i+1, *why, want.id)
 		}
 		if !strings.Contains(strings.Join(why.Output, "\n"), want.words) {

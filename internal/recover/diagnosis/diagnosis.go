@@ -28,9 +28,6 @@ type Facts struct {
 	ExitStatus int
 	// OOMKilled is podman's State.OOMKilled of the container.
 	OOMKilled bool
-	// WaitsForHealth says that the start lasts until the container is healthy
-	// (Notify=healthy of podman-systemd.unit(5)).
-	WaitsForHealth bool
 }
 
 // A Reason is why an attempt failed.
@@ -184,7 +181,7 @@ func timedOut(lines []Line, quote string, facts Facts) Reason {
 		// healthy, and systemd stopped the container (recorded with podman 5.4).
 		return l.Source() == Engine && (l.Event == "health_status" || l.words() == "container is stopped")
 	})
-	if facts.WaitsForHealth || checked {
+	if checked {
 		return named("health-timeout", nil, quote, facts)
 	}
 	return named("start-timeout", nil, quote, facts)

@@ -178,8 +178,8 @@ func TestFactsAlone(t *testing.T) {
 		"podman says that memory ran out": {[]Line{program},
 			Facts{Result: "exit-code", ExitStatus: 137, OOMKilled: true}, "out-of-memory", "memory ran out"},
 		"systemd says that memory ran out": {nil, Facts{Result: "oom-kill"}, "out-of-memory", "memory ran out"},
-		"a health check that took too long": {[]Line{program},
-			Facts{Result: "timeout", WaitsForHealth: true}, "health-timeout", "did not become healthy"},
+		"a health check that took too long": {[]Line{program, {Comm: "podman", Event: "health_status"}},
+			Facts{Result: "timeout"}, "health-timeout", "did not become healthy"},
 		"a start that took too long": {[]Line{program}, Facts{Result: "timeout"}, "start-timeout", "TimeoutStartSec="},
 		"a pull that took too long": {
 			[]Line{{Comm: "podman", Transport: "stdout", Message: "Trying to pull docker.io/library/big:1..."}},

@@ -117,6 +117,10 @@ func (r *Run) hear(ctx context.Context, c change) {
 	row.Restarts = max(row.Restarts, c.life.Restarts)
 	switch c.life.State {
 	case recover.LifeStopped:
+		if c.life.Because != "" { // nobody asked for it, so it should run
+			r.set(c.row, recover.RowSkipped, Skipped, "systemd stopped it because "+c.life.Because)
+			return
+		}
 		r.set(c.row, recover.RowUserStopped, Skipped, "someone stopped it after its start")
 	case recover.LifeEnded:
 		r.end(ctx, c.row, c.life)
@@ -144,6 +148,9 @@ func (r *Run) end(ctx context.Context, i int, life recover.Life) {
 		return
 	}
 	why := fall.Sentence(row.Attempts[n].Ended)
+	if life.Because != "" {
+		why += ": " + life.Because
+	}
 	row.ChangeAttempt(n, func(a *recover.Attempt) {
 		a.Fell, a.Error = &fall, why
 		if fall.Result != "" {

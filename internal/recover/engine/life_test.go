@@ -108,6 +108,14 @@ func TestFollow(t *testing.T) {
 				"  1.0 restarting b 1", "  2.0 skipped a 1", "  3.0 skipped b 1", "  3.0 end"},
 			states: "a:user-stopped b:user-stopped",
 		},
+		"systemd stopped it because of another unit": {
+			rows: "a:0 b:0 slow:1", lives: map[string][][]moment{"a": {{along(2)}},
+				"b": {{lives(1, recover.LifeRestarting, 0), along(3)}}},
+			behave: map[string]recovertest.Behavior{"slow": recovertest.UpAfter(5 * time.Second)},
+			want: []string{"  0.0 starting a 1", "  0.0 starting b 1", "  0.0 up a 1", "  0.0 up b 1", "  0.0 starting slow 1",
+				"  1.0 restarting b 1", "  2.0 skipped a 1", "  3.0 skipped b 1", "  5.0 up slow 1", "  5.0 READY", " 25.0 end"},
+			states: "a:skipped b:skipped slow:up",
+		},
 		"what is not known is not failed": {
 			rows: "a:0 b:0", lives: map[string][][]moment{
 				"a": {{lives(1, recover.LifeUnknown, 0)}}, "b": {{{after: time.Second, err: recover.ErrNoBus}}}},
@@ -227,7 +235,10 @@ func TestRowAfterFall(t *testing.T) {
 			lives(3, recover.LifeRestarting, 1), lives(4, recover.LifeRuns, 2), ended(7, 3)})
 		s.then("c", []moment{{after: time.Second,
 			life: recover.Life{State: recover.LifeEnded, ExitCode: 137, OOMKilled: true}}})
-		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), recovertest.Rows("a:0 b:0 c:0"), func(Event) {})
+		s.then("d", []moment{{after: time.Second, life: recover.Life{State: recover.LifeEnded, ExitCode: recover.UnknownExit,
+			Because: "pod.service has ended"}}})
+		rs := recovertest.Rows("a:0 b:0 c:0 d:0")
+		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), rs, func(Event) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,6 +253,10 @@ func TestRowAfterFall(t *testing.T) {
 			"c": {State: recover.RowFell, Error: "it fell after 1.00 s (out of memory)", Attempts: []recover.Attempt{{
 				Started: began, Ended: began, Result: "success", Error: "it fell after 1.00 s (out of memory)",
 				Fell: &recover.Fall{At: at(time.Second), ExitCode: 137, OOMKilled: true}}}},
+			"d": {State: recover.RowFell, Error: "it fell after 1.00 s (exit code unknown): pod.service has ended",
+				Attempts: []recover.Attempt{{Started: began, Ended: began, Result: "success",
+					Error: "it fell after 1.00 s (exit code unknown): pod.service has ended",
+					Fell:  &recover.Fall{At: at(time.Second), ExitCode: recover.UnknownExit}}}},
 		} {
 			got := rows[name]
 			got.Name, got.Unit, got.Queued = "", "", time.Time{}

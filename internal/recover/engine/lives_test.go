@@ -26,6 +26,12 @@ func lives(after float64, state recover.LifeState, restarts int) moment {
 	return moment{after: seconds(after), life: recover.Life{State: state, Restarts: restarts, ExitCode: 1}}
 }
 
+// along is a stop that another unit's stop brought along.
+func along(after float64) moment {
+	life := recover.Life{State: recover.LifeStopped, Because: "pod.service was stopped"}
+	return moment{after: seconds(after), life: life}
+}
+
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
 // jobRuns is the outcome of a job's start.

@@ -62,6 +62,7 @@ func drawCourse(rt *rapid.T, job bool, others []string) (c course) {
 			m.life.State, m.life.ExitCode = recover.LifeEnded, rapid.IntRange(0, 2).Draw(rt, "code")
 		case 2:
 			m.life.State = recover.LifeStopped
+			m.life.Because = rapid.SampledFrom([]string{"", "pod.service was stopped"}).Draw(rt, "because")
 		case 3:
 			m.life.State = recover.LifeUnknown
 		case 4:

@@ -93,6 +93,9 @@ func (f Podman) StoppedByUser(ctx context.Context, name string) (bool, error) {
 	}
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
+	if _, known := f.H.Sightings[name]; !known && f.H.PodmanErr == nil {
+		return false, recover.ErrNoContainer
+	}
 	return f.H.StoppedByUser[name], f.H.PodmanErr
 }
 

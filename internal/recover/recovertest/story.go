@@ -33,6 +33,8 @@ func Story(lines string) []recover.HostEvent {
 				code = recover.UnknownExit
 			}
 			event = recover.ContainerDied{Name: w[1], ExitCode: code}
+		case "told": // to stop, by podman
+			event = recover.ContainerStopped{Name: w[1]}
 		case "remove":
 			event = recover.ContainerRemoved{Name: w[1]}
 		case "stopped":

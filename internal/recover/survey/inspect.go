@@ -2,7 +2,6 @@ package survey
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -45,25 +44,30 @@ const alongsideWithin = 2 * time.Second
 // stuck, so podman is asked of each of the named containers alone. Where podman
 // answers nothing at all, it has yet to start, and its list is awaited.
 func (h Host) TakeList(ctx context.Context, view *recover.View, list List, names []string) {
-	for late(list.Err) && ctx.Err() == nil {
-		// There is no such container, so podman waits for no lock to say so.
-		const none = "archy-recovery-asks-whether-podman-answers"
+	for NotInTime(list.Err) && ctx.Err() == nil {
+		if !h.answers(ctx) {
+			list = <-h.List(ctx)
+			continue
+		}
 		soon, cancel := context.WithTimeout(ctx, alongsideWithin)
-		answers := h.InspectEach(soon, append([]string{none}, names...))
-		cancel()
-		answered := false
-		for _, a := range answers {
-			answered = answered || !late(a.Err)
+		defer cancel()
+		for _, a := range h.InspectEach(soon, names) {
+			view.TakeOne(a.Name, a.Sighting, a.Err)
 		}
-		if answered {
-			for _, a := range answers[1:] {
-				view.TakeOne(a.Name, a.Sighting, a.Err)
-			}
-			return
-		}
-		list = <-h.List(ctx)
+		return
 	}
 	view.TakeList(list.Sightings, list.Err)
+}
+
+// answers reports whether podman answers at all. It is asked first, and alone: a podman
+// that has just started must have the whole time for the questions about containers.
+func (h Host) answers(ctx context.Context) bool {
+	// There is no such container, so podman waits for no lock to say so.
+	const none = "archy-recovery-asks-whether-podman-answers"
+	ctx, cancel := context.WithTimeout(ctx, alongsideWithin)
+	defer cancel()
+	_, err := h.Podman.Inspect(ctx, none)
+	return !NotInTime(err)
 }
 
 // AskOthers asks podman of each of the containers that the view does not know.
@@ -78,9 +82,6 @@ func (h Host) AskOthers(ctx context.Context, view *recover.View, containers []re
 		view.TakeOne(a.Name, a.Sighting, a.Err)
 	}
 }
-
-// late reports whether an answer did not come in time.
-func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // Names are the names of the containers.
 func Names(containers []recover.Container) []string {

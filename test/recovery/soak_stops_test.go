@@ -1,0 +1,69 @@
+package recovery
+
+import (
+	"testing"
+	"time"
+
+	"archy-recovery/internal/recover"
+)
+
+// Within its soak a container that somebody stops is stopped, and leaves the set. One that
+// ends by itself, also with exit code 0, or that systemd stops because of another unit,
+// stays in the set: report and set say the same.
+func TestStopsWithinSoak(t *testing.T) {
+	onBothInstances(t, "RetryPauseSec=1\nSoakSec=90\n", func(n *node) {
+		dir := "/etc/systemd/system/"
+		if n.uid != 0 {
+			dir = "/home/archy/.config/systemd/user/"
+		}
+		n.WriteFile(dir+"base.service", "[Service]\nExecStart=/bin/sleep infinity\n", 0o644, n.uid)
+		n.quadlet("slow", 1, "Notify=true\nExec=-ready-after 15s", "") // READY waits for it
+		for _, name := range []string{"early", "told", "unit", "zero"} {
+			n.quadlet(name, 1, "", "")
+		}
+		n.quadlet("bound", 1, "", "[Unit]\nBindsTo=base.service\nAfter=base.service")
+		n.user.Systemctl("start", "slow", "early", "told", "unit", "zero", "bound")
+		n.enable()
+		n.waitSaved("bound", "early", "slow", "told", "unit", "zero")
+		n.PullPlug()
+		n.BootNoWait()
+		w := n.watch()
+
+		w.await(60*time.Second, "early is up", func(st shownStatus) bool { return st.row("early").State == recover.RowUp })
+		n.user.MustRun("podman", "stop", "early")
+		ready := w.awaitReady(60 * time.Second)
+		if row := ready.row("early"); row.State != recover.RowUserStopped || len(row.Attempts) != 1 {
+			n.t.Errorf("podman stopped early before READY, and it is %s after %d attempts: %s",
+				row.State, len(row.Attempts), row.Error)
+		}
+		becomes := func(name string, want recover.RowState) {
+			n.t.Helper()
+			st, ok := w.tryAwait(10*time.Second, name, func(st shownStatus) bool { return st.row(name).State == want })
+			if row := st.row(name); !ok {
+				n.t.Errorf("%s is %s (%s), want %s", name, row.State, row.Error, want)
+			}
+		}
+		n.user.MustRun("podman", "stop", "told")
+		becomes("told", recover.RowUserStopped)
+		n.user.Systemctl("stop", "unit")
+		becomes("unit", recover.RowUserStopped)
+		n.MustRun("kill", "-TERM", n.pid("zero")) // its program ends with 0
+		becomes("zero", recover.RowFell)
+		n.user.Systemctl("stop", "base")
+		becomes("bound", recover.RowSkipped)
+		n.waitSaved("bound", "slow", "zero")
+
+		// It runs again, and is stopped: that is a stop.
+		n.user.Systemctl("start", "zero")
+		n.WaitFor(10*time.Second, "zero to be no longer unrecovered", func() bool {
+			for _, c := range n.savedSet() {
+				if c.Name == "zero" {
+					return !c.Unrecovered
+				}
+			}
+			return false
+		})
+		n.user.Systemctl("stop", "zero")
+		n.waitSaved("bound", "slow")
+	})
+}
