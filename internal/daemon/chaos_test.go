@@ -138,9 +138,10 @@ func (f *fleet) boots(t *testing.T, p recover.Policy, culprits map[string]time.D
 	return complete, report
 }
 
-// Whatever starts do, with whatever policy: a run ends, by its deadline, with nothing
-// pending; each container is on disk before its start, and leaves the flight; and no
-// transition is impossible.
+// Whatever starts do, with whatever policy, and whatever becomes of the containers: a run
+// ends, by its deadline, with nothing pending but jobs; each container is on disk before
+// its start, and leaves the flight; no transition is impossible; a row tells what became
+// of its container last.
 func TestChaosOfARun(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 7).Draw(rt, "n")
@@ -167,6 +168,7 @@ func TestChaosOfARun(t *testing.T) {
 		cut := dur("cut", 0, time.Second, 30*time.Second, time.Hour, time.Hour)
 		var rs []recover.Row
 		plans := map[string][]step{}
+		fates := map[string]*fate{}
 		for i := range n {
 			name := fmt.Sprint("c", i)
 			r := recover.Row{Name: name, Unit: name + ".service", Tier: rapid.IntRange(0, 3).Draw(rt, "tier"),
@@ -178,7 +180,9 @@ func TestChaosOfARun(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(rt, "final") == 0 {
 				r.State, r.Alone = recover.RowActive, false
 			}
+			r.Job = rapid.IntRange(0, 4).Draw(rt, "job") == 0
 			rs = append(rs, r)
+			fates[name] = drawFate(rt)
 			for range 6 {
 				s := step{kind: rapid.IntRange(0, 9).Draw(rt, "kind"),
 					delay: dur("delay", 0, 0, time.Second, 30*time.Second, 200*time.Second)}
@@ -198,6 +202,8 @@ func TestChaosOfARun(t *testing.T) {
 			return a.Tier - b.Tier
 		})
 		gauge := rapid.IntRange(0, 3).Draw(rt, "gauge")
+		comes := rapid.Bool().Draw(rt, "mount comes")
+		mountAt := dur("mount at", 0, time.Second, 200*time.Second)
 		synctest.Test(t, func(t *testing.T) {
 			asked := 0
 			h.Stalls = func() (recover.Stalls, error) {
@@ -215,8 +221,19 @@ func TestChaosOfARun(t *testing.T) {
 				return recover.Stalls{}, nil
 			}
 			h.Mounted = make(chan struct{})
+			h.Lives = map[string]chan recover.Life{}
+			for name := range fates {
+				h.Lives[name+".service"] = make(chan recover.Life)
+			}
+			living, end := context.WithCancel(t.Context())
+			defer end()
 			for name, plan := range plans {
-				h.Start[name+".service"] = func(ctx context.Context, attempt int) (recover.Outcome, error) {
+				h.Start[name+".service"] = func(ctx context.Context, attempt int) (o recover.Outcome, err error) {
+					defer func() {
+						if err == nil && o.Active == "active" {
+							go fates[name].play(living, h.Lives[name+".service"])
+						}
+					}()
 					s := plan[min(attempt-1, len(plan)-1)]
 					engine.Sleep(ctx, s.delay)
 					if ctx.Err() != nil {
@@ -246,9 +263,8 @@ func TestChaosOfARun(t *testing.T) {
 					return recover.Outcome{}, recovertest.ErrBroken
 				}
 			}
-			if rapid.Bool().Draw(rt, "mount comes") {
-				at := dur("mount at", 0, time.Second, 200*time.Second)
-				time.AfterFunc(at, func() { close(h.Mounted) })
+			if comes {
+				time.AfterFunc(mountAt, func() { close(h.Mounted) })
 			}
 			ctx, stop := context.WithTimeout(t.Context(), cut)
 			defer stop()
@@ -267,7 +283,7 @@ func TestChaosOfARun(t *testing.T) {
 				disk = names
 				return nil
 			}, func(string) {})
-			err := engine.New(rs, p, starterOn(h, p), flight, recovertest.Gauge{H: h}, func(e engine.Event) {
+			run := engine.New(rs, p, starterOn(h, p), flight, recovertest.Gauge{H: h}, func(e engine.Event) {
 				if e.Row.Name == "" {
 					return
 				}
@@ -275,15 +291,25 @@ func TestChaosOfARun(t *testing.T) {
 				if e.Row.State == recover.RowStarting && !slices.Contains(onDisk(), e.Row.Name) {
 					rt.Errorf("%s is started and not on disk", e.Row.Name)
 				}
-			}).Do(ctx)
+			})
+			err := run.Do(ctx)
 			if took := time.Since(began); took > p.Deadline+time.Second {
 				rt.Errorf("took %s", took)
 			}
 			if err == nil {
 				for _, r := range rs {
-					if l, ok := last[r.Name]; r.State.Pending() && (!ok || l.State.Pending()) {
+					l, ok := last[r.Name]
+					if r.State.Pending() && (!ok || l.State.Pending()) && !(r.Job && l.State != recover.RowQueued) {
 						rt.Errorf("%s is left %s", r.Name, l.State)
 					}
+				}
+				following, stop := context.WithTimeout(t.Context(), 10*time.Hour) // a job may run on
+				defer stop()
+				if err := run.Follow(following); err != nil && following.Err() == nil {
+					rt.Errorf("it does not follow: %v", err)
+				}
+				for name, l := range last {
+					fates[name].check(rt, l, p.Soak)
 				}
 				time.Sleep(p.Soak + 5*time.Second)
 				synctest.Wait()
