@@ -46,6 +46,7 @@ func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanat
 	e := recover.Explanation{Cause: reason.Sentence, Advice: reason.Advice, Output: diagnosis.Quote(lines)}
 	if named {
 		e.Reason = reason.ID
+		e.NeedsNetwork = s.explainedByNetwork(ctx, reason.ID)
 	}
 	return e
 }

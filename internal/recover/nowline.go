@@ -24,6 +24,9 @@ func NowLine(rows []Row, now map[string]NowState) string {
 			done++
 		case RowActive:
 			active++
+		case RowNoNetwork:
+			named = append(named, row.Trouble(now[row.Name]))
+			continue
 		default:
 			if now[row.Name] == NowRunning { // someone else started it
 				runs++
@@ -88,6 +91,8 @@ func (r Row) Trouble(now NowState) string {
 		return fmt.Sprintf("%s is restarting (%d restarts)", r.Name, r.Restarts)
 	case RowFailed:
 		return r.Name + " failed"
+	case RowNoNetwork:
+		return r.Name + " waits for the network"
 	case RowMissing:
 		return r.Name + " is missing"
 	case RowQuarantined:
