@@ -26,6 +26,9 @@ func note(row recover.Row) string {
 // its error.
 func why(row recover.Row) string {
 	text := row.Error
+	if row.State == recover.RowWaiting || row.State == recover.RowNoNetwork {
+		return text // what it waits for
+	}
 	if n := len(row.Attempts); n > 0 && row.Attempts[n-1].Why != nil {
 		explained := row.Attempts[n-1].Why
 		text = strings.TrimSuffix(cmp.Or(explained.Cause, text), ".")

@@ -122,7 +122,8 @@ func countByResult(r recover.Report) string {
 		word  string
 	}{
 		{recover.RowUp, "started"}, {recover.RowDone, "done"}, {recover.RowFell, "fell"},
-		{recover.RowRestarting, "restarting"}, {recover.RowFailed, "failed"}, {recover.RowActive, "ran already"},
+		{recover.RowRestarting, "restarting"}, {recover.RowFailed, "failed"},
+		{recover.RowNoNetwork, "waiting for the network"}, {recover.RowActive, "ran already"},
 		{recover.RowDeferred, "deferred"}, {recover.RowSkipped, "skipped"}, {recover.RowMissing, "missing"},
 		{recover.RowUserStopped, "user-stopped"}, {recover.RowNeedsStopped, "needing a stopped one"},
 		{recover.RowQuarantined, "quarantined"}, {recover.RowHeld, "held back"},

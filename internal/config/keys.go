@@ -35,6 +35,7 @@ var recoveryKeys = []recoveryKey{
 	timeSpanKey("SecondAttemptSec", func(c *Config) *time.Duration { return &c.Policy.SecondAttempt }),
 	timeSpanKey("TierDeadlineSec", func(c *Config) *time.Duration { return &c.Policy.TierDeadline }),
 	timeSpanKey("DeadlineSec", func(c *Config) *time.Duration { return &c.Policy.Deadline }),
+	timeSpanKey("NetworkWaitSec", func(c *Config) *time.Duration { return &c.Policy.NetworkWait }),
 	countKey("MinParallel", func(c *Config) *int { return &c.Policy.MinParallel }),
 	countKey("MaxParallel", func(c *Config) *int { return &c.Policy.MaxParallel }),
 	wordKey("WaitFor", func(c *Config) *recover.WaitFor { return &c.Policy.WaitFor },

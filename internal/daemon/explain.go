@@ -74,6 +74,7 @@ func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanat
 	e := recover.Explanation{Cause: reason.Sentence, Advice: reason.Advice, Output: diagnosis.Quote(lines)}
 	if named {
 		e.Reason = reason.ID
+		e.NeedsNetwork = s.explainedByNetwork(ctx, reason.ID)
 	}
 	if reason.ID == diagnosis.PortTaken {
 		if holder := s.world.portHolder(ctx, reason.Names["port"]); holder != "" {

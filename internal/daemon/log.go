@@ -40,6 +40,8 @@ func logEvent(l *slog.Logger, e engine.Event) {
 		write(slog.LevelDebug, recover.MsgStarting, "starting", row...)
 	case engine.Waiting:
 		write(slog.LevelWarn, recover.MsgWaiting, e.Row.Error, row...)
+	case engine.NoNetwork:
+		write(slog.LevelWarn, recover.MsgWaiting, "recovery goes on without it: "+e.Row.Error, row...)
 	case engine.Up:
 		write(slog.LevelInfo, recover.MsgUp, "up", ended...)
 	case engine.AttemptFailed:

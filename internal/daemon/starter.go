@@ -21,8 +21,9 @@ type starter struct {
 	policy   recover.Policy
 	suspects *suspects
 	// lives is told of each Life at once.
-	lives func(name string, life recover.Life)
-	words *words
+	lives   func(name string, life recover.Life)
+	words   *words
+	network *network
 	// replayed is when the journal was read for what had died before.
 	replayed time.Duration
 	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
@@ -58,7 +59,7 @@ func newStarter(
 	w World, p recover.Policy, book *suspects, ids map[string]string, lives func(string, recover.Life),
 ) *starter {
 	s := &starter{world: w, policy: p, suspects: book, lives: lives, words: &words{world: w, boot: book.identity.BootID},
-		known: map[string]startedContainer{}}
+		network: &network{systemd: w.Systemd}, known: map[string]startedContainer{}}
 	for name, id := range ids {
 		s.known[name] = startedContainer{id: id}
 	}
@@ -82,7 +83,7 @@ func (s *starter) knows(name string) startedContainer {
 }
 
 // Start starts a row's container: first what may veto that, then the start, then
-// the confirmation that the container is up.
+// the confirmation that the container is up. Errors are those of engine.Starter.
 func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, error) {
 	s.learn(row.Name, func(c *startedContainer) {
 		*c = startedContainer{id: c.id, began: s.world.Journal.Now()}
@@ -120,11 +121,7 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	if !first {
 		s.reset(ctx, row.Unit)
 	}
-	start := s.world.Systemd.Start
-	if row.Job {
-		start = s.world.Systemd.StartJob
-	}
-	outcome, err := start(ctx, row.Unit, row.Without...)
+	outcome, err := s.startUnit(ctx, row)
 	outcome.Unit, outcome.Generated, outcome.Stopped = row.Unit, row.Generated, none.Stopped
 	s.learn(row.Name, func(c *startedContainer) {
 		c.invocation, c.exitStatus, c.mainPID = outcome.Invocation, outcome.ExitStatus, outcome.MainPID

@@ -42,6 +42,12 @@ func (c *Client) GenerateUnit(ctx context.Context, name string) (unitName, text 
 	return "container-" + name + ".service", text, nil
 }
 
+// ordersAfterNetwork reports whether an option is one of the two by which each generated
+// unit wants network-online.target and is ordered after it. The container ran without that.
+func ordersAfterNetwork(o *unit.UnitOption) bool {
+	return (o.Name == "Wants" || o.Name == "After") && o.Value == "network-online.target"
+}
+
 // onlyStart returns the text of a generated unit with only what starts the container.
 func onlyStart(text string) (string, error) {
 	isStart := func(o *unit.UnitOption) bool { return o.Section == "Service" && o.Name == "ExecStart" }
@@ -51,7 +57,7 @@ func onlyStart(text string) (string, error) {
 	}
 	var kept []*unit.UnitOption
 	for _, o := range options {
-		if o.Section == "Unit" || isStart(o) {
+		if o.Section == "Unit" && !ordersAfterNetwork(o) || isStart(o) {
 			kept = append(kept, o)
 		}
 	}

@@ -17,9 +17,8 @@ func TestGenerateUnit(t *testing.T) {
 		"ExecStop=/usr/bin/podman stop  \\\n\t-t 10 p1\nExecStopPost=/usr/bin/podman stop  \\\n\t-t 10 p1\n" +
 		"PIDFile=/run/containers/storage/overlay-containers/95ae/userdata/conmon.pid\nType=forking\n\n" +
 		"[Install]\nWantedBy=default.target\n"
-	// Nothing that would stop or start the container again later.
+	// Nothing that would stop or start the container again later, or delay its start.
 	const want = "[Unit]\nDescription=Podman container-p1.service\n" +
-		"Wants=network-online.target\nAfter=network-online.target\n" +
 		"RequiresMountsFor=/run/containers/storage\n\n" +
 		"[Service]\nExecStart=/usr/bin/podman start p1\nType=oneshot\nKillMode=process\n"
 	asked := make(chan string, 1)

@@ -145,13 +145,17 @@ func (c *Client) nameOf(ctx context.Context, id string) (string, error) {
 	return i.Name, err
 }
 
-// ImageID returns the ID of the image that a reference names now.
+// ImageID returns the ID of the image that a reference names now. An error wraps
+// recover.ErrNoImage only if podman answers that it has no such image.
 // (GET /libpod/images/{name}/json)
 func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
 	var i struct {
 		ID string `json:"Id"`
 	}
 	err := c.get(ctx, "images/"+url.PathEscape(image)+"/json", &i)
+	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.status == http.StatusNotFound {
+		return "", fmt.Errorf("%w: %s: %w", recover.ErrNoImage, image, err)
+	}
 	return i.ID, err
 }
 

@@ -33,7 +33,7 @@ func NowLine(rows []Row, now map[string]NowState) string {
 	count(n.done, "done")
 	var named []string
 	for _, row := range rows {
-		if trouble := row.Trouble(now[row.Name]); trouble != "" && ran(row) {
+		if trouble := row.Trouble(now[row.Name]); trouble != "" && (ran(row) || row.State == RowNoNetwork) {
 			named = append(named, trouble)
 		}
 	}
@@ -122,6 +122,8 @@ func (r Row) Trouble(now NowState) string {
 		return fmt.Sprintf("%s is restarting (%d restarts)", r.Name, r.Restarts)
 	case RowFailed:
 		return r.Name + " failed"
+	case RowNoNetwork:
+		return r.Name + " waits for the network"
 	case RowMissing:
 		return r.Name + " is missing"
 	case RowQuarantined:

@@ -96,7 +96,8 @@ func TestSummaryNow(t *testing.T) {
 func TestRowTrouble(t *testing.T) {
 	for state, want := range map[RowState]string{
 		RowFailed: "a failed", RowMissing: "a is missing", RowQuarantined: "a is quarantined", RowHeld: "a is held back",
-		RowFell: "a fell", RowRestarting: "a is restarting (0 restarts)",
+		RowNoNetwork: "a waits for the network",
+		RowFell:      "a fell", RowRestarting: "a is restarting (0 restarts)",
 		RowUserStopped: "", RowNeedsStopped: "", RowSkipped: "", RowDeferred: "", RowDone: "", RowQueued: "", RowUp: "a is down",
 	} {
 		if got := (Row{Name: "a", State: state}).Trouble(NowDown); got != want {

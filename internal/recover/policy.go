@@ -65,6 +65,9 @@ type Policy struct {
 	TierDeadline time.Duration
 	// Deadline ends recovery whatever is still pending.
 	Deadline time.Duration
+	// NetworkWait is how long READY waits for the containers that need the network while
+	// that is not there.
+	NetworkWait time.Duration
 	// MaxParallel bounds the starts side by side. They begin with MinParallel and
 	// grow as long as the host is under little pressure; on a kernel without
 	// pressure stall information they do not grow.
@@ -89,6 +92,7 @@ func DefaultPolicy() Policy {
 		SecondAttempt: 180 * time.Second,
 		TierDeadline:  60 * time.Second,
 		Deadline:      15 * time.Minute,
+		NetworkWait:   90 * time.Second,
 		MinParallel:   8,
 		MaxParallel:   32,
 		WaitFor:       WaitForActive,

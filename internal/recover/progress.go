@@ -24,7 +24,7 @@ func ProgressOf(rows []Row) (t Progress) {
 
 // Add counts a row once more, or with -1 once less.
 func (t *Progress) Add(row Row, n int) {
-	tried := len(row.Attempts) > 0 || row.State == RowWaiting
+	tried := len(row.Attempts) > 0 || row.State == RowWaiting || row.State == RowNoNetwork
 	if !tried && !row.State.Pending() {
 		return // it was never to be started
 	}

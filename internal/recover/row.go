@@ -38,7 +38,7 @@ type Row struct {
 	Queued time.Time `json:"queued,omitzero"`
 	// Attempts are the starts that were made, oldest first.
 	Attempts []Attempt `json:"attempts"`
-	// Waits is when it waited for a mount or for another container, oldest first.
+	// Waits is when it waited for a mount, another container or the network, oldest first.
 	Waits []Wait `json:"waits,omitempty"`
 	// Error is why the last attempt failed, or why there was none.
 	Error string `json:"error,omitempty"`
@@ -63,8 +63,9 @@ type Attempt struct {
 	Fell *Fall `json:"fell,omitempty"`
 	// Done is when the job ended with exit code 0.
 	Done time.Time `json:"done,omitzero"`
-	// Invocation is Outcome.Invocation.
+	// Invocation is Outcome.Invocation, and Offline is Outcome.Offline.
 	Invocation string `json:"-"`
+	Offline    bool   `json:"-"`
 	// Why is what podman said of the failure or fall, nil until it is known.
 	Why *Explanation `json:"why,omitempty"`
 }
@@ -111,10 +112,13 @@ type Explanation struct {
 	// Output is the last lines that were written for the attempt, without control
 	// characters.
 	Output []string `json:"output,omitempty"`
+	// NeedsNetwork says that the cause is one that the absence of the network explains, and
+	// that the network is not there.
+	NeedsNetwork bool `json:"-"`
 }
 
-// A Wait is a time in which a container was not started for want of another, or
-// of a mount.
+// A Wait is a time in which a container was not started for want of another, of a
+// mount, or of the network.
 type Wait struct {
 	Began time.Time `json:"began"`
 	// Ended is zero while it goes on.

@@ -12,7 +12,7 @@ type RowState string
 // where docs/recovery.md draws a transition: a container that is up can end.
 const (
 	RowQueued   RowState = "queued"   // waits for its tier, or for a free place in it
-	RowWaiting  RowState = "waiting"  // waits for a mount, or for a container that it needs
+	RowWaiting  RowState = "waiting"  // waits for a mount, a container that it needs, or the network
 	RowStarting RowState = "starting" // its start job runs
 	RowRetrying RowState = "retrying" // its first attempt failed; the second follows
 
@@ -22,6 +22,7 @@ const (
 	RowDone         RowState = "done"          // a job that has ended with exit code 0
 	RowActive       RowState = "active"        // ran already
 	RowFailed       RowState = "failed"        // both attempts failed, or time ran out
+	RowNoNetwork    RowState = "no-network"    // waits for the network longer than READY waits for that
 	RowDeferred     RowState = "deferred"      // ordered after us; starts after READY
 	RowSkipped      RowState = "skipped"       // systemd skipped it, or stopped it because of another unit
 	RowMissing      RowState = "missing"       // neither podman nor a unit knows it any more
@@ -37,18 +38,19 @@ var rowStates = []struct {
 	next  []RowState
 }{
 	{RowQueued, []RowState{RowStarting, RowFailed}},
-	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped}},
+	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped, RowNoNetwork}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
 		RowNeedsStopped, RowRestarting, RowFell, RowDone,
 	}},
-	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell}},
+	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell, RowWaiting}},
 	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped, RowSkipped}},
 	{RowRestarting, []RowState{RowUp, RowFell, RowDone, RowUserStopped, RowSkipped}},
 	{state: RowFell},
 	{state: RowDone},
 	{state: RowActive},
 	{state: RowFailed},
+	{RowNoNetwork, []RowState{RowQueued}},
 	{state: RowDeferred},
 	{state: RowSkipped},
 	{state: RowMissing},
@@ -91,7 +93,9 @@ func (s RowState) NotRecovered() bool { return slices.Contains(notRecovered, s) 
 
 // notRecovered are the states of containers that should run and do not, in the order
 // in which Summary counts them.
-var notRecovered = []RowState{RowFailed, RowFell, RowRestarting, RowQuarantined, RowMissing, RowHeld}
+var notRecovered = []RowState{
+	RowFailed, RowFell, RowRestarting, RowNoNetwork, RowQuarantined, RowMissing, RowHeld,
+}
 
 // Move changes the state. A change that docs/recovery.md does not draw is a
 // mistake in this package.
@@ -106,13 +110,13 @@ func (r *Row) Move(to RowState) {
 // keepWaits begins or ends a wait. It replaces the list of waits: holders of the old
 // list keep that as it was.
 func (r *Row) keepWaits(to RowState) {
-	switch RowWaiting {
-	case to:
+	waits := func(s RowState) bool { return s == RowWaiting || s == RowNoNetwork }
+	switch {
+	case waits(r.State) == waits(to):
+	case waits(to):
 		r.Waits = append(slices.Clone(r.Waits), Wait{Began: time.Now()})
-	case r.State:
-		if n := len(r.Waits); n > 0 {
-			r.Waits = slices.Clone(r.Waits)
-			r.Waits[n-1].Ended = time.Now()
-		}
+	case len(r.Waits) > 0:
+		r.Waits = slices.Clone(r.Waits)
+		r.Waits[len(r.Waits)-1].Ended = time.Now()
 	}
 }

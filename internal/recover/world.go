@@ -27,7 +27,8 @@ type Podman interface {
 	// starts the existing container name (podman-create(1): --requires, --network
 	// container:, --pod and others like them).
 	Dependencies(ctx context.Context, name string) ([]string, error)
-	// ImageID returns what the image reference means now.
+	// ImageID returns what the image reference means now. ErrNoImage: podman does not
+	// have it.
 	ImageID(ctx context.Context, image string) (string, error)
 	// AwaitHealthy returns when the container name is healthy, at once if it
 	// has no health check.
@@ -86,8 +87,34 @@ type Systemd interface {
 	// AwaitEnd returns when a unit is not active any more, nor deactivating, or has
 	// become active since a moment (on the clock of Journal.Now): that is a new run.
 	AwaitEnd(ctx context.Context, unit string, since time.Duration) error
+	Network
 	// Watch begins to watch the containers' units, until ctx ends.
 	Watch(ctx context.Context) (Watch, error)
+}
+
+// A Network is what recovery asks of the service manager about the host's network.
+type Network interface {
+	// NetworkUp reports whether the host has reached network-online.target
+	// (systemd.special(7)).
+	NetworkUp(ctx context.Context) (bool, error)
+	// AwaitNetwork returns when the host has.
+	AwaitNetwork(ctx context.Context) error
+	// NetworkNeed says whether the start of a unit waits for the network, and whether the
+	// operator wants that.
+	NetworkNeed(ctx context.Context, unit string) (NetworkNeed, error)
+	// StartOffline starts a unit, and first what it needs, without the order after the
+	// network; of a job it returns as StartJob does. without and errors are those of Start.
+	StartOffline(ctx context.Context, unit string, job bool, without ...string) (Outcome, error)
+}
+
+// A NetworkNeed is how a unit's start depends on the network.
+type NetworkNeed struct {
+	// Ordered: the unit, or one that its start starts, is ordered after the network.
+	Ordered bool
+	// By is why the unit needs the network, in words for the operator. It is empty if only
+	// a template of podman orders it: Quadlet and podman-generate-systemd(1) do so with
+	// every unit.
+	By string
 }
 
 // A Watch sees what one service manager does from here on.
@@ -114,6 +141,8 @@ var (
 	ErrUserStopped = errors.New("on the user-stopped list")
 	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
+	// ErrNoImage: podman does not have the image.
+	ErrNoImage = errors.New("podman does not have the image")
 	// ErrNoContainer: podman does not know a container of that name.
 	ErrNoContainer = errors.New("podman knows no container of that name")
 	// ErrNoBus: the connection to the manager is gone or cannot be made.
@@ -174,6 +203,8 @@ type Outcome struct {
 	Invocation string
 	// MainPID is Service.ExecMainPID of the attempt, 0 if it is not known.
 	MainPID int
+	// Offline says that the start ignored an order after the network, which was not there.
+	Offline bool
 	// Blockers are the units that it requires and that are not active, and
 	// NotMounted where the mounts among them belong, after the job result
 	// "dependency".

@@ -36,7 +36,7 @@ var kindTexts = []struct {
 	{kindUp, "up"},
 	{kindFailed, "failed attempt"},
 	{kindPause, "pause before the retry"},
-	{kindWaiting, "waits for a mount or another container"},
+	{kindWaiting, "waits for a mount, another container or the network"},
 	{kindOther, "skipped or deferred"},
 	{kindRestarting, "restarts"},
 	{kindRestarted, "was restarted"},
@@ -84,7 +84,7 @@ func segments(row recover.Row, end, plotEnd time.Time) (parts []segment) {
 		}
 	}
 	if len(row.Attempts) == 0 {
-		if n := len(row.Waits); n > 0 && !row.State.Pending() {
+		if n := len(row.Waits); n > 0 && !row.Waits[n-1].Ended.IsZero() && !row.State.Pending() {
 			end = row.Waits[n-1].Ended // recovery gave up then
 		}
 		addIdle(kindQueued, row.Queued, end, row.Error)
@@ -114,7 +114,7 @@ func segments(row recover.Row, end, plotEnd time.Time) (parts []segment) {
 		switch {
 		case !last:
 			addIdle(kindPause, ended, row.Attempts[i+1].Started, "")
-		case row.State.Pending():
+		case row.State.Pending() || row.State == recover.RowNoNetwork:
 			addIdle(kindPause, ended, end, row.Error)
 		}
 	}

@@ -22,7 +22,8 @@ type fakeSystemd struct {
 	nextJob   uint32
 	units     map[string]*fakeUnit
 	aliases   map[string]string
-	jobs      map[string]string // the type of the job of a unit
+	jobs      map[string]string          // the type of the job of a unit
+	jobPaths  map[string]dbus.ObjectPath // and its path, "/" without one
 	files     []unitFile
 	manager   map[string]any // Manager's properties
 	before    map[dbus.ObjectPath][]fakeJob
@@ -56,6 +57,7 @@ type startCall struct {
 	f    *fakeSystemd
 	msg  *dbus.Message
 	unit string
+	mode string
 }
 
 // newSystemd connects a fake systemd to a bus. Its units start at once.
@@ -66,12 +68,14 @@ func newSystemd(t testing.TB, b *bus) *fakeSystemd {
 		units:   map[string]*fakeUnit{},
 		aliases: map[string]string{},
 		jobs:    map[string]string{},
-		manager: map[string]any{"SystemState": "running"},
-		before:  map[dbus.ObjectPath][]fakeJob{},
-		gone:    map[dbus.ObjectPath]bool{},
-		calls:   map[string]int{},
-		called:  make(chan string, 4096),
-		refs:    map[string]int{},
+
+		jobPaths: map[string]dbus.ObjectPath{},
+		manager:  map[string]any{"SystemState": "running"},
+		before:   map[dbus.ObjectPath][]fakeJob{},
+		gone:     map[dbus.ObjectPath]bool{},
+		calls:    map[string]int{},
+		called:   make(chan string, 4096),
+		refs:     map[string]int{},
 	}
 	f.onStart = startAtOnce
 	f.connect(b)
@@ -155,7 +159,7 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 		}
 		f.reply(msg)
 	case "StartUnit":
-		onStart(&startCall{f, msg, msg.Body[0].(string)})
+		onStart(&startCall{f, msg, msg.Body[0].(string), msg.Body[1].(string)})
 	case "RefUnit", "UnrefUnit":
 		f.mu.Lock()
 		f.refs[msg.Body[0].(string)] += map[string]int{"RefUnit": 1, "UnrefUnit": -1}[member]
@@ -292,9 +296,13 @@ func (f *fakeSystemd) listUnitsByNames(msg *dbus.Message) {
 		if !ok {
 			u = &fakeUnit{load: "not-found", active: "inactive", sub: "dead"}
 		}
+		job := dbus.ObjectPath("/")
+		if at := f.jobPaths[name]; at != "" {
+			job = at
+		}
 		listed = append(listed, listedUnit{
 			Name: name, Description: name, Load: u.load, Active: u.active, Sub: u.sub,
-			Path: unitPath(name), JobType: f.jobs[name], JobPath: "/",
+			Path: unitPath(name), JobType: f.jobs[name], JobPath: job,
 		})
 	}
 	f.reply(msg, listed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 		case result := <-end:
 			return m.outcome(ctx, l, unit, result, referenced)
 		case <-check.C:
-			switch waits, err := m.waitsForUs(ctx, l, job); {
+			switch waits, err := l.waitsFor(ctx, job, m.ownUnit); {
 			case waits:
 				return recover.Outcome{}, recover.ErrOrderedAfterUs
 			case isUnknownObject(err):
@@ -145,11 +146,11 @@ func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, ref
 	return o, nil
 }
 
-// waitsForUs reports whether a job waits for the start job of this process, directly or through other
-// jobs. That one ends only after READY=1. The error is that of the first question, for the job itself.
+// waitsFor reports whether a job waits for a job of one of the units, directly or through other jobs. That of
+// this process ends only after READY=1. The error is that of the first question, for the job itself.
 // Job.GetBefore lists the jobs that must end before a job runs. GetAfter is the other direction (seen
 // with systemd 257).
-func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) (bool, error) {
+func (l *link) waitsFor(ctx context.Context, job dbus.ObjectPath, units ...string) (bool, error) {
 	type listedJob struct {
 		ID          uint32
 		Unit, Type  string
@@ -164,7 +165,7 @@ func (m *Manager) waitsForUs(ctx context.Context, l *link, job dbus.ObjectPath) 
 			return false, err
 		}
 		for _, other := range before {
-			if other.Unit == m.ownUnit {
+			if slices.Contains(units, other.Unit) {
 				return true, nil
 			}
 			if !seen[other.Job] {

@@ -12,6 +12,15 @@ import (
 // While the main process runs, the Outcome has the state activating (start) and no Job, since the job goes
 // on. Else it is that of Start: of a job that has ended with 0 it is done, inactive and success.
 func (m *Manager) StartJob(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
+	return m.startJob(ctx, unit, func(ctx context.Context, unit string) (recover.Outcome, error) {
+		return m.Start(ctx, unit, without...)
+	})
+}
+
+// startJob is StartJob with another start.
+func (m *Manager) startJob(
+	ctx context.Context, unit string, start func(context.Context, string) (recover.Outcome, error),
+) (recover.Outcome, error) {
 	if err := checkUnit(unit); err != nil {
 		return recover.Outcome{}, err
 	}
@@ -32,7 +41,7 @@ func (m *Manager) StartJob(ctx context.Context, unit string, without ...string) 
 			cancel()
 		}
 	}()
-	o, err := m.Start(both, unit, without...)
+	o, err := start(both, unit)
 	select {
 	case state := <-running:
 		if err != nil && ctx.Err() == nil {

@@ -38,6 +38,7 @@ var rows = []struct {
 	{"old", oldRow},
 	{"needs", needsRow},
 	{"hung", hungRow},
+	{"network", networkRow},
 	{"fsyncs", fsyncsRow},
 	{"tick", tickRow},
 	{"durable", durableRow},

@@ -28,6 +28,7 @@ type Option func(*options)
 type options struct {
 	spec  Spec
 	off   bool
+	plain bool
 	limit time.Duration
 }
 
@@ -37,6 +38,9 @@ func WithSpec(spec Spec) Option { return func(o *options) { o.spec = spec } }
 // Off leaves the machine off. The test prepares its disk and then calls
 // [Machine.Boot].
 func Off() Option { return func(o *options) { o.off = true } }
+
+// PlainNetwork gives the machine the network of a user's machine, see plainNetwork.
+func PlainNetwork() Option { return func(o *options) { o.plain = true } }
 
 // Timeout sets how long a boot, a power-off or a command may take. The default
 // is 2 minutes.
@@ -65,6 +69,9 @@ func Start(t TB, opts ...Option) *Machine {
 	m := &Machine{host: h, limit: o.limit}
 	m = m.With(t)
 	t.Cleanup(m.end)
+	if o.plain {
+		m.plainNetwork()
+	}
 	if !o.off {
 		m.Boot()
 	}

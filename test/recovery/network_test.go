@@ -2,9 +2,12 @@ package recovery
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"archy-recovery/internal/control"
 	"archy-recovery/internal/recover"
 	"archy-recovery/test/machine"
 )
@@ -73,6 +76,157 @@ func TestNetworkLate(t *testing.T) {
 		n.NetworkUp()
 		n.WaitBooted()
 		n.waitActive(0, "network-online.target")
+	})
+}
+
+// networkFleet starts 8 containers in 5 tiers that do not need the network, with each kind
+// of unit, and one that does. It returns the names of the former. The latter is "picky":
+// the operator has ordered its unit after the network, or rootless, its image has gone
+// when the host comes back.
+func (n *node) networkFleet() []string {
+	n.t.Helper()
+	var all []string
+	for i := range 6 {
+		name := fmt.Sprintf("web%d", i)
+		n.quadlet(name, i%5, "", "")
+		all = append(all, name)
+	}
+	n.Quadlet(n.uid, "own.network", "[Network]\n")
+	if n.uid == 0 {
+		n.Quadlet(0, "picky.container", "[Unit]\nWants=network-online.target\nAfter=network-online.target\n"+
+			"[Container]\nContainerName=picky\nImage="+machine.Image+"\nLabel="+tierLabel(0)+"\n")
+	} else {
+		n.user.MustRun("podman", "tag", machine.Image, pickyImage)
+		n.Quadlet(n.uid, "picky.container", "[Container]\nContainerName=picky\nImage="+pickyImage+"\nLabel="+
+			tierLabel(0)+"\n")
+	}
+	n.user.Systemctl(append([]string{"start", "picky"}, all...)...)
+	n.generated("fresh", 2, true)
+	n.plain("plain", 4)
+	all = append(all, "fresh", "plain")
+	n.enable()
+	n.waitSaved(append([]string{"picky"}, all...)...)
+	return all
+}
+
+// pickyImage is gone after the crash, like one that a clean-up has removed.
+const pickyImage = "localhost/picky:1"
+
+// cutWithoutNetwork pulls the plug of a networkFleet and boots without a network.
+func (n *node) cutWithoutNetwork() {
+	n.t.Helper()
+	if n.uid != 0 {
+		n.user.MustRun("podman", "untag", pickyImage, pickyImage) // without the name all names go
+	}
+	n.PullPlug()
+	n.DelayNetwork()
+	n.BootNoWait()
+	n.waitActive(30*time.Second, n.socketUnit())
+}
+
+// upAfter is the time from the begin of recovery until the last of the containers was up.
+func upAfter(st control.Status, names []string) time.Duration {
+	var last time.Duration
+	for _, row := range st.Containers {
+		if slices.Contains(names, row.Name) {
+			last = max(last, row.Ended().Sub(st.Started))
+		}
+	}
+	return last
+}
+
+// The network never comes. Containers that do not need it are up as fast as with it. READY
+// waits NetworkWaitSec= for the one that does, and that is started when the network comes
+// after all.
+func TestNetworkNever(t *testing.T) {
+	onBothInstances(t, "NetworkWaitSec=15\n", func(n *node) {
+		all := n.networkFleet()
+		n.PullPlug()
+		n.Boot()
+		with := upAfter(n.waitRecovered(), all)
+		n.waitSoaked()
+		n.cutWithoutNetwork()
+		st := n.waitRecovered()
+		without, ready := upAfter(st, all), st.Finished.Sub(st.Started)
+		begin := st.Finished // when the first was queued: the assessment is not in NetworkWaitSec=
+		for _, row := range st.Containers {
+			if row.Queued.Before(begin) {
+				begin = row.Queued
+			}
+		}
+		n.t.Logf("up after %v with the network, %v without, READY after %v", with, without, ready)
+		if without > with*115/100+2*time.Second {
+			n.t.Errorf("the containers that do not need the network are up after %v, with it after %v", without, with)
+		}
+		held := max(15*time.Second, st.Started.Add(without).Sub(begin))
+		if waited := st.Finished.Sub(begin); waited < 15*time.Second-100*time.Millisecond || waited > held+2*time.Second {
+			n.t.Errorf("READY %v after the first start, want %v", waited, held)
+		}
+		want := map[string]recover.RowState{"picky": recover.RowNoNetwork}
+		for _, name := range all {
+			want[name] = recover.RowUp
+		}
+		n.wantStates(st, want)
+		n.wantRunning(all...)
+		for _, row := range st.Containers {
+			if row.Name != "picky" && len(row.Attempts) != 1 || row.Name == "picky" && len(row.Attempts) != 0 {
+				n.t.Errorf("%s has %d attempts", row.Name, len(row.Attempts))
+			}
+		}
+		if text := n.cli("status"); !strings.Contains(text, "picky waits for the network") ||
+			!strings.Contains(text, "waits for the network: ") {
+			n.t.Errorf("status does not say what picky waits for:\n%s", text)
+		}
+		// Recovery has not run the unit that waits for the network.
+		if n.uid != 0 {
+			got := n.user.Show("podman-user-wait-network-online.service", "InactiveExitTimestampMonotonic")
+			if got["InactiveExitTimestampMonotonic"] != "0" {
+				n.t.Errorf("the wait for the network was started: %v", got)
+			}
+			n.user.MustRun("podman", "tag", machine.Image, pickyImage)
+		}
+		n.NetworkUp()
+		n.WaitFor(20*time.Second, "picky to be up", func() bool {
+			st, err := n.status()
+			return err == nil && states(st)["picky"] == recover.RowUp
+		})
+		n.wantRunning(append([]string{"picky"}, all...)...)
+	})
+}
+
+// The network comes 20 s after the boot. READY waits for the container that needs it, with
+// the default of NetworkWaitSec=, and that has one attempt.
+func TestNetworkLateBy20(t *testing.T) {
+	onBothInstances(t, "", func(n *node) {
+		all := n.networkFleet()
+		n.cutWithoutNetwork()
+		n.WaitFor(60*time.Second, "all but picky to be up", func() bool {
+			st, err := n.status()
+			return err == nil && st.Progress != "" && !slices.ContainsFunc(all, func(name string) bool {
+				return states(st)[name] != recover.RowUp
+			})
+		})
+		st, err := n.status()
+		if err != nil || st.RecoveryComplete || states(st)["picky"] != recover.RowWaiting {
+			n.t.Fatalf("picky is %s, want waiting; %v", states(st)["picky"], err)
+		}
+		if n.uid != 0 {
+			n.user.MustRun("podman", "tag", machine.Image, pickyImage)
+		}
+		time.Sleep(time.Until(st.Started.Add(20 * time.Second))) // the clock is the host's
+		n.NetworkUp()
+		st = n.waitRecovered()
+		ready := st.Finished.Sub(st.Started)
+		n.t.Logf("without need up after %v, READY after %v", upAfter(st, all), ready)
+		if ready > 25*time.Second {
+			n.t.Errorf("READY after %v, want 20 s and a start", ready)
+		}
+		for _, row := range st.Containers {
+			if row.State != recover.RowUp || len(row.Attempts) != 1 {
+				n.t.Errorf("%s is %s after %d attempts, want up after 1", row.Name, row.State, len(row.Attempts))
+			}
+		}
+		n.wantRunning(append([]string{"picky"}, all...)...)
 	})
 }
 

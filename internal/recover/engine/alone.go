@@ -75,7 +75,7 @@ func (r *Run) turn(ctx context.Context, i int, others bool) error {
 	if err := r.stepUntil(ctx, time.After(limit), nil, ended); err != nil {
 		return err
 	}
-	if row.State == recover.RowWaiting {
+	if row.State == recover.RowWaiting || row.State == recover.RowNoNetwork {
 		return nil // it was not started
 	}
 	return r.stepUntil(ctx, time.After(min(r.policy.Probation, limit-time.Since(began))), nil, never)

@@ -96,7 +96,7 @@ func (r *Run) take(ctx context.Context, a attempt) {
 	}
 	row.EndAttempt(a.outcome.Result, why)
 	row.ChangeAttempt(len(row.Attempts)-1, func(last *recover.Attempt) {
-		last.Invocation = a.outcome.Invocation
+		last.Invocation, last.Offline = a.outcome.Invocation, a.outcome.Offline
 		switch state {
 		case recover.RowFell: // a job
 			last.Fell = &recover.Fall{At: last.Ended, ExitCode: a.outcome.ExitStatus, Result: a.outcome.Result}
@@ -105,13 +105,22 @@ func (r *Run) take(ctx context.Context, a attempt) {
 		}
 	})
 	var notMounted *NotMounted
+	var notOnline *NotOnline
 	switch {
 	case errors.As(a.err, &notMounted):
 		row.Attempts = row.Attempts[:len(row.Attempts)-1] // it was not even tried
 		r.tries[a.row]--
 		r.awaitMounts(ctx, a.row, notMounted.Points, why)
+	case errors.As(a.err, &notOnline):
+		row.Attempts = row.Attempts[:len(row.Attempts)-1]
+		r.tries[a.row]--
+		r.offline.await(ctx, r, a.row, why)
 	case state == recover.RowFailed && r.awaitNeeded(ctx, a.row, a.outcome, why):
 	case state == recover.RowFailed && r.needsStopped(a.row, a.outcome):
+	case state == recover.RowFailed && a.outcome.Offline && !row.Job:
+		r.tries[a.row]-- // it may have failed for want of the network
+		r.explain(ctx, a.row)
+		r.offline.await(ctx, r, a.row, withoutNetwork+why)
 	case state == recover.RowFailed && r.tries[a.row] == 1 && !row.Job:
 		r.retry(ctx, a.row, why)
 		r.explain(ctx, a.row)

@@ -12,6 +12,7 @@ const (
 	Up            EventKind = "up"
 	AttemptFailed EventKind = "attempt-failed" // a retry follows
 	Waiting       EventKind = "waiting"        // for a mount, or for a container that it needs
+	NoNetwork     EventKind = "no-network"     // READY does not wait for it any longer
 	GaveUp        EventKind = "gave-up"
 	Skipped       EventKind = "skipped"
 	Deferred      EventKind = "deferred"

@@ -37,7 +37,7 @@ func (r *Run) explain(ctx context.Context, i int) {
 }
 
 // takeExplanation puts an explanation to its attempt.
-func (r *Run) takeExplanation(e explained) {
+func (r *Run) takeExplanation(ctx context.Context, e explained) {
 	r.explaining--
 	if e.question != r.questions[e.attemptID] || !e.explanation.Known() {
 		return
@@ -45,4 +45,8 @@ func (r *Run) takeExplanation(e explained) {
 	row := &r.rows[e.row]
 	row.ChangeAttempt(e.attempt, func(a *recover.Attempt) { a.Why = &e.explanation })
 	r.notify(Event{Kind: Explained, Tier: row.Tier, Index: e.row, Row: *row})
+	if e.explanation.NeedsNetwork && row.State == recover.RowRetrying && e.attempt == len(row.Attempts)-1 {
+		r.tries[e.row]--
+		r.offline.await(ctx, r, e.row, withoutNetwork+row.Error)
+	}
 }

@@ -160,6 +160,10 @@ func (r *Run) end(ctx context.Context, i int, life recover.Life) {
 	if row.State == recover.RowUp && r.tries[i] == 1 && !row.Job && !r.ready && !r.expired {
 		r.flight.Add(row.Name) // until its second attempt: its soak must not end before that begins
 		r.retry(ctx, i, why)
+		if row.Attempts[n].Offline {
+			r.tries[i]--
+			r.offline.await(ctx, r, i, withoutNetwork+why)
+		}
 	} else {
 		r.set(i, recover.RowFell, Fell, why)
 	}

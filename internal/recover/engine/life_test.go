@@ -188,7 +188,7 @@ func TestFollow(t *testing.T) {
 				for i := range rs {
 					rs[i].Job = strings.Contains(" "+c.jobs+" ", " "+rs[i].Name+" ")
 				}
-				got, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), rs, func(Event) {})
+				got, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -238,7 +238,7 @@ func TestRowAfterFall(t *testing.T) {
 		s.then("d", []moment{{after: time.Second, life: recover.Life{State: recover.LifeEnded, ExitCode: recover.UnknownExit,
 			Because: "pod.service has ended"}}})
 		rs := recovertest.Rows("a:0 b:0 c:0 d:0")
-		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), rs, func(Event) {})
+		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestRestartLoop(t *testing.T) {
 		}
 		s.then("a", loop)
 		events := 0
-		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(Event) { events++ })
+		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(Event) { events++ })
 		if err != nil || rows["a"].State != recover.RowUp || rows["a"].Restarts != 1000 {
 			t.Errorf("%v: %+v", err, rows["a"])
 		}
@@ -325,7 +325,7 @@ func TestDeadlineAfterFall(t *testing.T) {
 		s.h.Start["slow.service"] = recovertest.Hangs
 		p := recover.DefaultPolicy()
 		p.Deadline = 5 * time.Second
-		_, rows, err := playLives(t.Context(), s, p, recovertest.Rows("a:0 slow:0"), func(Event) {})
+		_, rows, err := playLives(t.Context(), s, s.h, p, recovertest.Rows("a:0 slow:0"), func(Event) {})
 		if err != nil || rows["a"].State != recover.RowFell || rows["slow"].State != recover.RowFailed {
 			t.Errorf("%v: a is %s, slow is %s", err, rows["a"].State, rows["slow"].State)
 		}
@@ -342,7 +342,7 @@ func TestFallOfSuspect(t *testing.T) {
 		for i := range rs {
 			rs[i].Alone, rs[i].Strikes = true, recover.QuarantineAt
 		}
-		history, _, err := playLives(t.Context(), s, recover.DefaultPolicy(), rs, func(Event) {})
+		history, _, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
 		want := []string{"  0.0 starting a 1", "  0.0 up a 1", " 15.0 attempt-failed a 1", " 25.0 starting a 2",
 			" 25.0 up a 2", " 45.0 starting b 1", " 45.0 up b 1"}
 		if diff := cmp.Diff(want, history[:min(len(want), len(history))]); err != nil || diff != "" {
@@ -356,7 +356,7 @@ func TestFollowContextEnds(t *testing.T) {
 		s := newLifeStarter(recovertest.NewHost())
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		history, _, err := playLives(ctx, s, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(Event) {})
+		history, _, err := playLives(ctx, s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(Event) {})
 		if last := history[len(history)-1]; err != context.DeadlineExceeded || last != "  5.0 end" {
 			t.Errorf("Follow returns %v; the last event is %q", err, last)
 		}
@@ -378,7 +378,7 @@ func TestNeededContainerStopped(t *testing.T) {
 			Sleep(ctx, 5*time.Second)
 			return needs("app.service"), nil
 		}
-		_, rows, err := playLives(t.Context(), s, recover.DefaultPolicy(),
+		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(),
 			recovertest.Rows("db:0 api:0 app:0 late:0"), func(Event) {})
 		if err != nil {
 			t.Fatal(err)

@@ -113,14 +113,14 @@ func (s *lifeStarter) Explain(ctx context.Context, row recover.Row) recover.Expl
 
 // playLives runs rows to READY and follows them then. The history has a line at READY
 // and one at the end.
-func playLives(ctx context.Context, s *lifeStarter, p recover.Policy, rs []recover.Row,
+func playLives(ctx context.Context, s Starter, h *recovertest.Host, p recover.Policy, rs []recover.Row,
 	each func(Event)) (history []string, rows map[string]recover.Row, err error) {
 	began := time.Now()
 	rows = map[string]recover.Row{}
 	say := func(format string, args ...any) {
 		history = append(history, fmt.Sprintf("%5.1f ", time.Since(began).Seconds())+fmt.Sprintf(format, args...))
 	}
-	run := New(rs, p, s, NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: s.h},
+	run := New(rs, p, s, NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h},
 		func(e Event) {
 			each(e)
 			if e.Row.Name == "" {

@@ -65,3 +65,7 @@ func (s unitStarter) Explain(context.Context, recover.Row) recover.Explanation {
 func (s unitStarter) AwaitMounts(ctx context.Context, points []string) error {
 	return recovertest.Systemd{H: s.h}.AwaitMounts(ctx, points)
 }
+
+func (s unitStarter) AwaitNetwork(ctx context.Context) error {
+	return recovertest.Systemd{H: s.h}.AwaitNetwork(ctx)
+}

@@ -36,7 +36,9 @@ type Run struct {
 	tiered    bool // the tiers have ended: a row whose wait ends is given its turn
 	needs     neededRows
 	attempts  chan attempt
-	wakes     chan int // rows that need not wait any longer
+	wakes     chan wake
+	waits     map[int]int // how often each row has begun to wait
+	offline   offlineRows
 	deadline  *time.Timer
 	ends      time.Time
 	expired   bool // the deadline has passed
@@ -54,10 +56,12 @@ type Run struct {
 // A Starter starts containers.
 type Starter interface {
 	// Start starts a row's container: with Systemd.Start's outcome and errors,
-	// or a *NotMounted.
+	// a *NotMounted or a *NotOnline.
 	Start(ctx context.Context, row recover.Row) (recover.Outcome, error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
+	// AwaitNetwork returns when the host's network is there.
+	AwaitNetwork(ctx context.Context) error
 	// Await returns what has become of a row's container when that differs from last:
 	// at once if it does already. A stop that belongs to the shutdown of the host, or
 	// of the manager, is LifeUnknown. The error says that it cannot be asked.
@@ -82,7 +86,9 @@ func New(
 		tries:    make([]int, len(rows)),
 		needs:    neededRows{},
 		attempts: make(chan attempt),
-		wakes:    make(chan int),
+		wakes:    make(chan wake),
+		waits:    map[int]int{},
+		offline:  offlineRows{rows: map[int]bool{}},
 
 		changes:      make(chan change),
 		explanations: make(chan explained),
@@ -107,6 +113,7 @@ func New(
 func (r *Run) Do(ctx context.Context) error {
 	ctx, r.stop = context.WithCancel(ctx)
 	r.deadline, r.ends = time.NewTimer(r.policy.Deadline), time.Now().Add(r.policy.Deadline)
+	r.offline.late = time.NewTimer(r.policy.NetworkWait)
 	err := r.tiers(ctx)
 	if err == nil {
 		err = r.turns(ctx)
@@ -119,16 +126,21 @@ func (r *Run) Do(ctx context.Context) error {
 	return nil
 }
 
-// Follow goes on after Do until all soaks are over and the jobs have ended. A fall is
-// no reason any more for a second attempt. It returns the cause when ctx ends, and
-// ErrGoingDown as Do does.
+// Follow goes on after Do until all soaks are over, the jobs have ended, and the rows
+// that wait for the network have been started. A fall is no reason any more for a
+// second attempt. It returns the cause when ctx ends, and ErrGoingDown as Do does.
 func (r *Run) Follow(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.close()
 	defer stop()
-	pending := func(row recover.Row) bool { return row.State.Pending() }
-	for r.following > 0 || r.explaining > 0 || slices.ContainsFunc(r.rows, pending) {
-		if _, err := r.step(ctx, nil, nil); err != nil {
+	for r.following > 0 || r.explaining > 0 || slices.ContainsFunc(r.rows, toCome) {
+		var err error
+		if i := nextTurn(r.rows, r.queue); i >= 0 { // a suspect, which has waited for the network
+			err = r.turn(ctx, i, true)
+		} else {
+			_, err = r.step(ctx, nil, nil)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -138,6 +150,7 @@ func (r *Run) Follow(ctx context.Context) error {
 // close ends the workers, and waits for their end.
 func (r *Run) close() {
 	r.deadline.Stop()
+	r.offline.late.Stop()
 	r.stop()
 	r.workers.Wait()
 }
@@ -200,14 +213,16 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 			return false, recover.ErrGoingDown
 		}
 		r.take(ctx, a)
-	case i := <-r.wakes:
-		if r.rows[i].State.Pending() { // not given up meanwhile
-			r.requeue(i)
+	case w := <-r.wakes:
+		if toCome(r.rows[w.row]) && w.wait == r.waits[w.row] { // else given up, or it waits for something else
+			r.requeue(w.row)
 		}
+	case <-r.offline.late.C:
+		r.offline.pass(ctx, r)
 	case c := <-r.changes:
 		r.hear(ctx, c)
 	case e := <-r.explanations:
-		r.takeExplanation(e)
+		r.takeExplanation(ctx, e)
 	case <-more:
 		r.pace.grow()
 	case <-late:
@@ -264,6 +279,9 @@ func delaysReady(row recover.Row) bool {
 	return row.State.Pending() && (!row.Job || row.State == recover.RowQueued)
 }
 
+// toCome reports whether an attempt is under way or may still come.
+func toCome(row recover.Row) bool { return row.State.Pending() || row.State == recover.RowNoNetwork }
+
 // moves reports whether the tiers go on for this row: READY waits for it, and it does
 // not wait.
 func moves(row recover.Row) bool {
@@ -297,14 +315,17 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	row := &r.rows[i]
 	r.move(i, state)
 	row.Error = why
-	if state != recover.RowWaiting || r.needs[i] != nil { // a row that waits for a mount has not settled
-		delete(r.unsettled, i)
+	if state != recover.RowWaiting || r.needs[i] != nil || r.offline.rows[i] {
+		delete(r.unsettled, i) // a row that waits for a mount has not settled
 	}
 	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
-	if state == recover.RowWaiting || state == recover.RowDeferred {
+	switch last := row.LastAttempt(); {
+	case state == recover.RowWaiting && last != nil && last.Offline:
+		r.flight.Soak(row.Name, r.policy.Soak) // it was started, and waits for the next start
+	case state == recover.RowWaiting, state == recover.RowDeferred:
 		r.flight.Cancel(row.Name) // it was not started
 	}
-	if state.Pending() {
+	if toCome(*row) {
 		return
 	}
 	r.flight.Soak(row.Name, r.policy.Soak)
@@ -315,6 +336,7 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 // us: a container that is slow to become ready is not killed for it.
 func (r *Run) giveUp(ctx context.Context) {
 	r.expired = true
+	r.offline.pass(ctx, r)
 	clear(r.needs)
 	r.queue = nil
 	for i, row := range r.rows {

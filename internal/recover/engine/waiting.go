@@ -22,12 +22,17 @@ func (e *NotMounted) Error() string {
 // rows among them that are still pending. It reports false if there are none.
 func (r *Run) awaitNeeded(ctx context.Context, i int, o recover.Outcome, why string) bool {
 	var on []int
+	offline := false
 	for j, other := range r.rows {
 		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.needs.waitsFor(j, i) {
 			on = append(on, j)
 		}
+		offline = offline || slices.Contains(o.Blockers, other.Unit) && j != i && other.State == recover.RowNoNetwork
 	}
 	switch {
+	case offline:
+		r.tries[i]--
+		r.offline.await(ctx, r, i, why)
 	case len(on) > 0:
 		r.tries[i]-- // what failed was another
 		r.needs[i] = on
@@ -114,20 +119,30 @@ func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why strin
 	})
 }
 
-// later wakes a row when wait returns.
+// A wake says that a row need not wait any longer.
+type wake struct{ row, wait int }
+
+// later wakes a row when wait returns, unless it has begun to wait for something else.
 func (r *Run) later(ctx context.Context, row int, wait func()) {
+	r.waits[row]++
+	w := wake{row, r.waits[row]}
 	r.workers.Go(func() {
 		wait()
-		send(ctx, r.wakes, row)
+		send(ctx, r.wakes, w)
 	})
 }
 
 // requeue has a row start again. A row that has waited is given its turn when the
-// tiers have ended.
+// tiers have ended, and after READY if it is a suspect.
 func (r *Run) requeue(i int) {
-	waited := r.rows[i].State == recover.RowWaiting
+	row := r.rows[i]
+	waited := row.State == recover.RowWaiting || row.State == recover.RowNoNetwork
+	if r.ready && r.offline.rows[i] {
+		r.offline.renew(r)
+	}
+	delete(r.offline.rows, i)
 	r.move(i, recover.RowQueued)
-	if !waited || !r.tiered || r.ready {
+	if !waited || !r.tiered || r.ready && !row.Alone {
 		r.enqueue(i)
 	}
 }

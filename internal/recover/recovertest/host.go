@@ -78,20 +78,26 @@ type Host struct {
 	// Dependencies is what a container needs by podman, directly.
 	Pulls, Wants, Dependencies map[string][]string
 	Definition                 map[string]string // of units
-	NotMounted                 []string
-	Mounted                    chan struct{} // closed when all is mounted
-	AwaitErr                   error
-	Ends                       map[string]time.Duration // how long units take to end
-	EndAs                      string                   // and how
-	Idle                       bool                     // units run nothing
-	Binds                      map[string][]string      // of containers
-	Needed                     map[string][]string      // paths, of units
-	Images                     map[string]string
-	Healthy                    map[string]func(context.Context) error
-	Lives                      map[string]chan recover.Life // what AwaitLife tells, by unit
-	NRestarts                  map[string]int               // how often systemd has started units again
-	ScopeEnds                  map[string]chan struct{}     // closed when the scope has ended, by ID
-	Stalls                     func() (recover.Stalls, error)
+	// Offline, if set, is closed when the network comes. Until then it is not there.
+	Offline    chan struct{}
+	NetworkErr error // of the wait for it
+	// NetworkNeeds is how units need the network.
+	NetworkNeeds map[string]recover.NetworkNeed
+	NotMounted   []string
+	Mounted      chan struct{} // closed when all is mounted
+	AwaitErr     error
+	Ends         map[string]time.Duration // how long units take to end
+	EndAs        string                   // and how
+	Idle         bool                     // units run nothing
+	Binds        map[string][]string      // of containers
+	Needed       map[string][]string      // paths, of units
+	Images       map[string]string
+	NoImages     []string // that podman does not have
+	Healthy      map[string]func(context.Context) error
+	Lives        map[string]chan recover.Life // what AwaitLife tells, by unit
+	NRestarts    map[string]int               // how often systemd has started units again
+	ScopeEnds    map[string]chan struct{}     // closed when the scope has ended, by ID
+	Stalls       func() (recover.Stalls, error)
 
 	// Stuck holds the locks of containers: podman answers for one, and lists any, only
 	// when its channel is closed.

@@ -116,6 +116,9 @@ func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error)
 }
 
 func (f Podman) ImageID(_ context.Context, image string) (string, error) {
+	if slices.Contains(f.H.NoImages, image) {
+		return "", recover.ErrNoImage
+	}
 	return f.H.Images[image], f.H.PodmanErr
 }
 

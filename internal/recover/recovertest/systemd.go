@@ -54,10 +54,14 @@ func (f Systemd) RemoveGenerated(containers []string) error {
 }
 
 func (f Systemd) Start(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
+	return f.start(ctx, unit, "start "+strings.Join(append([]string{unit}, without...), " without "))
+}
+
+func (f Systemd) start(ctx context.Context, unit, said string) (recover.Outcome, error) {
 	f.H.Mu.Lock()
 	f.H.Tries[unit]++
 	attempt, behave := f.H.Tries[unit], f.H.Start[unit]
-	f.H.Say("start %s", strings.Join(append([]string{unit}, without...), " without "))
+	f.H.Say("%s", said)
 	f.H.Mu.Unlock()
 	o, err := Up, error(nil)
 	if behave != nil {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"archy-recovery/internal/control"
+	"archy-recovery/internal/recover"
+	"archy-recovery/test/machine"
+)
+
+// Of the row that measures a late network.
+const (
+	networkContainers = 8
+	userUnit          = "archy-recovery@1000.service"
+	userConf          = "/etc/archy-recovery@1000.conf.d/90-bench.conf"
+)
+
+// networkRow measures rootless recovery on a plain Debian, where nothing but the instance
+// wants network-online.target: with the network, with one that is late by 20 s, and
+// without. No container needs the network.
+func networkRow(b *bench, r *Result) {
+	m := newMachine(b)
+	r.With += tools(m)
+	m.WriteFile(userConf, "[Recovery]\nSoakSec=1\n", 0o644, 0)
+	m.MustRun("systemctl", "start", "network-online.target") // in this boot the instance comes last
+	units := []string{"start"}
+	for i := range networkContainers {
+		name := fmt.Sprintf("net%d", i)
+		m.Quadlet(machine.User, name+".container", fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\n",
+			machine.Image, name, recover.TierLabel, i%tiers))
+		units = append(units, name)
+	}
+	m.As(machine.User).Systemctl(units...)
+	m.MustRun("systemctl", "enable", "--now", userUnit)
+	m.MustRun("archy-recovery", "--uid", "1000", "snapshot")
+	there, late, never := []float64{}, []float64{}, []float64{}
+	for range b.rounds {
+		m.PromptNetwork()
+		there = append(there, networkTrial(b.t, m))
+		m.DelayNetwork()
+		late = append(late, networkTrial(b.t, m, 20*time.Second))
+		never = append(never, networkTrial(b.t, m))
+	}
+	r.Title = fmt.Sprintf("%d rootless containers in %d tiers, network late", networkContainers, tiers)
+	r.claimAtMost("recovery without a network, against recovery with it", "≤ 1.15", "", ratios(never, there), 1.15)
+	r.claimAtMost("recovery with a network that is late by 20 s, against the same", "≤ 1.15", "", ratios(late, there), 1.15)
+	r.draw("READY, with the network", "s", there)
+	r.draw("READY, with a network that is late by 20 s", "s", late)
+	r.draw("READY, without a network", "s", never)
+	r.note("The containers are Quadlet's, and none needs the network. READY is counted from the begin of recovery.")
+}
+
+// networkTrial cuts the power and returns the seconds from the begin of recovery to
+// READY. The network comes some time after the boot, if that is given.
+func networkTrial(t machine.TB, m *machine.Machine, comes ...time.Duration) float64 {
+	m.PullPlug()
+	m.BootNoWait()
+	booted := time.Now()
+	m.WaitFor(5*time.Minute, "READY", func() bool {
+		return m.Show(userUnit, "ActiveState")["ActiveState"] == "active"
+	})
+	var st control.Status
+	if err := json.Unmarshal([]byte(m.MustRun("archy-recovery", "--uid", "1000", "status", "--json")), &st); err != nil {
+		t.Fatalf("status: %v", err)
+	}
+	for _, row := range st.Containers {
+		if row.State != recover.RowUp {
+			t.Fatalf("%s is %s: %s", row.Name, row.State, row.Error)
+		}
+	}
+	for _, after := range comes {
+		time.Sleep(time.Until(booted.Add(after)))
+		m.NetworkUp()
+	}
+	time.Sleep(4 * time.Second) // until no container is a suspect of the next cut
+	return st.Finished.Sub(st.Started).Seconds()
+}
