@@ -19,9 +19,10 @@ var errListLate = fmt.Errorf("podman's list of containers is late: %w", context.
 
 // A patientPodman is podman with a time limit for each answer, and at most one list
 // outstanding. podman goes on with a list that no caller waits for any more, so a new one
-// each few seconds would pile up there.
+// each few seconds would pile up there. podman is not asked before its storage is mounted.
 type patientPodman struct {
 	recover.Podman
+	storage *storage
 
 	// ctx ends the outstanding list: once the service has ended, and no caller waits.
 	ctx  context.Context
@@ -45,9 +46,9 @@ type listing struct {
 	err  error
 }
 
-func newPatientPodman(p recover.Podman) *patientPodman {
+func newPatientPodman(p recover.Podman, s *storage) *patientPodman {
 	ctx, stop := context.WithCancel(context.Background())
-	return &patientPodman{Podman: p, ctx: ctx, stop: stop}
+	return &patientPodman{Podman: p, storage: s, ctx: ctx, stop: stop}
 }
 
 // close ends the outstanding list when the last caller has gone, which is an API request
@@ -72,6 +73,9 @@ func (p *patientPodman) count(n int) {
 
 // List implements recover.Podman. While a list is late it returns errListLate at once.
 func (p *patientPodman) List(ctx context.Context) ([]recover.Sighting, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return nil, err
+	}
 	p.count(1)
 	defer p.count(-1)
 	for {
@@ -120,6 +124,9 @@ func (p *patientPodman) begin() (l *listing, mine, late bool) {
 
 // Inspect implements recover.Podman.
 func (p *patientPodman) Inspect(ctx context.Context, name string) (recover.Sighting, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return recover.Sighting{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	return p.Podman.Inspect(ctx, name)
@@ -127,6 +134,9 @@ func (p *patientPodman) Inspect(ctx context.Context, name string) (recover.Sight
 
 // GenerateUnit implements recover.Podman.
 func (p *patientPodman) GenerateUnit(ctx context.Context, name string) (unit, text string, err error) {
+	if err := p.storage.check(ctx); err != nil {
+		return "", "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	return p.Podman.GenerateUnit(ctx, name)
@@ -134,6 +144,9 @@ func (p *patientPodman) GenerateUnit(ctx context.Context, name string) (unit, te
 
 // StoppedByUser implements recover.Podman.
 func (p *patientPodman) StoppedByUser(ctx context.Context, name string) (bool, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	return p.Podman.StoppedByUser(ctx, name)
@@ -141,6 +154,9 @@ func (p *patientPodman) StoppedByUser(ctx context.Context, name string) (bool, e
 
 // Binds implements recover.Podman.
 func (p *patientPodman) Binds(ctx context.Context, name string) ([]string, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	return p.Podman.Binds(ctx, name)
@@ -148,9 +164,28 @@ func (p *patientPodman) Binds(ctx context.Context, name string) ([]string, error
 
 // Dependencies implements recover.Podman.
 func (p *patientPodman) Dependencies(ctx context.Context, name string) ([]string, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	return p.Podman.Dependencies(ctx, name)
+}
+
+// ImageID implements recover.Podman.
+func (p *patientPodman) ImageID(ctx context.Context, image string) (string, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return "", err
+	}
+	return p.Podman.ImageID(ctx, image)
+}
+
+// GraphRoot implements recover.Podman.
+func (p *patientPodman) GraphRoot(ctx context.Context) (string, error) {
+	if err := p.storage.check(ctx); err != nil {
+		return "", err
+	}
+	return p.Podman.GraphRoot(ctx)
 }
 
 // notInTime reports whether podman did not answer in time, which says nothing of a

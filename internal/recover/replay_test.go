@@ -144,7 +144,7 @@ func TestReplayContainerFields(t *testing.T) {
 	v := reflect.ValueOf(&listed).Elem()
 	for i := range v.NumField() {
 		switch name, field := v.Type().Field(i).Name, v.Field(i); {
-		case name == "Name", name == "Unrecovered": // a container that runs is never unrecovered
+		case name == "Name", name == "Unrecovered", name == "Missing": // one that runs is neither
 		case field.Kind() == reflect.String:
 			field.SetString("x")
 		case field.Kind() == reflect.Bool:
@@ -155,7 +155,7 @@ func TestReplayContainerFields(t *testing.T) {
 			t.Fatalf("the test cannot fill the field %s", name)
 		}
 	}
-	remembered := Container{Name: "new", Unrecovered: true}
+	remembered := Container{Name: "new", Unrecovered: true, Missing: &Missing{Boots: 1}}
 	replayed := Replay([]Container{remembered}, []HostEvent{ContainerStarted{Container: listed}})
 	if diff := cmp.Diff([]Container{listed}, replayed); diff != "" {
 		t.Errorf("after a start (-want +got):\n%s", diff)
