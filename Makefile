@@ -96,11 +96,16 @@ fuzz: ## fuzz each parser and the API one after the other, FUZZTIME=10m each
 		done; \
 	done
 
-soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50)
+soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50) SOAK_WALK_N=$(or $(WALK_N),50) SOAK_SEED=$(SEED)
 .PHONY: soak
-soak: deps deb ## run 1,000 recoveries, 10,000 requests, 50 recoveries of machines; N=1000 MACHINE_N=50 (root)
+soak: deps deb ## run 1,000 recoveries, 10,000 requests, 50 recoveries and 50 random steps of machines; WALK_N=50 … (root)
 	SOAK_N=$(or $(N),1000) $(GO) test -count=1 -timeout 2h -v -run '^(TestRecoveriesInALoop|TestLoadOnTheAPI)' ./internal/units
-	$(GO) test $(AS_ROOT) -count=1 -timeout 2h -v -run '^TestSoak$$' ./test/recovery
+	$(GO) test $(AS_ROOT) -count=1 -timeout 2h -v -run '^(TestSoak|TestWalk)$$' ./test/recovery
+
+.PHONY: histories
+histories: ## play N=100000 histories of a simulated host: crashes, reboots, restarts, lost files, …; SEED=…
+	RAPID_CHECKS=$(or $(N),100000) RAPID_SEED=$(or $(SEED),0) \
+		$(GO) test -count=1 -timeout 12h -v -run '^TestHistories$$' ./internal/daemon
 
 .PHONY: check-units
 check-units: ## check the units with systemd-analyze verify and security

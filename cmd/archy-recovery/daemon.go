@@ -50,6 +50,9 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	if errors.Is(err, state.ErrNotOurs) {
 		return cli.ExitError{Code: cli.ExitNotWritable, Err: explainNotWritable(i, path, err)}
 	}
+	if errors.Is(err, state.ErrNewer) {
+		return cli.ExitError{Code: cli.ExitNotWritable, Err: err}
+	}
 	if err != nil {
 		return err
 	}

@@ -20,9 +20,8 @@ const (
 	ExitNoDaemon = 5
 	// ExitAlreadyRunning is for the daemon: another one holds the data directory
 	// (EX_UNAVAILABLE). systemd does not restart the service after it.
-	ExitAlreadyRunning = 69
-	// ExitNotWritable is for the daemon: it may not write the data directory
-	// (EX_CONFIG). systemd does not restart the service after it.
+	ExitAlreadyRunning = 69 // ExitNotWritable is for the daemon: it may not write the data directory, or a newer
+	// version has (EX_CONFIG). systemd does not restart the service after it.
 	ExitNotWritable = 78
 )
 

@@ -23,22 +23,33 @@ type findings struct {
 // crash in the middle of recovery is a crash, and the snapshot that recovery
 // works from is not touched before READY.
 func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
-	verdict, err := s.judge()
+	last := s.world.Store.Marker()
+	verdict, err := s.judge(last)
 	if err != nil {
 		return nil, err
+	}
+	snapshot := s.loadSnapshot()
+	var unsaved []string
+	if verdict.Unclean() {
+		if snapshot != nil {
+			unsaved = last.Unsaved(snapshot.BootID)
+		}
+		s.marker.replace(unsaved)
+	}
+	if snapshot != nil {
+		s.world.storage.at(snapshot.GraphRoot)
 	}
 	explained := s.explain(ctx, verdict)
 	ctx, cancel := context.WithTimeout(ctx, assessWithin)
 	defer cancel()
-	snapshot := s.loadSnapshot()
 	var found findings
 	switch {
 	case !verdict.Unclean():
 		found = s.afterCleanStop(ctx, verdict, snapshot)
-	case snapshot != nil && (verdict.Ending == recover.ServiceCrashed || snapshot.Of(s.identity)):
-		found = s.afterServiceCrash(ctx, verdict, snapshot)
+	case snapshot != nil && (verdict.InThisBoot(s.identity) || snapshot.Of(s.identity)):
+		found = s.afterServiceCrash(ctx, verdict, snapshot, unsaved)
 	default:
-		found = s.afterHostCrash(ctx, verdict, snapshot)
+		found = s.afterHostCrash(ctx, verdict, snapshot, unsaved)
 	}
 	if s.policy.Mode != recover.ModeNormal {
 		s.board.addNote(fmt.Sprintf("%s=%s is on the kernel command line", recover.CommandLineKey, s.policy.Mode))
@@ -49,15 +60,15 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	s.ids = idsOf(rows, found.view)
 	s.board.change(func() {
 		s.board.report.Rows, s.board.progress = rows, recover.ProgressOf(rows)
+		s.board.report.StorageThere = found.view.ListsAny()
 		s.board.setNow(nowOfRows(rows, found.view))
 	})
 	return rows, nil
 }
 
-// judge reads the last run's marker and, if that run ended badly, replaces it at
-// once by the marker of this run.
-func (s *Service) judge() (recover.Verdict, error) {
-	v := recover.Judge(s.world.Store.Marker(), s.identity)
+// judge says how the last run ended, by its marker.
+func (s *Service) judge(last *recover.Marker) (recover.Verdict, error) {
+	v := recover.Judge(last, s.identity)
 	if v.Ending == recover.StillRunning {
 		return v, fmt.Errorf("%w: %s", ErrAlreadyRunning, v.Reason)
 	}
@@ -70,9 +81,6 @@ func (s *Service) judge() (recover.Verdict, error) {
 		s.board.report = recover.Report{BootID: s.identity.BootID, Mode: s.policy.Mode, Verdict: v, Started: time.Now(),
 			Rows: []recover.Row{}, Notes: s.board.report.Notes}
 	})
-	if v.Unclean() {
-		s.marker.write()
-	}
 	return v, nil
 }
 

@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
 	"archy-recovery/internal/recover/survey"
 )
 
@@ -24,6 +26,9 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 	listed := host.List(ctx)
 	var want []recover.Container // all
 	if recover.UsesSnapshot(v, snapshot, s.policy) {
+		if !restarted { // the last look may have been before the last change
+			snapshot.Containers = updater{s.world, s.board}.replay(ctx, snapshot, nil).set
+		}
 		want = snapshot.Containers
 	}
 	view := host.NamedUnits(ctx, want)
@@ -44,7 +49,10 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 
 // afterServiceCrash finds the candidates after a crash in the boot that the
 // snapshot is of: containers may run, and some of them may be ending.
-func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) findings {
+// unsaved are the boots to replay.
+func (s *Service) afterServiceCrash(
+	ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot, unsaved []string,
+) findings {
 	host := s.world.host()
 	listed := host.List(ctx)
 	view := host.NamedUnits(ctx, snapshot.Containers)
@@ -53,7 +61,7 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 	host.TakeList(ctx, &view, answer, survey.Names(snapshot.Containers))
 	update := updater{s.world, s.board}
 	s.replayed = s.world.Journal.Now()
-	now := update.replay(ctx, v, snapshot)
+	now := update.replay(ctx, snapshot, unsaved)
 	if survey.NotInTime(answer.Err) { // podman was asked of the members alone, and there are new ones
 		host.AskOthers(ctx, &view, now.set)
 	}
@@ -69,11 +77,13 @@ func (s *Service) afterServiceCrash(ctx context.Context, v recover.Verdict, snap
 
 // afterHostCrash finds the candidates after a crash of the host, or without a
 // snapshot of this boot: nothing of the snapshot runs. The journal is read side by
-// side with the questions to podman and systemd.
-func (s *Service) afterHostCrash(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) findings {
+// side with the questions to podman and systemd. unsaved are the boots to replay.
+func (s *Service) afterHostCrash(
+	ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot, unsaved []string,
+) findings {
 	host := s.world.host()
 	replaying := make(chan replayed, 1)
-	go func() { replaying <- updater{s.world, s.board}.replay(ctx, v, snapshot) }()
+	go func() { replaying <- updater{s.world, s.board}.replay(ctx, snapshot, unsaved) }()
 	var listed <-chan survey.List
 	if s.needsPodman(snapshot) {
 		listed = host.List(ctx)
@@ -130,7 +140,12 @@ func (s *Service) needsPodman(snapshot *recover.Snapshot) bool {
 
 // noteUnanswered notes which half of a view is unknown.
 func (s *Service) noteUnanswered(view recover.View) {
-	if view.PodmanErr != nil {
+	var storage *engine.NotMounted
+	switch {
+	case errors.As(view.PodmanErr, &storage):
+		s.board.note(impaired, "podman's storage is not mounted, so podman is not asked, and no container is started. "+
+			"Mount it: then recovery goes on", storage)
+	case view.PodmanErr != nil:
 		s.board.note(impaired, "podman does not answer; containers with units are recovered without it", view.PodmanErr)
 	}
 	if len(view.Unanswered) > 0 {
@@ -149,7 +164,8 @@ func (s *Service) noteUnanswered(view recover.View) {
 func (s *Service) beginClean(snapshot *recover.Snapshot, candidates []recover.Container, view recover.View) {
 	if snapshot == nil || s.policy.CleanBoot != recover.CleanBootRestore {
 		begin := recover.Snapshot{Timestamp: time.Now().Unix(), Containers: view.WithRunning(candidates),
-			BootID: s.identity.BootID, SoftReboots: s.identity.SoftReboots, Monotonic: s.world.Journal.Now()}
+			BootID: s.identity.BootID, SoftReboots: s.identity.SoftReboots, Monotonic: s.world.Journal.Now(),
+			GraphRoot: s.world.storage.where()}
 		if err := s.world.Store.SaveSnapshot(begin); err != nil {
 			s.board.note(stateDamaged, "the snapshot of the last run cannot be replaced", err)
 		} else {

@@ -77,6 +77,8 @@ type keeper struct {
 	jobs     map[string]bool
 	// unnamed are the units that show no container.
 	unnamed map[string]bool
+	// blind: the last look failed, so what came and went since the one before was not seen.
+	blind bool
 	// looked is when the last look whose set was saved began, by the journal's clock; zero without one.
 	looked time.Duration
 	// stuck names the containers that podman did not answer for at the last look.
@@ -101,6 +103,19 @@ func (k *keeper) begin(watching context.Context) error {
 	k.watch, k.unsaved = watch, true
 	k.pulse.beat(recover.Snapshot{}, 0)
 	return nil
+}
+
+// learnStorage asks podman once where it keeps its containers, for the next boot. The next
+// look saves it.
+func (k *keeper) learnStorage(ctx context.Context) {
+	root, err := k.world.Podman.GraphRoot(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.world.Log.Info("it is not known where podman keeps its containers", "reason", err)
+		}
+		return
+	}
+	k.world.storage.at(root)
 }
 
 // follow keeps the set on disk up to date until ctx ends. Between changes it
@@ -209,8 +224,8 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	k.marker.retry()
 	k.suspects.retry()
 	began := time.Now()
-	next, err := k.see(ctx, last)
-	if err != nil {
+	next, err := k.see(ctx, k.withUnseen(ctx, last))
+	if k.blind = k.blind || err != nil; err != nil {
 		return last, err
 	}
 	// Asked after the look: what it saw go may have gone with the host, or
@@ -221,9 +236,15 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	case down:
 		return last, recover.ErrGoingDown
 	}
+	switch left, err := k.watch.LeftTarget(ctx); {
+	case err != nil:
+		return last, fmt.Errorf("cannot tell whether the host changes to another target: %w", err)
+	case left:
+		return last, recover.ErrLeftTarget
+	}
 	saved, err := k.save(last, next)
 	if err == nil {
-		k.looked = next.Monotonic
+		k.looked, k.blind = next.Monotonic, false
 		k.judged.settle(began)
 	}
 	return saved, err
@@ -236,7 +257,7 @@ func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
 	k.held, k.confirmed = nil, 0
 	onDisk, err := k.world.Store.Snapshot()
 	if err == nil && !k.unsaved && onDisk.Of(k.identity) {
-		same := onDisk.SameSet(next) && !pending
+		same := onDisk.SameSet(next) && onDisk.GraphRoot == next.GraphRoot && !pending
 		held := pending && due.After(now) && !k.final && maps.Equal(onDisk.Doubts, next.Doubts)
 		if held {
 			k.held, k.heldUntil = next.Containers, due
@@ -294,6 +315,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered
 	next, doubts := k.withoutStopped(ctx, next, last, states)
+	next = k.withoutStartedOnce(ctx, next, last)
 	// That members that are down were not stopped is known now, so it is saved. After a
 	// crash of the host a replay of their ends would only guess it.
 	k.pacer.saw(time.Now(), next, membersDown(next, list, states, sight.unanswered))
@@ -304,6 +326,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		BootID:      k.identity.BootID,
 		SoftReboots: k.identity.SoftReboots,
 		Monotonic:   began,
+		GraphRoot:   k.world.storage.where(),
 	}, nil
 }
 

@@ -121,14 +121,6 @@ func (s *starter) toldToStop(ctx context.Context, name string, end recover.Life)
 	return told
 }
 
-// goingDown reports whether the host, or the manager of the units, goes down: what is
-// stopped then was not stopped by a user, and did not fall.
-func (s *starter) goingDown(ctx context.Context) bool {
-	const shutdown = "shutdown.target" // of a user's manager, too (systemd.special(7))
-	states, err := s.world.Systemd.States(ctx, []string{shutdown})
-	return err != nil || states[shutdown].Job == "start" || states[shutdown].Active == "active"
-}
-
 // idOf is podman's ID of a container.
 func (s *starter) idOf(ctx context.Context, name string) (string, error) {
 	if id := s.knows(name).id; id != "" {

@@ -14,13 +14,25 @@ type marker struct {
 
 	mu      sync.Mutex
 	missing bool // it could not be written yet
+	// earlier are the boots since the snapshot in which recovery did not get as far as
+	// another one.
+	earlier []string
+}
+
+// replace writes the marker of this run in the place of one whose run left something.
+// unsaved are the boots that this run replays.
+func (m *marker) replace(unsaved []string) {
+	m.mu.Lock()
+	m.earlier = unsaved
+	m.mu.Unlock()
+	m.write()
 }
 
 // write writes the marker. If that fails (a full or read-only disk) recovery goes
 // on: an old marker then stays in place, and still means a crash.
 func (m *marker) write() {
 	m.mu.Lock()
-	err := m.store.WriteMarker(m.identity)
+	err := m.store.WriteMarker(m.content(recover.LeftNothing))
 	m.missing = err != nil
 	m.mu.Unlock()
 	if err != nil {
@@ -28,18 +40,27 @@ func (m *marker) write() {
 	}
 }
 
+// content is the marker with mu held.
+func (m *marker) content(left recover.Leftover) recover.Marker {
+	return recover.Marker{Identity: m.identity, Earlier: m.earlier, Left: left}
+}
+
 // retry writes the marker if that has failed before.
 func (m *marker) retry() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.missing {
-		m.missing = m.store.WriteMarker(m.identity) != nil
+		m.missing = m.store.WriteMarker(m.content(recover.LeftNothing)) != nil
 	}
 }
 
-// remove removes the marker at a stop in order.
-func (m *marker) remove() error {
+// end removes the marker at a stop in order, or keeps it for the next run with what is
+// left.
+func (m *marker) end(left recover.Leftover) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.store.RemoveMarker()
+	if left == recover.LeftNothing {
+		return m.store.RemoveMarker()
+	}
+	return m.store.WriteMarker(m.content(left))
 }

@@ -195,3 +195,55 @@ func doubtSince(last recover.Snapshot, name string, here recover.Identity) time.
 	}
 	return last.Monotonic
 }
+
+// since is the journal's time of what the set on disk has.
+func (k *keeper) since(last recover.Snapshot) time.Duration {
+	if k.looked == 0 && last.Of(k.identity) {
+		return last.Monotonic
+	}
+	return k.looked
+}
+
+// withUnseen adds to the set the containers that were started since the last look that
+// succeeded, if others have failed since: one of them may have failed, too, and should run.
+func (k *keeper) withUnseen(ctx context.Context, last recover.Snapshot) recover.Snapshot {
+	if !k.blind {
+		return last
+	}
+	events, err := k.world.Journal.Events(ctx, k.identity.BootID, k.since(last), unitsOf(last.Containers))
+	if err != nil {
+		return last // not known
+	}
+	last.Containers = slices.Clone(last.Containers)
+	for _, c := range recover.Replay(last.Containers, events) {
+		if !recover.HasName(last.Containers, c.Name) {
+			last.Containers = append(last.Containers, c)
+		}
+	}
+	return last
+}
+
+// withoutStartedOnce drops from the set the members that recovery did not bring up, and that
+// were started and stopped again between two looks. The journal is asked only while there is
+// a member that has not run.
+func (k *keeper) withoutStartedOnce(
+	ctx context.Context, set []recover.Container, last recover.Snapshot,
+) []recover.Container {
+	if !slices.ContainsFunc(set, func(c recover.Container) bool { return c.Unrecovered }) {
+		return set
+	}
+	events, err := k.world.Journal.Events(ctx, k.identity.BootID, k.since(last), unitsOf(set))
+	if err != nil {
+		return set // not known: better one too many
+	}
+	ran := map[string]bool{}
+	for _, event := range events {
+		if e, ok := event.(recover.ContainerStarted); ok {
+			ran[e.Name] = true
+		}
+	}
+	kept := recover.Replay(set, events)
+	return slices.DeleteFunc(slices.Clone(set), func(c recover.Container) bool {
+		return c.Unrecovered && ran[c.Name] && !recover.HasName(kept, c.Name)
+	})
+}

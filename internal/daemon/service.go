@@ -45,7 +45,8 @@ type Service struct {
 // New prepares a run. identity names it.
 func New(w World, p recover.Policy, identity recover.Identity) *Service {
 	podman := survey.NewPatient(w.Podman)
-	w.Podman = podman
+	w.storage = &storage{systemd: w.Systemd}
+	w.Podman = storedPodman{podman, w.storage}
 	b := newBoard(w.Log, identity)
 	m := &marker{store: w.Store, identity: identity, board: b}
 	book := newSuspects(w, p, identity, b)
@@ -96,6 +97,7 @@ func (s *Service) Run(ctx context.Context) error {
 		defer halt() // before the wait for what runs in the background
 		s.background.Go(func() { s.noteAutostart(running) })
 		s.background.Go(func() { s.leftDown.tell(running) })
+		s.background.Go(func() { s.keeper.learnStorage(running) })
 		s.background.Go(func() { s.follow(running, run) })
 		if watchErr != nil {
 			return watchErr
@@ -163,7 +165,11 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 	})
 	starts.doubtful, starts.replayed, starts.tied = s.doubtful, s.replayed, s.tied
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
-	if err := run.Do(ctx); err != nil {
+	err = run.Do(ctx)
+	if err == nil {
+		err = starts.cutShort(ctx)
+	}
+	if err != nil {
 		s.world.Log.Warn("recovery was cut short; the next start takes it up again",
 			"MESSAGE_ID", recover.MsgStopping, "reason", err)
 		if !endsWithin(ctx, stopWithin) { // a user's manager went down, and not the host
@@ -256,20 +262,27 @@ func (s *Service) ready() {
 		"duration", status.Recovery.Finished.Sub(status.Recovery.Started).Round(time.Millisecond))
 }
 
-// stop ends the run in order. The marker goes only when nothing is left to
-// recover: a recovery that was cut short is taken up again by the next start.
+// stop ends the run in order. The marker goes only when nothing is left for the next
+// start: a recovery that was cut short is taken up again, and so are changes of the set
+// that could not be saved.
 func (s *Service) stop(ctx context.Context, finished bool) {
 	s.board.enter(recover.Stopping, nil)
 	s.world.Notifier.Stopping("saving the running set")
 	s.suspects.flight.Close()
-	if !finished {
-		return
+	left := recover.LeftStarts
+	if finished {
+		err := s.keeper.lookFinally(ctx)
+		if err != nil {
+			s.world.Log.Info("the running set stays as last saved", "MESSAGE_ID", recover.MsgStopping, "reason", err)
+		}
+		left = s.board.leftover(s.policy, err)
 	}
-	if err := s.keeper.lookFinally(ctx); err != nil {
-		s.world.Log.Info("the running set stays as last saved", "MESSAGE_ID", recover.MsgStopping, "reason", err)
+	if left != recover.LeftNothing {
+		s.world.Log.Info("the marker stays: the next start takes up what is left",
+			"MESSAGE_ID", recover.MsgStopping, "reason", string(left))
 	}
-	if err := s.marker.remove(); err != nil {
-		s.world.Log.Error("cannot remove the marker: the next start will take this run for a crash",
+	if err := s.marker.end(left); err != nil {
+		s.world.Log.Error("cannot end the marker: the next start will take this run for a crash",
 			"MESSAGE_ID", recover.MsgStateDamaged, "error", err)
 	}
 }

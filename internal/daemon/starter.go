@@ -92,6 +92,9 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	if err != nil {
 		return recover.Outcome{}, err
 	}
+	if err := s.world.storage.check(ctx); err != nil {
+		return recover.Outcome{}, err
+	}
 	planned := row.Unit
 	switch runs, err := s.findUnit(ctx, &row); {
 	case err != nil:
@@ -115,6 +118,9 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	}
 	first := len(row.Attempts) < 2
 	if s.stopped(ctx, row, first && row.Ending) {
+		if s.goingDown(ctx) {
+			return none, recover.ErrGoingDown
+		}
 		none.Job, none.UnitState = "canceled", recover.UnitState{Active: "inactive"}
 		return none, nil
 	}
@@ -122,6 +128,9 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 		s.reset(ctx, row.Unit)
 	}
 	outcome, err := s.startUnit(ctx, row)
+	if err == nil && outcome.Job == "canceled" && s.goingDown(ctx) {
+		err = recover.ErrGoingDown // no user canceled it
+	}
 	outcome.Unit, outcome.Generated, outcome.Stopped = row.Unit, row.Generated, none.Stopped
 	s.learn(row.Name, func(c *startedContainer) {
 		c.invocation, c.exitStatus, c.mainPID = outcome.Invocation, outcome.ExitStatus, outcome.MainPID
@@ -142,7 +151,7 @@ func (s *starter) AwaitMounts(ctx context.Context, points []string) error {
 func (s *starter) vetoUserStopped(name string) (byUser []string, err error) {
 	stopped, err := s.world.Store.UserStopped()
 	if err != nil {
-		return nil, fmt.Errorf("the user-stopped list cannot be read: %w", err)
+		return nil, unaskedError{fmt.Errorf("the user-stopped list cannot be read: %w", err)}
 	}
 	byUser = s.suspects.byUser(stopped)
 	if slices.Contains(byUser, name) {
@@ -163,11 +172,13 @@ func (s *starter) findUnit(ctx context.Context, row *recover.Row) (runs bool, er
 		engine.Sleep(ctx, askAgain)
 		found = s.resolve(ctx, row.Name, units)
 	}
-	if !found.answered {
-		return false, errors.New("podman did not answer for it in time: what works on it now does not end. " +
-			"Find that with: ps -eo pid,stat,etime,args | grep podman")
-	}
-	if found.Err != nil {
+	switch {
+	case !found.answered:
+		return false, unaskedError{errors.New("podman did not answer for it in time: what works on it now does not end. " +
+			"Find that with: ps -eo pid,stat,etime,args | grep podman")}
+	case found.unasked:
+		return false, unaskedError{found.Err}
+	case found.Err != nil:
 		return false, found.Err
 	}
 	if found.Unit == "" && found.now.Running() {
@@ -175,7 +186,7 @@ func (s *starter) findUnit(ctx context.Context, row *recover.Row) (runs bool, er
 		return true, nil
 	}
 	if found.Unit == "" {
-		return false, errors.New("podman does not know it and no unit runs it")
+		return false, fmt.Errorf("%w, and no unit runs it", recover.ErrNoContainer)
 	}
 	if s.doubtful[row.Name] && found.Generated && found.now.Ended() {
 		if life, err := s.endByPodman(ctx, row.Name, found.now); err != nil {
@@ -188,6 +199,13 @@ func (s *starter) findUnit(ctx context.Context, row *recover.Row) (runs bool, er
 	return false, nil
 }
 
+// An unaskedError is an ErrUnasked that says why.
+type unaskedError struct{ error }
+
+func (e unaskedError) Unwrap() error { return e.error }
+
+func (unaskedError) Is(err error) bool { return err == recover.ErrUnasked }
+
 // errStopped is ErrUserStopped for a container that was not put on the list.
 var errStopped = stoppedError{}
 
@@ -197,11 +215,13 @@ func (stoppedError) Error() string { return "someone stopped it, or it ended wel
 
 func (stoppedError) Is(err error) bool { return err == recover.ErrUserStopped }
 
-// resolved is the unit of a row, and whether podman answered.
+// resolved is the unit of a row.
 type resolved struct {
 	recover.Resolution
-	now      recover.Sighting
-	answered bool
+	now recover.Sighting
+	// answered: podman answered in time, be it with an error. unasked: it is not known
+	// whether there is a unit, or such a container.
+	answered, unasked bool
 }
 
 // resolve looks for the unit of one container among units, or generates one.
@@ -215,7 +235,11 @@ func (s *starter) resolve(ctx context.Context, name string, view recover.View) r
 	if view.Unanswered[name] && found.Err != nil {
 		found.Err = fmt.Errorf("no unit runs it and podman does not answer: %w", err)
 	}
-	return resolved{found, sighting, !survey.NotInTime(found.Err)}
+	return resolved{
+		Resolution: found, now: sighting,
+		answered: !survey.NotInTime(found.Err),
+		unasked:  found.Err != nil && (view.Unanswered[name] || view.SystemdErr != nil),
+	}
 }
 
 // vetoNotMounted returns a *engine.NotMounted with the mount points that are

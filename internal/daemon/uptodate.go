@@ -25,11 +25,10 @@ type updater struct {
 	board *board
 }
 
-// replay replays over the snapshot's set what the journal has of the time
-// after it: of the snapshot's boot, and of that of the last run, which is a later
-// one if it did not get as far as READY. A journal that cannot be read leaves the
-// set as it is.
-func (u updater) replay(ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot) replayed {
+// replay replays over the snapshot's set what the journal has of the time after it: of
+// the snapshot's boot, and of the later boots, unsaved, in which no recovery got as far as
+// READY. A journal that cannot be read leaves the set as it is.
+func (u updater) replay(ctx context.Context, snapshot *recover.Snapshot, unsaved []string) replayed {
 	if snapshot == nil {
 		return replayed{}
 	}
@@ -57,8 +56,8 @@ func (u updater) replay(ctx context.Context, v recover.Verdict, snapshot *recove
 	}
 	alive, _ := u.world.Store.LastAlive() // without it more is replayed
 	more(snapshot.BootID, alive.Replay(*snapshot))
-	if v.Previous != nil && v.Previous.BootID != "" && v.Previous.BootID != snapshot.BootID {
-		more(v.Previous.BootID, 0)
+	for _, boot := range unsaved {
+		more(boot, 0)
 	}
 	u.world.Log.Info("snapshot brought up to date", "MESSAGE_ID", recover.MsgReplayed,
 		"events", read, "before", len(snapshot.Containers), "after", len(now.set))

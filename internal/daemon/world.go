@@ -30,6 +30,8 @@ type World struct {
 	PodmanFirst bool
 	// Autostart may be nil: then nothing is noted of what else starts containers.
 	Autostart Autostart
+
+	storage *storage
 }
 
 // host is what a survey asks.
@@ -45,7 +47,7 @@ type Store interface {
 	// Marker returns the marker that the last run left, nil without one. One
 	// that cannot be read is Garbled, and so still says that a run was under way.
 	Marker() *recover.Marker
-	WriteMarker(recover.Identity) error
+	WriteMarker(recover.Marker) error
 	RemoveMarker() error
 	// Snapshot returns the last good snapshot. ErrLost: there was one and no
 	// generation of it can be read. ErrNone: there never was one.

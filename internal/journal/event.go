@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,8 +184,7 @@ func containerEvent(e entry) recover.HostEvent {
 	name := e.fields["PODMAN_NAME"]
 	switch e.fields["PODMAN_EVENT"] {
 	case "start":
-		// podman gives an infra container the ID of its pod, and this suffix.
-		started := recover.ContainerStarted{Infra: strings.HasSuffix(name, "-infra")}
+		started := recover.ContainerStarted{Infra: isInfra(name, e.fields["PODMAN_POD_ID"])}
 		started.Name, started.Image = name, e.fields["PODMAN_IMAGE"]
 		var set map[string]string
 		if json.Unmarshal([]byte(e.fields["PODMAN_LABELS"]), &set) == nil {
@@ -203,6 +203,16 @@ func containerEvent(e entry) recover.HostEvent {
 		return recover.ContainerRemoved{Name: name}
 	}
 	return nil
+}
+
+// infraName is the name that podman gives an infra container: the beginning of the ID of
+// its pod, and this suffix.
+var infraName = regexp.MustCompile(`^[0-9a-f]{12}-infra$`)
+
+// isInfra reports whether a container is the infra container of a pod. Quadlet gives it the
+// name of the pod with the suffix. The event of a container in a pod has the pod's ID.
+func isInfra(name, pod string) bool {
+	return infraName.MatchString(name) || pod != "" && strings.HasSuffix(name, "-infra")
 }
 
 func unitEvent(id, unit, job string) recover.HostEvent {

@@ -159,6 +159,23 @@ func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
 	return i.ID, err
 }
 
+// GraphRoot returns the directory in which podman keeps containers and images.
+// (GET /libpod/info)
+func (c *Client) GraphRoot(ctx context.Context) (string, error) {
+	var info struct {
+		Store struct {
+			GraphRoot string `json:"graphRoot"`
+		} `json:"store"`
+	}
+	if err := c.get(ctx, "info", &info); err != nil {
+		return "", err
+	}
+	if !strings.HasPrefix(info.Store.GraphRoot, "/") {
+		return "", fmt.Errorf("podman names %q as its graph root, which is no absolute path", info.Store.GraphRoot)
+	}
+	return info.Store.GraphRoot, nil
+}
+
 // AwaitHealthy returns when the container name is healthy, at once if it has no
 // health check (podman-healthcheck(1)). podman sends an event for each check. The
 // stream of events is opened before the state is asked for, so that none is missed.

@@ -241,6 +241,9 @@ func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Ve
 	var evidence []Sign
 	var err error
 	switch {
+	case v.Ending == EndedEarly && v.InThisBoot(here):
+		v.Cause = "" // nothing crashed
+		return v
 	case v.Ending == ServiceCrashed:
 		var signs []Sign
 		signs, err = journal.ServiceEnd(ctx, here.BootID)

@@ -32,6 +32,32 @@ type Container struct {
 	// Job says that its unit runs to its end (ContainerUnit.Job). Once it has ended,
 	// in whatever way, it is no member any more.
 	Job bool `json:"job,omitempty"`
+	// Missing is set while neither podman nor a unit knows it.
+	Missing *Missing `json:"missing,omitempty"`
+}
+
+// Missing says for how long a member has been missing. A disk may be back later, and its
+// containers with it. So a member leaves only after ForgottenAfter boots.
+type Missing struct {
+	// Boots is how many boots have missed it while podman's storage was there; LastBoot is
+	// the last one that was counted.
+	Boots    int    `json:"boots"`
+	LastBoot string `json:"lastBoot"`
+}
+
+// ForgottenAfter is how many boots a member may be missing in.
+const ForgottenAfter = 3
+
+// in is the count in another boot. there: podman's storage is there, so that it counts.
+func (m *Missing) in(boot string, there bool) *Missing {
+	var next Missing
+	if m != nil {
+		next = *m
+	}
+	if there && next.LastBoot != boot {
+		next.Boots, next.LastBoot = next.Boots+1, boot
+	}
+	return &next
 }
 
 // TierLabel is the container label that sets a start tier.
@@ -135,6 +161,9 @@ type Snapshot struct {
 	// Doubts names the members whose unit is failed, and of which the journal could not
 	// say yet whether they were stopped; with the moment from which on it is to be asked.
 	Doubts map[string]time.Duration `json:"doubtsNsec,omitempty"`
+	// GraphRoot is where podman keeps its containers, empty if that is not known. While it
+	// is not mounted, podman must not be asked: it would begin an empty store there.
+	GraphRoot string `json:"graphRoot,omitempty"`
 }
 
 // Of reports whether the snapshot was taken in the boot that id names.

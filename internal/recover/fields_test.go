@@ -42,7 +42,7 @@ func TestContainerFields(t *testing.T) {
 			t.Errorf("SameSet does not compare %s", name)
 		}
 		// A row knows these; all others come from the snapshot.
-		if slices.Contains([]string{"Name", "Image", "Unit", "Unrecovered"}, name) {
+		if slices.Contains([]string{"Name", "Image", "Unit", "Unrecovered", "Missing"}, name) {
 			continue
 		}
 		report := Report{Rows: []Row{{Name: "a", State: RowUp, Job: true}}}

@@ -136,6 +136,7 @@ func (r *replay) apply(event HostEvent) {
 		// The unit, where there is one, says what the removal meant.
 		if s, known := r.sightings[e.Name]; known && s.Unit == "" {
 			delete(r.sightings, e.Name)
+			delete(r.ran, e.Name) // also if it was missing before
 		} else if known {
 			r.removed[e.Name] = true
 			r.succeed(s.Unit)

@@ -92,7 +92,7 @@ func TestReplayContainerFields(t *testing.T) {
 	v := reflect.ValueOf(&listed).Elem()
 	for i := range v.NumField() {
 		switch name, field := v.Type().Field(i).Name, v.Field(i); {
-		case name == "Name", name == "Unrecovered": // a container that runs is never unrecovered
+		case name == "Name", name == "Unrecovered", name == "Missing": // one that runs is neither
 		case field.Kind() == reflect.String:
 			field.SetString("x")
 		case field.Kind() == reflect.Bool:
@@ -103,7 +103,7 @@ func TestReplayContainerFields(t *testing.T) {
 			t.Fatalf("the test cannot fill the field %s", name)
 		}
 	}
-	remembered := recover.Container{Name: "new", Unrecovered: true}
+	remembered := recover.Container{Name: "new", Unrecovered: true, Missing: &recover.Missing{Boots: 1}}
 	events := []recover.HostEvent{recover.ContainerStarted{Container: listed}}
 	replayed := recover.Replay([]recover.Container{remembered}, events)
 	if diff := cmp.Diff([]recover.Container{listed}, replayed); diff != "" {

@@ -20,6 +20,8 @@ type Report struct {
 	Rows     []Row     `json:"containers"`
 	// Notes are what went wrong beside the containers, for the operator.
 	Notes []string `json:"notes,omitempty"`
+	// StorageThere: podman knew some container when the plan was made.
+	StorageThere bool `json:"-"`
 }
 
 // Counts returns how many rows are in each state.
@@ -100,18 +102,27 @@ func (r Report) allMissing() bool {
 // should run, also those that could not be brought up, but no job that has ended. A
 // job may be starting still. last is the set that recovery worked from; it knows more
 // of a container than a row does.
+//
+// A missing container stays until it was missing in ForgottenAfter boots. If all are
+// missing, and podman knows no other container either, its storage is not there, and the
+// boot does not count.
 func (r Report) CarriedOver(last []Container) []Container {
-	allMissing := r.allMissing()
+	there := r.StorageThere || !r.allMissing()
 	known := map[string]Container{}
 	for _, c := range last {
 		known[c.Name] = c
 	}
 	var set []Container
 	for _, row := range r.Rows {
-		if row.State == RowUserStopped || row.State == RowMissing && !allMissing || row.jobIsOver() {
+		if row.State == RowUserStopped || row.jobIsOver() {
 			continue
 		}
 		c := known[row.Name]
+		if row.State != RowMissing && !row.Absent {
+			c.Missing = nil
+		} else if c.Missing = c.Missing.in(r.BootID, there); c.Missing.Boots >= ForgottenAfter {
+			continue
+		}
 		c.Name, c.Image, c.Unit = row.Name, row.Image, row.Unit
 		if row.Generated {
 			c.Unit = "" // it only starts the container, and later says nothing of it
@@ -123,12 +134,38 @@ func (r Report) CarriedOver(last []Container) []Container {
 	return set
 }
 
+// Owed names the members of the set now that recovery has not even tried to start, and
+// that have not run since: the next start has to. After a run that ended in order, a
+// start holds back only what each boot starts.
+func (r Report) Owed(set []Container) []string {
+	down := map[string]bool{}
+	for _, c := range set {
+		down[c.Name] = c.Unrecovered
+	}
+	noStorage := r.allMissing() && !r.StorageThere
+	var names []string
+	for _, row := range r.Rows {
+		owed := row.untried() || row.State == RowHeld && r.Verdict.Unclean() || row.State == RowMissing && noStorage
+		if owed && down[row.Name] {
+			names = append(names, row.Name)
+		}
+	}
+	return names
+}
+
+// untried reports whether the row failed though its container was never started.
+func (r Row) untried() bool {
+	return r.State == RowFailed && (len(r.Attempts) == 0 || r.Unasked)
+}
+
 // jobIsOver reports whether the row is a job that has ended, in whatever way, or that
 // is left alone.
 func (r Row) jobIsOver() bool {
 	switch r.State {
-	case RowDone, RowFell, RowFailed, RowSkipped:
+	case RowDone, RowFell, RowSkipped:
 		return r.Job
+	case RowFailed:
+		return r.Job && !r.untried()
 	}
 	return false
 }

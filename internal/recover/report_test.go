@@ -69,18 +69,24 @@ func TestNotRecovered(t *testing.T) {
 func TestCarriedOver(t *testing.T) {
 	for words, want := range map[string]string{
 		"a:up b:fell c:restarting d:failed e:skipped":          "a b! c! d! e!",
-		"a:user-stopped b:missing c:up":                        "c",
+		"a:user-stopped b:missing c:up":                        "b! c",
 		"a:missing b:missing":                                  "a! b!",
 		"a:missing b:user-stopped c:quarantined":               "a! c!",
 		"a:missing b:needs-stopped j*:needs-stopped":           "a! b! j*!",
 		"a:held j*:held":                                       "a! j*!",
 		"j*:up k*:active l*:starting m*:waiting":               "j* k* l* m*!",
 		"j*:done k*:fell l*:failed m*:skipped n*:user-stopped": "",
-		"j*:quarantined k*:deferred l*:restarting m*:missing":  "j*! k*! l*!",
+		"j*:quarantined k*:deferred l*:restarting m*:missing":  "j*! k*! l*! m*!",
 		"j*:missing k*:missing":                                "j*! k*!",
 	} {
 		var got []string
-		for _, c := range reportOf(words).CarriedOver(nil) {
+		r := reportOf(words)
+		for i := range r.Rows {
+			if r.Rows[i].State == RowFailed {
+				r.Rows[i].Attempts = []Attempt{{}}
+			}
+		}
+		for _, c := range r.CarriedOver(nil) {
 			name := c.Name
 			if c.Job {
 				name += "*"
@@ -92,6 +98,41 @@ func TestCarriedOver(t *testing.T) {
 		}
 		if text := strings.Join(got, " "); text != want {
 			t.Errorf("%s: %q, want %q", words, text, want)
+		}
+	}
+}
+
+// What was not even tried is owed, until it runs or leaves the set. A job that was not tried
+// is not over.
+func TestOwed(t *testing.T) {
+	tried := []Attempt{{}}
+	rows := []Row{{Name: "held", State: RowHeld}, {Name: "lost", State: RowFailed, Job: true},
+		{Name: "unasked", State: RowFailed, Attempts: tried, Unasked: true},
+		{Name: "failed", State: RowFailed, Attempts: tried}, {Name: "up", State: RowUp, Attempts: tried},
+		{Name: "quarantined", State: RowQuarantined}, {Name: "missing", State: RowMissing}}
+	for name, c := range map[string]struct {
+		ending Ending
+		runs   string
+		rows   []Row
+		there  bool
+		want   string
+	}{
+		"after a crash":                 {HostCrashed, "", rows, true, "held lost unasked"},
+		"some run by now":               {HostCrashed, "held", rows, true, "lost unasked"},
+		"each boot starts what is held": {EndedCleanly, "", rows, true, "lost unasked"},
+		"podman's storage is not there": {HostCrashed, "", rows[6:], false, "missing"},
+		"it is there":                   {HostCrashed, "", rows[6:], true, ""},
+	} {
+		r := Report{Rows: c.rows, Verdict: Verdict{Ending: c.ending}, StorageThere: c.there}
+		set := r.CarriedOver(nil)
+		for i := range set {
+			set[i].Unrecovered = set[i].Unrecovered && set[i].Name != c.runs
+		}
+		if got := strings.Join(r.Owed(set), " "); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if got := r.Owed(nil); len(got) > 0 {
+			t.Errorf("%s: %q have left the set", name, got)
 		}
 	}
 }

@@ -34,6 +34,10 @@ type Row struct {
 	Without []string `json:"-"`
 	// Ending: it has died, and its unit has yet to end.
 	Ending bool `json:"-"`
+	// Unasked: the last attempt failed since what starts it could not be found out.
+	Unasked bool `json:"-"`
+	// Absent: the last attempt failed since podman does not know it, and no unit runs it.
+	Absent bool `json:"-"`
 	// Queued is when its turn came, zero if it never did.
 	Queued time.Time `json:"queued,omitzero"`
 	// Attempts are the starts that were made, oldest first.

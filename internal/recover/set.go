@@ -5,7 +5,8 @@ import "slices"
 // NextSet is the running set now, from the last one and what podman and
 // systemd show. What runs is in it. What was in it and does not run stays if
 // it failed or is on its way (a failed app must not be forgotten) and leaves
-// if it was stopped. A job leaves when it has ended, in whatever way.
+// if it was stopped. A job leaves when it has ended, in whatever way. A missing one
+// stays until CarriedOver drops it.
 func NextSet(last []Container, sightings Sightings, units map[string]UnitState, userStopped []string) []Container {
 	var next []Container
 	byName := sightings.ByName()
@@ -25,7 +26,11 @@ func NextSet(last []Container, sightings Sightings, units map[string]UnitState, 
 			continue
 		}
 		// podman forgets all at once only when its storage is not there.
-		exists := known || units[c.Unit].Loaded || len(sightings) == 0
+		found := known || units[c.Unit].Loaded
+		if found {
+			c.Missing = nil
+		}
+		exists := found || len(sightings) == 0 || c.Missing != nil
 		if c.Unrecovered && exists || stays(c, s, units) {
 			next = append(next, c)
 		}

@@ -60,6 +60,9 @@ func (v View) Sighting(name string) (s Sighting, known bool) {
 	return s, known
 }
 
+// ListsAny reports whether podman lists any container.
+func (v View) ListsAny() bool { return len(v.sightings) > 0 }
+
 // Active reports whether podman lists the container as running.
 func (v View) Active(name string) bool { return v.sightings[name].Running() }
 

@@ -30,6 +30,8 @@ type Podman interface {
 	// ImageID returns what the image reference means now. ErrNoImage: podman does not
 	// have it.
 	ImageID(ctx context.Context, image string) (string, error)
+	// GraphRoot returns the directory in which podman keeps its containers.
+	GraphRoot(ctx context.Context) (string, error)
 	// AwaitHealthy returns when the container name is healthy, at once if it
 	// has no health check.
 	AwaitHealthy(ctx context.Context, name string) error
@@ -127,6 +129,9 @@ type Watch interface {
 	// It asks the very manager that is watched: an answer also says that what
 	// was seen until now did not come from a later one.
 	GoingDown(ctx context.Context) (bool, error)
+	// LeftTarget reports whether the host has left multi-user.target since the watch
+	// began, as `systemctl isolate rescue` has it do: what stops then is stopped with it.
+	LeftTarget(ctx context.Context) (bool, error)
 }
 
 // Errors of Systemd.Start that policy tells apart.
@@ -134,11 +139,15 @@ var (
 	// ErrGoingDown: systemd refused, since the host is shutting down
 	// (org.freedesktop.systemd1.TransactionIsDestructive).
 	ErrGoingDown = errors.New("the host is shutting down")
+	// ErrLeftTarget: the host changes to another target. It may come back in this boot.
+	ErrLeftTarget = errors.New("the host has left multi-user.target")
 	// ErrOrderedAfterUs: the unit's job waits for archy-recovery itself to be
 	// ready, so waiting for it would be a deadlock. It starts after READY.
 	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
 	// ErrUserStopped: the container came onto the user-stopped list meanwhile.
 	ErrUserStopped = errors.New("on the user-stopped list")
+	// ErrUnasked: podman or systemd could not be asked what starts the container.
+	ErrUnasked = errors.New("what starts it could not be found out")
 	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
 	// ErrNoImage: podman does not have the image.

@@ -40,7 +40,8 @@ type Dir struct {
 
 // Open opens the data directory at path and holds it. It creates a missing one.
 // Where another live process holds the directory, Open succeeds, and Marker says
-// that the process is alive. The error is ErrNotOurs where this process may not write.
+// that the process is alive. The error is ErrNotOurs where this process may not write, and
+// ErrNewer where a newer version of this program has written.
 //
 // Damage that the caller can work around goes to report: text continues a sentence that
 // begins with the file's path.
@@ -68,6 +69,9 @@ func Open(path string, report func(text, file string, err error)) (*Dir, error) 
 		d.otherHolds = true
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("cannot lock the data directory %s: %w", path, err), d.Close())
+	}
+	if err := d.checkFormat(); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	if err := checkWriters(fd); err != nil {
 		d.reportDamage("can be written by other users, so they can decide what is started", "", err)

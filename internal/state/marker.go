@@ -53,6 +53,10 @@ func parseMarker(content []byte) recover.Marker {
 			m.SoftReboots, err = strconv.ParseUint(value, 10, 64)
 		case "start_time":
 			m.StartTime, err = strconv.ParseUint(value, 10, 64)
+		case "earlier_boots":
+			m.Earlier = strings.Fields(value)
+		case "left":
+			m.Left = recover.Leftover(strings.TrimSpace(value))
 		}
 		if err != nil {
 			return recover.Marker{Garbled: true}
@@ -62,10 +66,17 @@ func parseMarker(content []byte) recover.Marker {
 	return m
 }
 
-// WriteMarker replaces the marker.
-func (d *Dir) WriteMarker(id recover.Identity) error {
+// WriteMarker replaces the marker. Earlier versions of this program ignore the lines after
+// the fourth, and so take what was left for a crash: they start more, not less.
+func (d *Dir) WriteMarker(m recover.Marker) error {
 	text := fmt.Sprintf("%d\nboot_id=%s\nsoft_reboots=%d\nstart_time=%d\n",
-		id.PID, id.BootID, id.SoftReboots, id.StartTime)
+		m.PID, m.BootID, m.SoftReboots, m.StartTime)
+	if len(m.Earlier) > 0 {
+		text += "earlier_boots=" + strings.Join(m.Earlier, " ") + "\n"
+	}
+	if m.Left != recover.LeftNothing {
+		text += "left=" + string(m.Left) + "\n"
+	}
 	return d.replace(markerFile, []byte(text))
 }
 

@@ -48,11 +48,16 @@ func TestMarkerRoundTrip(t *testing.T) {
 		t.Fatal("an empty directory has a marker")
 	}
 	id := recover.Identity{BootID: "b", SoftReboots: 1, PID: 5, StartTime: 6}
-	if err := d.WriteMarker(id); err != nil {
-		t.Fatal(err)
-	}
-	if got := d.Marker(); got == nil || got.Identity != id || got.Legacy || got.Garbled || got.Alive {
-		t.Errorf("marker is %+v", got)
+	for _, want := range []recover.Marker{
+		{Identity: id},
+		{Identity: id, Earlier: []string{"b1", "b2"}, Left: recover.LeftInBoot},
+	} {
+		if err := d.WriteMarker(want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&want, d.Marker()); diff != "" {
+			t.Errorf("marker (-want +got):\n%s", diff)
+		}
 	}
 	for range 2 { // a missing marker is no error
 		if err := d.RemoveMarker(); err != nil {
@@ -72,7 +77,7 @@ func TestMarkerAlive(t *testing.T) {
 	if m := second.Marker(); m == nil || !m.Alive {
 		t.Errorf("before the first has written its marker: %+v", m)
 	}
-	if err := first.WriteMarker(recover.Identity{BootID: "b", PID: 7}); err != nil {
+	if err := first.WriteMarker(recover.Marker{Identity: recover.Identity{BootID: "b", PID: 7}}); err != nil {
 		t.Fatal(err)
 	}
 	if m := second.Marker(); m == nil || !m.Alive || m.PID != 7 {

@@ -34,7 +34,9 @@ func (op operation) read(t *testing.T, files map[string]string) string {
 
 var operations = map[string]operation{
 	"WriteMarker": {
-		func(d *Dir) error { return d.WriteMarker(recover.Identity{BootID: "b2", PID: 9}) },
+		func(d *Dir) error {
+			return d.WriteMarker(recover.Marker{Identity: recover.Identity{BootID: "b2", PID: 9}})
+		},
 		func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) },
 		false,
 	},
@@ -97,7 +99,7 @@ func prepare(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	d, _ := open(t, dir)
 	err := errors.Join(
-		d.WriteMarker(recover.Identity{BootID: "b1", PID: 7}),
+		d.WriteMarker(recover.Marker{Identity: recover.Identity{BootID: "b1", PID: 7}}),
 		d.SaveSnapshot(recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "one"}}}),
 		stop(d, "x"),
 		d.SaveInFlight(recover.InFlight{BootID: "b1", Names: []string{"one"}}),

@@ -19,9 +19,13 @@ func Read(path string, report func(text, file string, err error)) (*Reader, erro
 	if _, err := os.ReadDir(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot read the data directory: %w", err)
 	}
-	return &Reader{Dir{
+	r := &Reader{Dir{
 		directory: directory{path: path}, readOnly: true, report: report, reported: map[string]string{},
-	}}, nil
+	}}
+	if err := r.dir.checkFormat(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Running reports whether there is a marker: a run is under way, or did not end cleanly.

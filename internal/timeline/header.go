@@ -55,6 +55,8 @@ func Ending(e recover.Ending) string {
 		return "a crash of the host"
 	case recover.EndedUncleanly:
 		return "an unclean end"
+	case recover.EndedEarly:
+		return "a stop with work left"
 	}
 	return string(e)
 }

@@ -81,7 +81,7 @@ func (s *site) crash(dir *state.Dir) {
 	}
 	for _, err := range []error{
 		dir.SaveSnapshot(snapshot),
-		dir.WriteMarker(recover.Identity{BootID: snapshot.BootID, PID: 40, StartTime: 1}),
+		dir.WriteMarker(recover.Marker{Identity: recover.Identity{BootID: snapshot.BootID, PID: 40, StartTime: 1}}),
 		dir.SaveInFlight(recover.InFlight{}),
 	} {
 		if err != nil {

@@ -3,6 +3,7 @@ package units
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -60,6 +61,7 @@ type watcher struct {
 	connected chan struct{} // closed once link is set
 	ctx       context.Context
 	changes   chan struct{}
+	reached   atomic.Bool                // the host has reached multi-user.target
 	states    map[dbus.ObjectPath]string // the last known state of each unit
 	// restarts has the last known NRestarts of each service that systemd has restarted.
 	restarts map[dbus.ObjectPath]uint32
@@ -107,6 +109,32 @@ func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return l.stopping(ctx)
+}
+
+// multiUser stops when the host goes down, or changes to another target (systemd.special(7)).
+const multiUser = "multi-user.target"
+
+// LeftTarget reports whether the host has left multi-user.target since the watch began, or is about to
+// (Manager.ListUnitsByNames). A host that never reached it has left nothing.
+func (w *watcher) LeftTarget(ctx context.Context) (bool, error) {
+	l := w.link
+	if w.manager.address != w.manager.hostBus {
+		host := w.manager.host()
+		defer host.done()
+		var err error
+		if l, err = host.connect(ctx); err != nil {
+			return false, err
+		}
+	}
+	target, err := l.list(ctx, multiUser)
+	if err != nil {
+		return false, err
+	}
+	if target.Active == "active" {
+		w.reached.Store(true)
+	}
+	left := target.Active == "inactive" && target.JobType == "" && w.reached.Load()
+	return left || target.JobType == "stop", nil
 }
 
 // stopping reports whether the manager is stopping.

@@ -3,6 +3,7 @@ package units
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -227,6 +228,44 @@ func TestGoingDown(t *testing.T) {
 				t.Errorf("got %v, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestLeftTarget takes the host through the states of multi-user.target, one after the other.
+func TestLeftTarget(t *testing.T) {
+	t.Parallel()
+	type state struct {
+		active, job string
+		left        bool
+	}
+	for name, states := range map[string][]state{
+		"the host boots": {{"inactive", "start", false}, {"active", "", false}},
+		"isolate rescue, and back": {
+			{"active", "", false}, {"active", "stop", true}, {"inactive", "", true}, {"inactive", "start", false}},
+		"isolate rescue, seen late":        {{"active", "", false}, {"inactive", "", true}},
+		"a host that never reaches it":     {{"inactive", "", false}},
+		"it is stopped before it was seen": {{"active", "stop", true}},
+		"the daemon is started in rescue":  {{"inactive", "", false}, {"active", "", false}, {"inactive", "", true}},
+	} {
+		for _, user := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, user's manager %v", name, user), func(t *testing.T) {
+				t.Parallel()
+				m, host := newManager(t)
+				if user {
+					hostBus := newBus(t)
+					host = newSystemd(t, hostBus)
+					m.hostBus = hostBus.address()
+				}
+				w := watch(soon(t), t, m)
+				for i, s := range states {
+					host.set(multiUser, s.active, s.active, nil)
+					host.change(func() { host.jobs[multiUser] = s.job })
+					if left, err := w.LeftTarget(soon(t)); left != s.left || err != nil {
+						t.Errorf("in state %d: got %v, %v", i, left, err)
+					}
+				}
+			})
+		}
 	}
 }
 

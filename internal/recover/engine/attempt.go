@@ -90,6 +90,7 @@ func (r *Run) take(ctx context.Context, a attempt) {
 	if a.outcome.Unit != "" {
 		row.Unit, row.Generated = a.outcome.Unit, a.outcome.Generated
 	}
+	row.Unasked, row.Absent = errors.Is(a.err, recover.ErrUnasked), errors.Is(a.err, recover.ErrNoContainer)
 	state, kind, why := judgeAttempt(row.Job, a.outcome, a.err)
 	if a.outcome.Stopped != nil {
 		row.Stopped = a.outcome.Stopped

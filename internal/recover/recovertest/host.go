@@ -32,6 +32,7 @@ type Host struct {
 	States      map[string]recover.UnitState
 	BusErr      error
 	Down        bool
+	LeftTarget  bool
 	WatchErr    error // of the manager that was watched first
 	// Start says what each attempt of a unit does; ready at once without one.
 	Start map[string]Behavior
@@ -105,6 +106,9 @@ type Host struct {
 	// Listing is how many lists are outstanding, and MostListing how many there were at
 	// most at a time.
 	Listing, MostListing int
+	// Lists is how often podman was asked for a list, and GraphRoot where it keeps its containers.
+	Lists     int
+	GraphRoot string
 	// Status is what STATUS= says, and Written what was written for attempts, by container.
 	Status  string
 	Written map[string][]diagnosis.Line

@@ -14,6 +14,7 @@ type Podman struct{ H *Host }
 
 func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
 	f.H.Set(func() {
+		f.H.Lists++
 		f.H.Listing++
 		f.H.MostListing = max(f.H.MostListing, f.H.Listing)
 	})
@@ -120,6 +121,12 @@ func (f Podman) ImageID(_ context.Context, image string) (string, error) {
 		return "", recover.ErrNoImage
 	}
 	return f.H.Images[image], f.H.PodmanErr
+}
+
+func (f Podman) GraphRoot(context.Context) (string, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return f.H.GraphRoot, f.H.PodmanErr
 }
 
 func (f Podman) AwaitHealthy(ctx context.Context, name string) error {

@@ -64,12 +64,12 @@ func (f Store) SaveReport(r recover.Report) (int, error) {
 
 func (f Store) Marker() *recover.Marker { return f.H.Marker }
 
-func (f Store) WriteMarker(id recover.Identity) error {
+func (f Store) WriteMarker(m recover.Marker) error {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
-	f.H.Say("mark")
+	f.H.Say("%s", strings.TrimSpace("mark "+string(m.Left)))
 	if f.H.WriteErr == nil && !f.H.Dead {
-		f.H.Marker = &recover.Marker{Identity: id}
+		f.H.Marker = &m
 	}
 	return f.H.WriteErr
 }

@@ -212,3 +212,9 @@ func (f Watch) GoingDown(context.Context) (bool, error) {
 	defer f.H.Mu.Unlock()
 	return f.H.Down, f.H.WatchErr
 }
+
+func (f Watch) LeftTarget(context.Context) (bool, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return f.H.LeftTarget, f.H.WatchErr
+}
