@@ -112,6 +112,8 @@ var (
 	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
 	// ErrUserStopped: the container came onto the user-stopped list meanwhile.
 	ErrUserStopped = errors.New("on the user-stopped list")
+	// ErrNotHere: it may have existed, and does not.
+	ErrNotHere = errors.New("on the clean-boot list, but podman does not know it and no unit runs it")
 	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
 	// ErrNoContainer: podman does not know a container of that name.
