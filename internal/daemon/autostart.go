@@ -11,7 +11,7 @@ import (
 	"archy-recovery/internal/recover/survey"
 )
 
-// podmanRestart starts each container with --restart=always at boot.
+// podmanRestart starts the containers with certain restart policies at boot.
 const podmanRestart = "podman-restart.service"
 
 // autostartWithin bounds the questions about what else starts containers. Nothing
@@ -62,7 +62,8 @@ func (w World) autostarts(ctx context.Context, units []string) (notes []string, 
 	if len(byTargets) > 0 {
 		notes = append(notes, fmt.Sprintf("systemd itself starts at boot, "+
 			"in no order of tiers and also when user-stopped: %s. "+
-			"To leave that to archy-recovery, take the [Install] section out", some(byTargets)))
+			"To leave that to archy-recovery, remove the [Install] section from the .container file and run "+
+			"%[2]s daemon-reload; for a unit that is no Quadlet: %[2]s disable UNIT", some(byTargets), w.systemctl()))
 	}
 	enabled, err := w.Autostart.Enabled(ctx, podmanRestart)
 	if err != nil || !enabled {
@@ -72,24 +73,32 @@ func (w World) autostarts(ctx context.Context, units []string) (notes []string, 
 	if err != nil {
 		return notes, err
 	}
-	var always []string
+	var started []string
 	for _, c := range list {
 		asking, cancel := context.WithTimeout(ctx, survey.AnswerWithin)
-		has, err := w.Autostart.RestartsAlways(asking, c.Name)
+		has, err := w.Autostart.RestartsAtBoot(asking, c.Name)
 		cancel()
 		if err != nil {
 			continue // removed meanwhile, or stuck
 		}
 		if has {
-			always = append(always, c.Name)
+			started = append(started, c.Name)
 		}
 	}
-	if len(always) > 0 {
-		notes = append(notes, fmt.Sprintf("%s is enabled and starts at boot what has --restart=always, "+
-			"also when user-stopped: %s. "+
-			"To leave that to archy-recovery: systemctl disable %[1]s (--user for a user's)", podmanRestart, some(always)))
+	if len(started) > 0 {
+		notes = append(notes, fmt.Sprintf("%s is enabled and starts at boot what has --restart=always, or since podman 5.8 "+
+			"--restart=unless-stopped, in no order of tiers and also when user-stopped: %s. "+
+			"To leave that to archy-recovery: %s disable %[1]s", podmanRestart, some(started), w.systemctl()))
 	}
 	return notes, nil
+}
+
+// systemctl is the command for the manager of the containers.
+func (w World) systemctl() string {
+	if w.Rootless {
+		return "systemctl --user"
+	}
+	return "systemctl"
 }
 
 // some names the first few, sorted.

@@ -9,7 +9,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// fakeAutostart: a unit that is enabled, and what targets and --restart=always start.
+// fakeAutostart: a unit that is enabled, and what targets and podman-restart start.
 type fakeAutostart struct {
 	enabled bool
 	targets []string
@@ -20,7 +20,7 @@ func (f fakeAutostart) Enabled(context.Context, string) (bool, error) { return f
 func (f fakeAutostart) StartedByTargets(context.Context, []string) ([]string, error) {
 	return f.targets, nil
 }
-func (f fakeAutostart) RestartsAlways(_ context.Context, name string) (bool, error) {
+func (f fakeAutostart) RestartsAtBoot(_ context.Context, name string) (bool, error) {
 	return f.always[name], nil
 }
 
@@ -65,8 +65,15 @@ func TestAutostartNotes(t *testing.T) {
 				t.Fatalf("notes are %q, %v", notes, err)
 			}
 			for i, want := range c.want {
-				if !strings.Contains(notes[i], want) {
-					t.Errorf("note %q lacks %q", notes[i], want)
+				if !strings.Contains(notes[i], want) || !strings.Contains(notes[i], "systemctl d") {
+					t.Errorf("note %q lacks %q, or what to do", notes[i], want)
+				}
+			}
+			w.Rootless = true
+			notes, err = w.autostarts(t.Context(), nil)
+			for _, note := range notes {
+				if err != nil || !strings.Contains(note, "systemctl --user d") {
+					t.Errorf("of a user: %q, %v", note, err)
 				}
 			}
 		})

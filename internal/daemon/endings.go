@@ -33,18 +33,45 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 	}
 	view := host.NamedUnits(ctx, want)
 	names := slices.Concat(s.knownNames(snapshot), s.cleanBootNames())
-	host.TakeList(ctx, &view, <-listed, names)
+	answer := <-listed
+	byList := want == nil && !restarted && len(s.policy.CleanBootList) > 0
+	for range listAgain {
+		if !byList || answer.Err == nil || survey.NotInTime(answer.Err) || ctx.Err() != nil {
+			break
+		}
+		engine.Sleep(ctx, askAgain)
+		answer = <-host.List(ctx)
+	}
+	host.TakeList(ctx, &view, answer, names)
+	if byList && view.PodmanErr != nil { // of one container it may tell
+		host.AskOthers(ctx, &view, named(s.cleanBootNames()))
+	}
 	s.noteUnanswered(view)
 	if restarted {
 		return findings{view: view}
 	}
 	candidates := recover.Candidates(v, snapshot, view, s.policy)
+	for _, c := range candidates {
+		s.unsure[c.Name] = byList && view.Unanswered[c.Name]
+	}
 	userStopped, _ := s.world.Store.UserStopped() // the plan notes the error
 	for _, c := range recover.LeftDown(snapshot, candidates, userStopped, s.policy) {
 		s.leftDown.containers = append(s.leftDown.containers, view.Update(c))
 	}
 	s.beginClean(snapshot, candidates, view)
 	return findings{candidates, view}
+}
+
+// listAgain is how often podman's list is asked for again if it fails. After a clean stop
+// nothing else says which containers of the clean-boot list exist.
+const listAgain = 2
+
+// named are containers of which only the names are known.
+func named(names []string) (containers []recover.Container) {
+	for _, name := range names {
+		containers = append(containers, recover.Container{Name: name})
+	}
+	return containers
 }
 
 // afterServiceCrash finds the candidates after a crash in the boot that the
@@ -148,7 +175,7 @@ func (s *Service) noteUnanswered(view recover.View) {
 	case view.PodmanErr != nil:
 		s.board.note(impaired, "podman does not answer; containers with units are recovered without it", view.PodmanErr)
 	}
-	if len(view.Unanswered) > 0 {
+	if len(view.Unanswered) > 0 && view.PodmanErr == nil {
 		names := some(slices.Collect(maps.Keys(view.Unanswered)))
 		s.board.note(impaired, "podman is stuck with some containers; the others are recovered without them",
 			fmt.Errorf("it did not answer within %s for %s", survey.AnswerWithin, names))

@@ -98,8 +98,8 @@ func (l *leftDown) startedByOthers(
 		if !enabled {
 			return false
 		}
-		always, err := a.RestartsAlways(ctx, c.Name)
-		return err == nil && always
+		starts, err := a.RestartsAtBoot(ctx, c.Name)
+		return err == nil && starts
 	}, nil
 }
 

@@ -34,6 +34,8 @@ type Service struct {
 	doubtful map[string]bool
 	// replayed is when the journal was read for the deaths before this run.
 	replayed time.Duration
+	// unsure names the candidates that may not exist: only the clean-boot list names them.
+	unsure map[string]bool
 	// tied is the user-stopped list that the plan heeds, nil if it heeds none.
 	tied *[]string
 	// telling is held while STATUS= is told after READY: what is told last was true last.
@@ -58,7 +60,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
 		podman:   podman,
-		doubtful: map[string]bool{},
+		doubtful: map[string]bool{}, unsure: map[string]bool{},
 	}
 	s.keeper.tellStatus = s.tellStatus
 	return s
@@ -164,6 +166,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.tellStatus()
 	})
 	starts.doubtful, starts.replayed, starts.tied = s.doubtful, s.replayed, s.tied
+	starts.unsure = s.unsure
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	err = run.Do(ctx)
 	if err == nil {

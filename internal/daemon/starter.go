@@ -28,6 +28,8 @@ type starter struct {
 	replayed time.Duration
 	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
 	doubtful map[string]bool
+	// unsure names the containers that may not exist.
+	unsure map[string]bool
 	// tied is the user-stopped list that the plan's rows heed, nil if they heed none.
 	tied *[]string
 
@@ -184,6 +186,9 @@ func (s *starter) findUnit(ctx context.Context, row *recover.Row) (runs bool, er
 	if found.Unit == "" && found.now.Running() {
 		s.learn(row.Name, func(c *startedContainer) { c.restarts = found.now.Restarts })
 		return true, nil
+	}
+	if found.Unit == "" && s.unsure[row.Name] {
+		return false, recover.ErrNotHere
 	}
 	if found.Unit == "" {
 		return false, fmt.Errorf("%w, and no unit runs it", recover.ErrNoContainer)

@@ -95,6 +95,7 @@ type Autostart interface {
 	// StartedByTargets lists those of the units that a target starts, as an
 	// [Install] section has it.
 	StartedByTargets(ctx context.Context, units []string) ([]string, error)
-	// RestartsAlways reports whether the container name has --restart=always.
-	RestartsAlways(ctx context.Context, name string) (bool, error)
+	// RestartsAtBoot reports whether podman-restart.service, if it is enabled, starts the
+	// container name at boot.
+	RestartsAtBoot(ctx context.Context, name string) (bool, error)
 }

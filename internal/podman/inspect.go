@@ -101,11 +101,27 @@ func (c *Client) stoppedByUser(i inspected) bool {
 	return slices.Contains(recover.StopCodes, i.State.ExitCode) && !i.State.OOMKilled
 }
 
-// RestartsAlways reports whether the container name was created with
-// --restart=always. podman-restart.service starts such a container at boot.
-func (c *Client) RestartsAlways(ctx context.Context, name string) (bool, error) {
+// RestartsAtBoot reports whether podman-restart.service starts the container name at boot:
+// one with --restart=always, and since podman 5.8 also one with unless-stopped (podman pull
+// request 27619).
+func (c *Client) RestartsAtBoot(ctx context.Context, name string) (bool, error) {
 	i, err := c.inspect(ctx, name)
-	return i.HostConfig.RestartPolicy.Name == "always", err
+	switch i.HostConfig.RestartPolicy.Name {
+	case "always":
+		return true, err
+	case "unless-stopped":
+		return atLeast(c.version.Load().(string), 5, 8), err
+	}
+	return false, err
+}
+
+// atLeast reports whether a version, such as 5.8.0-dev, is major.minor or later.
+func atLeast(version string, major, minor int) bool {
+	var a, b int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &a, &b); n < 2 {
+		return false
+	}
+	return a > major || a == major && b >= minor
 }
 
 // Binds returns the sources of the bind mounts of the container name.

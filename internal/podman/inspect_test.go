@@ -85,6 +85,25 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// podman-restart.service starts what has always, and since podman 5.8 also unless-stopped.
+func TestRestartsAtBoot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		version, policy string
+		want            bool
+	}{
+		{"5.4.2", "always", true}, {"5.4.2", "unless-stopped", false}, {"5.7.9", "unless-stopped", false},
+		{"5.8.0-dev", "unless-stopped", true}, {"5.10.1", "unless-stopped", true}, {"6.0.0", "unless-stopped", true},
+		{"6.0.0", "on-failure", false}, {"6.0.0", "", false}, {"", "unless-stopped", false}, {"", "always", true},
+	} {
+		body := fmt.Sprintf(`{"Name":"a","HostConfig":{"RestartPolicy":{"Name":%q}}}`, c.policy)
+		got, err := clientOf(t, answersOf(c.version, body)).RestartsAtBoot(t.Context(), "a")
+		if err != nil || got != c.want {
+			t.Errorf("podman %q, %q: %v, %v", c.version, c.policy, got, err)
+		}
+	}
+}
+
 // Dependencies are IDs for podman, and names for us.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
@@ -202,7 +221,7 @@ func TestInspectHangs(t *testing.T) {
 		"Inspect":        func(ctx context.Context) error { _, err := c.Inspect(ctx, "stuck"); return err },
 		"StoppedByUser":  func(ctx context.Context) error { _, err := c.StoppedByUser(ctx, "stuck"); return err },
 		"Binds":          func(ctx context.Context) error { _, err := c.Binds(ctx, "stuck"); return err },
-		"RestartsAlways": func(ctx context.Context) error { _, err := c.RestartsAlways(ctx, "stuck"); return err },
+		"RestartsAtBoot": func(ctx context.Context) error { _, err := c.RestartsAtBoot(ctx, "stuck"); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if err := ask(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, recover.ErrNoContainer) {

@@ -8,12 +8,19 @@ import (
 // Candidates are the containers that should run by the verdict. After an unclean
 // end, or with CleanBoot=restore, that is the snapshot. After a clean end, or
 // without a usable snapshot (nil), it is what is on the clean-boot list among the
-// containers that exist (listed by podman or installed as a unit).
+// containers that exist (listed by podman or installed as a unit), or may exist (podman
+// was asked and did not answer).
 func Candidates(v Verdict, snapshot *Snapshot, view View, p Policy) []Container {
 	if UsesSnapshot(v, snapshot, p) {
 		return snapshot.Containers
 	}
-	return slices.DeleteFunc(view.Existing(), func(c Container) bool {
+	existing := view.Existing()
+	for name := range view.Unanswered { // it may exist
+		if !HasName(existing, name) {
+			existing = append(existing, Container{Name: name})
+		}
+	}
+	return slices.DeleteFunc(Snapshot{Containers: existing}.Sorted(), func(c Container) bool {
 		return !p.CleanBootList.Match(c.Name)
 	})
 }

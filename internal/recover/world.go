@@ -148,6 +148,8 @@ var (
 	ErrUserStopped = errors.New("on the user-stopped list")
 	// ErrUnasked: podman or systemd could not be asked what starts the container.
 	ErrUnasked = errors.New("what starts it could not be found out")
+	// ErrNotHere: it may have existed, and does not.
+	ErrNotHere = errors.New("on the clean-boot list, but podman does not know it and no unit runs it")
 	// ErrMasked: the unit is masked, so that systemd never starts it.
 	ErrMasked = errors.New("the unit is masked")
 	// ErrNoImage: podman does not have the image.

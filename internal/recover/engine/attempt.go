@@ -151,7 +151,7 @@ func judgeAttempt(job bool, o recover.Outcome, err error) (recover.RowState, Eve
 		return recover.RowUserStopped, Skipped, err.Error()
 	case err == nil && o.Job == "canceled" && (o.Active == "inactive" || o.Active == "deactivating"):
 		return recover.RowUserStopped, Skipped, "someone stopped it while it was being started"
-	case errors.Is(err, recover.ErrMasked):
+	case errors.Is(err, recover.ErrMasked), errors.Is(err, recover.ErrNotHere):
 		return recover.RowSkipped, Skipped, err.Error()
 	case err != nil:
 		return recover.RowFailed, GaveUp, err.Error()

@@ -38,7 +38,10 @@ func (f Podman) List(ctx context.Context) ([]recover.Sighting, error) {
 	if onList != nil {
 		err = onList()
 	}
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // lock waits for the lock of a container.
