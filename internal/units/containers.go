@@ -3,7 +3,6 @@ package units
 import (
 	"context"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,34 +77,6 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 		return nil, err // half an answer would take each unit for a job
 	}
 	return found, nil
-}
-
-// markJobs decides Job of the units that run to their end: those of Type=oneshot without RemainAfterExit=,
-// and those that a timer triggers (Service.Type, Service.RemainAfterExit, Unit.TriggeredBy). Job is set
-// already where the unit's command ends with the container. A unit that Install wrote is never a job.
-func (m *Manager) markJobs(ctx context.Context, l *link, found []recover.ContainerUnit) error {
-	var asked []property
-	for _, u := range found {
-		at := pathOf(u.Unit)
-		asked = append(asked, property{at, serviceIfc, "Type"}, property{at, serviceIfc, "RemainAfterExit"},
-			property{at, unitIfc, "TriggeredBy"})
-	}
-	answers := l.getAll(ctx, asked)
-	for _, a := range answers {
-		if a.err != nil && (ctx.Err() != nil || !l.alive()) {
-			return l.explain(a.err)
-		}
-	}
-	for i := range found {
-		of := answers[3*i:]
-		kind, _ := of[0].value.Value().(string)
-		remains, _ := of[1].value.Value().(bool)
-		triggers, _ := of[2].value.Value().([]string)
-		oneshot := kind == "oneshot" && !remains && found[i].Job
-		found[i].Job = (oneshot || slices.ContainsFunc(triggers, isTimer)) &&
-			!m.wrote(filepath.Join(m.runtimeDir, found[i].Unit))
-	}
-	return nil
 }
 
 // labels reports whether a unit has podman label its containers with its name: it sets

@@ -191,8 +191,14 @@ func TestContainerUnitsJobs(t *testing.T) {
 			m, f := newManager(t)
 			props := execStart(c.exec)
 			props["Service.Type"], props["Service.RemainAfterExit"] = c.kind, c.remains
-			props["Unit.TriggeredBy"] = c.triggers
 			f.set("app.service", "inactive", "dead", props)
+			for _, unit := range append(c.triggers, "other.timer") {
+				triggers := []string{"app.service"}
+				if unit == "other.timer" {
+					triggers = []string{"other.service"}
+				}
+				f.set(unit, "active", "waiting", map[string]any{"Unit.Triggers": triggers})
+			}
 			if c.ours {
 				if err := m.Install(soon(t), map[string]string{"app.service": ""}); err != nil {
 					t.Fatal(err)

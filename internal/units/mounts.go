@@ -15,7 +15,6 @@ const mountIfc = systemd + ".Mount"
 
 func isMount(unit string) bool  { return strings.HasSuffix(unit, ".mount") }
 func isTarget(unit string) bool { return strings.HasSuffix(unit, ".target") }
-func isTimer(unit string) bool  { return strings.HasSuffix(unit, ".timer") }
 
 // NotMounted lists the mount points of the host's inactive mount units that the operator configured, in
 // fstab(5) or as units (Manager.ListUnitsByPatterns). It leaves out one with an active automount unit,
@@ -76,7 +75,7 @@ func (l *link) notMounted(ctx context.Context) ([]string, error) {
 	return points, nil
 }
 
-// listByPattern lists the loaded units that match the pattern and are in one of the states.
+// listByPattern lists the loaded units that match the pattern and are in one of the states, in any without states.
 func (l *link) listByPattern(ctx context.Context, pattern string, states ...string) ([]listedUnit, error) {
 	var listed []listedUnit
 	err := l.call(ctx, managerPath, managerIfc+".ListUnitsByPatterns", states, []string{pattern}).Store(&listed)

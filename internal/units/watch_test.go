@@ -113,7 +113,6 @@ func TestWatchJob(t *testing.T) {
 	m, f := newManager(t)
 	props := execStart("/usr/bin/podman run --name backup --cgroups=split image")
 	props["Service.Type"], props["Service.RemainAfterExit"] = "oneshot", false
-	props["Unit.TriggeredBy"] = []string{}
 	f.set("early.service", "activating", "start", props)
 	f.set("backup.service", "inactive", "dead", props)
 	changes := watch(soon(t), t, m).Changes()

@@ -39,7 +39,7 @@ func (n *node) awaitScript(want ...string) {
 // The operator's script is told once of what recovery left down, and of what falls later. It
 // is not told when all is well.
 func TestIncompleteScript(t *testing.T) {
-	onBothInstances(t, "RetryPauseSec=1\nSoakSec=20\n", func(n *node) {
+	onBothInstances(t, "RetryPauseSec=1\nSoakSec=2\n", func(n *node) {
 		n.WriteFile("/usr/local/lib/archy-recovery/incomplete",
 			"#!/bin/sh\nid >&2\necho \"told:$ARCHY_RECOVERY_VERDICT:$(echo $ARCHY_RECOVERY_NEW | tr ' ' ,)\"\n", 0o755, 0)
 		n.quadlet("good", 1, "Notify=true", "")
@@ -53,6 +53,7 @@ func TestIncompleteScript(t *testing.T) {
 		n.awaitScript() // all is well
 
 		n.quadlet("good", 1, "Notify=true\nExec=-state /nowhere", "") // from now on it fails
+		n.configure("RetryPauseSec=1\nSoakSec=10min\n")               // the kill below is a fall, however busy the host is
 		n.crash()
 		n.awaitScript("host-crash:good")
 		n.MustRun("kill", "-9", n.pid("late"))
