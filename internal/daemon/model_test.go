@@ -151,9 +151,12 @@ func (m *model) unit(name, unit string) {
 			"systemctl stop, before it is restarted": func() { m.say("stopped " + unit); active("inactive") },
 		},
 	}[m.host.States[unit].Active]
-	if name == "ja" { // a replay forgets a job when it dies, and a look when its unit has ended
-		delete(does, "it is killed, and cleaned up")
-		delete(does, "it dies, and is cleaned up")
+	if name == "ja" { // a replay forgets a job when it dies, and a look when its unit has ended for good
+		for _, ends := range []string{
+			"it is killed, and cleaned up", "it dies, and is cleaned up", "it fails, and waits for restart",
+		} {
+			delete(does, ends)
+		}
 	}
 	m.draw(does)
 }
