@@ -84,6 +84,13 @@ func (j *judgments) apply(
 	return with, stopped
 }
 
+// stays reports whether a container fell and no look has taken that up yet.
+func (j *judgments) stays(name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.byName[name].stays
+}
+
 // settle forgets what a look has taken up that began at began, and whose set was saved.
 func (j *judgments) settle(began time.Time) {
 	j.mu.Lock()

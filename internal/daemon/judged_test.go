@@ -67,6 +67,8 @@ func TestSetFollowsReport(t *testing.T) {
 				h.Set(func() { h.Events = recovertest.Story(c.story) })
 				becomes(c.unit, false)
 				h.Lives["a.service"] <- c.life
+				time.Sleep(lookAgain + time.Millisecond) // until podman's words were read
+				h.Set(func() { h.Events = nil })         // a look asks only for what came after the last one
 				wantSet(c.set)
 				if row := rowOf(s, "a"); row.State != c.state {
 					t.Errorf("it is %s (%s), want %s", row.State, row.Error, c.state)

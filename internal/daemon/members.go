@@ -225,7 +225,7 @@ func (k *keeper) withUnseen(ctx context.Context, last recover.Snapshot) recover.
 
 // withoutStartedOnce drops from the set the members that recovery did not bring up, and that
 // were started and stopped again between two looks. The journal is asked only while there is
-// a member that has not run.
+// a member that has not run. Its start by recovery, before its fall, does not count.
 func (k *keeper) withoutStartedOnce(
 	ctx context.Context, set []recover.Container, last recover.Snapshot,
 ) []recover.Container {
@@ -244,6 +244,6 @@ func (k *keeper) withoutStartedOnce(
 	}
 	kept := recover.Replay(set, events)
 	return slices.DeleteFunc(slices.Clone(set), func(c recover.Container) bool {
-		return c.Unrecovered && ran[c.Name] && !recover.HasName(kept, c.Name)
+		return c.Unrecovered && ran[c.Name] && !recover.HasName(kept, c.Name) && !k.judged.stays(c.Name)
 	})
 }
