@@ -32,7 +32,7 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 		want = snapshot.Containers
 	}
 	view := host.NamedUnits(ctx, want)
-	names := slices.Concat(s.knownNames(snapshot), s.cleanBootNames())
+	names := slices.Concat(knownNames(snapshot), s.cleanBootNames())
 	answer := <-listed
 	byList := want == nil && !restarted && len(s.policy.CleanBootList) > 0
 	for range listAgain {
@@ -136,7 +136,7 @@ func (s *Service) afterHostCrash(
 }
 
 // knownNames are the names of a snapshot's containers.
-func (s *Service) knownNames(snapshot *recover.Snapshot) []string {
+func knownNames(snapshot *recover.Snapshot) []string {
 	if snapshot == nil {
 		return nil
 	}

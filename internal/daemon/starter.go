@@ -364,13 +364,13 @@ func (s *starter) confirm(ctx context.Context, row recover.Row, outcome recover.
 		}
 	}
 	if s.policy.WaitFor == recover.WaitForHealthy {
-		return outcome, s.awaitHealthy(ctx, row.Name)
+		return outcome, awaitHealthy(ctx, s.world.Podman, row.Name)
 	}
 	return outcome, nil
 }
 
-func (s *starter) awaitHealthy(ctx context.Context, name string) error {
-	err := s.world.Podman.AwaitHealthy(ctx, name)
+func awaitHealthy(ctx context.Context, podman recover.Podman, name string) error {
+	err := podman.AwaitHealthy(ctx, name)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("it runs, but it did not become healthy in time")
 	}

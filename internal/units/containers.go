@@ -18,24 +18,22 @@ import (
 //
 // With names it looks at these units. It then also lists a unit that shows no container, but sets
 // PODMAN_SYSTEMD_UNIT to its own name, as Quadlet's and generated units do. With nil it looks at all
-// installed units outside of /usr, for which systemd reads all unit directories. A unit that runs a container
-// costs three questions more than another one, for Job.
+// installed units outside of /usr, for which systemd reads all unit directories.
 //
 // It asks systemd and reads no unit file, since systemd has expanded the specifiers and merged the
 // drop-ins (Manager.ListUnitFilesByPatterns, Service.ExecStart).
 func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover.ContainerUnit, error) {
+	l, err := m.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all := names == nil
 	if all {
-		var err error
-		if names, err = m.installed(ctx); err != nil {
+		if names, err = installed(ctx, l, m.runtimeDir); err != nil {
 			return nil, err
 		}
 	}
 	listed, err := m.listByNames(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	l, err := m.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +71,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 			found = append(found, recover.ContainerUnit{Unit: name})
 		}
 	}
-	if err := m.markJobs(ctx, l, found); err != nil {
+	if err := markJobs(ctx, l, m.runtimeDir, found); err != nil {
 		return nil, err // half an answer would take each unit for a job
 	}
 	return found, nil
@@ -102,14 +100,10 @@ type execCommand struct {
 }
 
 // installed lists the installed service units outside of /usr. It leaves out templates, masked
-// units, and those that Install wrote.
-func (m *Manager) installed(ctx context.Context) ([]string, error) {
-	l, err := m.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
+// units, and those that Install wrote into the runtime directory.
+func installed(ctx context.Context, l *link, runtimeDir string) ([]string, error) {
 	var files []struct{ Path, State string }
-	err = l.call(ctx, managerPath, managerIfc+".ListUnitFilesByPatterns", []string{}, []string{"*.service"}).Store(&files)
+	err := l.call(ctx, managerPath, managerIfc+".ListUnitFilesByPatterns", []string{}, []string{"*.service"}).Store(&files)
 	if err != nil {
 		return nil, l.explain(err)
 	}
@@ -120,7 +114,7 @@ func (m *Manager) installed(ctx context.Context) ([]string, error) {
 		case strings.HasPrefix(f.Path, "/usr/"), strings.HasPrefix(f.Path, "/lib/"):
 		case strings.HasPrefix(f.State, "masked"), f.State == "alias", f.State == "bad":
 		case strings.Contains(name, "@."):
-		case m.wrote(f.Path):
+		case installedIn(runtimeDir, f.Path):
 		default:
 			names = append(names, name)
 		}

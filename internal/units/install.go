@@ -29,7 +29,7 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	}
 	for name, text := range units {
 		path := filepath.Join(m.runtimeDir, name)
-		if _, err := os.Lstat(path); err == nil && !m.wrote(path) {
+		if _, err := os.Lstat(path); err == nil && !installedIn(m.runtimeDir, path) {
 			continue // another program's unit for the container
 		}
 		if err := renameio.WriteFile(path, []byte(header+text), 0o644); err != nil {
@@ -54,7 +54,7 @@ func (m *Manager) RemoveGenerated(containers []string) error {
 	for _, file := range files {
 		path := filepath.Join(m.runtimeDir, file.Name())
 		of := strings.HasPrefix(file.Name(), "container-") && strings.HasSuffix(file.Name(), ".service")
-		if !of || keep[file.Name()] || !m.wrote(path) {
+		if !of || keep[file.Name()] || !installedIn(m.runtimeDir, path) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -64,9 +64,9 @@ func (m *Manager) RemoveGenerated(containers []string) error {
 	return nil
 }
 
-// wrote reports whether Install wrote the unit file at path.
-func (m *Manager) wrote(path string) bool {
-	if filepath.Dir(path) != m.runtimeDir {
+// installedIn reports whether Install wrote the unit file at path, into a runtime directory.
+func installedIn(runtimeDir, path string) bool {
+	if filepath.Dir(path) != runtimeDir {
 		return false
 	}
 	content, err := os.ReadFile(path)

@@ -66,7 +66,7 @@ func TestInstallForeignUnit(t *testing.T) {
 			if err != nil {
 				t.Errorf("got %v", err)
 			}
-			if !m.wrote(filepath.Join(m.runtimeDir, "container-z.service")) {
+			if !installedIn(m.runtimeDir, filepath.Join(m.runtimeDir, "container-z.service")) {
 				t.Error("the other unit was not written")
 			}
 			after, err := os.Lstat(path)

@@ -10,8 +10,8 @@ import (
 // markJobs decides Job of the units that run to their end: those of Type=oneshot without RemainAfterExit=,
 // and those that a loaded timer triggers (Service.Type, Service.RemainAfterExit, Unit.Triggers). Job is set
 // already where the unit's command ends with the container: only those are asked for their type, since each
-// question costs PID 1. A unit that Install wrote is never a job.
-func (m *Manager) markJobs(ctx context.Context, l *link, found []recover.ContainerUnit) error {
+// question costs PID 1. A unit that Install wrote into the runtime directory is never a job.
+func markJobs(ctx context.Context, l *link, runtimeDir string, found []recover.ContainerUnit) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (m *Manager) markJobs(ctx context.Context, l *link, found []recover.Contain
 			remains, _ := answers[1].value.Value().(bool)
 			oneshot, answers = kind == "oneshot" && !remains, answers[2:]
 		}
-		found[i].Job = (oneshot || triggered[found[i].Unit]) && !m.wrote(filepath.Join(m.runtimeDir, found[i].Unit))
+		found[i].Job = (oneshot || triggered[found[i].Unit]) && !installedIn(runtimeDir, filepath.Join(runtimeDir, found[i].Unit))
 	}
 	return nil
 }

@@ -62,9 +62,9 @@ func (m *Manager) Close() {
 	}
 }
 
-// host returns the system manager. For a user's manager that is another one, which is connected until
+// hostOf returns the system manager. For a user's manager that is another one, which is connected until
 // done is called.
-func (m *Manager) host() hostManager {
+func hostOf(m *Manager) hostManager {
 	if m.address == m.hostBus {
 		return hostManager{m, func() {}}
 	}

@@ -25,7 +25,7 @@ func isNetwork(unit string) bool { return unit == networkTarget || unit == netwo
 
 // NetworkUp reports whether the host has reached network-online.target (Unit.ActiveState).
 func (m *Manager) NetworkUp(ctx context.Context) (bool, error) {
-	host := m.host()
+	host := hostOf(m)
 	defer host.done()
 	l, err := host.connect(ctx)
 	if err != nil {

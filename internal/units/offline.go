@@ -100,7 +100,7 @@ func (s *offlineStart) run(ctx context.Context, unit string) (recover.Outcome, e
 		return !isAfter(name) && !slices.Contains(s.without, name)
 	})
 	if len(blockers) > 0 {
-		o, err := s.manager.outcome(ctx, s.link, unit, "dependency", false)
+		o, err := outcomeOf(ctx, s.link, unit, "dependency", false)
 		o.Blockers, o.NotMounted, o.Offline = blockers, mounts, true
 		return o, err
 	}

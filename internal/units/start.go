@@ -58,7 +58,7 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 	for {
 		select {
 		case result := <-end:
-			return m.outcome(ctx, l, unit, result, referenced)
+			return outcomeOf(ctx, l, unit, result, referenced)
 		case <-check.C:
 			switch waits, err := l.waitsFor(ctx, job, m.ownUnit); {
 			case waits:
@@ -68,9 +68,9 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 				// daemon-reexec), or it has just arrived.
 				select {
 				case result := <-end:
-					return m.outcome(ctx, l, unit, result, referenced)
+					return outcomeOf(ctx, l, unit, result, referenced)
 				default:
-					return m.outcome(ctx, l, unit, "lost", referenced)
+					return outcomeOf(ctx, l, unit, "lost", referenced)
 				}
 			}
 			pause *= 4
@@ -115,14 +115,13 @@ type condition struct {
 	State            int32
 }
 
-// outcome reads the state of a unit after the end of its job.
-func (m *Manager) outcome(ctx context.Context, l *link, unit, result string, referenced bool) (recover.Outcome, error) {
+// outcomeOf reads the state of a unit after the end of its job.
+func outcomeOf(ctx context.Context, l *link, unit, result string, referenced bool) (recover.Outcome, error) {
 	o := recover.Outcome{Job: result}
-	listed, err := m.listByNames(ctx, []string{unit})
+	u, err := l.list(ctx, unit)
 	if err != nil {
 		return o, err
 	}
-	u := listed[unit]
 	o.UnitState = recover.UnitState{Loaded: u.Load == "loaded", Active: u.Active, Sub: u.Sub}
 	if o.Active == "active" || u.Path == "" { // without a path it is neither a service nor a socket
 		return o, nil

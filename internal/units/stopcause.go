@@ -41,7 +41,10 @@ func (l *link) causeOfStop(ctx context.Context, u listedUnit) (stopCause, error)
 	var others []string
 	for i, a := range l.getAll(ctx, asked) {
 		if a.err != nil { // an older systemd lacks the property (StopPropagatedFrom: 249)
-			if ctx.Err() != nil || !l.alive() {
+			switch {
+			case ctx.Err() != nil:
+				return stopCause{}, ctx.Err()
+			case !l.alive():
 				return stopCause{}, l.explain(a.err)
 			}
 			continue

@@ -102,7 +102,7 @@ func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 	if err != nil || down || w.manager.address == w.manager.hostBus {
 		return down, err
 	}
-	host := w.manager.host()
+	host := hostOf(w.manager)
 	defer host.done()
 	l, err := host.connect(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ const multiUser = "multi-user.target"
 func (w *watcher) LeftTarget(ctx context.Context) (bool, error) {
 	l := w.link
 	if w.manager.address != w.manager.hostBus {
-		host := w.manager.host()
+		host := hostOf(w.manager)
 		defer host.done()
 		var err error
 		if l, err = host.connect(ctx); err != nil {
