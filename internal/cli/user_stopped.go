@@ -27,7 +27,8 @@ func newUserStopped(f *globalFlags) *cobra.Command {
 			RunE:  f.onInstance(func(r request) error { return answer(r, askUserStopped, printNames) }),
 		},
 		newUserStoppedSet(f, "add NAME…", "Add containers to the list; running containers are not stopped", true),
-		newUserStoppedSet(f, "remove NAME…", "Remove containers from the list; nothing is started before the next recovery", false),
+		newUserStoppedSet(f, "remove NAME…", "Remove containers from the list; nothing is started before the next recovery",
+			false),
 	)
 	return cmd
 }

@@ -102,7 +102,9 @@ func TestCleanBootLeavesNothingDown(t *testing.T) {
 		policy func(*recover.Policy)
 		others fakeAutostart
 	}{
-		"the policy restores":    {host: twoDown(), policy: func(p *recover.Policy) { p.CleanBoot = recover.CleanBootRestore }},
+		"the policy restores": {
+			host: twoDown(), policy: func(p *recover.Policy) { p.CleanBoot = recover.CleanBootRestore },
+		},
 		"recovery is turned off": {host: twoDown(), policy: func(p *recover.Policy) { p.Mode = recover.ModeOff }},
 		"others start them": {host: twoDown(), others: fakeAutostart{enabled: true, targets: []string{"a.service"},
 			always: map[string]bool{"b": true}}},

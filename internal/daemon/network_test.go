@@ -88,7 +88,8 @@ func TestPodmanWantsNetwork(t *testing.T) {
 					t.Fatal(err)
 				}
 				waited := slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, "waiting app") })
-				if waited != (comes > 0) || !slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, "up app 2") }) {
+				isUp := func(l string) bool { return strings.Contains(l, "up app 2") }
+				if waited != (comes > 0) || !slices.ContainsFunc(got, isUp) {
 					t.Errorf("history %q", got)
 				}
 			})

@@ -98,7 +98,8 @@ func TestRowTrouble(t *testing.T) {
 		RowFailed: "a failed", RowMissing: "a is missing", RowQuarantined: "a is quarantined", RowHeld: "a is held back",
 		RowNoNetwork: "a waits for the network",
 		RowFell:      "a fell", RowRestarting: "a is restarting (0 restarts)",
-		RowUserStopped: "", RowNeedsStopped: "", RowSkipped: "", RowDeferred: "", RowDone: "", RowQueued: "", RowUp: "a is down",
+		RowUserStopped: "", RowNeedsStopped: "", RowSkipped: "", RowDeferred: "", RowDone: "", RowQueued: "",
+		RowUp: "a is down",
 	} {
 		if got := (Row{Name: "a", State: state}).Trouble(NowDown); got != want {
 			t.Errorf("%s: %q, want %q", state, got, want)

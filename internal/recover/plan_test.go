@@ -50,7 +50,8 @@ func TestPlanNeedsStopped(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if why["app"] != "needs db, which you stopped" || why["web"] != "without cache, which you stopped" || why["free"] != "" {
+	if why["app"] != "needs db, which you stopped" || why["web"] != "without cache, which you stopped" ||
+		why["free"] != "" {
 		t.Errorf("%q", why)
 	}
 }

@@ -356,7 +356,8 @@ func TestPictureNeedsStopped(t *testing.T) {
 	r.Rows[1].Error = "needs db, mq, which you stopped"
 	picture := draw(r, time.Time{})
 	for _, want := range []string{
-		"needs-stopped (1)", "wallet (needs db, mq)", "up without mq", "started without (1)", "web (without mq)", "without mq, which you stopped",
+		"needs-stopped (1)", "wallet (needs db, mq)", "up without mq", "started without (1)", "web (without mq)",
+		"without mq, which you stopped",
 	} {
 		if !strings.Contains(picture, want) {
 			t.Errorf("the picture lacks %q:\n%s", want, picture)

@@ -277,7 +277,8 @@ func TestRestartLoop(t *testing.T) {
 		}
 		s.then("a", loop)
 		events := 0
-		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(Event) { events++ })
+		count := func(Event) { events++ }
+		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), count)
 		if err != nil || rows["a"].State != recover.RowUp || rows["a"].Restarts != 1000 {
 			t.Errorf("%v: %+v", err, rows["a"])
 		}

@@ -118,7 +118,8 @@ func TestListLeft(t *testing.T) {
 // question only. Once it has ended, podman is asked again.
 func TestListLate(t *testing.T) {
 	patiently(t, time.Minute, func(p *Patient, s *slowPodman) {
-		if r := <-ask(context.Background(), p); !errors.Is(r.err, ErrListLate) || !NotInTime(r.err) || r.took != AnswerWithin {
+		r := <-ask(context.Background(), p)
+		if !errors.Is(r.err, ErrListLate) || !NotInTime(r.err) || r.took != AnswerWithin {
 			t.Errorf("the first has %+v", r)
 		}
 		if r := <-ask(context.Background(), p); !errors.Is(r.err, ErrListLate) || r.took != 0 || s.asked != 1 {
