@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -57,7 +58,7 @@ func TestPlotHostileText(t *testing.T) {
 	w.Reports[1].Verdict.Reason = hostile
 	d := newDaemon(t, w, os.Getuid())
 	a := d.ask("GET /v1/recoveries/2/plot", "")
-	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "image/svg+xml" {
+	if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != "image/svg+xml" {
 		t.Fatalf("%d, %q: %.300s", a.StatusCode, a.Header.Get("Content-Type"), a.body)
 	}
 	for header, want := range map[string]string{

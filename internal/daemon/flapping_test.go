@@ -76,7 +76,7 @@ func TestOthersAreSavedWhileOneFlaps(t *testing.T) {
 		late := 0
 		for second := range 1800 {
 			tell(h, 500*time.Millisecond, func() {
-				state := recover.ContainerState(recover.StateRunning)
+				state := recover.StateRunning
 				if second%2 == 0 {
 					state = recover.StateExited
 				}

@@ -163,7 +163,7 @@ func (h writtenHistory) play(t *testing.T) (wrong []string) {
 		}
 		p.kill()
 		if len(p.wrong) > 0 {
-			wrong = append(p.wrong, p.told...)
+			wrong = slices.Concat(p.wrong, p.told)
 		}
 	})
 	return wrong

@@ -39,7 +39,8 @@ func markJobs(ctx context.Context, l *link, runtimeDir string, found []recover.C
 			remains, _ := answers[1].value.Value().(bool)
 			oneshot, answers = kind == "oneshot" && !remains, answers[2:]
 		}
-		found[i].Job = (oneshot || triggered[found[i].Unit]) && !installedIn(runtimeDir, filepath.Join(runtimeDir, found[i].Unit))
+		ours := installedIn(runtimeDir, filepath.Join(runtimeDir, found[i].Unit))
+		found[i].Job = (oneshot || triggered[found[i].Unit]) && !ours
 	}
 	return nil
 }

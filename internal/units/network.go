@@ -8,7 +8,7 @@ import (
 
 	"archy-recovery/internal/recover"
 
-	"github.com/coreos/go-systemd/v22/unit"
+	unitfile "github.com/coreos/go-systemd/v22/unit"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -185,7 +185,7 @@ func (p part) byTemplate() bool {
 		if err != nil {
 			return false
 		}
-		options, err := unit.DeserializeOptions(strings.NewReader(string(content)))
+		options, err := unitfile.DeserializeOptions(strings.NewReader(string(content)))
 		if err != nil {
 			return false
 		}
@@ -212,16 +212,16 @@ func isGenerated(text string) bool { return strings.Contains(text, "\n# autogene
 
 // isQuadlet reports whether Quadlet put its order after the network into a unit. It does so in the first lines of
 // [Unit], unless the file has DefaultDependencies=false in [Quadlet] (podman-systemd.unit(5)).
-func isQuadlet(file string, options []*unit.UnitOption) bool {
+func isQuadlet(file string, options []*unitfile.UnitOption) bool {
 	if !strings.Contains(file, "/systemd/generator/") {
 		return false
 	}
-	var first []*unit.UnitOption
+	var first []*unitfile.UnitOption
 	for _, o := range options {
 		if o.Section == "Unit" {
 			first = append(first, o)
 		}
 	}
-	is := func(o *unit.UnitOption, name string) bool { return o.Name == name && isNetwork(o.Value) }
+	is := func(o *unitfile.UnitOption, name string) bool { return o.Name == name && isNetwork(o.Value) }
 	return len(first) > 1 && is(first[0], "Wants") && is(first[1], "After")
 }

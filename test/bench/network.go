@@ -45,7 +45,8 @@ func networkRow(b *bench, r *Result) {
 	}
 	r.Title = fmt.Sprintf("%d rootless containers in %d tiers, network late", networkContainers, tiers)
 	r.claimAtMost("recovery without a network, against recovery with it", "≤ 1.15", "", ratios(never, there), 1.15)
-	r.claimAtMost("recovery with a network that is late by 20 s, against the same", "≤ 1.15", "", ratios(late, there), 1.15)
+	r.claimAtMost("recovery with a network that is late by 20 s, against the same", "≤ 1.15", "",
+		ratios(late, there), 1.15)
 	r.draw("READY, with the network", "s", there)
 	r.draw("READY, with a network that is late by 20 s", "s", late)
 	r.draw("READY, without a network", "s", never)
