@@ -29,7 +29,7 @@ func containerStarts(name, unit string, at int) string {
 func TestMoreThanIsRead(t *testing.T) {
 	r := journalctl(t, prints(unitEnds("a.service", 9_000_000))+
 		"exec yes '"+unitEnds("other.service", 8_000_000)+"'")
-	r.limit = 30 * time.Second
+	r.limit = 3 * time.Minute
 	began := time.Now()
 	got, err := r.Events(t.Context(), "b", 0, []string{"a.service"})
 	if err == nil || !strings.Contains(err.Error(), "prints more than") {
@@ -38,7 +38,7 @@ func TestMoreThanIsRead(t *testing.T) {
 	if len(got) == 0 || got[len(got)-1] != (recover.UnitStopped{Unit: "a.service"}) {
 		t.Errorf("%d events", len(got))
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 2*time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }

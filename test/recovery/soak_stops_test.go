@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +56,10 @@ func TestStopsWithinSoak(t *testing.T) {
 			return false
 		})
 		n.user.Systemctl("stop", "zero")
+		// The third change of a member is held back for a while.
+		n.WaitFor(2*time.Minute, "the set without zero", func() bool {
+			return !slices.ContainsFunc(n.savedSet(), func(c recover.Container) bool { return c.Name == "zero" })
+		})
 		n.waitSaved("bound", "slow")
 	})
 }
