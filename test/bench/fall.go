@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,9 +33,11 @@ type aDeath struct {
 // kill kills the containers NAME=PID of the arguments, one after another on an idle host, and
 // prints when GET /v1/status shows the end of each.
 func kill(targets []string) error {
-	c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", "/run/archy-recovery/control.sock")
-	}}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", "/run/archy-recovery/control.sock")
+	}
+	c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial}}
 	out := json.NewEncoder(os.Stdout)
 	for _, target := range targets {
 		name, text, _ := strings.Cut(target, "=")
