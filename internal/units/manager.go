@@ -130,7 +130,7 @@ type listedUnit struct {
 
 // askedTargets are the targets whose states tell where a boot stands (systemd.special(7)). Other targets are
 // invalid names here: a container may not name one as its unit.
-var askedTargets = map[string]bool{"shutdown.target": true, "sockets.target": true}
+var askedTargets = map[string]bool{"shutdown.target": true, "sockets.target": true, multiUser: true}
 
 // listByNames returns the units by the names in the question. systemd answers an alias with the name of
 // its unit. Invalid names are left out.

@@ -66,8 +66,8 @@ func TestStatesOfTargets(t *testing.T) {
 	f.set("shutdown.target", "inactive", "dead", nil)
 	f.set("sockets.target", "active", "active", nil)
 	f.set("poweroff.target", "inactive", "dead", nil)
-	got, err := m.States(soon(t), []string{"shutdown.target", "sockets.target", "poweroff.target"})
-	if err != nil || len(got) != 2 || got["sockets.target"].Active != "active" || !got["shutdown.target"].Loaded {
+	got, err := m.States(soon(t), []string{"shutdown.target", "sockets.target", "multi-user.target", "poweroff.target"})
+	if err != nil || len(got) != 3 || got["sockets.target"].Active != "active" || !got["shutdown.target"].Loaded {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
