@@ -58,7 +58,6 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestStatesEmpty asks for no valid unit, which needs no bus.
 // Of the targets only those are asked for that tell where a boot stands. A container may name any as its unit.
 func TestStatesOfTargets(t *testing.T) {
 	t.Parallel()
@@ -72,6 +71,7 @@ func TestStatesOfTargets(t *testing.T) {
 	}
 }
 
+// TestStatesEmpty asks for no valid unit, which needs no bus.
 func TestStatesEmpty(t *testing.T) {
 	t.Parallel()
 	m := New("unix:path=/nonexistent/bus", "", "")
