@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/test/artifact"
@@ -233,9 +234,9 @@ func TestVolatileJournal(t *testing.T) {
 		if !strings.Contains(strings.Join(st.Notes, "\n"), dropIn) {
 			n.t.Errorf("the notes are %q", st.Notes)
 		}
-		if list := n.cli("boots"); !strings.Contains(line(list, boot), alive) {
-			n.t.Errorf("boots prints\n%s", list)
-		}
+		n.WaitFor(30*time.Second, "the report, from which boots knows it", func() bool {
+			return strings.Contains(line(n.cli("boots"), boot), alive)
+		})
 		// The drop-in helps.
 		n.WriteFile("/etc/systemd/journald.conf.d/"+dropIn, "[Journal]\nStorage=persistent\n", 0o644, 0)
 		n.MustRun("systemctl", "restart", "systemd-journald")

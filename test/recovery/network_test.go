@@ -155,11 +155,12 @@ func TestNetworkNever(t *testing.T) {
 			}
 		}
 		n.t.Logf("up after %v with the network, %v without, READY after %v", with, without, ready)
-		if without > with*115/100+2*time.Second {
+		// Where the network held them up, they would be up after 15 s more at least.
+		if without > with+12*time.Second {
 			n.t.Errorf("the containers that do not need the network are up after %v, with it after %v", without, with)
 		}
 		held := max(15*time.Second, st.Started.Add(without).Sub(begin))
-		if waited := st.Finished.Sub(begin); waited < 15*time.Second-100*time.Millisecond || waited > held+2*time.Second {
+		if waited := st.Finished.Sub(begin); waited < 15*time.Second-100*time.Millisecond || waited > held+10*time.Second {
 			n.t.Errorf("READY %v after the first start, want %v", waited, held)
 		}
 		want := map[string]recover.RowState{"picky": recover.RowNoNetwork}
@@ -218,7 +219,7 @@ func TestNetworkLateBy20(t *testing.T) {
 		st = n.waitRecovered()
 		ready := st.Finished.Sub(st.Started)
 		n.t.Logf("without need up after %v, READY after %v", upAfter(st, all), ready)
-		if ready > 25*time.Second {
+		if ready > 45*time.Second { // and not NetworkWaitSec=
 			n.t.Errorf("READY after %v, want 20 s and a start", ready)
 		}
 		for _, row := range st.Containers {
