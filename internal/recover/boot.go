@@ -28,14 +28,23 @@ func WithLostBoots(boots []Boot, reports []Report, n int) []Boot {
 	for _, b := range boots {
 		known[b.BootID] = true
 	}
-	var all []Boot
+	var all []Boot                // first those before all that the journal has
+	before := map[string][]Boot{} // by the boot that came after it
 	for _, r := range reports {
 		v := r.Verdict
-		if len(boots) < n && v.Ending == HostCrashed && v.Previous != nil && !known[v.Previous.BootID] {
-			all = append(all, Boot{BootID: v.Previous.BootID, Cause: v.Cause, Evidence: v.Evidence, NotInJournal: true})
+		if len(boots) >= n || v.Ending != HostCrashed || v.Previous == nil || known[v.Previous.BootID] {
+			continue
+		}
+		lost := Boot{BootID: v.Previous.BootID, Cause: v.Cause, Evidence: v.Evidence, NotInJournal: true}
+		if known[r.BootID] {
+			before[r.BootID] = append(before[r.BootID], lost)
+		} else {
+			all = append(all, lost)
 		}
 	}
-	all = append(all, boots...) // the journal has the later ones
+	for _, b := range boots {
+		all = append(append(all, before[b.BootID]...), b)
+	}
 	for i, r := range RecoveriesAfter(all, reports) {
 		if r != nil && all[i].Cause == CauseUnknown {
 			all[i].LastAlive = r.Verdict.LastAlive
@@ -58,7 +67,7 @@ func RecoveriesAfter(boots []Boot, reports []Report) []*Report {
 		for i := range reports {
 			r := &reports[i]
 			crashed := r.Verdict.Previous != nil && r.Verdict.Previous.BootID == b.BootID && r.BootID != b.BootID
-			clean := r.Verdict.Previous == nil && next != "" && r.BootID == next
+			clean := r.Verdict.Previous == nil && next != "" && r.BootID == next && !b.NotInJournal
 			if crashed || clean {
 				found[n] = r
 				break

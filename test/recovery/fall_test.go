@@ -20,9 +20,9 @@ const seenWithin = 2 * time.Second
 // has fallen. One that ends later within its soak has fallen, too, and one that ends
 // after its soak was recovered and is down now.
 func TestContainerFalls(t *testing.T) {
-	onBothInstances(t, "RetryPauseSec=1\nSoakSec=12\n", func(n *node) {
+	onBothInstances(t, "RetryPauseSec=1\nSoakSec=45\n", func(n *node) {
 		// READY waits for this one, so that the first falls come before it.
-		n.quadlet("slow", 1, "Notify=true\nExec=-ready-after 3s", "")
+		n.quadlet("slow", 1, "Notify=true\nExec=-ready-after 15s", "")
 		n.quadlet("late", 1, "", "")
 		n.plain("plainlate", 1)
 		n.user.Systemctl("start", "slow", "late")

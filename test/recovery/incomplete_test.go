@@ -31,7 +31,7 @@ func (n *node) saidByScript() (told []string) {
 // awaitScript waits until the script has printed these lines in this boot.
 func (n *node) awaitScript(want ...string) {
 	n.t.Helper()
-	n.WaitFor(40*time.Second, fmt.Sprintf("the script to say %q", want), func() bool {
+	n.WaitFor(90*time.Second, fmt.Sprintf("the script to say %q", want), func() bool {
 		return strings.Join(n.saidByScript(), " ") == strings.Join(want, " ")
 	})
 }
@@ -53,7 +53,7 @@ func TestIncompleteScript(t *testing.T) {
 		n.awaitScript() // all is well
 
 		n.quadlet("good", 1, "Notify=true\nExec=-state /nowhere", "") // from now on it fails
-		n.configure("RetryPauseSec=1\nSoakSec=10min\n")               // the kill below is a fall, however busy the host is
+		n.configure("RetryPauseSec=1\nSoakSec=30\n")                  // the kill below is a fall; it is told at the soak's end
 		n.crash()
 		n.awaitScript("host-crash:good")
 		n.MustRun("kill", "-9", n.pid("late"))
