@@ -136,6 +136,11 @@ func TestSnapshotTimer(t *testing.T) {
 		// The first snapshot of a run is always written. Later ones compare.
 		n.cli("snapshot")
 		n.waitSaved("before")
+		// Where podman's storage is, is asked once after READY, and is in the next snapshot.
+		n.WaitFor(30*time.Second, "the place of podman's storage", func() bool {
+			n.cli("snapshot")
+			return strings.Contains(n.readData("running-containers.json"), "graphRoot")
+		})
 		var seen int
 		logged := func() []string {
 			n.t.Helper()

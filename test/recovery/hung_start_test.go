@@ -160,7 +160,7 @@ func (h *hang) wantOthersUp(when string, names []string) {
 	h.t.Helper()
 	ready := h.awaitReady(3 * time.Minute)
 	// Assessment waits 5 s for podman's list. The rest is for a busy machine.
-	if took, limit := ready.took(), h.attempts+5*time.Second+4*time.Second; took > limit {
+	if took, limit := ready.took(), h.attempts+5*time.Second+20*time.Second; took > limit {
 		h.t.Errorf("%s, READY came after %s, want at most %s", when, took, limit)
 	}
 	h.t.Logf("%s, READY came after %s; hung is %s", when, ready.took(), ready.row("hung").State)
