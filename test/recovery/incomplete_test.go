@@ -53,7 +53,7 @@ func TestIncompleteScript(t *testing.T) {
 		n.awaitScript() // all is well
 
 		n.quadlet("good", 1, "Notify=true\nExec=-state /nowhere", "") // from now on it fails
-		n.configure("RetryPauseSec=1\nSoakSec=30\n")                  // the kill below is a fall; it is told at the soak's end
+		n.configure("RetryPauseSec=1\nSoakSec=30\n")                  // a fall is told at the soak's end
 		n.crash()
 		n.awaitScript("host-crash:good")
 		n.MustRun("kill", "-9", n.pid("late"))
