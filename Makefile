@@ -29,7 +29,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT  = -exec '$(SUDO) env "PATH='"$$PATH"'" "GOMODCACHE='"$$($(GO) env GOMODCACHE)"'" "ARCHY_DEB=$(abspath $(DEB))" $(TEST_ENV)'
 
 TEST_FLAGS   ?= -v
-TEST_TIMEOUT ?= 60m
+TEST_TIMEOUT ?= 75m
 
 # mmdebstrap makes the trees of the test machines, checked by the archive keyring. systemd-container boots them. dbus is
 # the private bus of the bus tests. strace shows the system calls that a crash can interrupt. gcc and libc6-dev are for
