@@ -75,13 +75,7 @@ func (w World) autostarts(ctx context.Context, units []string) (notes []string, 
 	}
 	var started []string
 	for _, c := range list {
-		asking, cancel := context.WithTimeout(ctx, survey.AnswerWithin)
-		has, err := w.Autostart.RestartsAtBoot(asking, c.Name)
-		cancel()
-		if err != nil {
-			continue // removed meanwhile, or stuck
-		}
-		if has {
+		if w.restartsAtBoot(ctx, c.Name) {
 			started = append(started, c.Name)
 		}
 	}
@@ -91,6 +85,15 @@ func (w World) autostarts(ctx context.Context, units []string) (notes []string, 
 			"To leave that to archy-recovery: %s disable %[1]s", podmanRestart, some(started), w.systemctl()))
 	}
 	return notes, nil
+}
+
+// restartsAtBoot reports whether podman-restart.service starts a container. It is false for
+// one that was removed meanwhile, or that podman does not answer for in time.
+func (w World) restartsAtBoot(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, survey.AnswerWithin)
+	defer cancel()
+	starts, err := w.Autostart.RestartsAtBoot(ctx, name)
+	return err == nil && starts
 }
 
 // systemctl is the command for the manager of the containers.

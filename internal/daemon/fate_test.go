@@ -57,7 +57,7 @@ func drawFate(rt *rapid.T) *fate {
 	return f
 }
 
-// play tells the lives to whoever follows the container.
+// play tells the lives to the follower of the container.
 func (f *fate) play(ctx context.Context, to chan<- recover.Life) {
 	f.mu.Lock()
 	f.told = recover.Life{}

@@ -95,11 +95,7 @@ func (l *leftDown) startedByOthers(
 		if c.Unit != "" && started[c.Unit] {
 			return true
 		}
-		if !enabled {
-			return false
-		}
-		starts, err := a.RestartsAtBoot(ctx, c.Name)
-		return err == nil && starts
+		return enabled && l.world.restartsAtBoot(ctx, c.Name)
 	}, nil
 }
 

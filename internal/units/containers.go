@@ -48,9 +48,9 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	var found []recover.ContainerUnit
 	for i, answer := range l.getAll(ctx, starts) {
 		name := names[i]
-		if err := answer.err; err != nil {
-			if ctx.Err() != nil || !l.alive() {
-				return nil, l.explain(err)
+		if answer.err != nil {
+			if err := lost(ctx, l, answer.err); err != nil {
+				return nil, err
 			}
 			continue // systemd has unloaded it
 		}

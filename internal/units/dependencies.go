@@ -138,8 +138,8 @@ func (g *graph) readDependencies(ctx context.Context, units []string) error {
 		n := g.nodes[unit]
 		for j, into := range []*[]string{&n.requires, &n.requires, &n.requisite, &n.wants, &n.upholds, &n.after} {
 			a := answers[i*len(dependencyProperties)+j]
-			if a.err != nil && (ctx.Err() != nil || !g.link.alive()) {
-				return g.link.explain(a.err)
+			if err := lost(ctx, g.link, a.err); err != nil {
+				return err
 			}
 			names, _ := a.value.Value().([]string) // none: an older systemd lacks the property (Upholds: 249)
 			*into = append(*into, names...)

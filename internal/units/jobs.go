@@ -28,8 +28,8 @@ func markJobs(ctx context.Context, l *link, runtimeDir string, found []recover.C
 	}
 	answers := l.getAll(ctx, asked)
 	for _, a := range answers {
-		if a.err != nil && (ctx.Err() != nil || !l.alive()) {
-			return l.explain(a.err)
+		if err := lost(ctx, l, a.err); err != nil {
+			return err
 		}
 	}
 	for i := range found {
@@ -58,8 +58,8 @@ func (l *link) triggeredByTimers(ctx context.Context) (map[string]bool, error) {
 	}
 	triggered := map[string]bool{}
 	for _, a := range l.getAll(ctx, asked) {
-		if a.err != nil && (ctx.Err() != nil || !l.alive()) {
-			return nil, l.explain(a.err)
+		if err := lost(ctx, l, a.err); err != nil {
+			return nil, err
 		}
 		units, _ := a.value.Value().([]string) // without an answer systemd has unloaded the timer
 		for _, unit := range units {

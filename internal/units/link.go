@@ -154,6 +154,20 @@ func (l *link) getAll(ctx context.Context, asked []property) []answer {
 	return answers
 }
 
+// lost returns why systemd did not answer a question: ctx has ended, or the bus is gone. It is nil if systemd
+// answered, be it that there is no such unit any more, or that it is too old for the property.
+func lost(ctx context.Context, l *link, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !l.alive():
+		return l.explain(err)
+	}
+	return nil
+}
+
 // getString reads a property that is a string.
 func (l *link) getString(ctx context.Context, path dbus.ObjectPath, iface, name string) (string, error) {
 	v, err := l.get(ctx, path, iface, name)

@@ -29,7 +29,7 @@ var conflicts = []string{"Conflicts", "ConflictedBy"}
 // has stopped before the units in it begin to.
 const justNow = 5 * time.Second
 
-// causeOfStop returns why a unit has a stop job. systemd does not tell who asked for a job, but a stop that
+// causeOfStop returns why a unit has a stop job. systemd does not tell where a job came from, but a stop that
 // others bring along is one job of several: those of the others are queued still, or have just ended.
 func (l *link) causeOfStop(ctx context.Context, u listedUnit) (stopCause, error) {
 	kinds := slices.Concat(binds, conflicts, []string{"After"})
@@ -41,11 +41,8 @@ func (l *link) causeOfStop(ctx context.Context, u listedUnit) (stopCause, error)
 	var others []string
 	for i, a := range l.getAll(ctx, asked) {
 		if a.err != nil { // an older systemd lacks the property (StopPropagatedFrom: 249)
-			switch {
-			case ctx.Err() != nil:
-				return stopCause{}, ctx.Err()
-			case !l.alive():
-				return stopCause{}, l.explain(a.err)
+			if err := lost(ctx, l, a.err); err != nil {
+				return stopCause{}, err
 			}
 			continue
 		}

@@ -20,6 +20,7 @@ const seenWithin = 2 * time.Second
 // has fallen. One that ends later within its soak has fallen, too, and one that ends
 // after its soak was recovered and is down now.
 func TestContainerFalls(t *testing.T) {
+	// Longer than the default: the falls after READY have to be within it on a busy host, too.
 	onBothInstances(t, "RetryPauseSec=1\nSoakSec=45\n", func(n *node) {
 		// READY waits for this one, so that the first falls come before it.
 		n.quadlet("slow", 1, "Notify=true\nExec=-ready-after 15s", "")

@@ -39,6 +39,7 @@ func (n *node) awaitScript(want ...string) {
 // The operator's script is told once of what recovery left down, and of what falls later. It
 // is not told when all is well.
 func TestIncompleteScript(t *testing.T) {
+	// Short, so that the second crash has no suspects: the test is about the script.
 	onBothInstances(t, "RetryPauseSec=1\nSoakSec=2\n", func(n *node) {
 		n.WriteFile("/usr/local/lib/archy-recovery/incomplete",
 			"#!/bin/sh\nid >&2\necho \"told:$ARCHY_RECOVERY_VERDICT:$(echo $ARCHY_RECOVERY_NEW | tr ' ' ,)\"\n", 0o755, 0)

@@ -12,6 +12,7 @@ import (
 // ends by itself, also with exit code 0, or that systemd stops because of another unit,
 // stays in the set: report and set say the same.
 func TestStopsWithinSoak(t *testing.T) {
+	// Longer than the default: all ends have to be within it.
 	onBothInstances(t, "RetryPauseSec=1\nSoakSec=90\n", func(n *node) {
 		dir := "/etc/systemd/system/"
 		if n.uid != 0 {
