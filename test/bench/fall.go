@@ -31,8 +31,12 @@ type aDeath struct {
 }
 
 // kill kills the containers NAME=PID of the arguments, one after another on an idle host, and
-// prints when GET /v1/status shows the end of each.
-func kill(targets []string) error {
+// prints when GET /v1/status shows the end of each, with its row in the state of the first one.
+func kill(args []string) error {
+	if len(args) == 0 {
+		return errors.New("the state of the rows is missing")
+	}
+	want, targets := recover.RowState(args[0]), args[1:]
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", "/run/archy-recovery/control.sock")
@@ -48,7 +52,7 @@ func kill(targets []string) error {
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		row, at, err := awaitDown(&c, name)
+		row, at, err := awaitDown(&c, name, want)
 		if err != nil {
 			return err
 		}
@@ -60,8 +64,8 @@ func kill(targets []string) error {
 	return nil
 }
 
-// awaitDown polls the status until a container is down, as a monitor would.
-func awaitDown(c *http.Client, name string) (recover.Row, time.Time, error) {
+// awaitDown polls the status until a container is down and its row says so, as a monitor would.
+func awaitDown(c *http.Client, name string, want recover.RowState) (recover.Row, time.Time, error) {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		res, err := c.Get("http://localhost/v1/status")
 		if err != nil {
@@ -75,7 +79,7 @@ func awaitDown(c *http.Client, name string) (recover.Row, time.Time, error) {
 			return recover.Row{}, time.Time{}, err
 		}
 		for _, row := range st.Containers {
-			if row.Name == name && row.Now == recover.NowDown {
+			if row.Name == name && row.Now == recover.NowDown && row.State == want {
 				return row, at, nil
 			}
 		}
@@ -132,7 +136,7 @@ func falls(b *bench, m *machine.Machine, names []string, soak string, want recov
 	pids := strings.Fields(m.MustRun(slices.Concat([]string{"podman", "inspect", "--format", "{{.Name}}={{.State.Pid}}"},
 		names)...))
 	seen := strings.TrimSpace(m.MustRun("date", "+%s"))
-	out := m.MustRun(slices.Concat([]string{askPath, killVerb}, pids)...)
+	out := m.MustRun(slices.Concat([]string{askPath, killVerb, string(want)}, pids)...)
 	died := map[string]time.Time{}
 	entries := m.MustRun("journalctl", "-b", "-o", "json", "--since", "@"+seen, "PODMAN_EVENT=died")
 	for line := range strings.Lines(entries) {

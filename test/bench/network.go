@@ -32,6 +32,8 @@ func networkRow(b *bench, r *Result) {
 			machine.Image, name, recover.TierLabel, i%tiers))
 		units = append(units, name)
 	}
+	// A user's first podman commands of a boot kill each other's containers if they run in parallel.
+	m.As(machine.User).MustRun("podman", "ps")
 	m.As(machine.User).Systemctl(units...)
 	m.MustRun("systemctl", "enable", "--now", userUnit)
 	m.MustRun("archy-recovery", "--uid", "1000", "snapshot")
