@@ -122,6 +122,11 @@ check-man: $(MAN) ## check that man formats the man pages without a warning
 bench: deps deb all-arch ## measure recovery on a test machine, write docs/benchmarks.md (root)
 	$(GO) run $(AS_ROOT) ./test/bench
 	$(GO) run $(AS_ROOT) ./test/bench/journal
+	$(MAKE) crash-histories
+
+.PHONY: crash-histories
+crash-histories: ## tell 10,000 histories of crashes of each kind, write the table in docs/recovery.md; N=10000
+	HISTORIES=$(or $(N),10000) HISTORIES_TABLE=1 $(GO) test -count=1 -timeout 12h -v -run '^TestCrashHistories$$' ./internal/daemon
 
 # Only these tests need virtual machines and file systems, so only this target installs them.
 power-test: DEPS += qemu-system-x86 e2fsprogs xfsprogs btrfs-progs

@@ -65,9 +65,11 @@ func readLists(dir *state.Reader, known *recover.Known) {
 		known.UserStoppedLost = true
 		known.Notes = append(known.Notes, err.Error())
 	}
-	if known.Quarantine, err = dir.Quarantine(); err != nil {
+	book, err := dir.Quarantine()
+	if err != nil {
 		known.Notes = append(known.Notes, err.Error())
 	}
+	known.Quarantine = book.Suspects
 	if known.History, err = dir.Reports(); err != nil {
 		known.Notes = append(known.Notes, err.Error())
 	}

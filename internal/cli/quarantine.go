@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"archy-recovery/internal/control"
+	"archy-recovery/internal/recover"
 
 	"github.com/spf13/cobra"
 )
@@ -16,10 +18,12 @@ func newQuarantine(f *globalFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quarantine",
 		Short: "Manage the containers that were being started when the host crashed",
-		Long: `A container that is being started when the host crashes becomes a suspect. It is
-then started last and alone, until it has run for its soak. If the host crashes
-while a suspect is started alone, the suspect is quarantined. It is not started
-again until it is released, or its image or unit changes.`,
+		Long: `A container that is being started when the host crashes becomes a suspect, after
+the second crash or after one with evidence: a panic, a watchdog, or lack of
+memory. Suspects are started last, in small groups. Only those stay suspects that
+were in flight at each crash. The last one is quarantined. It is not started again
+until it is released, its image or unit changes, or its parole begins (ParoleSec=
+in archy-recovery.conf(5)). If the host crashes without it too, it is let go.`,
 		Args: noArguments,
 		RunE: showHelp,
 	}
@@ -75,18 +79,58 @@ func suspectNames(ctx context.Context, i Instance) (names []string) {
 }
 
 func printQuarantine(w io.Writer, q control.Quarantine, _ int) {
+	if q.Unexplained > 0 {
+		fmt.Fprintln(w, recover.Casebook{Unexplained: q.Unexplained}.Note())
+	}
 	if len(q.Suspects) == 0 {
 		fmt.Fprintln(w, "none")
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer t.Flush() // Run reports what could not be written
-	fmt.Fprintln(t, "CONTAINER\tSTATE\tSTRIKES\tSINCE\tCRASHED BOOT")
+	fmt.Fprintln(t, "CONTAINER\tSTATE\tSTRIKES\tSINCE\tNEXT TRY")
 	for _, s := range q.Suspects {
-		state := "suspect"
-		if s.Quarantined {
-			state = "quarantined"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", s.Name, state, s.Strikes, s.Since.Local().Format(time.DateTime), s.BootID)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", s.Name, suspicionOf(s), s.Strikes,
+			s.Since.Local().Format(time.DateTime), nextTryOf(s))
 	}
+	t.Flush() //nolint:errcheck // Run reports what could not be written
+	if len(q.Crashes) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nThis rests on these crashes of the host:")
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer t.Flush() // Run reports what could not be written
+	fmt.Fprintln(t, "NOTICED\tCAUSE\tEVIDENCE\tCRASHED BOOT\tIN FLIGHT")
+	for _, c := range q.Crashes {
+		evidence := "none: it may be power loss"
+		switch {
+		case c.Named != "":
+			evidence = "the kernel names " + c.Named
+		case c.Evidence():
+			evidence = "no power loss"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Noticed.Local().Format(time.DateTime), c.Cause, evidence, c.BootID,
+			strings.Join(c.InFlight, " "))
+	}
+}
+
+// suspicionOf is what a suspect counts as.
+func suspicionOf(s recover.Suspect) string {
+	switch {
+	case s.Quarantined:
+		return "quarantined"
+	case s.Noted:
+		return "noted"
+	}
+	return "suspect"
+}
+
+// nextTryOf says when a suspect is started again.
+func nextTryOf(s recover.Suspect) string {
+	switch {
+	case !s.Quarantined:
+		return "at the next recovery"
+	case s.NextTry.IsZero():
+		return "when it is released"
+	}
+	return s.NextTry.Local().Format(time.DateTime)
 }

@@ -111,11 +111,12 @@ func printStatus(w io.Writer, st control.Status, width int) {
 	if len(st.UserStopped) > 0 {
 		printField(w, width, "User-stopped", strings.Join(st.UserStopped, " "))
 	}
-	for _, suspect := range st.Quarantine {
+	for _, suspect := range st.Quarantine.Watched() {
 		if suspect.Quarantined {
 			printField(w, width, "Quarantined", suspect.Name+": "+suspect.Why())
 		} else {
-			printField(w, width, "Suspected", suspect.Name+": in flight when the host crashed; it will be started alone")
+			printField(w, width, "Suspected", suspect.Name+": in flight when the host crashed; it is started last, "+
+				"with few others or alone")
 		}
 	}
 	for _, note := range st.Notes {

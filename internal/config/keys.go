@@ -43,6 +43,7 @@ var recoveryKeys = []recoveryKey{
 	wordKey("Jobs", func(c *Config) *recover.Jobs { return &c.Policy.Jobs }, recover.JobsRestart, recover.JobsLeave),
 	timeSpanKey("SoakSec", func(c *Config) *time.Duration { return &c.Policy.Soak }),
 	timeSpanKey("ProbationSec", func(c *Config) *time.Duration { return &c.Policy.Probation }),
+	timeSpansKey("ParoleSec", func(c *Config) *[]time.Duration { return &c.Policy.Parole }),
 	logLevelKey("LogLevel", func(c *Config) *bool { return &c.Debug }),
 }
 
@@ -120,6 +121,33 @@ func countKey(name string, field func(*Config) *int) recoveryKey {
 // timeSpanKey is a key whose value is a time span of systemd.time(7).
 func timeSpanKey(name string, field func(*Config) *time.Duration) recoveryKey {
 	return newKey(name, field, ParseTimeSpan, FormatTimeSpan)
+}
+
+// timeSpansKey is a key whose value is time spans, with a blank between two, or "no" for
+// none. A further assignment replaces the value.
+func timeSpansKey(name string, field func(*Config) *[]time.Duration) recoveryKey {
+	return newKey(name, field, func(text string) (spans []time.Duration, err error) {
+		if text == "no" {
+			return nil, nil
+		}
+		for _, word := range strings.Fields(text) {
+			span, err := ParseTimeSpan(word)
+			if err != nil {
+				return nil, fmt.Errorf("%w; write a list such as 1h 1d 1w, or no", err)
+			}
+			spans = append(spans, span)
+		}
+		return spans, nil
+	}, func(spans []time.Duration) string {
+		if len(spans) == 0 {
+			return "no"
+		}
+		var words []string
+		for _, span := range spans {
+			words = append(words, strings.ReplaceAll(FormatTimeSpan(span), " ", ""))
+		}
+		return strings.Join(words, " ")
+	})
 }
 
 // logLevelKey is a key whose value is debug or info. The field is true for debug.

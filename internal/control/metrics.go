@@ -140,7 +140,7 @@ func stateMetrics(e *exposition, st recover.Status, stopped []string, lost bool)
 		}
 	}
 	e.gauge("suspects", "Containers that were in flight when the host crashed, including those in quarantine.",
-		single(float64(len(st.Quarantine))))
+		single(float64(len(st.Quarantine.Watched()))))
 	e.gauge("quarantined_containers", "Containers in quarantine: they are not started.", single(float64(quarantined)))
 }
 

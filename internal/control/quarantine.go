@@ -13,6 +13,10 @@ import (
 // Quarantine answers GET /v1/quarantine, and DELETE of a name.
 type Quarantine struct {
 	Suspects recover.Quarantine `json:"suspects"` // quarantined or not
+	// Crashes are those that the suspicion rests on, oldest first.
+	Crashes []recover.Crash `json:"crashes"`
+	// Unexplained counts the crashes that no container explains.
+	Unexplained int `json:"unexplained,omitempty"`
 }
 
 // Quarantine asks for the suspects.
@@ -28,7 +32,7 @@ func (c *Client) Release(ctx context.Context, name string) (Quarantine, error) {
 
 func (s *Server) getQuarantine(w http.ResponseWriter, _ *http.Request) {
 	st, _ := s.service.Status()
-	s.writeJSON(w, Quarantine{orEmpty(st.Quarantine)})
+	s.writeJSON(w, Quarantine{orEmpty(st.Quarantine), orEmpty(st.Crashes), st.Unexplained})
 }
 
 func (s *Server) deleteQuarantine(w http.ResponseWriter, r *http.Request) {

@@ -24,7 +24,7 @@ type board struct {
 	report   recover.Report
 	progress recover.Progress // of the report's rows
 	set      recover.Snapshot // the last one that was saved or loaded
-	suspects recover.Quarantine
+	book     recover.Casebook
 	// now is what the containers do at this moment, by name. It is replaced and not
 	// changed: readers hold it.
 	now  map[string]recover.NowState
@@ -94,7 +94,9 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 		Uptime:           time.Since(b.began),
 		Recovery:         report.ByClockOf(time.Now(), b.clockNotSet),
 		Set:              b.set,
-		Quarantine:       slices.Clone(b.suspects),
+		Quarantine:       slices.Clone(b.book.Suspects),
+		Crashes:          b.book.Crashes,
+		Unexplained:      b.book.Unexplained,
 		Now:              b.now,
 		Restarted:        b.restarted,
 	}, b.changed
@@ -113,16 +115,19 @@ func (b *board) currentSet() recover.Snapshot {
 	return b.set
 }
 
-// currentSuspects must not be changed by the caller.
-func (b *board) currentSuspects() recover.Quarantine {
+// currentBook must not be changed by the caller.
+func (b *board) currentBook() recover.Casebook {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.suspects
+	return b.book
 }
+
+// currentSuspects must not be changed by the caller.
+func (b *board) currentSuspects() recover.Quarantine { return b.currentBook().Suspects }
 
 func (b *board) showSet(set recover.Snapshot) { b.change(func() { b.set = set }) }
 
-func (b *board) showSuspects(q recover.Quarantine) { b.change(func() { b.suspects = q }) }
+func (b *board) showBook(book recover.Casebook) { b.change(func() { b.book = book }) }
 
 // showNow publishes what the named containers do at this moment, as a signal told it.
 func (b *board) showNow(states map[string]recover.NowState) {

@@ -161,8 +161,8 @@ func (s *Service) needsPodman(snapshot *recover.Snapshot) bool {
 	if slices.ContainsFunc(snapshot.Containers, func(c recover.Container) bool { return c.Unit == "" }) {
 		return true
 	}
-	q, err := s.world.Store.Quarantine() // only podman can tell whether a suspect has changed
-	return err != nil || len(q) > 0
+	book, err := s.world.Store.Quarantine() // only podman can tell whether one in quarantine has changed
+	return err != nil || len(book.Suspects.Held()) > 0
 }
 
 // noteUnanswered notes which half of a view is unknown.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
@@ -46,6 +47,7 @@ func (s *suspects) secondChances(q, examined recover.Quarantine) recover.Quarant
 				"MESSAGE_ID", recover.MsgReleased, "container", now.Name)
 			now.Listed = s.entries.remove(now) != nil // if it stays there it is not the user's word
 			now.Strikes, now.Quarantined, now.Fingerprint = 1, false, ""
+			now.Lived, now.Doubts, now.NextTry = 0, 0, time.Time{}
 		}
 		q = q.With(now)
 	}

@@ -103,6 +103,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b")
 	h.Marker = recovertest.Crashed
 	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"b"}}
+	h.Start["a.service"] = recovertest.UpAfter(15 * time.Second) // READY comes after the disk is full
 	full := func(err error) {
 		h.Mu.Lock()
 		defer h.Mu.Unlock()

@@ -3,14 +3,15 @@ package daemon
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
 )
 
-// judge strikes the containers that were in flight when the host crashed, before
-// anything is started. A crash of the service alone is no crash of the host: then
-// the soak of those in flight begins anew.
+// judge makes of a crash of the host what there is to make of it, before anything is
+// started. A crash of the service alone is no crash of the host: then the soak of
+// those in flight begins anew.
 func (s *suspects) judge(
 	ctx context.Context, v recover.Verdict, explained <-chan recover.Verdict, view recover.View,
 ) recover.Quarantine {
@@ -25,51 +26,148 @@ func (s *suspects) judge(
 	}
 	now, judged := before, len(crash.Names) > 0
 	switch {
+	case v.Ending == recover.HostCrashed && len(crash.Names) == 0 && len(before.Suspects.Held()) > 0:
+		// What is in quarantine was not the reason, if there is evidence of one.
+		if v := awaitCause(v, explained); (recover.Crash{Cause: v.Cause}).Evidence() {
+			now = before.Strike(recover.Crash{BootID: v.Previous.BootID, Noticed: time.Now(), Cause: v.Cause}, nil)
+		}
 	case !v.Unclean() || len(crash.Names) == 0:
 	case crash.BootID == s.identity.BootID:
 		s.flight.Resume(crash.Names, s.policy.Soak)
 		judged = false
-	case inOrder(explained):
-		s.world.Log.Info("no container is suspected: the host was shut down in order", "MESSAGE_ID", recover.MsgSuspect)
 	default:
-		now = before.Strike(crash, time.Now())
+		if v := awaitCause(v, explained); inOrder(v.Cause) {
+			s.world.Log.Info("no container is suspected: the host was shut down in order", "MESSAGE_ID", recover.MsgSuspect)
+		} else {
+			happened, unit := s.flown(ctx, crash, view)
+			happened.Cause = v.Cause
+			happened.Named = s.killed(v.Cgroup, view, unit)
+			now = before.Strike(happened, unit)
+		}
 	}
-	examined := s.examine(ctx, now, view)
+	examined := s.examine(ctx, now.Suspects, view)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = s.secondChances(now, examined)
-	now = s.entries.marked(now, crash.BootID)
-	if !slices.Equal(now, before) && s.save(now) != nil {
+	now.Suspects = s.secondChances(now.Suspects, examined)
+	now.Suspects = s.entries.marked(now.Suspects, crash.BootID)
+	now.Suspects = s.letGo(before.Suspects, now.Suspects)
+	s.board.showBook(now)
+	if !now.Same(before) && s.change(now) != nil {
 		judged = false
 	}
-	s.entries.add(now, crash.BootID)
+	s.entries.add(now.Suspects, crash.BootID)
 	if judged {
 		// Not earlier: a crash between the marker and here is judged by the next
 		// run, which has to find these names. To judge it twice does no harm.
 		_ = s.saveInFlight(nil)
 	}
-	s.board.showSuspects(now)
-	for _, suspect := range now {
-		if suspect.BootID == crash.BootID {
-			logSuspect(s.world.Log, suspect)
+	logBook(s.world.Log, now, crash.BootID)
+	if note := now.Note(); note != "" {
+		s.board.addNote(note)
+	}
+	return now.Suspects
+}
+
+// letGo takes the names of those that are in quarantine no more off the user-stopped
+// list. Where that fails it goes on in the list of suspects, as one that was only
+// noted: the name is not the user's word.
+func (s *suspects) letGo(before, now recover.Quarantine) recover.Quarantine {
+	for _, suspect := range before.Those(func(s recover.Suspect) bool { return s.Listed }) {
+		current, suspected := now.Find(suspect.Name)
+		if current.Quarantined || suspected && !current.Listed {
+			continue
+		}
+		if !suspected {
+			s.world.Log.Warn("released from quarantine: the host crashed without it too",
+				"MESSAGE_ID", recover.MsgReleased, "container", suspect.Name, "strikes", suspect.Strikes)
+		}
+		err := s.entries.remove(suspect)
+		switch {
+		case suspected:
+			current.Listed = err != nil
+			now = now.With(current)
+		case err != nil:
+			now = now.With(recover.Suspect{Name: suspect.Name, Noted: true, Listed: true})
 		}
 	}
 	return now
 }
 
-// causeWithin is how long the journal may take to say that a host which left
-// containers in flight was shut down in order, and did not crash.
+// flown is a crash with all that was in flight, and what the starts of these may have
+// brought along. unit is what starts each container, as far as that is known.
+func (s *suspects) flown(
+	ctx context.Context, crash recover.InFlight, view recover.View,
+) (all recover.Crash, unit map[string]string) {
+	unit = map[string]string{}
+	named := map[string][]string{}
+	for _, c := range s.board.currentSet().Containers {
+		u := view.UnitOf(c.Name)
+		if u == "" {
+			u = c.Unit
+		}
+		if u != "" {
+			unit[c.Name] = u
+			named[u] = append(named[u], c.Name)
+		}
+	}
+	var units []string
+	for u := range named {
+		units = append(units, u)
+	}
+	pulls, err := s.world.Systemd.Pulls(ctx, units, true)
+	if err != nil {
+		s.world.Log.Info("it is not known what else was in flight", "MESSAGE_ID", recover.MsgSuspect, "reason", err)
+	}
+	all = recover.Crash{BootID: crash.BootID, Noticed: time.Now(), InFlight: slices.Sorted(slices.Values(crash.Names))}
+	for _, name := range crash.Names {
+		all.Along = append(all.Along, named[unit[name]]...)
+		for _, pull := range pulls[unit[name]] {
+			if pull.Starts {
+				all.Along = append(all.Along, named[pull.Unit]...)
+			}
+		}
+	}
+	return all, unit
+}
+
+// killed is the container in a control group, "" if that is none of the set's, or of a
+// unit that starts several.
+func (s *suspects) killed(cgroup string, view recover.View, unit map[string]string) (name string) {
+	parts := strings.Split(cgroup, "/")
+	for _, c := range s.board.currentSet().Containers {
+		sighting, _ := view.Sighting(c.Name)
+		byID := sighting.ID != "" && strings.Contains(cgroup, sighting.ID)
+		byUnit := unit[c.Name] != "" && slices.Contains(parts, unit[c.Name])
+		switch {
+		case byID:
+			return c.Name
+		case byUnit && name != "":
+			return ""
+		case byUnit:
+			name = c.Name
+		}
+	}
+	return name
+}
+
+// causeWithin is how long the journal may take to say why a host ended that left
+// containers in flight: it may have been shut down in order, and not have crashed.
 const causeWithin = 10 * time.Second
 
-// inOrder waits a while for the journal to say that the host was shut down in
-// order, and only the service cut short.
-func inOrder(explained <-chan recover.Verdict) bool {
+// awaitCause waits a while for the journal's word. Without it the cause is unknown.
+func awaitCause(v recover.Verdict, explained <-chan recover.Verdict) recover.Verdict {
 	timeout := time.NewTimer(causeWithin)
 	defer timeout.Stop()
 	select {
 	case v := <-explained:
-		return v.Cause == recover.CauseShutdown || v.Cause == recover.CauseSoftBoot || v.Cause == recover.CauseKexec
+		return v
 	case <-timeout.C:
-		return false
+		return v
 	}
+}
+
+// inOrder reports whether the host was shut down in order, and only the service cut
+// short.
+func inOrder(c recover.Cause) bool {
+	return c == recover.CauseShutdown || c == recover.CauseSoftBoot || c == recover.CauseKexec
 }

@@ -122,12 +122,27 @@ func logPlan(l *slog.Logger, rows []recover.Row) {
 	}
 }
 
-func logSuspect(l *slog.Logger, suspect recover.Suspect) {
-	if suspect.Quarantined {
-		l.Error("quarantined: "+suspect.Why(),
-			"MESSAGE_ID", recover.MsgQuarantined, "container", suspect.Name, "strikes", suspect.Strikes)
-		return
+// logBook logs what became of a crash.
+func logBook(l *slog.Logger, book recover.Casebook, boot string) {
+	var noted []string
+	for _, suspect := range book.Suspects {
+		switch {
+		case suspect.BootID != boot || boot == "":
+		case suspect.Quarantined:
+			l.Error("quarantined: "+suspect.Why(),
+				"MESSAGE_ID", recover.MsgQuarantined, "container", suspect.Name, "strikes", suspect.Strikes)
+		case suspect.Noted:
+			noted = append(noted, suspect.Name)
+		default:
+			l.Warn("it was in flight when the host crashed; it is started last, with few others or alone",
+				"MESSAGE_ID", recover.MsgSuspect, "container", suspect.Name, "strikes", suspect.Strikes)
+		}
 	}
-	l.Warn("it was in flight when the host crashed; it is started last, alone", "MESSAGE_ID", recover.MsgSuspect,
-		"container", suspect.Name, "strikes", suspect.Strikes)
+	if len(noted) > 0 {
+		l.Info("the host crashed while containers were being started; once, and without evidence, that changes nothing",
+			"MESSAGE_ID", recover.MsgSuspect, "container", some(noted), "strikes", 1)
+	}
+	if note := book.Note(); note != "" && book.Judged == boot {
+		l.Warn(note, "MESSAGE_ID", recover.MsgSuspect)
+	}
 }

@@ -147,7 +147,7 @@ func TestQuarantinedImageIsRemembered(t *testing.T) {
 	h.Definition = map[string]string{"b.service": "one"}
 	h.Marker = recovertest.Crashed
 	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"b"}}
-	h.Quarantine = recover.Quarantine{{Name: "b", Strikes: 1, BootID: "b0"}}
+	h.Quarantine = recover.Quarantine{{Name: "b", Strikes: 2, BootID: "b0"}}
 	if _, report, _ := live(t, h, recover.DefaultPolicy()); states(report)["b"] != recover.RowQuarantined {
 		t.Fatalf("%v", states(report))
 	}

@@ -101,6 +101,10 @@ func (s *Service) Run(ctx context.Context) error {
 		s.background.Go(func() { s.leftDown.tell(running) })
 		s.background.Go(func() { s.keeper.learnStorage(running) })
 		s.background.Go(func() { s.follow(running, run) })
+		s.background.Go(func() {
+			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})
+			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history}).run(running)
+		})
 		if watchErr != nil {
 			return watchErr
 		}

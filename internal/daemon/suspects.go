@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -31,11 +33,14 @@ type suspects struct {
 	// seenRunning is since when suspects are seen to run that recovery has not
 	// started.
 	seenRunning map[string]time.Time
+	// counted names the suspects whose soak in this boot was counted.
+	counted map[string]bool
 }
 
 func newSuspects(w World, p recover.Policy, identity recover.Identity, b *board) *suspects {
 	s := &suspects{world: w, policy: p, identity: identity, board: b,
-		entries: stopEntries{store: w.Store, board: b}, seenRunning: map[string]time.Time{}}
+		entries: stopEntries{store: w.Store, board: b}, seenRunning: map[string]time.Time{},
+		counted: map[string]bool{}}
 	s.flight = engine.NewFlight(s.saveInFlight, s.soaked)
 	return s
 }
@@ -45,10 +50,11 @@ func (s *suspects) byUser(stopped []string) []string {
 	return s.entries.byUser(stopped, s.board.currentSuspects())
 }
 
-// save writes the list of suspects. If that fails the next look tries again.
-// Called with mu held.
-func (s *suspects) save(q recover.Quarantine) error {
-	err := s.world.Store.SaveQuarantine(q)
+// change changes the book, shows it and writes it. If it cannot be written the next
+// look tries again. Called with mu held.
+func (s *suspects) change(book recover.Casebook) error {
+	s.board.showBook(book)
+	err := s.world.Store.SaveQuarantine(book)
 	s.unsaved = err != nil
 	if err != nil {
 		s.board.note(stateDamaged, "the list of suspects cannot be written", err)
@@ -73,7 +79,7 @@ func (s *suspects) retry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unsaved {
-		_ = s.save(s.board.currentSuspects()) // it notes its error itself
+		_ = s.change(s.board.currentBook()) // it notes its error itself
 	}
 }
 
@@ -104,31 +110,50 @@ const (
 // clear takes a suspect off the list, but first off the user-stopped list: without
 // the suspect the name there would be taken for the user's. Called with mu held.
 func (s *suspects) clear(suspect recover.Suspect, why clearance) error {
+	return s.leave(suspect, why, recover.Casebook.Clear)
+}
+
+// leave lets a suspect go, by what update makes of the book: first off the user-stopped
+// list. Called with mu held.
+func (s *suspects) leave(
+	suspect recover.Suspect, why clearance, update func(recover.Casebook, string) recover.Casebook,
+) error {
 	if err := s.entries.remove(suspect); err != nil {
 		return fmt.Errorf("its name cannot be taken off the user-stopped list: %w", err)
 	}
-	q := s.board.currentSuspects().Without(suspect.Name)
-	s.board.showSuspects(q)
-	s.world.Log.Info(string(why), "MESSAGE_ID", recover.MsgReleased, "container", suspect.Name, "strikes", suspect.Strikes)
-	if err := s.save(q); err != nil {
+	book := s.board.currentBook()
+	if suspect.Listed {
+		suspect.Listed = false
+		book.Suspects = book.Suspects.With(suspect)
+	}
+	book = update(book, suspect.Name)
+	level := slog.LevelInfo
+	if suspect.Noted {
+		level = slog.LevelDebug
+	}
+	if _, still := book.Suspects.Find(suspect.Name); !still || suspect.Quarantined {
+		s.world.Log.Log(context.Background(), level, string(why),
+			"MESSAGE_ID", recover.MsgReleased, "container", suspect.Name, "strikes", suspect.Strikes)
+	}
+	if err := s.change(book); err != nil {
 		return fmt.Errorf("no longer suspected, but that cannot be written yet: %w", err)
 	}
 	return nil
 }
 
-// soaked clears a container whose soak is over, if it runs and is not quarantined.
+// soaked counts the soak of a container, if it runs and is not quarantined.
 func (s *suspects) soaked(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	suspect, known := s.board.currentSuspects().Find(name)
-	if !known || suspect.Quarantined {
+	if !known || suspect.Quarantined || s.counted[name] {
 		return
 	}
 	status, _ := s.board.status()
 	if slices.ContainsFunc(status.Recovery.Rows, func(r recover.Row) bool {
 		return r.Name == name && (r.State == recover.RowUp || r.State == recover.RowActive)
 	}) {
-		_ = s.clear(suspect, clearSoaked) // it is tried again at each look
+		s.counted[name] = s.leave(suspect, clearSoaked, recover.Casebook.Soaked) == nil // else it is tried again at each look
 	}
 }
 
@@ -166,14 +191,17 @@ func (s *suspects) review(list recover.Sightings) (userStopped []string, err err
 			delete(s.seenRunning, suspect.Name)
 		case !seen:
 			s.seenRunning[suspect.Name] = time.Now()
-		case time.Since(since) >= s.policy.Soak:
+		case time.Since(since) < s.policy.Soak:
+		case suspect.Quarantined:
 			_ = s.clear(suspect, clearRunning) // it is tried again at each look
+		case !s.counted[suspect.Name] || suspect.Listed:
+			s.counted[suspect.Name] = s.leave(suspect, clearRunning, recover.Casebook.Soaked) == nil
 		}
 	}
-	before := s.board.currentSuspects()
-	if now := s.entries.withoutRemoved(before); !slices.Equal(now, before) {
-		s.board.showSuspects(now)
-		_ = s.save(now) // it is tried again at the next look
+	book := s.board.currentBook()
+	if now := s.entries.withoutRemoved(book.Suspects); !slices.Equal(now, book.Suspects) {
+		book.Suspects = now
+		_ = s.change(book) // it is tried again at the next look
 	}
 	return s.byUser(stopped), nil
 }
@@ -188,9 +216,9 @@ func (s *suspects) setUserStopped(name string, stopped bool) (changed bool, err 
 	}
 	if suspect, known := s.board.currentSuspects().Find(name); known && suspect.Listed {
 		suspect.Listed = false
-		q := s.board.currentSuspects().With(suspect)
-		s.board.showSuspects(q)
-		_ = s.save(q) // it is tried again at the next look
+		book := s.board.currentBook()
+		book.Suspects = book.Suspects.With(suspect)
+		_ = s.change(book) // it is tried again at the next look
 	}
 	return changed, nil
 }

@@ -73,7 +73,7 @@ func TestSuspects(t *testing.T) {
 		"none twice for one crash": {
 			func(h *recovertest.Host) {
 				h.Quarantine = recover.Quarantine{{Name: "a", Strikes: 1, BootID: "b1"}}
-			}, map[string]int{"a": 1, "b": 1}},
+			}, map[string]int{"a": 1}},
 		"none when the list is lost": {
 			func(h *recovertest.Host) { h.InFlight, h.InFlightErr = recover.InFlight{}, recover.ErrLost }, nil},
 		"none after a stop in order": {
@@ -127,43 +127,75 @@ func TestCrashIsJudgedOnce(t *testing.T) {
 	}
 }
 
-func TestSuspectsComeLastAndAlone(t *testing.T) {
-	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Quadlet("d").Ran("a", "b", "c", "d")
-	h.Marker = recovertest.Crashed
-	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"a", "b"}}
-	h.Pulls = map[string][]string{"d.service": {"a.service"}} // so it needs a
-	var moments []string
-	began := time.Time{}
-	for _, name := range []string{"a", "b", "c", "d"} {
-		h.Start[name+".service"] = func(context.Context, int) (recover.Outcome, error) {
-			moments = append(moments, fmt.Sprintf("%s %.0f", name, time.Since(began).Seconds()))
-			return recovertest.Up, nil
+// One crash that may be power loss changes nothing. With evidence, or after the second,
+// suspects start after all others, in groups that are a soak apart. READY does not wait
+// for the last one's soak.
+func TestSuspectsComeLastInGroups(t *testing.T) {
+	const soak = 20
+	names := func(n int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("s%02d", i))
 		}
+		return all
 	}
-	p := recover.DefaultPolicy()
-	p.Tiers = map[int]recover.Patterns{0: {"b"}}
-	synctest.Test(t, func(t *testing.T) {
-		began = time.Now()
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		s := newService(h, p)
-		go func() { done <- s.Run(ctx) }()
-		untilReady(s)
-		if took := time.Since(began).Round(time.Second); took != 50*time.Second {
-			t.Errorf("READY after %s, want the soak of c and three probations", took)
-		}
-		time.Sleep(p.Soak)
-		synctest.Wait()
-		stop()
-		<-done
-	})
-	// c's soak, then the suspects by tier, then what needs one.
-	want := []string{"c 0", "b 20", "a 30", "d 40"}
-	if diff := cmp.Diff(want, moments); diff != "" {
-		t.Errorf("starts (-want +got):\n%s", diff)
-	}
-	if len(h.Quarantine) != 0 {
-		t.Errorf("still suspected: %+v", h.Quarantine)
+	for name, c := range map[string]struct {
+		cause    recover.Cause
+		crashes  int
+		suspects int
+		want     []int // second of the start of each suspect
+		ready    int
+	}{
+		"one crash":                     {recover.CausePowerLoss, 1, 3, []int{0, 0, 0}, 0},
+		"two crashes":                   {recover.CausePowerLoss, 2, 3, []int{0, 20, 40}, 40},
+		"two crashes, and many":         {recover.CausePowerLoss, 2, 8, []int{0, 0, 20, 20, 40, 40, 60, 60}, 60},
+		"one with evidence":             {recover.CausePanic, 1, 3, []int{soak, 40, 60}, 60},
+		"one with evidence, and nine":   {recover.CausePanic, 1, 9, []int{20, 20, 20, 40, 40, 40, 60, 60, 60}, 60},
+		"one that is of unknown origin": {recover.CauseUnknown, 1, 3, []int{0, 0, 0}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := recovertest.NewHost().Quadlet("other")
+			all := names(c.suspects)
+			at := map[string]int{}
+			var began time.Time
+			for _, name := range append(all, "other") {
+				h.Quadlet(name)
+				h.Start[name+".service"] = func(context.Context, int) (recover.Outcome, error) {
+					h.Set(func() { at[name] = int(time.Since(began).Seconds()) })
+					return recovertest.Up, nil
+				}
+			}
+			h.Ran(append(all, "other")...)
+			h.Marker, h.BootEnd = recovertest.Crashed, signs(c.cause)
+			h.InFlight = recover.InFlight{BootID: "b1", Names: all}
+			if c.crashes > 1 {
+				h.Book = h.Book.Strike(recover.Crash{BootID: "b0", Cause: c.cause, InFlight: all}, nil)
+				h.Quarantine = h.Book.Suspects
+			}
+			synctest.Test(t, func(t *testing.T) {
+				began = time.Now()
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				s := newService(h, recover.DefaultPolicy())
+				go func() { done <- s.Run(ctx) }()
+				untilReady(s)
+				if took := int(time.Since(began).Seconds()); took != c.ready {
+					t.Errorf("READY after %d s, want %d", took, c.ready)
+				}
+				time.Sleep(soak*time.Second + engine.FlushWithin)
+				stop()
+				<-done
+			})
+			var got []int
+			for _, name := range all {
+				got = append(got, at[name])
+			}
+			if !slices.Equal(got, c.want) || at["other"] != 0 {
+				t.Errorf("suspects start at %v, want %v; the other at %d", got, c.want, at["other"])
+			}
+			if suspected := len(h.Quarantine) > 0; suspected != (c.cause == recover.CausePanic) {
+				t.Errorf("one soak leaves %+v", h.Quarantine)
+			}
+		})
 	}
 }
 
@@ -171,7 +203,7 @@ func TestSuspectsComeLastAndAlone(t *testing.T) {
 // live through a soak.
 func recovered(t *testing.T, h *recovertest.Host, suspects ...string) (report recover.Report) {
 	t.Helper()
-	h.Marker = recovertest.Crashed
+	h.Marker, h.BootEnd = recovertest.Crashed, signs(recover.CausePanic)
 	h.InFlight = recover.InFlight{BootID: "b1", Names: suspects}
 	synctest.Test(t, func(t *testing.T) {
 		h.Mounted = make(chan struct{})
@@ -235,9 +267,9 @@ func TestWaitEndsBetweenSuspects(t *testing.T) {
 					return recovertest.Up, nil
 				}
 			}
-			want := map[string]int{"a": 30, "b": 20, "c": 40, "z": 0}
-			if waits == "z" { // suspects need not wait for a soak, but for its tier
-				want = map[string]int{"a": 0, "b": 10, "c": 40, "z": 20}
+			want := map[string]int{"a": 40, "b": 20, "c": 60, "z": 0}
+			if waits == "z" { // suspects need not wait for its soak
+				want = map[string]int{"a": 0, "b": 20, "c": 40, "z": 40}
 			}
 			recovered(t, h, "a", "b", "c")
 			if diff := cmp.Diff(want, at); diff != "" {
@@ -292,7 +324,7 @@ func TestSuspectHangs(t *testing.T) {
 	h.Start["b.service"] = func(context.Context, int) (recover.Outcome, error) {
 		h.Mu.Lock()
 		defer h.Mu.Unlock()
-		if after := time.Since(began); after != recover.DefaultPolicy().TierDeadline+recover.DefaultPolicy().Probation {
+		if after := time.Since(began); after != recover.DefaultPolicy().TierDeadline+recover.DefaultPolicy().Soak {
 			t.Errorf("b was started after %s", after)
 		}
 		return recovertest.Up, nil
@@ -325,24 +357,15 @@ func TestSuspectWaitsForAnother(t *testing.T) {
 	}
 }
 
-// Also suspects cannot hold up READY beyond the deadline.
-func TestProbationEndsAtTheDeadline(t *testing.T) {
-	for name, c := range map[string]struct {
-		deadline time.Duration
-		up       int
-	}{
-		"while one is alone":     {25 * time.Second, 1},
-		"before any of them":     {15 * time.Second, 0},
-		"between two of them":    {45 * time.Second, 2},
-		"in the last one's soak": {55 * time.Second, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
+// Also suspects cannot hold up READY beyond the deadline, and each has its turn.
+func TestSuspectsWithinDeadline(t *testing.T) {
+	for _, deadline := range []time.Duration{15 * time.Second, 25 * time.Second, 45 * time.Second, 55 * time.Second} {
+		t.Run(deadline.String(), func(t *testing.T) {
 			h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Ran("a", "b", "c")
-			h.Marker = recovertest.Crashed
+			h.Marker, h.BootEnd = recovertest.Crashed, signs(recover.CausePanic)
 			h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"a", "b"}}
-			h.Quarantine = recover.Quarantine{{Name: "a", Strikes: 1, BootID: "b0"}, {Name: "b", Strikes: 1, BootID: "b0"}}
 			p := recover.DefaultPolicy()
-			p.Deadline = c.deadline
+			p.Deadline = deadline
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				ctx, stop := context.WithCancel(t.Context())
@@ -350,12 +373,12 @@ func TestProbationEndsAtTheDeadline(t *testing.T) {
 				s := newService(h, p)
 				go func() { done <- s.Run(ctx) }()
 				untilReady(s)
-				if took := time.Since(began); took > c.deadline {
+				if took := time.Since(began); took > deadline {
 					t.Errorf("READY after %s", took)
 				}
 				st, _ := s.Status()
-				if n := st.Recovery.Counts()[recover.RowUp]; n != c.up+1 { // and c
-					t.Errorf("%d are up, want %d suspects and c: %+v", n, c.up, st.Recovery.Counts())
+				if n := st.Recovery.Counts()[recover.RowUp]; n != 3 {
+					t.Errorf("%d are up, want all: %+v", n, st.Recovery.Counts())
 				}
 				stop()
 				<-done

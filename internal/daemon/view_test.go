@@ -89,7 +89,12 @@ func TestPodmanAwaitedIfNeeded(t *testing.T) {
 			func(h *recovertest.Host) { h.Snapshot.BootID = recovertest.Here.BootID }, true,
 		},
 		"a container is suspected": {
-			func(h *recovertest.Host) { h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 1}} }, true,
+			func(h *recovertest.Host) { h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 1}} }, false,
+		},
+		"a container is quarantined": {
+			func(h *recovertest.Host) {
+				h.Quarantine = recover.Quarantine{{Name: "x", Strikes: 2, Quarantined: true}}
+			}, true,
 		},
 		"the suspects are not known": {
 			func(h *recovertest.Host) { h.QuarantineErr = recovertest.ErrBroken }, true,

@@ -68,10 +68,10 @@ type Store interface {
 	InFlight() (recover.InFlight, error)
 	// SaveInFlight replaces it; without names nothing is in flight.
 	SaveInFlight(recover.InFlight) error
-	// Quarantine returns the suspects. ErrLost: there are some, and no
-	// generation of the list can be read.
-	Quarantine() (recover.Quarantine, error)
-	SaveQuarantine(recover.Quarantine) error
+	// Quarantine returns the casebook. ErrLost: there is one, and no generation of it
+	// can be read.
+	Quarantine() (recover.Casebook, error)
+	SaveQuarantine(recover.Casebook) error
 	// Reports returns the recoveries in the history, oldest first.
 	Reports() ([]recover.Report, error)
 	// SaveReport keeps a recovery, as a new one if its ID is 0, and returns its ID.

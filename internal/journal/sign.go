@@ -13,6 +13,7 @@ func signOf(e entry) recover.Sign {
 		s.Kind, s.Cause = saidBySystemd(e)
 	} else if e.kernel {
 		s.Kind, s.Cause = saidByKernel(e.Message)
+		s.Cgroup = killedCgroup(e.Message)
 	}
 	if status := e.fields["EXIT_STATUS"]; s.Kind == recover.SignProcessExit && status != "" {
 		s.Exit = e.fields["EXIT_CODE"] + " " + status
@@ -82,7 +83,8 @@ func saidByKernel(message string) (recover.SignKind, recover.Cause) {
 	switch {
 	case strings.HasPrefix(message, panicLine):
 		return recover.SignPanic, panicCause(message)
-	case strings.HasPrefix(message, "Out of memory: Killed process"), strings.Contains(message, "invoked oom-killer"):
+	case strings.HasPrefix(message, "Out of memory: Killed process"), strings.Contains(message, "invoked oom-killer"),
+		killedCgroup(message) != "":
 		return recover.SignOOMKill, recover.CauseOOM
 	case strings.Contains(lower, "watchdog") && !strings.Contains(lower, " not ") &&
 		(strings.Contains(lower, "last reboot") || strings.Contains(lower, "last reset") ||
@@ -90,6 +92,18 @@ func saidByKernel(message string) (recover.SignKind, recover.Cause) {
 		return recover.SignWatchdogReset, recover.CauseWatchdog
 	}
 	return "", ""
+}
+
+// killedCgroup returns the control group that the kernel names when the memory of the host,
+// and not only that of a group, has run out (dump_oom_victim() of mm/oom_kill.c):
+// oom-kill:constraint=CONSTRAINT_NONE,…,global_oom,task_memcg=/…,task=…
+func killedCgroup(message string) string {
+	if !strings.HasPrefix(message, "oom-kill:constraint=") || !strings.Contains(message, ",global_oom,") {
+		return ""
+	}
+	_, rest, _ := strings.Cut(message, ",task_memcg=")
+	cgroup, _, _ := strings.Cut(rest, ",task=")
+	return cgroup
 }
 
 // panicCause returns the cause that the kernel's line about a panic names.

@@ -77,6 +77,9 @@ type Sign struct {
 	Kind SignKind
 	// Cause is the cause that the entry itself names. It is empty if there is none.
 	Cause Cause
+	// Cgroup is the control group of the process that the kernel killed when the memory
+	// of the host ran out. Only SignOOMKill has it.
+	Cgroup string
 	// Exit says how a process ended, such as "killed 9". Only SignProcessExit has it.
 	Exit string
 	// Monotonic is the time between the start of the boot and the entry.
@@ -165,6 +168,15 @@ func ExplainHost(end BootEnd) (Cause, []Sign) {
 		final = readable
 	}
 	return CausePowerLoss, []Sign{final}
+}
+
+// killedCgroup is the Cgroup of the last kill, if that was shortly before the end.
+func killedCgroup(tail []Sign) string {
+	kill, ok := lastOf(tail, func(s Sign) bool { return s.Cgroup != "" })
+	if !ok || tail[len(tail)-1].Monotonic-kill.Monotonic >= oomWindow {
+		return ""
+	}
+	return kill.Cgroup
 }
 
 // lastOf returns the last sign for which is reports true.
@@ -256,8 +268,11 @@ func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Ve
 		var end BootEnd
 		end, err = journal.BootEnd(ctx, v.Previous.BootID, here.BootID)
 		v.Cause, evidence = ExplainHost(end)
-		if v.Cause == CausePowerLoss {
+		switch v.Cause {
+		case CausePowerLoss:
 			v.InWords = end.inWords(evidence)
+		case CauseOOM:
+			v.Cgroup = killedCgroup(end.Tail)
 		}
 	}
 	v.Evidence = Evidence(evidence)

@@ -46,7 +46,7 @@ type Holds struct {
 }
 
 // MakePlan lays out what is done about each candidate, as rows in the order of
-// their starts: by tier, and by name inside a tier; then, alone, the suspects,
+// their starts: by tier, and by name inside a tier; then, in groups, the suspects,
 // and what would bring one of them along. resolved comes from Resolve.
 func MakePlan(candidates []Container, holds Holds, view View, resolved map[string]Resolution, p Policy) []Row {
 	rows := []Row{}
@@ -71,9 +71,12 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 			(how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
 		rows = append(rows, row)
 	}
-	rank := setApart(rows, holds, p)
 	slices.SortFunc(rows, func(a, b Row) int {
-		return cmp.Or(rank[a.Name]-rank[b.Name], cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
+	})
+	setApart(rows, holds, p)
+	slices.SortStableFunc(rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
 	})
 	return rows
 }
@@ -104,42 +107,52 @@ func firstState(row Row, holds Holds, view View, how Resolution, p Policy) (RowS
 	return RowQueued, ""
 }
 
-// setApart marks the rows that are started alone, and quarantines those that would
-// bring a quarantined container along. It returns the order of the groups, 0
-// first: the rest, the suspects, those of them with more than one strike, and the
-// rows that would bring a suspect along.
-func setApart(rows []Row, holds Holds, p Policy) (rank map[string]int) {
-	rank = map[string]int{}
-	named := map[string]string{} // unit -> container
+// setApart marks the rows that are started after all others, and gives them their
+// turns. It quarantines those that would bring a quarantined container along.
+func setApart(rows []Row, holds Holds, p Policy) {
+	named := map[string][]string{} // unit -> containers
 	for _, r := range rows {
-		named[r.Unit] = r.Name
+		if r.Unit != "" {
+			named[r.Unit] = append(named[r.Unit], r.Name)
+		}
 	}
 	for i := range rows {
 		row := &rows[i]
 		suspect, known := holds.Quarantine.Find(row.Name)
+		known = known && !suspect.Noted
 		row.Strikes = suspect.Strikes
 		if row.State != RowQueued {
 			continue
 		}
 		row.Alone = known || p.Mode == ModeSafe
-		switch {
-		case known && row.Strikes >= QuarantineAt:
-			rank[row.Name] = 2
-		case known:
-			rank[row.Name] = 1
-		}
-		for _, unit := range holds.Pulls[row.Unit] {
-			brought, known := holds.Quarantine.Find(named[unit])
-			switch {
-			case !known || brought.Name == row.Name:
-			case brought.Quarantined:
-				row.State, row.Alone = RowQuarantined, false
-				row.Error = "needs " + brought.Name + ", which is quarantined"
-			default:
-				row.Alone = true
-				rank[row.Name] = 3
+		for _, unit := range append([]string{row.Unit}, holds.Pulls[row.Unit]...) {
+			for _, name := range named[unit] {
+				if name != row.Name {
+					row.Brings = append(row.Brings, name)
+				}
+				brought, known := holds.Quarantine.Find(name)
+				switch {
+				case !known || name == row.Name || brought.Noted:
+				case brought.Quarantined:
+					row.State, row.Alone = RowQuarantined, false
+					row.Error = "needs " + name + ", which is quarantined"
+					if unit == row.Unit {
+						row.Error = "is started by the same unit as " + name + ", which is quarantined"
+					}
+				case row.State == RowQueued:
+					row.Alone = true
+				}
 			}
 		}
 	}
-	return rank
+	if p.Mode == ModeSafe {
+		setGroups(rows, holds.Pulls, holds.Quarantine, true)
+		return
+	}
+	slices.SortStableFunc(rows, func(a, b Row) int { // those with most strikes last
+		x, _ := holds.Quarantine.Find(a.Name)
+		y, _ := holds.Quarantine.Find(b.Name)
+		return cmp.Or(cmp.Compare(x.Strikes, y.Strikes), cmp.Compare(x.Case, y.Case))
+	})
+	setGroups(rows, holds.Pulls, holds.Quarantine, false)
 }

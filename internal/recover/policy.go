@@ -77,8 +77,12 @@ type Policy struct {
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
-	// Probation is how long a container that is started alone stays alone.
+	// Probation is how long a container stays alone in ModeSafe.
 	Probation time.Duration
+	// Parole is how long the host is to have lived before a quarantined container is
+	// tried: the first time, the second and so on; the last one holds from then on. Without
+	// one it is not tried.
+	Parole []time.Duration
 }
 
 // DefaultPolicy is what holds where the configuration says nothing.
@@ -99,6 +103,7 @@ func DefaultPolicy() Policy {
 		Jobs:          JobsRestart,
 		Soak:          20 * time.Second,
 		Probation:     10 * time.Second,
+		Parole:        []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour},
 	}
 }
 

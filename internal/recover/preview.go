@@ -23,8 +23,8 @@ type Preview struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// A Batch is the containers that start side by side, or, where Alone, one
-// after the other.
+// A Batch is the containers that start side by side: those of a tier, or, where
+// Alone, a group of suspects.
 type Batch struct {
 	Tier            int       `json:"tier"`
 	Alone           bool      `json:"alone,omitempty"`
@@ -76,6 +76,7 @@ type Known struct {
 func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview {
 	preview := Preview{Batches: []Batch{}, NotStarted: []Planned{}, Notes: k.Notes}
 	expect := Expect(k.History)
+	group := 0
 	for _, row := range rows {
 		c := Planned{Name: row.Name, Tier: row.Tier, Unit: row.Unit, Generated: row.Generated, State: row.State,
 			Why: cmp.Or(row.Error, row.WithoutStopped()), Stopped: row.Stopped, EarlierStarts: len(expect[row.Name])}
@@ -91,14 +92,15 @@ func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview
 			continue
 		}
 		n := len(preview.Batches) - 1
-		if n < 0 || preview.Batches[n].Alone != row.Alone || !row.Alone && preview.Batches[n].Tier != row.Tier {
+		if n < 0 || group != row.Group || !row.Alone && preview.Batches[n].Tier != row.Tier {
+			group = row.Group
 			preview.Batches = append(preview.Batches, Batch{Tier: row.Tier, Alone: row.Alone})
 			n++
 		}
 		preview.Batches[n].Containers = append(preview.Batches[n].Containers, c)
 	}
 	for i := range preview.Batches {
-		preview.Batches[i].expect(expect, p)
+		preview.Batches[i].expect(expect, p, i == len(preview.Batches)-1)
 		preview.Unknown += preview.Batches[i].Unknown
 	}
 	var took time.Duration
@@ -107,18 +109,18 @@ func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview
 	return preview
 }
 
-func (b *Batch) expect(e Expectations, p Policy) {
+func (b *Batch) expect(e Expectations, p Policy, last bool) {
 	var names []string
 	for _, c := range b.Containers {
 		names = append(names, c.Name)
 	}
 	b.took, b.Slowest, b.Unknown = e.Tier(names)
-	if b.Alone { // one after the other, each with its probation
-		b.took = 0
-		for _, name := range names {
-			d, _ := e.Start(name)
-			b.took += d + p.Probation
-		}
+	switch {
+	case !b.Alone:
+	case p.Mode == ModeSafe:
+		b.took += p.Probation
+	case !last:
+		b.took += p.Soak
 	}
 	b.ExpectedSeconds = b.took.Seconds()
 }
@@ -134,13 +136,8 @@ func criticalPath(batches []Batch, p Policy) (all []Step, took time.Duration) {
 		var held []Step // as the next tier sees them
 		if b.Alone {
 			begin, before = took, all // all others have ended
-			for _, c := range b.Containers {
-				seconds := p.Probation.Seconds()
-				if c.ExpectedSeconds != nil {
-					seconds += *c.ExpectedSeconds
-				}
-				steps = append(steps, Step{Tier: c.Tier, Alone: true, Name: c.Name, Seconds: seconds})
-			}
+			name := cmp.Or(b.Slowest, b.Containers[0].Name)
+			steps = []Step{{Tier: b.Tier, Alone: true, Name: name, Seconds: b.took.Seconds()}}
 			held = steps
 		} else if b.Slowest != "" {
 			steps = []Step{{Tier: b.Tier, Name: b.Slowest, Seconds: b.took.Seconds()}}

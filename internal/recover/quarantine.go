@@ -14,18 +14,38 @@ type InFlight struct {
 	Names  []string `json:"containers"`
 }
 
-// A Suspect was in flight when the host crashed.
+// A Suspect was in flight at each crash of the host that its case counts.
 type Suspect struct {
 	Name string `json:"name"`
-	// Strikes counts the crashes that it was in flight at, since it last lived
-	// through its soak.
+	// Strikes counts those crashes.
 	Strikes int `json:"strikes"`
 	// BootID is the boot that ended with the last of them.
 	BootID string `json:"bootId"`
 	// Since is when that was noticed, for people.
 	Since time.Time `json:"since"`
-	// Quarantined: it is not started before it is released, or changes.
+	// Quarantined: it is not started before it is released, or changes, or its parole.
 	Quarantined bool `json:"quarantined"`
+	// Case is the boot that ended with the first of them: the ID of the case. It is
+	// empty in files of older versions, which kept no crashes.
+	Case string `json:"case,omitempty"`
+	// Noted: one crash without evidence is no reason to do anything.
+	Noted bool `json:"noted,omitempty"`
+	// Evidence: for one of the crashes there is a sign that it was no power loss.
+	Evidence bool `json:"evidence,omitempty"`
+	// Careful: it starts when the soak of the others is over. There may be a culprit among
+	// them: a crash fitted no case.
+	Careful bool `json:"careful,omitempty"`
+	// Named: the kernel named it when memory ran out.
+	Named bool `json:"named,omitempty"`
+	// Lived counts the soaks that it has lived through since the last of the crashes.
+	Lived int `json:"lived,omitempty"`
+	// Doubts counts the crashes while it was quarantined and down, since the host last
+	// lived for an hour.
+	Doubts int `json:"doubts,omitempty"`
+	// Paroles counts the times that it was tried in quarantine.
+	Paroles int `json:"paroles,omitempty"`
+	// NextTry is when it is tried next if the host lives so long, zero if it is not.
+	NextTry time.Time `json:"nextTry,omitzero"`
 	// Listed: archy-recovery put its name on the user-stopped list, so that other
 	// programs do not start it either.
 	Listed bool `json:"listed,omitempty"`
@@ -39,7 +59,7 @@ type Suspect struct {
 
 // Why says why it is not started, and what to do.
 func (s Suspect) Why() string {
-	return fmt.Sprintf("the host crashed %d times while it was being started, the last time while nothing else was; "+
+	return fmt.Sprintf("the host crashed %d times while it was being started, and of no other container that is so; "+
 		"to give it another chance: archy-recovery quarantine release %s", s.Strikes, s.Name)
 }
 
@@ -64,26 +84,16 @@ func (q Quarantine) With(s Suspect) Quarantine {
 
 // Without is q without the suspect of that name.
 func (q Quarantine) Without(name string) Quarantine {
-	return slices.DeleteFunc(slices.Clone(q), func(s Suspect) bool { return s.Name == name })
+	return q.Those(func(s Suspect) bool { return s.Name != name })
 }
 
-// QuarantineAt is the number of strikes that quarantines a container that was in
-// flight alone.
-const QuarantineAt = 2
-
-// Strike gives each container that was in flight at a crash of the host a strike.
-// A container that was in flight alone is quarantined from its second strike on.
-// Each crash counts once, however often Strike is called for it.
-func (q Quarantine) Strike(crash InFlight, now time.Time) Quarantine {
-	for _, name := range crash.Names {
-		s, _ := q.Find(name)
-		if s.BootID == crash.BootID {
-			continue
-		}
-		s.Name, s.BootID, s.Since = name, crash.BootID, now
-		s.Strikes++
-		s.Quarantined = s.Quarantined || s.Strikes >= QuarantineAt && len(crash.Names) == 1
-		q = q.With(s)
-	}
-	return q
+// Those are the suspects for which is reports true.
+func (q Quarantine) Those(is func(Suspect) bool) Quarantine {
+	return slices.DeleteFunc(slices.Clone(q), func(s Suspect) bool { return !is(s) })
 }
+
+// Watched are the suspects without those that were only noted.
+func (q Quarantine) Watched() Quarantine { return q.Those(func(s Suspect) bool { return !s.Noted }) }
+
+// Held are the suspects in quarantine.
+func (q Quarantine) Held() Quarantine { return q.Those(func(s Suspect) bool { return s.Quarantined }) }

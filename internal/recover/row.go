@@ -15,10 +15,13 @@ type Row struct {
 	// start it.
 	Generated bool `json:"generated,omitempty"`
 	Tier      int  `json:"tier"`
-	// Alone: it is started after all others and by itself, since it was in
-	// flight when the host crashed, or needs one that was, or since the kernel
+	// Alone: it is started after all others, by itself or with its Group, since it was
+	// in flight when the host crashed, or needs one that was, or since the kernel
 	// command line asks for it.
 	Alone bool `json:"alone,omitempty"`
+	// Group numbers the groups of those that are Alone, in the order of their starts; 0
+	// for the others.
+	Group int `json:"group,omitempty"`
 	// Strikes is how many crashes of the host it was in flight at.
 	Strikes int      `json:"strikes,omitempty"`
 	State   RowState `json:"state"`
@@ -32,6 +35,10 @@ type Row struct {
 	Stopped []string `json:"stopped,omitempty"`
 	// Without is Along.Without: the units that its start leaves out.
 	Without []string `json:"-"`
+	// Careful: its group waits until the soak of those that start with the tiers is over.
+	Careful bool `json:"-"`
+	// Brings are the containers that its start brings along, as far as that was asked.
+	Brings []string `json:"-"`
 	// Ending: it has died, and its unit has yet to end.
 	Ending bool `json:"-"`
 	// Unasked: the last attempt failed since what starts it could not be found out.

@@ -101,6 +101,8 @@ type Verdict struct {
 	Cause Cause `json:"cause,omitempty"`
 	// Evidence is the journal entries that the cause rests on.
 	Evidence []Entry `json:"evidence,omitempty"`
+	// Cgroup is Sign.Cgroup, where memory ran out.
+	Cgroup string `json:"-"`
 	// Previous is the run that the verdict is about, nil where there was none.
 	Previous *Identity `json:"previous,omitempty"`
 	// LastAlive is when the last run was alive, as far as it wrote that down: at most some

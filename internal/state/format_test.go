@@ -52,7 +52,7 @@ func TestNewerFields(t *testing.T) {
 		snapshotFile: `{"timestamp":1,"more":{"a":[1]},"containers":[{"name":"a","image":"i","more":{}},` +
 			`{"name":"b","image":"i","unit":"b.service"}],"bootId":"b1"}`,
 		inFlightFile:   `{"bootId":"b1","containers":["a"],"more":[1]}`,
-		quarantineFile: `[{"name":"a","strikes":1,"more":{"b":2}}]`,
+		quarantineFile: `{"suspects":[{"name":"a","strikes":1,"more":{"b":2}}],"more":1}`,
 	} {
 		write(t, dir, name, text)
 	}
@@ -71,7 +71,7 @@ func TestNewerFields(t *testing.T) {
 		t.Errorf("in flight is %+v, %v", f, err)
 	}
 	q, err := d.Quarantine()
-	if err != nil || len(q) != 1 || q[0].Strikes != 1 {
+	if err != nil || len(q.Suspects) != 1 || q.Suspects[0].Strikes != 1 {
 		t.Errorf("the suspects are %+v, %v", q, err)
 	}
 	if len(*reported) > 0 {

@@ -173,14 +173,16 @@ func FuzzQuarantine(f *testing.F) {
 			`"quarantined":true,"listed":true,"fingerprint":"f"}]`,
 		`[{"name":""}]`, `[{"name":"a"},{"name":"a"}]`, `[{"name":"a","since":"0000-01-01T00:00:00+23:59"}]`,
 		`[{"name":"a","strikes":-9223372036854775808}]`,
+		`{"suspects":[{"name":"a","case":"b"}],"crashes":[{"bootId":"b","case":"b","inFlight":["a"]}],"misfits":1}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		q, err := parseQuarantine(content)
+		book, err := parseQuarantine(content)
 		if err != nil {
 			return
 		}
+		q := book.Suspects
 		for _, suspect := range q {
 			if err := recover.CheckName(suspect.Name); err != nil {
 				t.Error("accepted: ", err)
@@ -189,7 +191,7 @@ func FuzzQuarantine(f *testing.F) {
 				t.Errorf("%s cannot be released", suspect.Name)
 			}
 		}
-		roundTrip(t, q, func(d *Dir) error { return d.SaveQuarantine(q) }, (*Dir).Quarantine)
+		roundTrip(t, book, func(d *Dir) error { return d.SaveQuarantine(book) }, (*Dir).Quarantine)
 	})
 }
 

@@ -63,7 +63,7 @@ func TestInFlightAndQuarantine(t *testing.T) {
 	if f, err := d.InFlight(); err != nil || len(f.Names) > 0 {
 		t.Errorf("in flight in a new directory: %+v, %v", f, err)
 	}
-	if q, err := d.Quarantine(); err != nil || len(q) > 0 {
+	if q, err := d.Quarantine(); err != nil || len(q.Suspects) > 0 {
 		t.Errorf("suspects in a new directory: %+v, %v", q, err)
 	}
 	if err := d.SaveInFlight(recover.InFlight{BootID: "b", Names: []string{"x", "y"}}); err != nil {
@@ -93,7 +93,10 @@ func TestInFlightAndQuarantine(t *testing.T) {
 		t.Error("no copy of the damaged file is kept")
 	}
 
-	suspects := recover.Quarantine{{Name: "x", Strikes: 2, Quarantined: true, Listed: true, BootID: "b"}}
+	suspects := recover.Casebook{
+		Suspects: recover.Quarantine{{Name: "x", Strikes: 2, Quarantined: true, Listed: true, BootID: "b"}},
+		Crashes:  []recover.Crash{{BootID: "b", Cause: recover.CausePanic, InFlight: []string{"x"}}},
+	}
 	if err := d.SaveQuarantine(suspects); err != nil {
 		t.Fatal(err)
 	}
@@ -103,14 +106,22 @@ func TestInFlightAndQuarantine(t *testing.T) {
 	if _, err := d.Quarantine(); !errors.Is(err, recover.ErrLost) {
 		t.Errorf("without an earlier generation: %v", err)
 	}
-	if err := errors.Join(d.SaveQuarantine(suspects), d.SaveQuarantine(nil)); err != nil {
+	if err := errors.Join(d.SaveQuarantine(suspects), d.SaveQuarantine(recover.Casebook{})); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, quarantineFile), []byte("[{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if q, err := d.Quarantine(); err != nil || !slices.Equal(q, suspects) {
+	if q, err := d.Quarantine(); err != nil || !q.Same(suspects) {
 		t.Errorf("last good generation: %+v, %v", q, err)
+	}
+	// Older versions wrote the suspects only.
+	old := `[{"name":"x","strikes":2,"bootId":"b","since":"2026-11-22T22:01:12Z","quarantined":true,"listed":true}]`
+	if err := os.WriteFile(filepath.Join(dir, quarantineFile), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if q, err := d.Quarantine(); err != nil || len(q.Suspects.Held()) != 1 || !q.Suspects[0].Listed {
+		t.Errorf("a list of an older version: %+v, %v", q, err)
 	}
 }
 

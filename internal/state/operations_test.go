@@ -68,7 +68,9 @@ var operations = map[string]operation{
 		true,
 	},
 	"SaveQuarantine": {
-		func(d *Dir) error { return d.SaveQuarantine(recover.Quarantine{{Name: "two"}}) },
+		func(d *Dir) error {
+			return d.SaveQuarantine(recover.Casebook{Suspects: recover.Quarantine{{Name: "two"}}})
+		},
 		func(d *Dir) string { q, err := d.Quarantine(); return fmt.Sprint(q, err) },
 		false,
 	},
@@ -103,7 +105,7 @@ func prepare(t *testing.T, dir string) map[string]string {
 		d.SaveSnapshot(recover.Snapshot{Timestamp: 1, Containers: []recover.Container{{Name: "one"}}}),
 		stop(d, "x"),
 		d.SaveInFlight(recover.InFlight{BootID: "b1", Names: []string{"one"}}),
-		d.SaveQuarantine(recover.Quarantine{{Name: "one"}}),
+		d.SaveQuarantine(recover.Casebook{Suspects: recover.Quarantine{{Name: "one"}}}),
 		report(d, recover.Report{BootID: "b1"}),
 		d.Close())
 	if err != nil {

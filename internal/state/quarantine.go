@@ -1,42 +1,48 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
 	"archy-recovery/internal/recover"
 )
 
-// Quarantine returns the suspects. It returns none where there never was a list. The error
+// Quarantine returns the casebook. It is empty where there never was one. The error
 // is recover.ErrLost where no generation can be read.
-func (d *Dir) Quarantine() (recover.Quarantine, error) {
-	q, err := load(d, quarantineFile, parseQuarantine)
+func (d *Dir) Quarantine() (recover.Casebook, error) {
+	book, err := load(d, quarantineFile, parseQuarantine)
 	if errors.Is(err, recover.ErrNone) {
-		return nil, nil
+		return recover.Casebook{}, nil
 	}
-	return q, err
+	return book, err
 }
 
-// SaveQuarantine replaces the suspects.
-func (d *Dir) SaveQuarantine(q recover.Quarantine) error {
-	if q == nil {
-		q = recover.Quarantine{}
+// SaveQuarantine replaces the casebook.
+func (d *Dir) SaveQuarantine(book recover.Casebook) error {
+	if book.Suspects == nil {
+		book.Suspects = recover.Quarantine{}
 	}
-	return save(d, quarantineFile, q, parseQuarantine)
+	return save(d, quarantineFile, book, parseQuarantine)
 }
 
-func parseQuarantine(content []byte) (recover.Quarantine, error) {
-	var q recover.Quarantine
-	if err := json.Unmarshal(content, &q); err != nil {
-		return nil, err
+// parseQuarantine reads a casebook. Older versions wrote only its suspects, as an array.
+func parseQuarantine(content []byte) (recover.Casebook, error) {
+	var book recover.Casebook
+	var into any = &book
+	if bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("[")) {
+		into = &book.Suspects
 	}
-	if q == nil {
-		return nil, errors.New("not an array of suspects")
+	if err := json.Unmarshal(content, into); err != nil {
+		return recover.Casebook{}, err
 	}
-	for _, suspect := range q {
+	if book.Suspects == nil {
+		return recover.Casebook{}, errors.New("no suspects in it: neither an array of them nor the member \"suspects\"")
+	}
+	for _, suspect := range book.Suspects {
 		if err := recover.CheckName(suspect.Name); err != nil {
-			return nil, err
+			return recover.Casebook{}, err
 		}
 	}
-	return q, nil
+	return book, nil
 }

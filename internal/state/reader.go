@@ -40,8 +40,8 @@ func (r *Reader) Snapshot() (recover.Snapshot, error) { return r.dir.Snapshot() 
 // UserStopped returns the names that are never started automatically, as Dir.UserStopped does.
 func (r *Reader) UserStopped() ([]string, error) { return r.dir.UserStopped() }
 
-// Quarantine returns the suspects, as Dir.Quarantine does.
-func (r *Reader) Quarantine() (recover.Quarantine, error) { return r.dir.Quarantine() }
+// Quarantine returns the casebook, as Dir.Quarantine does.
+func (r *Reader) Quarantine() (recover.Casebook, error) { return r.dir.Quarantine() }
 
 // Reports returns the reports of earlier recoveries, as Dir.Reports does.
 func (r *Reader) Reports() ([]recover.Report, error) { return r.dir.Reports() }

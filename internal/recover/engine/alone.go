@@ -8,10 +8,9 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// turns starts the rows that are to start alone, one at a time, and in between
+// turns starts the rows that are to start alone, a group at a time, and in between
 // the rows of the tiers whose wait has ended.
 func (r *Run) turns(ctx context.Context) error {
-	others := true // containers that need not be alone may be in flight
 	for r.left > 0 {
 		i := nextTurn(r.rows, r.queue)
 		var err error
@@ -20,17 +19,28 @@ func (r *Run) turns(ctx context.Context) error {
 			_, err = r.step(ctx, nil, nil)
 		case !r.rows[i].Alone:
 			r.enqueue(i)
-			others = true
 		default:
-			err = r.turn(ctx, i, others)
-			others = false
+			err = newTurn(r, r.rows[i].Group).take(ctx)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.beforeDeferred(ctx)
 }
+
+// beforeDeferred waits until the soak of all others is over, if a suspect starts at
+// READY: so that the next crash tells them apart.
+func (r *Run) beforeDeferred(ctx context.Context) error {
+	deferred := func(row recover.Row) bool { return row.Alone && row.State == recover.RowDeferred }
+	if r.expired || !slices.ContainsFunc(r.rows, deferred) {
+		return nil
+	}
+	limit := min(r.policy.TierDeadline+r.policy.Soak, time.Until(r.ends))
+	return r.stepUntil(ctx, time.After(limit), r.flight.Empty(), never)
+}
+
+func never() bool { return false }
 
 // nextTurn is the first row that could be started and is not in the queue, -1
 // without one.
@@ -43,40 +53,111 @@ func nextTurn(rows []recover.Row, queue []int) int {
 	return -1
 }
 
-// turn starts a row alone, so that the next crash names one container only. For a
-// container with one strike the time between two starts is its Probation, and one
-// that hangs gives way to the next: a crash then names a few, which gives each of
-// them its second strike. A container with two strikes is alone for its whole soak.
-func (r *Run) turn(ctx context.Context, i int, others bool) error {
-	row := &r.rows[i]
-	careful := row.Strikes >= recover.QuarantineAt
-	never := func() bool { return false }
-	if others || careful {
-		if err := r.stepUntil(ctx, nil, r.flight.Empty(), never); err != nil || r.expired {
+// A turn is a group of rows that start together after all others.
+type turn struct {
+	run     *Run
+	rows    []int
+	names   []string
+	groups  int  // that are still to start, with this one
+	careful bool // it waits for the soak of those that start with the tiers
+	late    bool // recovery has ended: it waits for the soak of all others
+}
+
+func newTurn(r *Run, group int) turn {
+	t := turn{run: r, late: r.ready}
+	groups := map[int]bool{}
+	for i, row := range r.rows {
+		if !row.Alone || row.State != recover.RowQueued || slices.Contains(r.queue, i) {
+			continue
+		}
+		groups[row.Group] = true
+		if row.Group == group {
+			t.rows, t.names = append(t.rows, i), append(t.names, startsOf(r.rows, i)...)
+			t.careful = t.careful || row.Careful
+		}
+	}
+	t.groups = len(groups)
+	return t
+}
+
+// limit is the most time that it may take: each is to have its turn before recovery
+// ends.
+func (t turn) limit() time.Duration {
+	return min(t.run.policy.TierDeadline+t.run.policy.Soak, time.Until(t.run.ends)/time.Duration(t.groups))
+}
+
+// take starts the rows, tier by tier, and waits until their soak is over: so that a
+// crash names this group only. Nothing waits for the last group's soak. A group that
+// hangs gives way to the next.
+func (t turn) take(ctx context.Context) error {
+	r := t.run
+	if t.careful || t.late {
+		soaked := r.flight.Empty()
+		if !t.late {
+			soaked = r.flight.Without(tierNames(r.rows)...)
+		}
+		if err := r.stepUntil(ctx, time.After(t.limit()/2), soaked, never); err != nil || r.expired {
 			return err
 		}
 	}
-	if careful {
-		r.flight.Add(row.Name)
-		r.enqueue(i)
-		return r.stepUntil(ctx, nil, r.flight.Empty(), never)
-	}
-	// Each of them is to have its turn before recovery ends.
-	turns := 0
-	for _, other := range r.rows {
-		if other.Alone && other.State == recover.RowQueued {
-			turns++
+	ends := time.Now().Add(t.limit())
+	late := func() <-chan time.Time { return time.After(time.Until(ends)) }
+	r.flight.Add(t.names...)
+	for tier := range recover.MaxTier + 1 {
+		if !t.enqueue(tier) {
+			continue
+		}
+		if err := r.stepUntil(ctx, late(), nil, func() bool { return t.settled(tier) }); err != nil {
+			return err
 		}
 	}
-	limit := min(r.policy.TierDeadline+r.policy.Probation, time.Until(r.ends)/time.Duration(turns))
-	began := time.Now()
-	r.enqueue(i)
-	ended := func() bool { return !row.State.Pending() || row.State == recover.RowWaiting }
-	if err := r.stepUntil(ctx, time.After(limit), nil, ended); err != nil {
-		return err
+	switch {
+	case r.policy.Mode == recover.ModeSafe:
+		return r.stepUntil(ctx, time.After(min(r.policy.Probation, time.Until(ends))), nil, never)
+	case t.groups == 1:
+		return nil
 	}
-	if row.State == recover.RowWaiting || row.State == recover.RowNoNetwork {
-		return nil // it was not started
+	return r.stepUntil(ctx, late(), r.flight.Without(t.names...), never)
+}
+
+// enqueue queues its rows in a tier, and reports whether there are any.
+func (t turn) enqueue(tier int) (found bool) {
+	for _, i := range t.rows {
+		row := t.run.rows[i]
+		if row.Tier == tier && row.State == recover.RowQueued && !slices.Contains(t.run.queue, i) {
+			t.run.enqueue(i)
+			found = true
+		}
 	}
-	return r.stepUntil(ctx, time.After(min(r.policy.Probation, limit-time.Since(began))), nil, never)
+	return found
+}
+
+// settled reports whether none of its rows in a tier is being started any more.
+func (t turn) settled(tier int) bool {
+	return !slices.ContainsFunc(t.rows, func(i int) bool {
+		row := t.run.rows[i]
+		return row.Tier == tier && row.State.Pending() && row.State != recover.RowWaiting
+	})
+}
+
+// startsOf are the names of a row and of those that its start brings along: what has
+// not had its turn yet.
+func startsOf(rows []recover.Row, i int) []string {
+	names := []string{rows[i].Name}
+	for _, other := range rows {
+		if other.State == recover.RowQueued && slices.Contains(rows[i].Brings, other.Name) {
+			names = append(names, other.Name)
+		}
+	}
+	return names
+}
+
+// tierNames are the rows that start with the tiers.
+func tierNames(rows []recover.Row) (names []string) {
+	for _, row := range rows {
+		if !row.Alone {
+			names = append(names, row.Name)
+		}
+	}
+	return names
 }

@@ -20,6 +20,13 @@ type Flight struct {
 	flush    *time.Timer            // set while the names on disk are out of date
 	failed   bool                   // they are, since they could not be written
 	empty    chan struct{}          // closed while nothing is in flight
+	waiters  []flightWaiter
+}
+
+// A flightWaiter waits until none of its names is in flight.
+type flightWaiter struct {
+	names []string
+	done  chan struct{}
 }
 
 // FlushWithin is how much later than its soak a name may leave the disk: the
@@ -108,6 +115,7 @@ func (f *Flight) remove(name string) {
 	if len(f.inFlight) == 0 {
 		close(f.empty)
 	}
+	f.wake()
 	if f.flush == nil {
 		f.flush = time.AfterFunc(FlushWithin, func() {
 			f.mu.Lock()
@@ -143,6 +151,30 @@ func (f *Flight) Empty() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.empty
+}
+
+// Without returns a channel that is closed once none of the names is in flight.
+func (f *Flight) Without(names ...string) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := flightWaiter{names, make(chan struct{})}
+	f.waiters = append(f.waiters, w)
+	f.wake()
+	return w.done
+}
+
+// wake tells those that need not wait any longer. Called with mu held.
+func (f *Flight) wake() {
+	f.waiters = slices.DeleteFunc(f.waiters, func(w flightWaiter) bool {
+		waits := slices.ContainsFunc(w.names, func(name string) bool {
+			_, inFlight := f.inFlight[name]
+			return inFlight
+		})
+		if !waits {
+			close(w.done)
+		}
+		return !waits
+	})
 }
 
 // Close ends the flight at a stop in order: a crash from now on makes no

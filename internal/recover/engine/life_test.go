@@ -333,15 +333,15 @@ func TestDeadlineAfterFall(t *testing.T) {
 	})
 }
 
-// TestFallOfSuspect has a container with two strikes fall late in its soak. It stays in flight until its second
-// attempt, so that the next suspect is still alone.
+// TestFallOfSuspect has a suspect fall late in its soak. It stays in flight until its second
+// attempt, so that the next suspect is alone.
 func TestFallOfSuspect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newLifeStarter(recovertest.NewHost())
 		s.then("a", []moment{ended(15, 1)}, nil)
 		rs := recovertest.Rows("a:0 b:0")
 		for i := range rs {
-			rs[i].Alone, rs[i].Strikes = true, recover.QuarantineAt
+			rs[i].Alone, rs[i].Group = true, i+1
 		}
 		history, _, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
 		want := []string{"  0.0 starting a 1", "  0.0 up a 1", " 15.0 attempt-failed a 1", " 25.0 starting a 2",

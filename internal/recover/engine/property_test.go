@@ -105,7 +105,7 @@ func TestWhateverBecomesOfContainers(t *testing.T) {
 				Tier: rapid.IntRange(0, 2).Draw(rt, "tier"), Job: rapid.IntRange(0, 3).Draw(rt, "job") == 0,
 				Alone: rapid.IntRange(0, 5).Draw(rt, "alone") == 0}
 			if row.Alone {
-				row.Strikes = rapid.IntRange(0, 2).Draw(rt, "strikes")
+				row.Group = rapid.IntRange(1, 3).Draw(rt, "group")
 			}
 			rs = append(rs, row)
 			for range 2 {

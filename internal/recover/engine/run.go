@@ -136,7 +136,7 @@ func (r *Run) Follow(ctx context.Context) error {
 	for r.following > 0 || r.explaining > 0 || slices.ContainsFunc(r.rows, toCome) {
 		var err error
 		if i := nextTurn(r.rows, r.queue); i >= 0 { // a suspect, which has waited for the network
-			err = r.turn(ctx, i, true)
+			err = newTurn(r, r.rows[i].Group).take(ctx)
 		} else {
 			_, err = r.step(ctx, nil, nil)
 		}
@@ -257,7 +257,7 @@ func (r *Run) nextTier(last int) (tier int, more bool) {
 			if !row.Job {
 				r.unsettled[i] = true
 			}
-			names = append(names, row.Name)
+			names = append(names, startsOf(r.rows, i)...)
 		}
 	}
 	r.notify(Event{Kind: TierStarted, Tier: tier})

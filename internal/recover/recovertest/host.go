@@ -68,12 +68,14 @@ type Host struct {
 	Beats          int // how often that was written
 	InFlight       recover.InFlight
 	InFlightErr    error
-	Quarantine     recover.Quarantine
-	QuarantineErr  error
-	Reports        []recover.Report
-	ReportsErr     error
-	Dead           bool   // the power is gone: nothing is written any more
-	Died           func() // what to do then
+	// Quarantine is the suspects of the casebook, and Book the rest of it.
+	Quarantine    recover.Quarantine
+	Book          recover.Casebook
+	QuarantineErr error
+	Reports       []recover.Report
+	ReportsErr    error
+	Dead          bool   // the power is gone: nothing is written any more
+	Died          func() // what to do then
 
 	// Pulls and Wants are, of a unit, all that it needs or only wants, directly or not;
 	// Dependencies is what a container needs by podman, directly.

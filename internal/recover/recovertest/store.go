@@ -27,20 +27,22 @@ func (f Store) SaveInFlight(now recover.InFlight) error {
 	return f.H.WriteErr
 }
 
-func (f Store) Quarantine() (recover.Quarantine, error) {
+func (f Store) Quarantine() (recover.Casebook, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
-	return f.H.Quarantine, f.H.QuarantineErr
+	book := f.H.Book
+	book.Suspects = f.H.Quarantine
+	return book, f.H.QuarantineErr
 }
 
-func (f Store) SaveQuarantine(q recover.Quarantine) error {
+func (f Store) SaveQuarantine(book recover.Casebook) error {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
 	if f.H.SaveErr != nil {
 		return f.H.SaveErr
 	}
 	if f.H.WriteErr == nil && !f.H.Dead {
-		f.H.Quarantine = q
+		f.H.Book, f.H.Quarantine = book, book.Suspects
 	}
 	return f.H.WriteErr
 }

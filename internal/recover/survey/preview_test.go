@@ -77,7 +77,7 @@ func TestPreviewOfSuspects(t *testing.T) {
 	if len(got.NotStarted) != 1 || got.NotStarted[0].State != recover.RowQuarantined {
 		t.Errorf("not started %+v", got.NotStarted)
 	}
-	if want := 3 + 2 + p.Probation.Seconds(); got.ExpectedSeconds != want || len(got.CriticalPath) != 2 {
+	if want := 3.0 + 2; got.ExpectedSeconds != want || len(got.CriticalPath) != 2 {
 		t.Errorf("it takes %vs by %v, want %vs", got.ExpectedSeconds, got.CriticalPath, want)
 	}
 }

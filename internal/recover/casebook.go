@@ -1,0 +1,272 @@
+package recover
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Casebook is what archy-recovery makes of crashes of the host while containers
+// were in flight. A case is the theory that one container takes the host down: then
+// that one was in flight at each crash of the case, and what was not is no suspect. A
+// crash that fits no case opens another: there may be two culprits. The second such
+// crash refutes it all.
+type Casebook struct {
+	Suspects Quarantine `json:"suspects"`
+	// Misfits counts the crashes that fitted no case.
+	Misfits int `json:"misfits,omitempty"`
+	// Crashes are those that the suspicion rests on, oldest first.
+	Crashes []Crash `json:"crashes,omitempty"`
+	// Unexplained counts the crashes that no container explains, since the host last
+	// lived for an hour.
+	Unexplained int `json:"unexplained,omitempty"`
+	// Judged is the boot that ended with the last crash that was judged.
+	Judged string `json:"judged,omitempty"`
+}
+
+// A Crash is a crash of the host while containers were in flight.
+type Crash struct {
+	// BootID is the boot that it ended, and Case the ID of the case that counts it.
+	BootID  string    `json:"bootId"`
+	Case    string    `json:"case"`
+	Noticed time.Time `json:"noticed"`
+	Cause   Cause     `json:"cause"`
+	// Named is the container that the kernel named when memory ran out.
+	Named    string   `json:"named,omitempty"`
+	InFlight []string `json:"inFlight"`
+	// Along are those that the starts of others may have brought along.
+	Along []string `json:"-"`
+}
+
+// Evidence reports whether there is a sign that the crash was no power loss.
+func (c Crash) Evidence() bool {
+	return c.Cause == CausePanic || c.Cause == CauseWatchdog || c.Cause == CauseOOM
+}
+
+const (
+	// misfitsAllowed is the number of crashes that fit no case, at which there is none.
+	misfitsAllowed = 2
+	// suspectAt and quarantineAt are the weight of the crashes of a case at which its
+	// containers are suspects, and the last one left is quarantined.
+	suspectAt, quarantineAt = 2, 3
+	// soaksToClear is how many soaks clear a suspect where there is evidence. A
+	// culprit need not strike at each start.
+	soaksToClear = 5
+)
+
+// weight is how much a crash counts: a panic more than what may be power loss. After
+// crashes that no container explains it counts no more than that.
+func (b Casebook) weight(c Crash) int {
+	if c.Evidence() && b.Unexplained == 0 {
+		return 2
+	}
+	return 1
+}
+
+// crashesOf are the crashes of a case.
+func (b Casebook) crashesOf(id string) (crashes []Crash) {
+	for _, c := range b.Crashes {
+		if c.Case == id {
+			crashes = append(crashes, c)
+		}
+	}
+	return crashes
+}
+
+// weigh is the weight of a case. A file of an older version has strikes only.
+func (b Casebook) weigh(id string, strikes int) (weight int) {
+	for _, c := range b.crashesOf(id) {
+		weight += b.weight(c)
+	}
+	return max(weight, strikes)
+}
+
+// Strike judges a crash, once. unit is what starts each container, where that is known:
+// what one unit starts cannot be told apart.
+func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
+	if crash.BootID == b.Judged || slices.ContainsFunc(b.Suspects, func(s Suspect) bool { return s.BootID == crash.BootID }) {
+		return b
+	}
+	b.Judged = crash.BootID
+	b.Suspects, b.Crashes = slices.Clone(b.Suspects), slices.Clone(b.Crashes)
+	if crash.Named != "" {
+		if !slices.Contains(crash.InFlight, crash.Named) {
+			return b // the kernel says which it was, and it was none of these
+		}
+		crash.InFlight, crash.Along = []string{crash.Named}, nil
+	}
+	if again := b.Suspects.Held().Those(crash.includes); len(again) > 0 { // on parole
+		return b.strikeAgain(crash, again)
+	}
+	fits := false
+	for _, id := range b.openCases() {
+		left := b.Suspects.Those(func(s Suspect) bool { return s.open() && s.Case == id && crash.includes(s) })
+		if len(left) > 0 {
+			fits = true
+			b = b.narrow(id, left, crash, unit)
+		}
+	}
+	if fits {
+		return b
+	}
+	if len(crash.InFlight) > 0 {
+		b.Suspects = b.Suspects.Those(func(s Suspect) bool { return !s.Noted || !s.open() })
+		b = b.tidy()
+	}
+	misfit := slices.ContainsFunc(b.Suspects, func(s Suspect) bool {
+		return s.Strikes > 0 && !s.Noted && (!s.Evidence || crash.Evidence()) // a power loss says nothing against a case with evidence
+	})
+	if misfit {
+		for i := range b.Suspects {
+			b.Suspects[i].Doubts++
+		}
+		if b.Misfits++; b.Misfits >= misfitsAllowed {
+			return b.drop(crash)
+		}
+	}
+	if len(crash.InFlight) == 0 {
+		return b
+	}
+	crash.InFlight = append(slices.Clone(crash.InFlight), crash.Along...)
+	slices.Sort(crash.InFlight)
+	crash.InFlight = slices.Compact(crash.InFlight)
+	var all Quarantine
+	for _, name := range crash.InFlight {
+		all = all.With(Suspect{Name: name, Case: crash.BootID})
+	}
+	return b.narrow(crash.BootID, all, crash, unit)
+}
+
+// open reports whether it is suspected, and not in quarantine.
+func (s Suspect) open() bool { return !s.Quarantined && s.Strikes > 0 }
+
+// openCases are the cases that still have suspects.
+func (b Casebook) openCases() (ids []string) {
+	for _, s := range b.Suspects {
+		if s.open() && !slices.Contains(ids, s.Case) {
+			ids = append(ids, s.Case)
+		}
+	}
+	return ids
+}
+
+// includes reports whether a suspect was in flight at the crash.
+func (c Crash) includes(s Suspect) bool { return slices.Contains(c.InFlight, s.Name) }
+
+// strikeAgain counts a crash while one in quarantine was tried, alone, on a host that
+// had lived: that is evidence.
+func (b Casebook) strikeAgain(crash Crash, again Quarantine) Casebook {
+	crash.Case = again[0].Case
+	b.Crashes = append(b.Crashes, crash)
+	for _, s := range again {
+		s.Strikes++
+		s.BootID, s.Since, s.Evidence, s.Doubts = crash.BootID, crash.Noticed, true, 0
+		b.Suspects = b.Suspects.With(s)
+	}
+	return b
+}
+
+// narrow counts a crash for a case, and leaves those suspects of it that were in flight.
+func (b Casebook) narrow(id string, left Quarantine, crash Crash, unit map[string]string) Casebook {
+	crash.Case = id
+	b.Crashes = append(b.Crashes, crash)
+	b.Suspects = b.Suspects.Those(func(s Suspect) bool { return !s.open() || s.Case != id })
+	before := left.strikes()
+	weight := b.weigh(id, before+1)
+	for _, s := range left {
+		s.Strikes++
+		s.BootID, s.Since, s.Lived = crash.BootID, crash.Noticed, 0
+		s.Evidence = s.Evidence || crash.Evidence() && b.Unexplained == 0
+		s.Careful = s.Careful || s.Evidence || b.Misfits > 0 || b.Unexplained > 0
+		s.Named = s.Named || crash.Named == s.Name
+		s.Noted = weight < suspectAt
+		s.Quarantined = before > 0 && weight >= quarantineAt && left.startTogether(unit)
+		b.Suspects = b.Suspects.With(s)
+	}
+	return b
+}
+
+// strikes is the most that one of them has.
+func (q Quarantine) strikes() (most int) {
+	for _, s := range q {
+		most = max(most, s.Strikes)
+	}
+	return most
+}
+
+// startTogether reports whether no two of them can be started apart.
+func (q Quarantine) startTogether(unit map[string]string) bool {
+	return !slices.ContainsFunc(q, func(s Suspect) bool {
+		return s.Name != q[0].Name && (unit[s.Name] == "" || unit[s.Name] != unit[q[0].Name])
+	})
+}
+
+// drop gives up all theories: whatever is left out, the host crashes on.
+func (b Casebook) drop(crash Crash) Casebook {
+	boots := map[string]bool{crash.BootID: true}
+	for _, c := range b.Crashes {
+		boots[c.BootID] = true
+	}
+	b.Unexplained += len(boots)
+	b.Suspects, b.Crashes, b.Misfits = Quarantine{}, nil, 0
+	return b
+}
+
+// Soaked counts a soak that a suspect has lived through. It clears one without
+// evidence at once, another one after a few.
+func (b Casebook) Soaked(name string) Casebook {
+	s, known := b.Suspects.Find(name)
+	if !known {
+		return b
+	}
+	s.Lived++
+	s.Quarantined, s.NextTry = false, time.Time{}
+	if s.Evidence && b.Unexplained == 0 && s.Lived < soaksToClear {
+		b.Suspects = b.Suspects.With(s)
+		return b
+	}
+	return b.Clear(name)
+}
+
+// Clear takes a suspect off, and with the last one of a case its crashes.
+func (b Casebook) Clear(name string) Casebook {
+	b.Suspects = b.Suspects.Without(name)
+	return b.tidy()
+}
+
+// tidy takes off the crashes of cases that have no suspects.
+func (b Casebook) tidy() Casebook {
+	b.Crashes = slices.DeleteFunc(slices.Clone(b.Crashes), func(c Crash) bool {
+		return !slices.ContainsFunc(b.Suspects, func(s Suspect) bool { return s.Case == c.Case })
+	})
+	if len(b.Suspects) == 0 {
+		b.Misfits = 0
+	}
+	return b
+}
+
+// HostLived forgets, when the host has lived for an hour, what spoke for those in
+// quarantine, and the crashes that no container explains.
+func (b Casebook) HostLived() Casebook {
+	b.Unexplained, b.Misfits = 0, 0
+	b.Suspects = slices.Clone(b.Suspects)
+	for i := range b.Suspects {
+		b.Suspects[i].Doubts = 0
+	}
+	return b
+}
+
+// Same reports whether two books say the same.
+func (b Casebook) Same(other Casebook) bool {
+	return slices.Equal(b.Suspects, other.Suspects) && len(b.Crashes) == len(other.Crashes) &&
+		b.Unexplained == other.Unexplained && b.Misfits == other.Misfits && b.Judged == other.Judged
+}
+
+// Note says that no container explains the crashes, empty if there are none such.
+func (b Casebook) Note() string {
+	if b.Unexplained == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d crashes, no container explains them: other ones were in flight each time. "+
+		"Look at the host itself: its power, memory, disks and drivers", b.Unexplained)
+}

@@ -1,0 +1,116 @@
+package recover_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"archy-recovery/internal/recover"
+)
+
+// tell has a book judge crashes, each written as "CAUSE: NAMES". A cause with an
+// exclamation mark is evidence.
+func tell(b recover.Casebook, unit map[string]string, crashes ...string) recover.Casebook {
+	for _, text := range crashes {
+		cause, names, _ := strings.Cut(text, ":")
+		crash := recover.Crash{BootID: fmt.Sprint(b.Judged, "+"), Cause: recover.CausePowerLoss, InFlight: strings.Fields(names)}
+		if cause == "panic" {
+			crash.Cause = recover.CausePanic
+		}
+		b = b.Strike(crash, unit)
+	}
+	return b
+}
+
+// names are those for which is reports true.
+func namesOf(q recover.Quarantine) (names []string) {
+	for _, s := range q {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func TestCasebook(t *testing.T) {
+	for name, c := range map[string]struct {
+		crashes     []string
+		unit        map[string]string
+		watched     string // suspects, and what is in quarantine
+		held        string
+		unexplained int
+	}{
+		"one crash without evidence changes nothing": {crashes: []string{"cut: a b"}},
+		"two do":                                     {crashes: []string{"cut: a b c", "cut: a b"}, watched: "a b"},
+		"one with evidence does":                     {crashes: []string{"panic: a b"}, watched: "a b"},
+		"what was not in flight is clear":            {crashes: []string{"panic: a b c", "panic: b c"}, watched: "b c"},
+		"the last one is the culprit":                {crashes: []string{"panic: a b", "panic: a"}, watched: "a", held: "a"},
+		"without evidence it takes three":            {crashes: []string{"cut: a b", "cut: a"}, watched: "a"},
+		"and then it is":                             {crashes: []string{"cut: a b", "cut: a", "cut: a"}, watched: "a", held: "a"},
+		"one alone is no culprit at its first crash": {crashes: []string{"panic: a"}, watched: "a"},
+		"what one unit starts goes together": {crashes: []string{"panic: a b c", "panic: a b"},
+			unit: map[string]string{"a": "u", "b": "u"}, watched: "a b", held: "a b"},
+		"there may be two": {crashes: []string{"panic: a b c", "panic: a", "panic: b c", "panic: b"},
+			watched: "a b", held: "a b"},
+		"the second misfit refutes all": {crashes: []string{"panic: a b c d", "panic: a", "panic: b c d", "panic: b", "panic: c"},
+			unexplained: 5},
+		"a power loss refutes no case with evidence": {crashes: []string{"panic: a b", "panic: a", "cut: c", "cut: d", "cut: e"},
+			watched: "a", held: "a"},
+		"a panic counts no more after that": {crashes: []string{"panic: a", "panic: b", "panic: c", "panic: d"}, unexplained: 3},
+		"a panic with nothing in flight speaks for it": {
+			crashes: []string{"panic: a b", "panic: a", "panic:", "panic:"}, unexplained: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := tell(recover.Casebook{}, c.unit, c.crashes...)
+			if got := namesOf(b.Suspects.Watched()); !slices.Equal(got, strings.Fields(c.watched)) {
+				t.Errorf("watched are %q, want %q", got, c.watched)
+			}
+			if got := namesOf(b.Suspects.Held()); !slices.Equal(got, strings.Fields(c.held)) {
+				t.Errorf("in quarantine are %q, want %q", got, c.held)
+			}
+			if b.Unexplained != c.unexplained || (b.Note() == "") != (c.unexplained == 0) {
+				t.Errorf("%d crashes are unexplained, want %d: %q", b.Unexplained, c.unexplained, b.Note())
+			}
+		})
+	}
+}
+
+// The kernel names the container whose process it killed.
+func TestKernelNamesCulprit(t *testing.T) {
+	crash := recover.Crash{BootID: "1", Cause: recover.CauseOOM, Named: "b", InFlight: []string{"a", "b"}}
+	b := recover.Casebook{}.Strike(crash, nil)
+	if got := namesOf(b.Suspects.Watched()); !slices.Equal(got, []string{"b"}) || !b.Suspects[0].Named {
+		t.Errorf("suspects are %+v", b.Suspects)
+	}
+	crash.Named = "x"
+	if b := (recover.Casebook{}).Strike(crash, nil); len(b.Suspects) > 0 {
+		t.Errorf("the kernel named another one, and suspects are %+v", b.Suspects)
+	}
+}
+
+// Suspicion ends when a container has lived through its soak: at once without evidence,
+// after some starts with evidence.
+func TestSuspicionEnds(t *testing.T) {
+	for cause, soaks := range map[string]int{"cut": 1, "panic": 5} {
+		b := tell(recover.Casebook{}, nil, cause+": a", cause+": a")
+		b.Suspects[0].Quarantined = false
+		for n := range soaks {
+			if len(b.Suspects) == 0 {
+				t.Errorf("%s: cleared after %d soaks, want %d", cause, n, soaks)
+				break
+			}
+			b = b.Soaked("a")
+		}
+		if len(b.Suspects) > 0 || len(b.Crashes) > 0 {
+			t.Errorf("%s: after %d soaks there are %+v", cause, soaks, b)
+		}
+	}
+}
+
+// A list of an earlier version has strikes and no crashes.
+func TestOldSuspects(t *testing.T) {
+	old := recover.Casebook{Suspects: recover.Quarantine{{Name: "a", Strikes: 2, BootID: "x"}, {Name: "b", Strikes: 1, BootID: "x"}}}
+	b := tell(old, nil, "cut: a")
+	if got := namesOf(b.Suspects.Held()); !slices.Equal(got, []string{"a"}) || len(b.Suspects) != 1 {
+		t.Errorf("%+v", b.Suspects)
+	}
+}
