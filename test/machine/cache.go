@@ -27,7 +27,12 @@ func CacheDir() (string, error) {
 	if !filepath.IsAbs(dir) {
 		return "", fmt.Errorf("ARCHY_MACHINE_CACHE=%s is not an absolute path; set it to one", dir)
 	}
-	return dir, os.MkdirAll(dir, 0o755)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// A supervisor's files are opened below /proc/PID/root. An absolute symbolic link
+	// on the way would lead out of the supervisor's mounts.
+	return filepath.EvalSymlinks(dir)
 }
 
 // moduleDir returns the nearest directory with a go.mod, at or above the working
