@@ -19,7 +19,7 @@ func note(row recover.Row) string {
 	case recover.RowFell, recover.RowRestarting:
 		return row.Trouble(row.Now)
 	}
-	return row.WithoutStopped()
+	return cmp.Or(row.HealthNote(), row.WithoutStopped())
 }
 
 // why is the cause and the advice that are known of a row's last attempt, or else

@@ -39,7 +39,7 @@ var recoveryKeys = []recoveryKey{
 	countKey("MinParallel", func(c *Config) *int { return &c.Policy.MinParallel }),
 	countKey("MaxParallel", func(c *Config) *int { return &c.Policy.MaxParallel }),
 	wordKey("WaitFor", func(c *Config) *recover.WaitFor { return &c.Policy.WaitFor },
-		recover.WaitForActive, recover.WaitForHealthy),
+		recover.WaitForAuto, recover.WaitForActive, recover.WaitForHealthy),
 	wordKey("Jobs", func(c *Config) *recover.Jobs { return &c.Policy.Jobs }, recover.JobsRestart, recover.JobsLeave),
 	timeSpanKey("SoakSec", func(c *Config) *time.Duration { return &c.Policy.Soak }),
 	timeSpanKey("ProbationSec", func(c *Config) *time.Duration { return &c.Policy.Probation }),

@@ -69,6 +69,7 @@ func (f *failureLog) hear(e engine.Event) {
 			f.wait(e)
 			return
 		}
+	case engine.Unhealthy, engine.Healthy:
 	default:
 		f.flush(name)
 	}

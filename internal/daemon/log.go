@@ -44,6 +44,15 @@ func logEvent(l *slog.Logger, e engine.Event) {
 		write(slog.LevelWarn, recover.MsgWaiting, "recovery goes on without it: "+e.Row.Error, row...)
 	case engine.Up:
 		write(slog.LevelInfo, recover.MsgUp, "up", ended...)
+	case engine.Unhealthy:
+		level, next := slog.LevelInfo, "others wait for its health check"
+		if e.Row.Health == recover.HealthLate {
+			level, next = slog.LevelWarn, "others do not wait any longer for its health check"
+		}
+		write(level, recover.MsgHealth, "it runs and is not healthy yet; "+next, row...)
+	case engine.Healthy:
+		took := e.Row.LastAttempt().Healthy.Sub(e.Row.LastAttempt().Started)
+		write(slog.LevelInfo, recover.MsgHealth, "healthy", append(row, slog.Duration("took", took.Round(time.Millisecond)))...)
 	case engine.AttemptFailed:
 		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more"+because, failed...)
 	case engine.GaveUp:

@@ -200,7 +200,7 @@ func (s *Service) observe(e engine.Event) {
 			b.report.Rows[e.Index] = e.Row
 			// Of a restart its Life has told, and may have told since that it runs again.
 			restarted := e.Kind == engine.Restarting && b.now[e.Row.Name] == recover.NowRunning
-			if e.Kind != engine.Explained && !restarted {
+			if e.Kind != engine.Explained && e.Kind != engine.Unhealthy && e.Kind != engine.Healthy && !restarted {
 				b.setNow(map[string]recover.NowState{e.Row.Name: nowOfRow(e.Row)})
 			}
 		}

@@ -24,6 +24,7 @@ type starter struct {
 	lives   func(name string, life recover.Life)
 	words   *words
 	network *network
+	checks  *checks
 	// replayed is when the journal was read for what had died before.
 	replayed time.Duration
 	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
@@ -61,7 +62,7 @@ func newStarter(
 	w World, p recover.Policy, book *suspects, ids map[string]string, lives func(string, recover.Life),
 ) *starter {
 	s := &starter{world: w, policy: p, suspects: book, lives: lives, words: &words{world: w, boot: book.identity.BootID},
-		network: &network{systemd: w.Systemd}, known: map[string]startedContainer{}}
+		network: &network{systemd: w.Systemd}, checks: newChecks(w.Podman), known: map[string]startedContainer{}}
 	for name, id := range ids {
 		s.known[name] = startedContainer{id: id}
 	}
@@ -363,18 +364,7 @@ func (s *starter) confirm(ctx context.Context, row recover.Row, outcome recover.
 			return outcome, errors.New("its unit stays active, though the container has ended")
 		}
 	}
-	if s.policy.WaitFor == recover.WaitForHealthy {
-		return outcome, awaitHealthy(ctx, s.world.Podman, row.Name)
-	}
 	return outcome, nil
-}
-
-func awaitHealthy(ctx context.Context, podman recover.Podman, name string) error {
-	err := podman.AwaitHealthy(ctx, name)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("it runs, but it did not become healthy in time")
-	}
-	return err
 }
 
 // onlyStarts reports whether a unit that has ended well only starts its container, which

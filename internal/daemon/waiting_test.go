@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -146,50 +145,4 @@ func TestStartLimitIsResetOnce(t *testing.T) {
 			t.Errorf("reset were %q, want those that had failed, once", resets)
 		}
 	})
-}
-
-func TestWaitingForHealth(t *testing.T) {
-	for name, c := range map[string]struct {
-		healthy func(context.Context) error
-		want    []string
-	}{
-		"a healthy container is up": {
-			over5s,
-			[]string{"  0.0 starting a 1", "  5.0 up a 1"}},
-		"one that does not become healthy in time is tried again, and fails": {
-			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			[]string{"  0.0 starting a 1", "120.0 attempt-failed a 1", "130.0 starting a 2", "310.0 gave-up a 2"}},
-		"podman that cannot be asked is a failure": {
-			func(context.Context) error { return recovertest.ErrBroken },
-			[]string{"  0.0 starting a 1", "  0.0 attempt-failed a 1", " 10.0 starting a 2", " 10.0 gave-up a 2"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := recovertest.NewHost()
-				h.Healthy = map[string]func(context.Context) error{"a": c.healthy}
-				p := recover.DefaultPolicy()
-				p.WaitFor = recover.WaitForHealthy
-				got, err := play(t, t.Context(), h, p, recovertest.Rows("a:0"))
-				got = slices.DeleteFunc(got, func(l string) bool { return strings.Contains(l, "tier-") })
-				if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
-					t.Errorf("%v (-want +got):\n%s", err, diff)
-				}
-			})
-		})
-	}
-	t.Run("not asked for without WaitFor=healthy", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := recovertest.NewHost()
-			h.Healthy = map[string]func(context.Context) error{"a": func(context.Context) error { return errors.New("asked") }}
-			got, _ := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0"))
-			if !slices.Contains(got, "  0.0 up a 1") {
-				t.Errorf("history %q", got)
-			}
-		})
-	})
-}
-
-func over5s(ctx context.Context) error {
-	engine.Sleep(ctx, 5*time.Second)
-	return ctx.Err()
 }

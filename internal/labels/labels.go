@@ -8,8 +8,8 @@ import "archy-recovery/internal/recover"
 // a container (podman-auto-update(1)).
 const unit = "PODMAN_SYSTEMD_UNIT"
 
-// Read sets the fields of a container that its labels give: the unit and the tier.
-// A tier label that names no tier counts as no label. Read does not check the unit:
+// Read sets the fields of a container that its labels give: the unit, the tier, and what
+// waits for its health. A label with another value counts as no label. Read does not check the unit:
 // an image can bring any label with it (see recover.Believe).
 func Read(c *recover.Container, labels map[string]string) {
 	c.Unit = labels[unit]
@@ -17,4 +17,5 @@ func Read(c *recover.Container, labels map[string]string) {
 	if tier, err := recover.ParseTier(labels[recover.TierLabel]); err == nil {
 		c.Tier = &tier
 	}
+	c.Wait = recover.ParseWait(labels[recover.WaitLabel])
 }

@@ -3,6 +3,7 @@
 package podman
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,7 @@ func New(socket string, wake func(context.Context) error) *Client {
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	body, err := c.open(ctx, path)
+	body, err := c.open(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -62,12 +63,15 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// open asks for path and returns the body of the answer. An answer with another
-// status than 200 is an error, a refusal.
-func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podman/v4.0.0/libpod/"+path, nil)
+// open asks for path and returns the body of the answer. An answer whose status is no
+// success is an error, a refusal. A request with a body has JSON.
+func (c *Client) open(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://podman/v4.0.0/libpod/"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.http.Do(req)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
@@ -75,12 +79,13 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 		if wakeErr := c.wake(ctx); wakeErr != nil {
 			return nil, fmt.Errorf("podman: %w; podman.socket cannot be started: %w", err, wakeErr)
 		}
+		req.Body, _ = req.GetBody() // never fails
 		res, err = c.http.Do(req)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("podman: %w", err)
 	}
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
 		var problem struct{ Cause, Message string }
 		_ = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&problem) // the status says enough
 		res.Body.Close()

@@ -2,7 +2,6 @@ package podman
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,8 +21,11 @@ type inspected struct {
 	ImageName    string
 	IsInfra      bool
 	RestartCount int
-	Config       struct{ Labels map[string]string }
-	State        struct {
+	Config       struct {
+		Labels      map[string]string
+		Healthcheck *healthConfig
+	}
+	State struct {
 		// podman 5 leaves a false out; podman 4.3 does not have the field.
 		StoppedByUser *bool
 		Status        string
@@ -77,6 +79,10 @@ func (c *Client) Inspect(ctx context.Context, name string) (recover.Sighting, er
 		Infra:     i.IsInfra,
 	}
 	labels.Read(&s.Container, i.Config.Labels)
+	s.Health = recover.NoHealthCheck
+	if i.Config.Healthcheck.command() != nil {
+		s.Health = recover.HasHealthCheck
+	}
 	s.StoppedByUser = s.Ended() && c.stoppedByUser(i)
 	return s, nil
 }
@@ -190,36 +196,4 @@ func (c *Client) GraphRoot(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("podman names %q as its graph root, which is no absolute path", info.Store.GraphRoot)
 	}
 	return info.Store.GraphRoot, nil
-}
-
-// AwaitHealthy returns when the container name is healthy, at once if it has no
-// health check (podman-healthcheck(1)). podman sends an event for each check. The
-// stream of events is opened before the state is asked for, so that none is missed.
-// (GET /libpod/events)
-func (c *Client) AwaitHealthy(ctx context.Context, name string) error {
-	filters, err := json.Marshal(map[string][]string{"container": {name}, "event": {"health_status"}})
-	if err != nil {
-		return err
-	}
-	body, err := c.open(ctx, "events?stream=true&filters="+url.QueryEscape(string(filters)))
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	for events := json.NewDecoder(body); ; {
-		i, err := c.inspect(ctx, name)
-		switch {
-		case err != nil:
-			return err
-		case i.State.Health.Status == "" || i.State.Health.Status == "healthy":
-			return nil
-		}
-		var event json.RawMessage
-		switch err := events.Decode(&event); {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return fmt.Errorf("podman's events have ended: %w", err)
-		}
-	}
 }

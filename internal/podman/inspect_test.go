@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,62 +230,5 @@ func TestInspectHangs(t *testing.T) {
 	}
 	if s, err := c.Inspect(t.Context(), "db"); err != nil || !s.Running() {
 		t.Errorf("%+v, %v", s, err)
-	}
-}
-
-func TestAwaitHealthy(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		states []string // at each look
-		events int      // that podman sends before it ends the stream; -1: it never ends
-		wrong  string
-	}{
-		"no health check":        {[]string{""}, 0, ""},
-		"healthy":                {[]string{"healthy"}, 0, ""},
-		"healthy after an event": {[]string{"starting", "unhealthy", "healthy"}, -1, ""},
-		"events end":             {[]string{"starting"}, 0, "events have ended"},
-		"context ends":           {[]string{"starting", "starting"}, 1, "context"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var looks atomic.Int64
-			looked := make(chan struct{}, 16)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
-				if strings.HasSuffix(r.URL.Path, "/events") {
-					if !strings.Contains(r.URL.Query().Get("filters"), `"container":["db"]`) {
-						t.Errorf("it listens to %q", r.URL.RawQuery)
-					}
-					_ = http.NewResponseController(w).Flush()
-					for n := 0; n != c.events; n++ {
-						select {
-						case <-looked:
-						case <-r.Context().Done():
-							return
-						}
-						fmt.Fprintln(w, `{"Type":"container","Action":"health_status"}`)
-						_ = http.NewResponseController(w).Flush()
-					}
-					if c.wrong == "context" {
-						<-looked
-						cancel()
-						<-r.Context().Done()
-					}
-					return
-				}
-				n := int(looks.Add(1))
-				fmt.Fprintf(w, `{"Name":"db","State":{"Health":{"Status":%q}}}`, c.states[min(n, len(c.states))-1])
-				_ = http.NewResponseController(w).Flush()
-				looked <- struct{}{}
-			})
-			err := client.AwaitHealthy(ctx, "db")
-			if (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
-				t.Errorf("%v, want %q", err, c.wrong)
-			}
-			if n := int(looks.Load()); n != len(c.states) {
-				t.Errorf("it looked %d times, want %d", n, len(c.states))
-			}
-		})
 	}
 }

@@ -43,12 +43,21 @@ type listed struct {
 	ExitCode int
 	IsInfra  bool
 	Labels   map[string]string
+	// Status is the state of its health check. It is empty without one, and for a container
+	// that has never run.
+	Status string
 }
 
 func (l listed) sighting() recover.Sighting {
 	s := recover.Sighting{ID: l.ID, State: states[l.State], ExitCode: l.ExitCode, Infra: l.IsInfra}
 	s.Name, s.Image = l.Names[0], l.Image
 	labels.Read(&s.Container, l.Labels)
+	switch {
+	case l.Status != "":
+		s.Health = recover.HasHealthCheck
+	case s.Running():
+		s.Health = recover.NoHealthCheck
+	}
 	return s
 }
 

@@ -58,6 +58,7 @@ func (r Report) ByClockOf(now time.Time, notSet bool) Report {
 			correct(&a.Started)
 			correct(&a.Ended)
 			correct(&a.Done)
+			correct(&a.Healthy)
 			if a.Fell != nil {
 				fell := *a.Fell
 				correct(&fell.At)

@@ -32,6 +32,10 @@ type Container struct {
 	// Job says that its unit runs to its end (ContainerUnit.Job). Once it has ended,
 	// in whatever way, it is no member any more.
 	Job bool `json:"job,omitempty"`
+	// Health says whether it has a health check, and Wait is the value of the label
+	// WaitLabel, empty without one.
+	Health HealthCheck `json:"health,omitempty"`
+	Wait   WaitFor     `json:"wait,omitempty"`
 	// Missing is set while neither podman nor a unit knows it.
 	Missing *Missing `json:"missing,omitempty"`
 }
@@ -93,12 +97,13 @@ func ParseTier(text string) (int, error) {
 }
 
 // restarted returns c with what podman says of the container at its start. That
-// replaces what was remembered, save for the image and the unit if podman names none,
-// and whether it is a job, which podman does not know.
+// replaces what was remembered, save for the image, the unit and the health check if podman
+// names none, and whether it is a job, which podman does not know.
 func (c Container) restarted(now Container) Container {
 	now.Image = cmp.Or(now.Image, c.Image)
 	now.Unit = cmp.Or(now.Unit, c.Unit)
 	now.Job = now.Job || c.jobOf(now.Unit)
+	now.Health = cmp.Or(now.Health, c.Health)
 	return now
 }
 

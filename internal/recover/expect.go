@@ -18,10 +18,14 @@ func Expect(history []Report) Expectations {
 	e := Expectations{}
 	for _, report := range history {
 		for _, row := range report.Rows {
-			if row.State != RowUp || row.Took() <= 0 { // a clock was set back meanwhile
+			took := row.Took()
+			if last := row.LastAttempt(); last != nil && !last.Healthy.IsZero() {
+				took = last.Healthy.Sub(row.Started()) // others wait as long
+			}
+			if row.State != RowUp || took <= 0 { // a clock was set back meanwhile
 				continue
 			}
-			e[row.Name] = append(e[row.Name], row.Took())
+			e[row.Name] = append(e[row.Name], took)
 		}
 	}
 	for name, took := range e {
@@ -31,7 +35,7 @@ func Expect(history []Report) Expectations {
 }
 
 // Start is the median of a container's earlier starts, from the first attempt
-// to the end of the one that brought it up; false where there is none. The
+// to the end of the one that brought it up, or until it was healthy; false where there is none. The
 // median, since a start right after a crash may take ten times as long, and
 // that should not be expected from then on.
 func (e Expectations) Start(name string) (time.Duration, bool) {

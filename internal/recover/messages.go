@@ -9,6 +9,7 @@ const (
 	MsgTier           = "2295f3cd80e343cbb61090d796322453"
 	MsgStarting       = "43f7d80f878a4c32b2dae859659ac8cf"
 	MsgUp             = "9ff721f5ca3145cd8f493669be4fa5b0"
+	MsgHealth         = "50f4cab736c4416eac7a1e859dafe2c7"
 	MsgAttemptFailed  = "272798475b054d46b3a00944c4f5391a"
 	MsgGaveUp         = "4af07445d9e14bcaa134418f233edf51"
 	MsgFell           = "90c0a13b8b0d4d1980db3d0a5c1305a4"

@@ -67,6 +67,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
 		row.heed(holds.Along[row.Name])
+		row.AwaitHealth = p.waitForHealth(c)
 		row.Ending = row.State == RowQueued &&
 			(how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
 		rows = append(rows, row)
@@ -75,6 +76,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
 	})
 	setApart(rows, holds, p)
+	ignoreLastHealth(rows)
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
 	})

@@ -29,15 +29,6 @@ const (
 // CommandLineKey is the kernel command line parameter that sets the Mode.
 const CommandLineKey = "archy.recovery"
 
-// WaitFor is what a container has to be for its start to count.
-type WaitFor string
-
-// The values of WaitFor=.
-const (
-	WaitForActive  WaitFor = "active"  // its unit is active
-	WaitForHealthy WaitFor = "healthy" // and its health check, if it has one, says that it is well
-)
-
 // Jobs says what recovery does about a unit that runs to its end and was running
 // at the crash.
 type Jobs string
@@ -99,7 +90,7 @@ func DefaultPolicy() Policy {
 		NetworkWait:   90 * time.Second,
 		MinParallel:   8,
 		MaxParallel:   32,
-		WaitFor:       WaitForActive,
+		WaitFor:       WaitForAuto,
 		Jobs:          JobsRestart,
 		Soak:          20 * time.Second,
 		Probation:     10 * time.Second,

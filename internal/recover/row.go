@@ -51,6 +51,9 @@ type Row struct {
 	Attempts []Attempt `json:"attempts"`
 	// Waits is when it waited for a mount, another container or the network, oldest first.
 	Waits []Wait `json:"waits,omitempty"`
+	// AwaitHealth says what waits for its health check, and Health how that wait stands.
+	AwaitHealth HealthWait `json:"-"`
+	Health      RowHealth  `json:"health,omitempty"`
 	// Error is why the last attempt failed, or why there was none.
 	Error string `json:"error,omitempty"`
 	// Now is what it does at this moment. Only a status has it: no report does, and
@@ -74,6 +77,8 @@ type Attempt struct {
 	Fell *Fall `json:"fell,omitempty"`
 	// Done is when the job ended with exit code 0.
 	Done time.Time `json:"done,omitzero"`
+	// Healthy is when its health check passed, if something waited for that.
+	Healthy time.Time `json:"healthy,omitzero"`
 	// Invocation is Outcome.Invocation, and Offline is Outcome.Offline.
 	Invocation string `json:"-"`
 	Offline    bool   `json:"-"`

@@ -1,6 +1,9 @@
 package recover
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // NextSet is the running set now, from the last one and what podman and
 // systemd show. What runs is in it. What was in it and does not run stays if
@@ -17,6 +20,7 @@ func NextSet(last []Container, sightings Sightings, units map[string]UnitState, 
 	for _, s := range sightings {
 		if s.Running() && !s.Infra {
 			s.Job = s.Job || before[s.Name].jobOf(s.Unit)
+			s.Health = cmp.Or(s.Health, before[s.Name].Health)
 			next = append(next, s.Container)
 		}
 	}

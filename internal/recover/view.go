@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -120,6 +121,7 @@ func (v View) Update(c Container) Container {
 		next.Unit = c.Unit
 	}
 	next.Job = next.Job || c.jobOf(next.Unit)
+	next.Health = cmp.Or(next.Health, c.Health)
 	next.Unrecovered = c.Unrecovered
 	return next
 }

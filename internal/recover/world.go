@@ -32,9 +32,15 @@ type Podman interface {
 	ImageID(ctx context.Context, image string) (string, error)
 	// GraphRoot returns the directory in which podman keeps its containers.
 	GraphRoot(ctx context.Context) (string, error)
-	// AwaitHealthy returns when the container name is healthy, at once if it
-	// has no health check.
-	AwaitHealthy(ctx context.Context, name string) error
+	// Health returns the health check of the container name. ErrNoContainer: podman does not
+	// know the name.
+	Health(ctx context.Context, name string) (Health, error)
+	// TryHealth runs the command of a health check in the container name, and reports
+	// whether it has passed. podman counts it neither as a check nor as a failure.
+	TryHealth(ctx context.Context, name string, command []string) (passed bool, err error)
+	// RunHealthCheck has podman run its own check of the container name, and so know how
+	// that is. A failure counts there.
+	RunHealthCheck(ctx context.Context, name string) error
 }
 
 // Systemd is what recovery asks of the service manager that runs the units.

@@ -181,8 +181,10 @@ func (p *picture) tooltip(row recover.Row) string {
 	if row.Error != "" && len(row.Attempts) == 0 {
 		tip += "\n" + row.Error
 	}
-	if without := row.WithoutStopped(); without != "" {
-		tip += "\n" + without
+	for _, note := range []string{row.WithoutStopped(), row.HealthNote()} {
+		if note != "" {
+			tip += "\n" + note
+		}
 	}
 	return tip
 }

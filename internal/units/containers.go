@@ -136,6 +136,9 @@ func containerOf(argv []string) (recover.Container, bool) {
 				c.Tier = &tier
 			}
 		}
+		if text, ok := strings.CutPrefix(label, recover.WaitLabel+"="); ok {
+			c.Wait = recover.ParseWait(text)
+		}
 	}
 	return c, true
 }

@@ -11,7 +11,7 @@ import (
 // turns starts the rows that are to start alone, a group at a time, and in between
 // the rows of the tiers whose wait has ended.
 func (r *Run) turns(ctx context.Context) error {
-	for r.left > 0 {
+	for r.left > 0 || r.health.delayReady(r) {
 		i := nextTurn(r.rows, r.queue)
 		var err error
 		switch {

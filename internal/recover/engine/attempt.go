@@ -126,6 +126,9 @@ func (r *Run) take(ctx context.Context, a attempt) {
 		r.retry(ctx, a.row, why)
 		r.explain(ctx, a.row)
 	default:
+		if state == recover.RowUp {
+			r.health.begin(ctx, r, a.row)
+		}
 		r.set(a.row, state, kind, why)
 		switch state {
 		case recover.RowUp:

@@ -19,6 +19,8 @@ const (
 	Fell          EventKind = "fell"       // it was up and ended within its soak; a job: it failed
 	Restarting    EventKind = "restarting" // systemd or podman starts it again
 	Ended         EventKind = "ended"      // a job has ended well
+	Unhealthy     EventKind = "unhealthy"  // it is up, and its health check has yet to pass
+	Healthy       EventKind = "healthy"    // its health check has passed
 	Explained     EventKind = "explained"  // an attempt got its Why; may come after later events
 	TierSettled   EventKind = "tier-settled"
 	TierLate      EventKind = "tier-late" // its deadline passed; the next one need not wait

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/recovertest"
@@ -60,6 +61,21 @@ func (s unitStarter) Await(ctx context.Context, _ recover.Row, _ recover.Life) (
 
 func (s unitStarter) Explain(context.Context, recover.Row) recover.Explanation {
 	return recover.Explanation{}
+}
+
+func (s unitStarter) AwaitHealthy(ctx context.Context, row recover.Row, tell func(recover.RowHealth)) {
+	h := recovertest.Podman{H: s.h}
+	health, _ := h.Health(ctx, row.Name)
+	for first := true; health.Command != nil && ctx.Err() == nil; first = false {
+		if passed, _ := h.TryHealth(ctx, row.Name, health.Command); passed {
+			tell(recover.HealthPassed)
+			return
+		}
+		if first {
+			tell(recover.HealthAwaited)
+		}
+		Sleep(ctx, time.Second)
+	}
 }
 
 func (s unitStarter) AwaitMounts(ctx context.Context, points []string) error {

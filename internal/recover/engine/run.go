@@ -13,7 +13,7 @@ import (
 
 // A Run carries out a plan. First it starts the tiers, as many containers side
 // by side as the host bears. The next tier begins when each row of the last one is
-// up or has failed its first attempt, or when the tier's deadline has passed.
+// up, and healthy where others wait for that, or has failed its first attempt, or when the tier's deadline has passed.
 // Retries, and starts that take longer, go on beside later tiers. Then it starts,
 // one at a time, the rows that are to start alone. A row that waits for a mount,
 // or for a row that does, delays no tier; nor does a job. Then Do returns, and Follow
@@ -39,6 +39,7 @@ type Run struct {
 	wakes     chan wake
 	waits     map[int]int // how often each row has begun to wait
 	offline   offlineRows
+	health    healthWaits
 	deadline  *time.Timer
 	ends      time.Time
 	expired   bool // the deadline has passed
@@ -66,6 +67,10 @@ type Starter interface {
 	// at once if it does already. A stop that belongs to the shutdown of the host, or
 	// of the manager, is LifeUnknown. The error says that it cannot be asked.
 	Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error)
+	// AwaitHealthy waits for the health check of a row's container. It tells HealthAwaited
+	// when that does not pass at first, and HealthPassed when it does. It returns without
+	// that if there is nothing to wait for.
+	AwaitHealthy(ctx context.Context, row recover.Row, tell func(recover.RowHealth))
 	// Explain says why the row's last attempt failed, or why its container fell. The
 	// zero Explanation says nothing.
 	Explain(ctx context.Context, row recover.Row) recover.Explanation
@@ -89,6 +94,7 @@ func New(
 		wakes:    make(chan wake),
 		waits:    map[int]int{},
 		offline:  offlineRows{rows: map[int]bool{}},
+		health:   healthWaits{rows: map[int]context.CancelFunc{}, news: make(chan healthNews)},
 
 		changes:      make(chan change),
 		explanations: make(chan explained),
@@ -133,7 +139,7 @@ func (r *Run) Follow(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.close()
 	defer stop()
-	for r.following > 0 || r.explaining > 0 || slices.ContainsFunc(r.rows, toCome) {
+	for r.following > 0 || r.explaining > 0 || len(r.health.rows) > 0 || slices.ContainsFunc(r.rows, toCome) {
 		var err error
 		if i := nextTurn(r.rows, r.queue); i >= 0 { // a suspect, which has waited for the network
 			err = newTurn(r, r.rows[i].Group).take(ctx)
@@ -221,6 +227,8 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 		r.offline.pass(ctx, r)
 	case c := <-r.changes:
 		r.hear(ctx, c)
+	case n := <-r.health.news:
+		r.health.take(r, n)
 	case e := <-r.explanations:
 		r.takeExplanation(ctx, e)
 	case <-more:
@@ -315,8 +323,12 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	row := &r.rows[i]
 	r.move(i, state)
 	row.Error = why
-	if state != recover.RowWaiting || r.needs[i] != nil || r.offline.rows[i] {
-		delete(r.unsettled, i) // a row that waits for a mount has not settled
+	if state != recover.RowUp {
+		row.Health = ""
+		r.health.drop(i)
+	}
+	if r.settles(i) {
+		delete(r.unsettled, i)
 	}
 	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
 	switch last := row.LastAttempt(); {
@@ -329,13 +341,23 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 		return
 	}
 	r.flight.Soak(row.Name, r.policy.Soak)
-	r.release(i)
+	if !r.health.delay(i) {
+		r.release(i)
+	}
+}
+
+// settles reports whether the next tier need not wait for a row any more. It waits for one
+// that waits for a mount, and for one that has yet to be healthy.
+func (r *Run) settles(i int) bool {
+	waits := r.rows[i].State == recover.RowWaiting && r.needs[i] == nil && !r.offline.rows[i]
+	return !waits && !r.health.delay(i)
 }
 
 // giveUp closes what is pending at the deadline. Its start jobs go on without
 // us: a container that is slow to become ready is not killed for it.
 func (r *Run) giveUp(ctx context.Context) {
 	r.expired = true
+	r.health.giveUp(r)
 	r.offline.pass(ctx, r)
 	clear(r.needs)
 	r.queue = nil

@@ -96,11 +96,14 @@ type Host struct {
 	Needed       map[string][]string      // paths, of units
 	Images       map[string]string
 	NoImages     []string // that podman does not have
-	Healthy      map[string]func(context.Context) error
-	Lives        map[string]chan recover.Life // what AwaitLife tells, by unit
-	NRestarts    map[string]int               // how often systemd has started units again
-	ScopeEnds    map[string]chan struct{}     // closed when the scope has ended, by ID
-	Stalls       func() (recover.Stalls, error)
+	// Checks are the commands of health checks, by container, and OwnChecks says which have
+	// passed when podman ran them itself.
+	Checks    map[string]func(context.Context) (bool, error)
+	OwnChecks map[string]bool
+	Lives     map[string]chan recover.Life // what AwaitLife tells, by unit
+	NRestarts map[string]int               // how often systemd has started units again
+	ScopeEnds map[string]chan struct{}     // closed when the scope has ended, by ID
+	Stalls    func() (recover.Stalls, error)
 
 	// Stuck holds the locks of containers: podman answers for one, and lists any, only
 	// when its channel is closed.

@@ -132,11 +132,35 @@ func (f Podman) GraphRoot(context.Context) (string, error) {
 	return f.H.GraphRoot, f.H.PodmanErr
 }
 
-func (f Podman) AwaitHealthy(ctx context.Context, name string) error {
-	if wait := f.H.Healthy[name]; wait != nil {
-		return wait(ctx)
+func (f Podman) Health(ctx context.Context, name string) (recover.Health, error) {
+	if err := f.lock(ctx, name); err != nil {
+		return recover.Health{}, err
 	}
-	return nil
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	h := recover.Health{Running: true}
+	if f.H.Checks[name] != nil {
+		h.Command, h.Timeout, h.Passed = []string{"check"}, 30*time.Second, f.H.OwnChecks[name]
+	}
+	return h, f.H.PodmanErr
+}
+
+func (f Podman) TryHealth(ctx context.Context, name string, _ []string) (bool, error) {
+	f.H.Mu.Lock()
+	f.H.Say("check %s", name)
+	check, err := f.H.Checks[name], f.H.PodmanErr
+	f.H.Mu.Unlock()
+	if err != nil || check == nil {
+		return false, err
+	}
+	return check(ctx)
+}
+
+func (f Podman) RunHealthCheck(_ context.Context, name string) error {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	f.H.Say("own check %s", name)
+	return f.H.PodmanErr
 }
 
 // sleep waits for d, or until ctx ends.

@@ -168,6 +168,11 @@ func (p *Patient) Dependencies(ctx context.Context, name string) ([]string, erro
 	return soon(ctx, name, p.Podman.Dependencies)
 }
 
+// Health implements recover.Podman.
+func (p *Patient) Health(ctx context.Context, name string) (recover.Health, error) {
+	return soon(ctx, name, p.Podman.Health)
+}
+
 // GenerateUnit implements recover.Podman.
 func (p *Patient) GenerateUnit(ctx context.Context, name string) (unit, text string, err error) {
 	_, err = soon(ctx, name, func(ctx context.Context, name string) (struct{}, error) {
