@@ -91,7 +91,8 @@ func ignoreLastHealth(rows []Row) {
 	for i := range rows {
 		row := &rows[i]
 		follows := func(other Row) bool {
-			return other.State == RowQueued && (other.Tier > row.Tier || other.Alone && !row.Alone)
+			later := other.Group > row.Group || other.Group == row.Group && other.Tier > row.Tier
+			return other.State == RowQueued && later
 		}
 		if row.AwaitHealth == HealthForTier && !anyRow(rows, follows) {
 			row.AwaitHealth = HealthIgnored

@@ -50,8 +50,10 @@ func TestNothingFollows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var rows []Row
 			for word := range strings.FieldsSeq(c.rows) {
-				row := Row{Name: word[:1], Tier: int(word[2] - '0'), State: RowQueued, AwaitHealth: HealthForTier,
-					Alone: strings.HasSuffix(word, "!")}
+				row := Row{Name: word[:1], Tier: int(word[2] - '0'), State: RowQueued, AwaitHealth: HealthForTier}
+				if strings.HasSuffix(word, "!") {
+					row.Group = 1
+				}
 				if strings.HasSuffix(word, "-") {
 					row.State = RowActive
 				}

@@ -227,27 +227,3 @@ func TestLateMount(t *testing.T) {
 		n.wantRunning("node", "web")
 	})
 }
-
-// With WaitFor=healthy, the next tier waits for the health check.
-func TestWaitForHealthy(t *testing.T) {
-	onBothInstances(t, "WaitFor=healthy\n", func(n *node) {
-		n.quadlet("sql", 0, "HealthCmd=[\"/testapp\",\"-check-age\",\"3s\"]\nHealthInterval=1s", "")
-		n.quadlet("web", 3, "", "")
-		n.user.Systemctl("start", "sql", "web")
-		n.enable()
-		n.waitSaved("sql", "web")
-		n.crash()
-		st := n.waitRecovered()
-		n.wantRunning("sql", "web")
-		byName := map[string]recover.Row{}
-		for _, row := range st.Containers {
-			byName[row.Name] = row
-		}
-		if took := byName["sql"].Took(); took < 2*time.Second {
-			n.t.Errorf("sql was up after %s, before it was healthy", took)
-		}
-		if byName["web"].Started().Before(byName["sql"].Ended()) {
-			n.t.Error("web was started before sql was healthy")
-		}
-	})
-}

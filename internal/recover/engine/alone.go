@@ -132,11 +132,13 @@ func (t turn) enqueue(tier int) (found bool) {
 	return found
 }
 
-// settled reports whether none of its rows in a tier is being started any more.
+// settled reports whether none of its rows in a tier is being started any more, or has
+// yet to be healthy.
 func (t turn) settled(tier int) bool {
 	return !slices.ContainsFunc(t.rows, func(i int) bool {
 		row := t.run.rows[i]
-		return row.Tier == tier && row.State.Pending() && row.State != recover.RowWaiting
+		starts := row.State.Pending() && row.State != recover.RowWaiting
+		return row.Tier == tier && (starts || t.run.health.delay(i))
 	})
 }
 
