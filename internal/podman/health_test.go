@@ -127,6 +127,7 @@ func TestHungCheck(t *testing.T) {
 	t.Parallel()
 	started := make(chan struct{})
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client hangs up
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/exec"):
 			answers(http.StatusCreated, `{"Id":"e1"}`)(w, r)
@@ -151,6 +152,27 @@ func TestHungCheck(t *testing.T) {
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestListedHealth: what the list says of health checks, as podman 4.3 and 5.4 have it. Of a
+// container that does not run, an empty word says nothing.
+func TestListedHealth(t *testing.T) {
+	t.Parallel()
+	got, err := clientOf(t, answers(http.StatusOK, `[
+		{"Names":["checked"],"State":"running","Status":"starting"},
+		{"Names":["none"],"State":"running","Status":""},
+		{"Names":["ended"],"State":"exited","Status":"healthy"},
+		{"Names":["new"],"State":"created","Status":""}]`)).List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]recover.HealthCheck{"checked": recover.HasHealthCheck, "none": recover.NoHealthCheck,
+		"ended": recover.HasHealthCheck, "new": ""}
+	for _, s := range got {
+		if s.Health != want[s.Name] {
+			t.Errorf("%s: %q, want %q", s.Name, s.Health, want[s.Name])
+		}
 	}
 }
 

@@ -143,8 +143,9 @@ func TestInspectSighting(t *testing.T) {
 			`"IsInfra":false,"Mounts":[]}`, id, state))
 	}
 	want := recover.Sighting{
-		Container: recover.Container{Name: "db", Image: "localhost/db:16", Unit: "db.service", Tier: &two},
-		ID:        id, Restarts: 3,
+		Container: recover.Container{Name: "db", Image: "localhost/db:16", Unit: "db.service", Tier: &two,
+			Health: recover.NoHealthCheck},
+		ID: id, Restarts: 3,
 	}
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -163,7 +164,7 @@ func TestInspectSighting(t *testing.T) {
 		"infra container": {answers(http.StatusOK, `{"Id":"1","Name":"db","IsInfra":true}`),
 			func(s *recover.Sighting) {
 				*s = recover.Sighting{ID: "1", Infra: true}
-				s.Name = "db"
+				s.Name, s.Health = "db", recover.NoHealthCheck
 			}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,25 +34,27 @@ func TestList(t *testing.T) {
 	const app = "localhost/app:1"
 	want := []recover.Sighting{
 		{
-			Container: recover.Container{Name: "p1", Image: app},
+			Container: recover.Container{Name: "p1", Image: app, Health: recover.NoHealthCheck},
 			ID:        "95ae9db16f1501afdba7c23af86a11143bf2fc1686a4aa4d4c653a980150730a",
 			State:     "running",
 		},
 		{
-			Container: recover.Container{Name: "c1320e77430e-infra", Image: "localhost/podman-pause:5.4.2-1766335321"},
-			ID:        "92a3a0f4ed3774c798b35878d34d4d00d80d968d4cd0d763e5d25f4e8d7212ef",
-			State:     "running",
-			Infra:     true,
+			Container: recover.Container{Name: "c1320e77430e-infra", Image: "localhost/podman-pause:5.4.2-1766335321",
+				Health: recover.NoHealthCheck},
+			ID:    "92a3a0f4ed3774c798b35878d34d4d00d80d968d4cd0d763e5d25f4e8d7212ef",
+			State: "running",
+			Infra: true,
 		},
 		{
-			Container: recover.Container{Name: "pc1", Image: app},
+			Container: recover.Container{Name: "pc1", Image: app, Health: recover.NoHealthCheck},
 			ID:        "4ec24b0c7f920f0a755fb13d39cd1ed38430c1cbc728496994292213814eb944",
 			State:     "paused",
 		},
 		{
-			Container: recover.Container{Name: "q1", Image: app, Unit: "q1.service", Tier: &one},
-			ID:        "fb7ac3a737165ba2ae2644561d2cac5734a487ff1feb6aa6328b8be1febaac03",
-			State:     "running",
+			Container: recover.Container{Name: "q1", Image: app, Unit: "q1.service", Tier: &one,
+				Health: recover.NoHealthCheck},
+			ID:    "fb7ac3a737165ba2ae2644561d2cac5734a487ff1feb6aa6328b8be1febaac03",
+			State: "running",
 		},
 		{
 			Container: recover.Container{Name: "db", Image: "docker.io/library/postgres:16", Unit: "container-db.service"},

@@ -31,6 +31,7 @@ func TestHealthOfATier(t *testing.T) {
 		healthy  time.Duration
 		deadline time.Duration // of recovery, if not the default
 		start    recovertest.Behavior
+		app      recovertest.Behavior
 		want     []string
 		health   recover.RowHealth
 		ready    time.Duration
@@ -55,11 +56,12 @@ func TestHealthOfATier(t *testing.T) {
 				"  0.0 tier-started 1", "  0.0 starting app 1", "  0.0 up app 1", "  0.0 tier-settled 1",
 			}},
 		"not after the tier's deadline, and it stays up": {
-			await: recover.HealthForTier, healthy: never, health: recover.HealthLate, ready: time.Minute,
+			await: recover.HealthForTier, healthy: never, health: recover.HealthLate, ready: 61 * time.Second,
+			app: recovertest.UpAfter(time.Second),
 			want: []string{
 				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 up db 1", "  0.0 unhealthy db 1",
 				" 60.0 tier-late 0", " 60.0 tier-started 1", " 60.0 starting app 1", " 60.0 unhealthy db 1",
-				" 60.0 up app 1", " 60.0 tier-settled 1",
+				" 61.0 up app 1", " 61.0 tier-settled 1",
 			}},
 		"not after a start that took until the deadline": {
 			await: recover.HealthForReady, healthy: never, health: recover.HealthLate, ready: 72 * time.Second,
@@ -81,7 +83,7 @@ func TestHealthOfATier(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := recovertest.NewHost()
 				h.Checks = map[string]func(context.Context) (bool, error){"db": healthyAfter(c.healthy)}
-				h.Start["db.service"] = c.start
+				h.Start["db.service"], h.Start["app.service"] = c.start, c.app
 				p := recover.DefaultPolicy()
 				if c.deadline > 0 {
 					p.Deadline = c.deadline
