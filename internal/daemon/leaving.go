@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -49,14 +50,21 @@ func (s *starter) cutShort(ctx context.Context) error {
 }
 
 // leftover is what a run that has recovered leaves to the next one. unseen is why its
-// last look at the set failed.
-func (b *board) leftover(p recover.Policy, unseen error) recover.Leftover {
+// last look at the set failed. What is on the user-stopped list is not left, and what is
+// on the clean-boot list each boot starts.
+func (b *board) leftover(p recover.Policy, userStopped []string, unseen error) recover.Leftover {
 	restores := p.CleanBoot == recover.CleanBootRestore
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	owed := slices.DeleteFunc(b.report.Owed(b.set.Containers), func(name string) bool {
+		return slices.Contains(userStopped, name)
+	})
+	otherwise := func(name string) bool { return restores || !p.CleanBootList.Match(name) }
 	switch {
-	case len(b.report.Owed(b.set.Containers)) > 0:
+	case slices.ContainsFunc(owed, otherwise):
 		return recover.LeftStarts
+	case len(owed) > 0:
+		return recover.LeftInBoot
 	case unseen == nil, errors.Is(unseen, recover.ErrGoingDown) && (!restores || b.set.Of(b.identity)):
 		return recover.LeftNothing // of a set of this boot the next one replays the rest
 	case restores:

@@ -37,7 +37,8 @@ type past struct {
 	// not run since the boot. clean: that was one after a clean stop.
 	due   map[string]bool
 	clean bool
-	// unseen: one of those runs, and the daemon may not know that yet.
+	// unseen: the daemon may not have seen what runs. It may then take it for what it has
+	// yet to start, also in later boots.
 	unseen bool
 
 	telling     sync.Mutex
@@ -171,6 +172,7 @@ func (p *past) begin(mode string) {
 	world := worldOf(p.host)
 	world.Journal = pastJournal{recovertest.Journal{H: p.host}, p}
 	p.host.Set(func() {
+		p.unseen = p.unseen || !p.canLook()
 		p.host.WatchErr, p.host.Changes = nil, nil
 		p.host.InFlight, p.host.Quarantine = recover.InFlight{}, nil // suspicion has its own tests
 	})
@@ -248,11 +250,23 @@ func (p *past) noteRunning() {
 
 // noteSeen notes that the daemon has looked, if it could.
 func (p *past) noteSeen() {
+	rows := p.rows()
 	p.host.Mu.Lock()
 	defer p.host.Mu.Unlock()
-	if p.host.PodmanErr == nil && p.host.UserStoppedErr == nil && len(p.host.NotMounted) == 0 {
-		p.unseen = false
+	if p.mode == "off" || !p.canLook() {
+		return
 	}
+	p.unseen = false
+	for _, row := range rows {
+		if row.State.NotRecovered() && !p.host.Sightings[row.Name].Running() {
+			p.unseen = true // it is not tried again in this run
+		}
+	}
+}
+
+// canLook reports whether the daemon can see what runs, and what it may start. Mu is held.
+func (p *past) canLook() bool {
+	return p.host.PodmanErr == nil && p.host.UserStoppedErr == nil && len(p.host.NotMounted) == 0
 }
 
 // changed tells the daemon that a unit or scope has changed.
@@ -455,6 +469,9 @@ func (p *past) findDisk(mode string) {
 // runs, and nothing else. But what recovery owed, it owes still.
 func (p *past) afterReboot(finished bool) {
 	owes := len(p.due) > 0 || !finished
+	if onlyListed := len(p.due) == 1 && p.due[onCleanBoot]; onlyListed && finished && !p.restore {
+		owes = false // each boot starts it
+	}
 	switch {
 	case p.restore, owes && !p.clean:
 		p.recoveryIsDue(p.restore && !owes)
@@ -486,7 +503,6 @@ func (p *past) afterReboot(finished bool) {
 // recoveryIsDue: what should run has yet to be started.
 func (p *past) recoveryIsDue(clean bool) {
 	clear(p.due)
-	p.unseen = false
 	for name, w := range p.want {
 		if w == must {
 			p.due[name] = true

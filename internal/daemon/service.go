@@ -282,7 +282,8 @@ func (s *Service) stop(ctx context.Context, finished bool) {
 		if err != nil {
 			s.world.Log.Info("the running set stays as last saved", "MESSAGE_ID", recover.MsgStopping, "reason", err)
 		}
-		left = s.board.leftover(s.policy, err)
+		userStopped, _ := s.world.Store.UserStopped() // without it more is left, and not less
+		left = s.board.leftover(s.policy, userStopped, err)
 	}
 	if left != recover.LeftNothing {
 		s.world.Log.Info("the marker stays: the next start takes up what is left",

@@ -61,8 +61,11 @@ type watcher struct {
 	connected chan struct{} // closed once link is set
 	ctx       context.Context
 	changes   chan struct{}
-	reached   atomic.Bool                // the host has reached multi-user.target
-	states    map[dbus.ObjectPath]string // the last known state of each unit
+	// reached: a look has seen that the host had reached multi-user.target. Until then, exit is when the host
+	// had last left it before the first look.
+	reached atomic.Bool
+	exit    atomic.Pointer[uint64]
+	states  map[dbus.ObjectPath]string // the last known state of each unit
 	// restarts has the last known NRestarts of each service that systemd has restarted.
 	restarts map[dbus.ObjectPath]uint32
 	// containers says of a service whether it runs a container, once that was asked.
@@ -127,14 +130,27 @@ func (w *watcher) LeftTarget(ctx context.Context) (bool, error) {
 		}
 	}
 	target, err := l.list(ctx, multiUser)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, err
-	}
-	if target.Active == "active" {
+	case target.JobType == "stop":
+		return true, nil
+	case target.Active == "active":
 		w.reached.Store(true)
+		return false, nil
+	case target.Active != "inactive":
+		return false, nil
+	case w.reached.Load():
+		return true, nil // also if the host is about to come back: it may stop containers still
 	}
-	left := target.Active == "inactive" && target.JobType == "" && w.reached.Load()
-	return left || target.JobType == "stop", nil
+	// No look has seen it active. It may have been, between two looks.
+	v, err := l.get(ctx, target.Path, unitIfc, "ActiveExitTimestampMonotonic")
+	if err != nil {
+		return false, l.explain(err)
+	}
+	exit, _ := v.Value().(uint64) // in µs, 0 if it was never active
+	first := w.exit.CompareAndSwap(nil, &exit)
+	return !first && *w.exit.Load() != exit, nil
 }
 
 // stopping reports whether the manager is stopping.

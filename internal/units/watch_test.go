@@ -236,15 +236,20 @@ func TestLeftTarget(t *testing.T) {
 	type state struct {
 		active, job string
 		left        bool
+		exit        uint64
 	}
 	for name, states := range map[string][]state{
-		"the host boots": {{"inactive", "start", false}, {"active", "", false}},
-		"isolate rescue, and back": {
-			{"active", "", false}, {"active", "stop", true}, {"inactive", "", true}, {"inactive", "start", false}},
-		"isolate rescue, seen late":        {{"active", "", false}, {"inactive", "", true}},
-		"a host that never reaches it":     {{"inactive", "", false}},
-		"it is stopped before it was seen": {{"active", "stop", true}},
-		"the daemon is started in rescue":  {{"inactive", "", false}, {"active", "", false}, {"inactive", "", true}},
+		"the host boots": {{"inactive", "start", false, 0}, {"active", "", false, 0}},
+		"isolate rescue, and back": {{"active", "", false, 0}, {"active", "stop", true, 0}, {"inactive", "", true, 5},
+			{"inactive", "start", true, 5}, {"active", "", false, 5}},
+		"isolate rescue, seen late":           {{"active", "", false, 0}, {"inactive", "", true, 5}},
+		"isolate rescue, and back, seen late": {{"active", "", false, 0}, {"inactive", "start", true, 5}},
+		"no look has seen it active":          {{"inactive", "start", false, 0}, {"inactive", "", true, 5}},
+		"nor after it had been left before":   {{"inactive", "start", false, 3}, {"inactive", "start", true, 5}},
+		"a host that never reaches it":        {{"inactive", "", false, 0}, {"inactive", "", false, 0}},
+		"it is stopped before it was seen":    {{"active", "stop", true, 0}},
+		"the daemon is started in rescue": {
+			{"inactive", "", false, 3}, {"inactive", "", false, 3}, {"active", "", false, 3}, {"inactive", "", true, 5}},
 	} {
 		for _, user := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, user's manager %v", name, user), func(t *testing.T) {
@@ -257,7 +262,7 @@ func TestLeftTarget(t *testing.T) {
 				}
 				w := watch(soon(t), t, m)
 				for i, s := range states {
-					host.set(multiUser, s.active, s.active, nil)
+					host.set(multiUser, s.active, s.active, map[string]any{"Unit.ActiveExitTimestampMonotonic": s.exit})
 					host.change(func() { host.jobs[multiUser] = s.job })
 					if left, err := w.LeftTarget(soon(t)); left != s.left || err != nil {
 						t.Errorf("in state %d: got %v, %v", i, left, err)

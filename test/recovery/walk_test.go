@@ -54,6 +54,10 @@ func TestAnotherTarget(t *testing.T) {
 		w.isolate()
 		w.check()
 		w.seeRunning()
+		n.waitSaved(walkers...)
+		w.isolateBriefly()
+		w.check()
+		w.seeRunning()
 		w.reboot("")
 		w.check()
 	})
@@ -235,6 +239,18 @@ func (w *walk) softReboot() {
 func (w *walk) isolate() {
 	w.allDue()
 	w.MustRun("systemctl", "isolate", "quiet.target")
+	w.comeBack()
+}
+
+// isolateBriefly is isolate, but the host comes back while it still stops what ran.
+func (w *walk) isolateBriefly() {
+	w.allDue()
+	w.MustRun("systemctl", "isolate", "--no-block", "quiet.target")
+	w.comeBack()
+}
+
+// comeBack goes on to multi-user.target from another one.
+func (w *walk) comeBack() {
 	w.MustRun("systemctl", "isolate", "multi-user.target")
 	w.WaitFor(60*time.Second, "the user's manager", func() bool {
 		_, err := w.user.Run("podman", "ps")
