@@ -95,6 +95,52 @@ func TestHeldIsStartedByHand(t *testing.T) {
 	}
 }
 
+// What each boot starts is not left to a later one: that would start all that ran.
+func TestListedIsNotOwedToALaterBoot(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("files").Quadlet("runs").Ran("files", "runs")
+	h.Snapshot.BootID = "b2"
+	h.Marker = &recover.Marker{Identity: recover.Identity{BootID: "b2", PID: 40, StartTime: 800}}
+	h.States["runs.service"] = recover.UnitState{Loaded: true, Active: "active"}
+	h.Sightings["runs"] = recover.Sighting{
+		Container: recover.Container{Name: "runs", Unit: "runs.service"}, State: recover.StateRunning}
+	p := recover.DefaultPolicy()
+	p.CleanBootList = recover.Patterns{"files"}
+	off := p
+	off.Mode = recover.ModeOff
+	if got, _ := nextRun(t, h, off, "b2"); len(got) > 0 {
+		t.Errorf("started %q", got)
+	}
+	if h.Marker == nil || h.Marker.Left != recover.LeftInBoot {
+		t.Errorf("the marker is %+v", h.Marker)
+	}
+	down(h, "files", "runs")
+	if got, v := nextRun(t, h, p, "b3"); strings.Join(got, " ") != "files" || v.Ending != recover.EndedCleanly {
+		t.Errorf("started %q after a stop in order, which was %s", got, v.Ending)
+	}
+}
+
+// What came onto the user-stopped list is not owed, also if no look has seen that.
+func TestStoppedIsNotOwed(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("a").Ran("a")
+	h.Marker, h.PodmanErr = recovertest.Crashed, recovertest.ErrBroken
+	off := recover.DefaultPolicy()
+	off.Mode = recover.ModeOff
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- newService(h, off).Run(ctx) }()
+		synctest.Wait()
+		h.Set(func() { h.UserStopped = []string{"a"} })
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	if h.Marker != nil && h.Marker.Left == recover.LeftStarts {
+		t.Errorf("nothing is left to start, and the marker is %+v", h.Marker)
+	}
+}
+
 // The advice for a lost user-stopped list, to write one and to restart, works: whether the
 // service or the host is restarted, and also after a clean boot.
 func TestLostListIsRepaired(t *testing.T) {

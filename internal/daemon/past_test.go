@@ -208,6 +208,10 @@ func (p *past) kill() {
 	p.service.suspects.flight.Close()
 	synctest.Wait()
 	p.host.Set(func() { p.host.Dead = false })
+	for name, w := range p.want { // the next run starts what is down
+		p.due[name] = p.due[name] || w == must && !p.runs(name)
+	}
+	maps.DeleteFunc(p.due, func(_ string, due bool) bool { return !due })
 }
 
 // started is what a start by recovery does.
@@ -477,10 +481,16 @@ func (p *past) afterReboot(finished bool) {
 		p.recoveryIsDue(p.restore && !owes)
 		return
 	case owes: // the rest of the clean-boot list; what ran may run again
+		stopped := p.want[onCleanBoot] == mustNot // as after a crash
 		for name, w := range p.want {
 			if w == must {
 				p.want[name] = may
 			}
+		}
+		if stopped {
+			p.want[onCleanBoot] = may
+			p.recoveryIsDue(true)
+			return
 		}
 	case p.unseen: // the daemon may take it for one that it owes
 		for name, w := range p.want {
