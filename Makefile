@@ -126,7 +126,7 @@ bench: deps deb all-arch ## measure recovery on a test machine, write docs/bench
 
 .PHONY: crash-histories
 crash-histories: ## tell 10,000 histories of crashes of each kind, write the table in docs/recovery.md; N=10000
-	HISTORIES=$(or $(N),10000) HISTORIES_TABLE=1 $(GO) test -count=1 -timeout 12h -v -run '^TestCrashHistories$$' ./internal/daemon
+	CRASH_HISTORIES=$(or $(N),10000) CRASH_HISTORIES_TABLE=1 $(GO) test -count=1 -timeout 12h -v -run '^TestCrashHistories$$' ./internal/daemon
 
 # Only these tests need virtual machines and file systems, so only this target installs them.
 power-test: DEPS += qemu-system-x86 e2fsprogs xfsprogs btrfs-progs

@@ -119,7 +119,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 		untilReady(s)
 		time.Sleep(time.Minute)
 		st, _ := s.Status()
-		if len(h.InFlight.Names) == 0 || len(h.Quarantine) == 0 || len(st.Quarantine) > 0 {
+		if len(h.InFlight.Names) == 0 || h.Quarantine[0].Lived > 0 || st.Quarantine[0].Lived != 1 {
 			t.Errorf("in flight are %q, suspected %+v: it was to be out of date", h.InFlight.Names, h.Quarantine)
 		}
 		if _, err := s.TakeSnapshot(ctx); err == nil {
@@ -131,7 +131,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 		}
 		full(nil)
 		_, _ = s.TakeSnapshot(ctx)
-		if len(h.InFlight.Names) > 0 || len(h.Quarantine) > 0 {
+		if len(h.InFlight.Names) > 0 || h.Quarantine[0].Lived != 1 {
 			t.Errorf("in flight are %q, suspected %+v", h.InFlight.Names, h.Quarantine)
 		}
 		stop()

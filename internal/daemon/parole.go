@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// hostLives is how long a host is to live so that earlier crashes say nothing of it.
-	hostLives = time.Hour
 	// soonParole is when a container is tried that nothing speaks against but chance: as
 	// soon as the power can be taken for steady.
 	soonParole = 5 * time.Minute
@@ -32,23 +30,29 @@ type parole struct {
 // run tries what is due, until nothing is any more.
 func (p *parole) run(ctx context.Context) {
 	p.ready, p.tried = time.Now(), map[string]time.Time{}
-	lived := time.After(hostLives)
-	for hours := 0; ; {
+	marks := []time.Duration{recover.HostLives, recover.SuspicionEnds}
+	for {
 		suspect, due := p.suspects.nextTry(p)
 		var try <-chan time.Time
 		if !due.IsZero() {
 			timer := time.NewTimer(time.Until(due))
 			defer timer.Stop()
 			try = timer.C
-		} else if hours > 0 {
+		} else if len(marks) == 0 {
 			return
+		}
+		var lived <-chan time.Time
+		if len(marks) > 0 {
+			timer := time.NewTimer(time.Until(p.ready.Add(marks[0])))
+			defer timer.Stop()
+			lived = timer.C
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-lived:
-			hours++
-			p.suspects.hostLived()
+			p.suspects.hostLived(marks[0])
+			marks = marks[1:]
 		case <-try:
 			p.tried[suspect.Name] = time.Now()
 			p.try(ctx, suspect)
@@ -193,12 +197,22 @@ func (s *suspects) lived(name string) bool {
 	return known && suspect.Quarantined && s.leave(suspect, clearParole, recover.Casebook.Soaked) == nil
 }
 
-// hostLived notes that the host has lived for long.
-func (s *suspects) hostLived() {
+// hostLived notes how long the host has lived.
+func (s *suspects) hostLived(since time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if book := s.board.currentBook(); !book.HostLived().Same(book) {
-		_ = s.change(book.HostLived()) // it is tried again at the next look
+	before := s.board.currentBook()
+	if now := before.HostLived(since); !now.Same(before) {
+		var gone []string
+		for _, suspect := range before.Suspects {
+			if _, still := now.Suspects.Find(suspect.Name); !still {
+				gone = append(gone, suspect.Name)
+			}
+		}
+		if len(gone) > 0 {
+			s.world.Log.Info("no longer suspected: the host lives", "MESSAGE_ID", recover.MsgReleased, "container", some(gone))
+		}
+		_ = s.change(now) // it is tried again at the next look
 	}
 }
 

@@ -39,7 +39,6 @@ func TestParole(t *testing.T) {
 			h.Quarantine[0].Case = "b0"
 			p := recover.DefaultPolicy()
 			c.prepare(h, &p)
-			isEvidence := h.Quarantine[0].Evidence
 			synctest.Test(t, func(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				done := make(chan error, 1)
@@ -64,8 +63,9 @@ func TestParole(t *testing.T) {
 				if out := !b.Quarantined; out != (c.after > 0) {
 					t.Errorf("out of quarantine: %v: %+v", out, b)
 				}
-				if c.after > 0 && (suspected != isEvidence || states(st.Recovery)["b"] != recover.RowUp || len(h.UserStopped) > 0) {
-					t.Errorf("suspected: %v; it is %s, the list is %q", suspected, states(st.Recovery)["b"], h.UserStopped)
+				up := states(st.Recovery)["b"] == recover.RowUp
+				if c.after > 0 && (!suspected || b.Lived != 1 || !up || len(h.UserStopped) > 0) {
+					t.Errorf("suspected: %+v; it is %s, the list is %q", b, states(st.Recovery)["b"], h.UserStopped)
 				}
 				stop()
 				<-done

@@ -345,6 +345,11 @@ func crashesUntilWhole(s *saga, most int) tale {
 	}
 }
 
+// sizes are the least and the most containers of a host.
+type sizes [2]int
+
+func (s sizes) draw(rnd *rand.Rand) int { return s[0] + rnd.IntN(s[1]-s[0]+1) }
+
 // withoutCulprit are what cannot run without the culprit, and it.
 func (s *saga) withoutCulprit() (down []string) {
 	for _, name := range s.names {
@@ -361,22 +366,24 @@ func (s *saga) brings(name, other string) bool {
 }
 
 // guilty gives the host a culprit that strikes within its soak.
-func (s *saga) guilty(cause recover.Cause) *saga {
-	s.culprit, s.cause = s.names[s.rnd.IntN(len(s.names))], cause
+func (s *saga) guilty(cause recover.Cause) *saga { return s.oneOf(s.names, cause) }
+
+func (s *saga) oneOf(names []string, cause recover.Cause) *saga {
+	s.culprit, s.cause = names[s.rnd.IntN(len(names))], cause
 	s.after = s.upTo(s.takes[s.culprit] + s.policy.Soak)
 	return s
 }
 
-func culprit(cause recover.Cause, most int) func(*testing.T, *rand.Rand) tale {
+func culprit(cause recover.Cause, most int, size sizes) func(*testing.T, *rand.Rand) tale {
 	return func(t *testing.T, rnd *rand.Rand) tale {
-		return crashesUntilWhole(newSaga(t, rnd, 1+rnd.IntN(30)).guilty(cause), most)
+		return crashesUntilWhole(newSaga(t, rnd, size.draw(rnd)).guilty(cause), most)
 	}
 }
 
 // pulled is a culprit that others bring along.
-func pulled(cause recover.Cause, most int) func(*testing.T, *rand.Rand) tale {
+func pulled(cause recover.Cause, most int, size sizes) func(*testing.T, *rand.Rand) tale {
 	return func(t *testing.T, rnd *rand.Rand) tale {
-		s := newSaga(t, rnd, 2+rnd.IntN(29)).guilty(cause)
+		s := newSaga(t, rnd, size.draw(rnd)).guilty(cause)
 		for i, name := range s.names { // only earlier ones: no circles
 			if i > 0 && rnd.IntN(4) == 0 {
 				s.pull(name, s.names[rnd.IntN(i)])
@@ -390,11 +397,11 @@ func pulled(cause recover.Cause, most int) func(*testing.T, *rand.Rand) tale {
 }
 
 // shared is a culprit whose unit starts others too.
-func shared(cause recover.Cause, most int) func(*testing.T, *rand.Rand) tale {
+func shared(cause recover.Cause, most int, size sizes) func(*testing.T, *rand.Rand) tale {
 	return func(t *testing.T, rnd *rand.Rand) tale {
-		s := newSaga(t, rnd, 9+rnd.IntN(22)).guilty(cause)
-		s.culprit = s.names[rnd.IntN(8)]
-		s.share("pod.service", s.names[:2+rnd.IntN(7)])
+		s := newSaga(t, rnd, max(9, size.draw(rnd)))
+		members := s.names[:2+rnd.IntN(7)]
+		s.oneOf(members, cause).share("pod.service", members)
 		return crashesUntilWhole(s, most)
 	}
 }
@@ -461,33 +468,39 @@ func number(n int) func(*rand.Rand) int { return func(*rand.Rand) int { return n
 // chapters are the rows of the table in docs/recovery.md.
 func chapters() []chapter {
 	const oneMore, toFour = "one more cut", "two to four more cuts"
-	return []chapter{
+	all := []chapter{
 		{oneMore + " within 60 s of the boot, 30 containers", "at most 1.2 × a plain recovery + 5 s",
 			"seconds more until READY", 1, flicker(1.2, 5*time.Second, number(1))},
 		{toFour + " within 60 s of the boot each, 30 containers", "at most a plain recovery + 60 s",
-			"seconds more until READY", 0.6, flicker(1, time.Minute, func(r *rand.Rand) int { return 2 + r.IntN(3) })},
+			"seconds more until READY", 1, flicker(1, time.Minute, func(r *rand.Rand) int { return 2 + r.IntN(3) })},
 		{"ten cuts within 60 s of the boot each", "nothing is down 10 min after the last",
 			"containers down", 1, tenCuts},
-		{"a culprit, and the kernel panics", "at most 2 further crashes", "further crashes",
-			1, culprit(recover.CausePanic, 2)},
-		{"a culprit, and it looks like power loss", "at most 3 further crashes", "further crashes",
-			0.7, culprit(recover.CausePowerLoss, 3)},
-		{"a culprit that others bring along, and the kernel panics", "at most 2 further crashes", "further crashes",
-			0.98, pulled(recover.CausePanic, 2)},
-		{"a culprit that others bring along, and it looks like power loss", "at most 3 further crashes",
-			"further crashes", 0.5, pulled(recover.CausePowerLoss, 3)},
-		{"a culprit in a unit with up to eight, and the kernel panics", "at most 2 further crashes", "further crashes",
-			1, shared(recover.CausePanic, 2)},
-		{"a culprit in a unit with up to eight, and it looks like power loss", "at most 3 further crashes",
-			"further crashes", 0.7, shared(recover.CausePowerLoss, 3)},
 		{"the host panics at the same time in each of 30 boots", "nothing is down 10 min after the last",
 			"crashes until the status says that no container explains them", 0.95, dyingHost(recover.CausePanic)},
 		{"the host dies at the same time in each of 30 boots, and it looks like power loss",
 			"nothing is down 10 min after the last",
 			"crashes until the status says that no container explains them", 1, dyingHost(recover.CausePowerLoss)},
 		{"a culprit that strikes in one of three starts, and the kernel panics", "found within 10 crashes, 95 %",
-			"crashes until it is found", 0.85, sometimes(recover.CausePanic)},
+			"crashes until it is found", 0.95, sometimes(recover.CausePanic)},
 		{"a culprit that strikes in one of three starts, and it looks like power loss", "found within 10 crashes, 95 %",
-			"crashes until it is found", 0, sometimes(recover.CausePowerLoss)},
+			"crashes until it is found", 0.9, sometimes(recover.CausePowerLoss)},
 	}
+	for _, c := range []struct {
+		what string
+		tell func(recover.Cause, int, sizes) func(*testing.T, *rand.Rand) tale
+	}{
+		{"a culprit", culprit},
+		{"a culprit that others bring along", pulled},
+		{"a culprit in a unit with up to eight", shared},
+	} {
+		const further = "further crashes"
+		all = append(all,
+			chapter{c.what + " among up to 30, and the kernel panics", "at most 2 further crashes", further,
+				0.98, c.tell(recover.CausePanic, 2, sizes{2, 30})},
+			chapter{c.what + " among up to 16, and it looks like power loss", "at most 3 further crashes", further,
+				0.9, c.tell(recover.CausePowerLoss, 3, sizes{2, 16})},
+			chapter{c.what + " among 17 to 30, and it looks like power loss", "at most 4 further crashes", further,
+				0.98, c.tell(recover.CausePowerLoss, 4, sizes{17, 30})})
+	}
+	return all
 }

@@ -121,6 +121,7 @@ func (s *suspects) leave(
 	if err := s.entries.remove(suspect); err != nil {
 		return fmt.Errorf("its name cannot be taken off the user-stopped list: %w", err)
 	}
+	s.counted[suspect.Name] = true
 	book := s.board.currentBook()
 	if suspect.Listed {
 		suspect.Listed = false
@@ -153,7 +154,7 @@ func (s *suspects) soaked(name string) {
 	if slices.ContainsFunc(status.Recovery.Rows, func(r recover.Row) bool {
 		return r.Name == name && (r.State == recover.RowUp || r.State == recover.RowActive)
 	}) {
-		s.counted[name] = s.leave(suspect, clearSoaked, recover.Casebook.Soaked) == nil // else it is tried again at each look
+		_ = s.leave(suspect, clearSoaked, recover.Casebook.Soaked) // it is tried again at each look
 	}
 }
 
@@ -195,7 +196,7 @@ func (s *suspects) review(list recover.Sightings) (userStopped []string, err err
 		case suspect.Quarantined:
 			_ = s.clear(suspect, clearRunning) // it is tried again at each look
 		case !s.counted[suspect.Name] || suspect.Listed:
-			s.counted[suspect.Name] = s.leave(suspect, clearRunning, recover.Casebook.Soaked) == nil
+			_ = s.leave(suspect, clearRunning, recover.Casebook.Soaked)
 		}
 	}
 	book := s.board.currentBook()

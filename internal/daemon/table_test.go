@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// The share of the histories that reach the target may not fall below the row's. HISTORIES
-// is how many histories are told of each kind, and HISTORIES_SEED where their random
-// numbers begin. With HISTORIES_TABLE the table is written to docs/recovery.md, which
+// The share of the histories that reach the target may not fall below the row's. CRASH_HISTORIES
+// is how many histories are told of each kind, and CRASH_HISTORIES_SEED where their random
+// numbers begin. With CRASH_HISTORIES_TABLE the table is written to docs/recovery.md, which
 // `make bench` does.
 func TestCrashHistories(t *testing.T) {
-	n, write := 25, os.Getenv("HISTORIES_TABLE") != ""
-	if given, err := strconv.Atoi(os.Getenv("HISTORIES")); err == nil {
+	n, write := 25, os.Getenv("CRASH_HISTORIES_TABLE") != ""
+	if given, err := strconv.Atoi(os.Getenv("CRASH_HISTORIES")); err == nil {
 		n = given
 	}
-	seed, _ := strconv.Atoi(os.Getenv("HISTORIES_SEED"))
+	seed, _ := strconv.Atoi(os.Getenv("CRASH_HISTORIES_SEED"))
 	var lines []string
 	for i, c := range chapters() {
-		if only := os.Getenv("HISTORIES_ONLY"); only != "" && only != strconv.Itoa(i) {
+		if only := os.Getenv("CRASH_HISTORIES_ONLY"); only != "" && only != strconv.Itoa(i) {
 			continue
 		}
 		var figures []float64

@@ -51,7 +51,7 @@ const (
 	suspectAt, quarantineAt = 2, 3
 	// soaksToClear is how many soaks clear a suspect where there is evidence. A
 	// culprit need not strike at each start.
-	soaksToClear = 5
+	soaksToClear = 8
 )
 
 // weight is how much a crash counts: a panic more than what may be power loss. After
@@ -84,7 +84,8 @@ func (b Casebook) weigh(id string, strikes int) (weight int) {
 // Strike judges a crash, once. unit is what starts each container, where that is known:
 // what one unit starts cannot be told apart.
 func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
-	if crash.BootID == b.Judged || slices.ContainsFunc(b.Suspects, func(s Suspect) bool { return s.BootID == crash.BootID }) {
+	known := func(s Suspect) bool { return s.BootID == crash.BootID }
+	if crash.BootID == b.Judged || slices.ContainsFunc(b.Suspects, known) {
 		return b
 	}
 	b.Judged = crash.BootID
@@ -114,7 +115,8 @@ func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
 		b = b.tidy()
 	}
 	misfit := slices.ContainsFunc(b.Suspects, func(s Suspect) bool {
-		return s.Strikes > 0 && !s.Noted && (!s.Evidence || crash.Evidence()) // a power loss says nothing against a case with evidence
+		// A power loss says nothing against a case with evidence.
+		return s.Strikes > 0 && !s.Noted && (!s.Evidence || crash.Evidence())
 	})
 	if misfit {
 		for i := range b.Suspects {
@@ -170,13 +172,18 @@ func (b Casebook) strikeAgain(crash Crash, again Quarantine) Casebook {
 func (b Casebook) narrow(id string, left Quarantine, crash Crash, unit map[string]string) Casebook {
 	crash.Case = id
 	b.Crashes = append(b.Crashes, crash)
+	open := len(b.Suspects)
 	b.Suspects = b.Suspects.Those(func(s Suspect) bool { return !s.open() || s.Case != id })
+	open -= len(b.Suspects)
 	before := left.strikes()
+	grouped := func(s Suspect) bool { return before > 0 && !s.Noted }
+	stuck := len(left) == open && open > 1 && slices.ContainsFunc(left, grouped)
 	weight := b.weigh(id, before+1)
 	for _, s := range left {
 		s.Strikes++
 		s.BootID, s.Since, s.Lived = crash.BootID, crash.Noticed, 0
 		s.Evidence = s.Evidence || crash.Evidence() && b.Unexplained == 0
+		s.Reversed = s.Reversed != stuck
 		s.Careful = s.Careful || s.Evidence || b.Misfits > 0 || b.Unexplained > 0
 		s.Named = s.Named || crash.Named == s.Name
 		s.Noted = weight < suspectAt
@@ -212,16 +219,18 @@ func (b Casebook) drop(crash Crash) Casebook {
 	return b
 }
 
-// Soaked counts a soak that a suspect has lived through. It clears one without
-// evidence at once, another one after a few.
+// Soaked counts a soak that a suspect has lived through, and lets it out of quarantine.
+// A few of them clear it: a culprit need not strike at each start. One is enough once no
+// container explains the crashes.
 func (b Casebook) Soaked(name string) Casebook {
 	s, known := b.Suspects.Find(name)
 	if !known {
 		return b
 	}
 	s.Lived++
+	s.Careful = s.Careful || s.Quarantined // the next crash in its soak is to name it alone
 	s.Quarantined, s.NextTry = false, time.Time{}
-	if s.Evidence && b.Unexplained == 0 && s.Lived < soaksToClear {
+	if s.Case != "" && b.Unexplained == 0 && s.Lived < soaksToClear {
 		b.Suspects = b.Suspects.With(s)
 		return b
 	}
@@ -245,15 +254,31 @@ func (b Casebook) tidy() Casebook {
 	return b
 }
 
-// HostLived forgets, when the host has lived for an hour, what spoke for those in
-// quarantine, and the crashes that no container explains.
-func (b Casebook) HostLived() Casebook {
+const (
+	// HostLives is how long a host is to live so that earlier crashes say nothing of it.
+	HostLives = time.Hour
+	// SuspicionEnds is how long a host is to live so that crashes without evidence are
+	// taken for what they most likely were: the power.
+	SuspicionEnds = 24 * time.Hour
+)
+
+// HostLived forgets, when the host has lived for so long, what spoke for those in
+// quarantine, and the crashes that no container explains; later, all suspicion that
+// rests on no evidence.
+func (b Casebook) HostLived(lived time.Duration) Casebook {
+	if lived < HostLives {
+		return b
+	}
 	b.Unexplained, b.Misfits = 0, 0
 	b.Suspects = slices.Clone(b.Suspects)
 	for i := range b.Suspects {
 		b.Suspects[i].Doubts = 0
 	}
-	return b
+	if lived < SuspicionEnds {
+		return b
+	}
+	b.Suspects = b.Suspects.Those(func(s Suspect) bool { return s.Evidence || s.Quarantined || s.Listed })
+	return b.tidy()
 }
 
 // Same reports whether two books say the same.

@@ -87,21 +87,62 @@ func TestKernelNamesCulprit(t *testing.T) {
 	}
 }
 
-// Suspicion ends when a container has lived through its soak: at once without evidence,
-// after some starts with evidence.
+// Suspicion ends when a container has lived through a few soaks: through one when no
+// container explains the crashes, or when an earlier version suspected it.
 func TestSuspicionEnds(t *testing.T) {
-	for cause, soaks := range map[string]int{"cut": 1, "panic": 5} {
-		b := tell(recover.Casebook{}, nil, cause+": a", cause+": a")
+	old := recover.Casebook{Suspects: recover.Quarantine{{Name: "a", Strikes: 2}}}
+	unexplained := tell(recover.Casebook{Unexplained: 3}, nil, "panic: a", "panic: a")
+	for name, c := range map[string]struct {
+		book  recover.Casebook
+		soaks int
+	}{
+		"without evidence": {tell(recover.Casebook{}, nil, "cut: a", "cut: a"), 8},
+		"with evidence":    {tell(recover.Casebook{}, nil, "panic: a", "panic: a"), 8},
+		"unexplained":      {unexplained, 1},
+		"an older version": {old, 1},
+	} {
+		soaks, b := c.soaks, c.book
 		b.Suspects[0].Quarantined = false
 		for n := range soaks {
 			if len(b.Suspects) == 0 {
-				t.Errorf("%s: cleared after %d soaks, want %d", cause, n, soaks)
+				t.Errorf("%s: cleared after %d soaks, want %d", name, n, soaks)
 				break
 			}
 			b = b.Soaked("a")
 		}
 		if len(b.Suspects) > 0 || len(b.Crashes) > 0 {
-			t.Errorf("%s: after %d soaks there are %+v", cause, soaks, b)
+			t.Errorf("%s: after %d soaks there are %+v", name, soaks, b)
+		}
+	}
+}
+
+// A day of life ends all suspicion that rests on no evidence, and no other.
+func TestADayOfLife(t *testing.T) {
+	b := tell(recover.Casebook{}, nil, "cut: a b", "cut: a b", "panic: c")
+	if b = b.HostLived(recover.HostLives); len(b.Suspects) != 3 || b.Misfits != 0 {
+		t.Errorf("after an hour: %+v", b)
+	}
+	b = b.HostLived(recover.SuspicionEnds)
+	if got := namesOf(b.Suspects); !slices.Equal(got, []string{"c"}) || len(b.Crashes) != 1 {
+		t.Errorf("after a day: %+v", b)
+	}
+}
+
+// A crash that leaves all suspects of a case has them start in reverse order: of those
+// that hang, each is in flight with those after it.
+func TestReversed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"cut: a b":                         false,
+		"cut: a b|cut: a b":                false, // they did not start in groups
+		"cut: a b|cut: a b|cut: a b":       true,
+		"cut: a b c|cut: a b c|cut: a b":   false,
+		"cut: a|cut: a|cut: a":             false, // one has no order
+		"panic: a b|cut: a b":              true,
+		"panic: a b c|cut: a b c|cut: a b": true, // as long as that helps
+	} {
+		b := tell(recover.Casebook{}, nil, strings.Split(text, "|")...)
+		if got := b.Suspects[0].Reversed; got != want {
+			t.Errorf("%s: reversed: %v, want %v", text, got, want)
 		}
 	}
 }

@@ -9,15 +9,16 @@ const (
 	// singles is how many suspects with evidence are started one by one; more are started
 	// in groups.
 	singles = 8
-	// fewGroups is the number of groups without evidence: READY waits for three soaks.
-	fewGroups = 4
+	// FewGroups is the number of groups without evidence: READY waits for three soaks.
+	FewGroups = 4
 )
 
-// groupsOf is the number of groups in which n of all suspects are started.
-func groupsOf(n, all int, evidence bool) int {
+// groupsOf is the number of groups in which the n suspects of a case are started. Each
+// of several cases has two at least: with one, no crash would leave fewer suspects.
+func groupsOf(n, cases int, evidence bool) int {
 	switch {
 	case !evidence:
-		return max(1, min(n, fewGroups*n/all))
+		return min(n, max(2, FewGroups/cases))
 	case n <= singles:
 		return n
 	}
@@ -78,6 +79,10 @@ func setGroups(rows []Row, pulls map[string][]string, suspects Quarantine, oneBy
 		}
 		return Suspect{}
 	}
+	cases := map[string]bool{}
+	for _, turn := range o.turns {
+		cases[caseOf(turn).Case] = true
+	}
 	first := 1
 	for begin := 0; begin < len(o.turns); {
 		this := caseOf(o.turns[begin])
@@ -88,9 +93,12 @@ func setGroups(rows []Row, pulls map[string][]string, suspects Quarantine, oneBy
 		n := end - begin
 		groups := n
 		if !oneByOne {
-			groups = groupsOf(n, len(o.turns), this.Evidence)
+			groups = groupsOf(n, len(cases), this.Evidence)
 		}
 		for place, turn := range o.turns[begin:end] {
+			if this.Reversed {
+				place = n - 1 - place
+			}
 			for _, i := range turn {
 				rows[i].Group = first + place*groups/n
 				rows[i].Careful = (this.Evidence || this.Careful) && !oneByOne

@@ -35,6 +35,9 @@ type Suspect struct {
 	// Careful: it starts when the soak of the others is over. There may be a culprit among
 	// them: a crash fitted no case.
 	Careful bool `json:"careful,omitempty"`
+	// Reversed: those of its case start in reverse order. The last crash named no fewer of
+	// them than before: one that hangs is in flight with all that start after it.
+	Reversed bool `json:"reversed,omitempty"`
 	// Named: the kernel named it when memory ran out.
 	Named bool `json:"named,omitempty"`
 	// Lived counts the soaks that it has lived through since the last of the crashes.

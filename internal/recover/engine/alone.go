@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -103,6 +104,7 @@ func (t turn) take(ctx context.Context) error {
 	ends := time.Now().Add(t.limit())
 	late := func() <-chan time.Time { return time.After(time.Until(ends)) }
 	r.flight.Add(t.names...)
+	began := time.Now()
 	for tier := range recover.MaxTier + 1 {
 		if !t.enqueue(tier) {
 			continue
@@ -117,7 +119,21 @@ func (t turn) take(ctx context.Context) error {
 	case t.groups == 1:
 		return nil
 	}
-	return r.stepUntil(ctx, late(), r.flight.Without(t.names...), never)
+	soak := min(t.soak(time.Since(began)), time.Until(ends))
+	return r.stepUntil(ctx, time.After(soak), r.flight.Without(t.names...), never)
+}
+
+// soak is how long the next group waits for this one, whose start took a while. READY is
+// to wait for three soaks and no more, so a little of the last ones is left out.
+func (t turn) soak(took time.Duration) time.Duration {
+	groups := 0
+	for _, row := range t.run.rows {
+		groups = max(groups, row.Group)
+	}
+	if t.careful || groups < recover.FewGroups {
+		return math.MaxInt64
+	}
+	return t.run.policy.Soak - min(2*took, t.run.policy.Soak/50)
 }
 
 // enqueue queues its rows in a tier, and reports whether there are any.
