@@ -20,6 +20,8 @@ func (r *Run) turns(ctx context.Context) error {
 			_, err = r.step(ctx, nil, nil)
 		case !r.rows[i].Alone:
 			r.enqueue(i)
+		case r.late.held(r):
+			_, err = r.step(ctx, nil, nil)
 		default:
 			err = newTurn(r, r.rows[i].Group).take(ctx)
 		}

@@ -24,9 +24,13 @@ type attempt struct {
 // fill starts the rows in the queue, as far as there are places. It reports whether a
 // job is among them.
 func (r *Run) fill(ctx context.Context) (job bool) {
+	r.again = time.Time{}
 	for len(r.queue) > 0 && r.busy < r.pace.places {
-		i := r.queue[0]
-		r.queue = r.queue[1:]
+		i, again := r.late.next(r)
+		if i < 0 {
+			r.again = again
+			break
+		}
 		r.busy++
 		r.tries[i]++
 		limit := r.policy.SecondAttempt

@@ -39,6 +39,8 @@ type Run struct {
 	wakes     chan wake
 	waits     map[int]int // how often each row has begun to wait
 	offline   offlineRows
+	late      lateRows
+	again     time.Time // when a row of the queue may start that could not, zero without one
 	health    healthWaits
 	deadline  *time.Timer
 	ends      time.Time
@@ -94,6 +96,7 @@ func New(
 		wakes:    make(chan wake),
 		waits:    map[int]int{},
 		offline:  offlineRows{rows: map[int]bool{}},
+		late:     newLateRows(),
 		health:   healthWaits{rows: map[int]context.CancelFunc{}, news: make(chan healthNews)},
 
 		changes:      make(chan change),
@@ -207,8 +210,13 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 	if r.fill(ctx) {
 		return false, nil // a job was started: perhaps nothing is left to wait for
 	}
-	var more <-chan time.Time
-	if len(r.queue) > 0 && !r.pace.full() {
+	var more, again <-chan time.Time
+	switch {
+	case !r.again.IsZero():
+		timer := time.NewTimer(time.Until(r.again))
+		defer timer.Stop()
+		again = timer.C
+	case len(r.queue) > 0 && !r.pace.full():
 		timer := time.NewTimer(paceEvery)
 		defer timer.Stop()
 		more = timer.C
@@ -233,6 +241,7 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 		r.takeExplanation(ctx, e)
 	case <-more:
 		r.pace.grow()
+	case <-again:
 	case <-late:
 		return true, nil
 	case <-empty:

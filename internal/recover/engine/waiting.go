@@ -107,6 +107,7 @@ func (n neededRows) waitsFor(i, other int) bool {
 // awaitMounts has a row wait until its mounts are there. Not less than the pause
 // between two attempts, if it was tried: what failed to be mounted may look well.
 func (r *Run) awaitMounts(ctx context.Context, i int, points []string, why string) {
+	r.late.wait(i, points)
 	r.set(i, recover.RowWaiting, Waiting, why)
 	tried := r.tries[i] > 0
 	r.later(ctx, i, func() {
@@ -141,6 +142,7 @@ func (r *Run) requeue(i int) {
 		r.offline.renew(r)
 	}
 	delete(r.offline.rows, i)
+	r.late.wake(i)
 	r.move(i, recover.RowQueued)
 	if !waited || !r.tiered || r.ready && !row.Alone {
 		r.enqueue(i)
