@@ -162,6 +162,7 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 		host := s.world.host()
 		resolved = host.Resolve(ctx, found.candidates, found.view)
 		found.candidates = withoutOverJobs(found.candidates, found.view, resolved)
+		holds.Needs = s.order(ctx, found, resolved)
 		starts := survey.Starts{Resolved: resolved, View: found.view,
 			Stopped: slices.Concat(holds.UserStopped, beingStopped(resolved))}
 		if err := host.Tie(ctx, &holds, starts); err != nil {
@@ -171,4 +172,21 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 		}
 	}
 	return recover.MakePlan(found.candidates, holds, found.view, resolved, s.policy)
+}
+
+// order is what each container waits for before its start. Cycles are told, and ignored.
+func (s *Service) order(
+	ctx context.Context, found findings, resolved map[string]recover.Resolution,
+) map[string][]recover.Need {
+	needs, err := s.world.host().Order(ctx, found.candidates, resolved, found.view)
+	if err != nil {
+		s.board.note(impaired, survey.OrderUnknown, err)
+	}
+	needs, cycles := recover.WithoutCycles(needs)
+	for _, cycle := range cycles {
+		note := recover.CycleNote(cycle)
+		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgImpaired)
+		s.board.addNote(note)
+	}
+	return needs
 }

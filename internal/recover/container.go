@@ -36,6 +36,8 @@ type Container struct {
 	// WaitLabel, empty without one.
 	Health HealthCheck `json:"health,omitempty"`
 	Wait   WaitFor     `json:"wait,omitempty"`
+	// Compose is what labels say of its service, nil without such labels.
+	Compose *Compose `json:"compose,omitempty"`
 	// Missing is set while neither podman nor a unit knows it.
 	Missing *Missing `json:"missing,omitempty"`
 }

@@ -2,6 +2,7 @@ package recover
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -66,9 +67,10 @@ type HealthWait int
 
 // The kinds of a HealthWait; each includes those before.
 const (
-	HealthIgnored  HealthWait = iota
-	HealthForTier             // the next tier, and what needs the container
-	HealthForReady            // READY
+	HealthIgnored    HealthWait = iota
+	HealthForNeeding            // what needs the container to be healthy
+	HealthForTier               // the next tier, and what needs the container to be ready
+	HealthForReady              // READY
 )
 
 // waitForHealth is what waits for the health check of a container by the configuration, or
@@ -90,23 +92,17 @@ func (p Policy) waitForHealth(c Container) HealthWait {
 func ignoreLastHealth(rows []Row) {
 	for i := range rows {
 		row := &rows[i]
+		needed := func(other Row) bool {
+			return other.State == RowQueued && slices.ContainsFunc(other.Needs, func(n Need) bool { return n.Name == row.Name })
+		}
 		follows := func(other Row) bool {
 			later := other.Group > row.Group || other.Group == row.Group && other.Tier > row.Tier
 			return other.State == RowQueued && later
 		}
-		if row.AwaitHealth == HealthForTier && !anyRow(rows, follows) {
+		if row.AwaitHealth == HealthForTier && !slices.ContainsFunc(rows, follows) && !slices.ContainsFunc(rows, needed) {
 			row.AwaitHealth = HealthIgnored
 		}
 	}
-}
-
-func anyRow(rows []Row, is func(Row) bool) bool {
-	for _, row := range rows {
-		if is(row) {
-			return true
-		}
-	}
-	return false
 }
 
 // HealthNote says that the row's container runs and is not healthy yet. It is empty for

@@ -43,6 +43,8 @@ type Holds struct {
 	// Along says, for a container, which ones on the user-stopped list its start would
 	// start along.
 	Along map[string]Along
+	// Needs says, for a container, what it waits for before its start. There are no cycles.
+	Needs map[string][]Need
 }
 
 // MakePlan lays out what is done about each candidate, as rows in the order of
@@ -67,7 +69,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
 		row.heed(holds.Along[row.Name])
-		row.AwaitHealth = p.waitForHealth(c)
+		row.AwaitHealth, row.Needs = p.waitForHealth(c), holds.Needs[row.Name]
 		row.Ending = row.State == RowQueued &&
 			(how.State.Active == "active" || how.State.Active == "deactivating" && view.Ending(row.Name))
 		rows = append(rows, row)
@@ -77,6 +79,7 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 	})
 	setApart(rows, holds, p)
 	ignoreLastHealth(rows)
+	heedNeeds(rows)
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name))
 	})

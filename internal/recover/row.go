@@ -51,6 +51,8 @@ type Row struct {
 	Attempts []Attempt `json:"attempts"`
 	// Waits is when it waited for a mount, another container or the network, oldest first.
 	Waits []Wait `json:"waits,omitempty"`
+	// Needs is what it waits for before its first start.
+	Needs []Need `json:"needs,omitempty"`
 	// AwaitHealth says what waits for its health check, and Health how that wait stands.
 	AwaitHealth HealthWait `json:"-"`
 	Health      RowHealth  `json:"health,omitempty"`

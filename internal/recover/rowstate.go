@@ -37,7 +37,7 @@ var rowStates = []struct {
 	state RowState
 	next  []RowState
 }{
-	{RowQueued, []RowState{RowStarting, RowFailed}},
+	{RowQueued, []RowState{RowStarting, RowFailed, RowWaiting}},
 	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped, RowNoNetwork}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,

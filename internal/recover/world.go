@@ -81,6 +81,9 @@ type Systemd interface {
 	// does not go without, directly or through others. What is active is not among
 	// them, except with asIfDown: then no service counts as active.
 	Pulls(ctx context.Context, units []string, asIfDown bool) (map[string][]Pull, error)
+	// Order maps each of the units to the others among them that it is ordered after,
+	// directly or through units that are down and that a start of it starts along.
+	Order(ctx context.Context, units []string) (map[string][]string, error)
 	// Definition is a digest of how a unit is defined: another one says that
 	// the unit was changed.
 	Definition(ctx context.Context, unit string) (string, error)

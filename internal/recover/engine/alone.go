@@ -143,8 +143,7 @@ func (t turn) enqueue(tier int) (found bool) {
 	for _, i := range t.rows {
 		row := t.run.rows[i]
 		if row.Tier == tier && row.State == recover.RowQueued && !slices.Contains(t.run.queue, i) {
-			t.run.enqueue(i)
-			found = true
+			found = t.run.enqueue(i) || found
 		}
 	}
 	return found
@@ -156,7 +155,7 @@ func (t turn) settled(tier int) bool {
 	return !slices.ContainsFunc(t.rows, func(i int) bool {
 		row := t.run.rows[i]
 		starts := row.State.Pending() && row.State != recover.RowWaiting
-		return row.Tier == tier && (starts || t.run.health.delay(i))
+		return row.Tier == tier && (starts || row.State == recover.RowUp && !t.run.settles(i))
 	})
 }
 

@@ -87,6 +87,7 @@ func (h *healthWaits) take(r *Run, n healthNews) {
 	}
 	if n.over {
 		delete(r.unsettled, n.row)
+		r.order.release(r, n.row)
 		r.release(n.row)
 	}
 }

@@ -42,6 +42,7 @@ type Run struct {
 	late      lateRows
 	again     time.Time // when a row of the queue may start that could not, zero without one
 	health    healthWaits
+	order     order
 	deadline  *time.Timer
 	ends      time.Time
 	expired   bool // the deadline has passed
@@ -95,6 +96,7 @@ func New(
 		attempts: make(chan attempt),
 		wakes:    make(chan wake),
 		waits:    map[int]int{},
+		order:    newOrder(rows),
 		offline:  offlineRows{rows: map[int]bool{}},
 		late:     newLateRows(),
 		health:   healthWaits{rows: map[int]context.CancelFunc{}, news: make(chan healthNews)},
@@ -267,27 +269,32 @@ func (r *Run) nextTier(last int) (tier int, more bool) {
 		return last, false
 	}
 	r.unsettled = map[int]bool{}
+	r.notify(Event{Kind: TierStarted, Tier: tier})
 	var names []string
 	for i, row := range r.rows {
-		if begins(row) && row.Tier == tier {
-			r.enqueue(i)
-			if !row.Job {
-				r.unsettled[i] = true
-			}
-			names = append(names, startsOf(r.rows, i)...)
+		if !begins(row) || row.Tier != tier || !r.enqueue(i) {
+			continue
 		}
+		if !row.Job {
+			r.unsettled[i] = true
+		}
+		names = append(names, startsOf(r.rows, i)...)
 	}
-	r.notify(Event{Kind: TierStarted, Tier: tier})
 	r.flight.Add(names...)
 	return tier, true
 }
 
-// enqueue gives a row its turn, for the first time or again.
-func (r *Run) enqueue(i int) {
+// enqueue gives a row its turn, for the first time or again. It reports false for one that
+// has to wait for another one first.
+func (r *Run) enqueue(i int) bool {
+	if r.order.hold(r, i) {
+		return false
+	}
 	if r.rows[i].Queued.IsZero() {
 		r.rows[i].Queued = time.Now()
 	}
 	r.queue = append(r.queue, i)
+	return true
 }
 
 // delaysReady reports whether READY waits for this row: it is pending. A job need only
@@ -346,6 +353,7 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	case state == recover.RowWaiting, state == recover.RowDeferred:
 		r.flight.Cancel(row.Name) // it was not started
 	}
+	r.order.release(r, i)
 	if toCome(*row) {
 		return
 	}
@@ -358,8 +366,9 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 // settles reports whether the next tier need not wait for a row any more. It waits for one
 // that waits for a mount, and for one that has yet to be healthy.
 func (r *Run) settles(i int) bool {
-	waits := r.rows[i].State == recover.RowWaiting && r.needs[i] == nil && !r.offline.rows[i]
-	return !waits && !r.health.delay(i)
+	row := r.rows[i]
+	forMount := row.State == recover.RowWaiting && r.needs[i] == nil && r.order.waiting[i] == nil && !r.offline.rows[i]
+	return !forMount && !(r.health.delay(i) && row.AwaitHealth > recover.HealthForNeeding)
 }
 
 // giveUp closes what is pending at the deadline. Its start jobs go on without
@@ -369,6 +378,7 @@ func (r *Run) giveUp(ctx context.Context) {
 	r.health.giveUp(r)
 	r.offline.pass(ctx, r)
 	clear(r.needs)
+	clear(r.order.waiting)
 	r.queue = nil
 	for i, row := range r.rows {
 		if !row.State.Pending() {

@@ -24,7 +24,7 @@ func (r *Run) awaitNeeded(ctx context.Context, i int, o recover.Outcome, why str
 	var on []int
 	offline := false
 	for j, other := range r.rows {
-		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.needs.waitsFor(j, i) {
+		if slices.Contains(o.Blockers, other.Unit) && j != i && other.State.Pending() && !r.waitsFor(j, i) {
 			on = append(on, j)
 		}
 		offline = offline || slices.Contains(o.Blockers, other.Unit) && j != i && other.State == recover.RowNoNetwork
@@ -98,11 +98,6 @@ func (r *Run) release(i int) {
 
 // neededRows are the rows that a waiting row waits for.
 type neededRows map[int][]int
-
-// waitsFor reports whether a row waits for another, directly or through others.
-func (n neededRows) waitsFor(i, other int) bool {
-	return slices.ContainsFunc(n[i], func(j int) bool { return j == other || n.waitsFor(j, other) })
-}
 
 // awaitMounts has a row wait until its mounts are there. Not less than the pause
 // between two attempts, if it was tried: what failed to be mounted may look well.

@@ -80,7 +80,9 @@ type Host struct {
 	// Pulls and Wants are, of a unit, all that it needs or only wants, directly or not;
 	// Dependencies is what a container needs by podman, directly.
 	Pulls, Wants, Dependencies map[string][]string
-	Definition                 map[string]string // of units
+	// After is, of a unit, what it is ordered after.
+	After      map[string][]string
+	Definition map[string]string // of units
 	// Offline, if set, is closed when the network comes. Until then it is not there.
 	Offline    chan struct{}
 	NetworkErr error // of the wait for it

@@ -143,6 +143,21 @@ func (f Systemd) Pulls(_ context.Context, units []string, asIfDown bool) (map[st
 	return all, f.H.BusErr
 }
 
+// Order answers from H.After.
+func (f Systemd) Order(_ context.Context, units []string) (map[string][]string, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	order := map[string][]string{}
+	for _, unit := range units {
+		for _, other := range f.H.After[unit] {
+			if slices.Contains(units, other) {
+				order[unit] = append(order[unit], other)
+			}
+		}
+	}
+	return order, f.H.BusErr
+}
+
 func (f Systemd) Definition(_ context.Context, unit string) (string, error) {
 	return f.H.Definition[unit], f.H.BusErr
 }
