@@ -259,7 +259,12 @@ func (s *starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
 	// A Quadlet container is gone, and its unit knows; a plain one has no unit
 	// that does. What cannot be asked delays nothing.
 	binds, _ := s.world.Podman.Binds(ctx, row.Name)
-	needed, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
+	needed, volumes, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
+	for _, volume := range volumes {
+		if device, err := s.world.Podman.VolumeDevice(ctx, volume); err == nil && device != "" {
+			needed = append(needed, device)
+		}
+	}
 	paths := slices.Concat(binds, needed)
 	points = slices.DeleteFunc(points, func(point string) bool {
 		return !slices.ContainsFunc(paths, func(p string) bool { return below(p, point) })

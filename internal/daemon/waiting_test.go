@@ -37,6 +37,16 @@ func TestMountMissing(t *testing.T) {
 				" 30.0 starting db 1", " 30.0 up db 1", " 30.0 tier-settled 0",
 				" 30.0 tier-started 1", " 30.0 starting app 1", " 30.0 up app 1", " 30.0 tier-settled 1",
 			}, recover.RowUp, ""},
+		"the device of a named volume": {
+			func(h *recovertest.Host) {
+				h.Volumes = map[string][]string{"db.service": {"own", "pgdata"}}
+				h.Devices = map[string]string{"pgdata": "/mnt/data/pg"}
+				time.AfterFunc(30*time.Second, func() { close(h.Mounted) })
+			}, []string{
+				"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 waiting db 0",
+				" 30.0 starting db 1", " 30.0 up db 1", " 30.0 tier-settled 0",
+				" 30.0 tier-started 1", " 30.0 starting app 1", " 30.0 up app 1", " 30.0 tier-settled 1",
+			}, recover.RowUp, ""},
 		"what its unit needs, and for longer than a tier may wait": {
 			func(h *recovertest.Host) {
 				h.Needed = map[string][]string{"db.service": {"/mnt/data"}}

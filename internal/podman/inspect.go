@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ type inspected struct {
 		OOMKilled     bool
 		Health        struct{ Status string }
 	}
-	Mounts     []struct{ Type, Source string }
+	Mounts     []struct{ Type, Source, Name string }
 	HostConfig struct{ RestartPolicy struct{ Name string } }
 	// Dependencies are IDs of other containers.
 	Dependencies []string
@@ -130,16 +131,37 @@ func atLeast(version string, major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// Binds returns the sources of the bind mounts of the container name.
+// Binds returns the sources of the bind mounts of the container name, and the devices of its
+// named volumes. It leaves out a volume that podman cannot be asked about.
 func (c *Client) Binds(ctx context.Context, name string) ([]string, error) {
 	i, err := c.inspect(ctx, name)
 	var sources []string
 	for _, m := range i.Mounts {
-		if m.Type == "bind" {
+		switch m.Type {
+		case "bind":
 			sources = append(sources, m.Source)
+		case "volume":
+			if device, err := c.VolumeDevice(ctx, m.Name); err == nil && device != "" {
+				sources = append(sources, device)
+			}
 		}
 	}
 	return sources, err
+}
+
+// VolumeDevice returns the absolute path that a named volume mounts, as with --opt o=bind or
+// o=loop of podman-volume-create(1). It is empty for a volume in podman's own storage, and
+// for one on the network.
+// (GET /libpod/volumes/{name}/json)
+func (c *Client) VolumeDevice(ctx context.Context, volume string) (string, error) {
+	var v struct{ Options map[string]string }
+	if err := c.get(ctx, "volumes/"+url.PathEscape(volume)+"/json", &v); err != nil {
+		return "", err
+	}
+	if device := v.Options["device"]; path.IsAbs(device) {
+		return device, nil
+	}
+	return "", nil
 }
 
 // Dependencies returns the names of the containers that podman starts before it starts

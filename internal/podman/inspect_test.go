@@ -56,7 +56,14 @@ func TestInspect(t *testing.T) {
 		switch r.URL.EscapedPath() {
 		case "/v4.0.0/libpod/containers/db/json":
 			fmt.Fprint(w, `{"Name":"db","State":{"StoppedByUser":true},"Mounts":[{"Type":"bind","Source":"/mnt/db"},`+
-				`{"Type":"volume","Source":"/var/lib/v"},{"Type":"bind","Source":"/etc/x"}]}`)
+				`{"Type":"volume","Name":"pg","Source":"/var/lib/v"},{"Type":"volume","Name":"own","Source":"/var/lib/w"},`+
+				`{"Type":"volume","Name":"nfs","Source":"/var/lib/n"},{"Type":"volume","Name":"gone"},{"Type":"bind","Source":"/etc/x"}]}`)
+		case "/v4.0.0/libpod/volumes/pg/json":
+			fmt.Fprint(w, `{"Name":"pg","Options":{"device":"/mnt/pg","o":"bind","type":"none"}}`)
+		case "/v4.0.0/libpod/volumes/own/json":
+			fmt.Fprint(w, `{"Name":"own","Options":{}}`)
+		case "/v4.0.0/libpod/volumes/nfs/json":
+			fmt.Fprint(w, `{"Name":"nfs","Options":{"device":":/export","o":"addr=nas","type":"nfs"}}`)
 		case "/v4.0.0/libpod/images/localhost%2Fapp:1/json":
 			fmt.Fprint(w, `{"Id":"abc"}`)
 		default:
@@ -67,7 +74,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("stopped: %v, %v", stopped, err)
 	}
 	binds, err := c.Binds(t.Context(), "db")
-	if diff := cmp.Diff([]string{"/mnt/db", "/etc/x"}, binds); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"/mnt/db", "/mnt/pg", "/etc/x"}, binds); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	if id, err := c.ImageID(t.Context(), "localhost/app:1"); err != nil || id != "abc" {

@@ -28,7 +28,8 @@ func FuzzCommandLine(f *testing.F) {
 				t.Errorf("%q has the label %q?", argv, l)
 			}
 		}
-		for _, p := range BindSources(argv) {
+		paths, _ := MountSources(argv)
+		for _, p := range paths {
 			if !path.IsAbs(p) || !strings.Contains(line, p) {
 				t.Errorf("%q mounts %q?", argv, p)
 			}

@@ -58,23 +58,31 @@ func parseRun(args []string) (c Command) {
 	return c
 }
 
-// BindSources lists the absolute paths of the host that a command line mounts into
-// its container (podman-run(1), --volume and --mount). Named volumes are not among them.
-func BindSources(argv []string) []string {
-	var paths []string
+// MountSources lists what a command line mounts into its container (podman-run(1),
+// --volume and --mount): absolute paths of the host, and the names of volumes.
+func MountSources(argv []string) (paths, volumes []string) {
+	add := func(source string, named bool) {
+		switch {
+		case path.IsAbs(source):
+			paths = append(paths, source)
+		case named && source != "" && !strings.Contains(source, "/"):
+			volumes = append(volumes, source)
+		}
+	}
 	for i := range argv {
 		switch flag, value := flagAt(argv, i); flag {
 		case "--volume", "-v":
-			paths = append(paths, strings.Split(value, ":")[0])
+			source, _, named := strings.Cut(value, ":") // without a colon it is a volume without a name
+			add(source, named)
 		case "--mount":
 			for _, option := range strings.Split(value, ",") {
 				if key, source, _ := strings.Cut(option, "="); key == "source" || key == "src" {
-					paths = append(paths, source)
+					add(source, true)
 				}
 			}
 		}
 	}
-	return slices.DeleteFunc(paths, func(p string) bool { return !path.IsAbs(p) })
+	return paths, volumes
 }
 
 // Needs lists the containers without which podman does not start the one that a command

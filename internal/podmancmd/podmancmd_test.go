@@ -75,10 +75,13 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-func TestBindSources(t *testing.T) {
-	got := BindSources(strings.Fields("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
-		" --mount type=bind,src=/mnt/d,dst=/d --mount type=volume,source=named,dst=/e img"))
+func TestMountSources(t *testing.T) {
+	got, volumes := MountSources(strings.Fields("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
+		" --mount type=bind,src=/mnt/d,dst=/d --mount type=volume,source=other,dst=/e -v anonymous -v ./odd:/f img"))
 	if diff := cmp.Diff([]string{"/mnt/a", "/mnt/b", "/mnt/d"}, got); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"named", "other"}, volumes); diff != "" {
+		t.Errorf("volumes (-want +got):\n%s", diff)
 	}
 }

@@ -21,8 +21,12 @@ type Podman interface {
 	// StoppedByUser reports whether podman was told to stop the container name
 	// since its last start.
 	StoppedByUser(ctx context.Context, name string) (bool, error)
-	// Binds returns the sources of the bind mounts of the container name.
+	// Binds returns the paths on the host that the container name mounts: the sources of its
+	// bind mounts, and the devices of its named volumes.
 	Binds(ctx context.Context, name string) ([]string, error)
+	// VolumeDevice returns the path on the host that a named volume mounts, "" if it has none:
+	// the device that it was created with (podman-volume-create(1)).
+	VolumeDevice(ctx context.Context, volume string) (string, error)
 	// Dependencies returns the names of the containers that podman starts before it
 	// starts the existing container name (podman-create(1): --requires, --network
 	// container:, --pod and others like them).
@@ -91,8 +95,8 @@ type Systemd interface {
 	// operator, and where nothing is mounted nor would be at the first access.
 	NotMounted(ctx context.Context) ([]string, error)
 	// MountsNeeded lists the paths on the host that a unit needs to be mounted,
-	// where the manager does not see to that itself.
-	MountsNeeded(ctx context.Context, unit string) ([]string, error)
+	// where the manager does not see to that itself, and the named volumes of its container.
+	MountsNeeded(ctx context.Context, unit string) (paths, volumes []string, err error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
 	// AwaitEnd returns when a unit is not active any more, nor deactivating, or has

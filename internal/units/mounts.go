@@ -89,18 +89,18 @@ func isOperators(file string) bool {
 
 // MountsNeeded lists the paths of the host that a unit's container needs to be mounted: the sources of its
 // bind mounts. It leaves out those of RequiresMountsFor=, which systemd mounts itself. A user's manager
-// cannot mount, so for it they are listed too.
-func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, error) {
+// cannot mount, so for it they are listed too. volumes are the container's named volumes.
+func (m *Manager) MountsNeeded(ctx context.Context, unit string) (paths, volumes []string, err error) {
 	if err := checkUnit(unit); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l, err := m.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var at dbus.ObjectPath
 	if err := l.call(ctx, managerPath, managerIfc+".LoadUnit", unit).Store(&at); err != nil {
-		return nil, l.explain(err)
+		return nil, nil, l.explain(err)
 	}
 	var commands []execCommand
 	v, err := l.get(ctx, at, serviceIfc, "ExecStart")
@@ -108,21 +108,22 @@ func (m *Manager) MountsNeeded(ctx context.Context, unit string) ([]string, erro
 		err = v.Store(&commands)
 	}
 	if err != nil {
-		return nil, l.explain(err)
+		return nil, nil, l.explain(err)
 	}
-	var paths []string
 	for _, c := range commands {
-		paths = append(paths, podmancmd.BindSources(c.Argv)...)
+		sources, named := podmancmd.MountSources(c.Argv)
+		paths, volumes = append(paths, sources...), append(volumes, named...)
 	}
 	v, err = l.get(ctx, at, unitIfc, "RequiresMountsFor")
 	if err != nil {
-		return nil, l.explain(err)
+		return nil, nil, l.explain(err)
 	}
 	required, _ := v.Value().([]string)
 	if m.address != m.hostBus {
-		return append(paths, required...), nil
+		return append(paths, required...), volumes, nil
 	}
-	return slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(required, p) }), nil
+	paths = slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(required, p) })
+	return paths, volumes, nil
 }
 
 // AwaitMounts returns when each of the mount points is mounted. It listens to the host's units and looks

@@ -196,6 +196,9 @@ func TestLateMount(t *testing.T) {
 		n.MustRun("systemctl", "start", "mnt-data.mount")
 		n.user.MustRun("podman", "run", "--detach", "--name", "node", "--label", recover.TierLabel+"=0",
 			"--volume", "/mnt/data:/data", machine.Image)
+		n.user.MustRun("podman", "volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=/mnt/data",
+			"late")
+		n.plainWith("named", 0, "--volume", "late:/data")
 		n.quadlet("web", 3, "", "")
 		n.user.Systemctl("start", "web")
 		// This unit makes systemd load the mount unit, as local-fs.target does for a
@@ -204,7 +207,7 @@ func TestLateMount(t *testing.T) {
 			"RemainAfterExit=yes\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
 		n.MustRun("systemctl", "enable", "dummy")
 		n.enable()
-		n.waitSaved("node", "web")
+		n.waitSaved("named", "node", "web")
 		n.PullPlug()
 		n.BootNoWait() // the boot does not end before recovery
 		var st control.Status
@@ -212,7 +215,7 @@ func TestLateMount(t *testing.T) {
 			st, _ = n.status()
 			return states(st)["web"] == recover.RowUp
 		})
-		if states(st)["node"] != recover.RowWaiting || st.RecoveryComplete {
+		if states(st)["node"] != recover.RowWaiting || states(st)["named"] != recover.RowWaiting || st.RecoveryComplete {
 			n.t.Fatalf("the states are %v", states(st))
 		}
 		for _, row := range st.Containers {
@@ -224,6 +227,6 @@ func TestLateMount(t *testing.T) {
 		if st := n.waitRecovered(); len(st.NotRecovered()) > 0 {
 			n.t.Errorf("not recovered: %+v", st.NotRecovered())
 		}
-		n.wantRunning("node", "web")
+		n.wantRunning("named", "node", "web")
 	})
 }

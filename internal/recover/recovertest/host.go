@@ -96,8 +96,11 @@ type Host struct {
 	Idle         bool                     // units run nothing
 	Binds        map[string][]string      // of containers
 	Needed       map[string][]string      // paths, of units
-	Images       map[string]string
-	NoImages     []string // that podman does not have
+	// Volumes are named volumes, of units, and Devices what they mount.
+	Volumes  map[string][]string
+	Devices  map[string]string
+	Images   map[string]string
+	NoImages []string // that podman does not have
 	// Checks are the commands of health checks, by container, and OwnChecks says which have
 	// passed when podman ran them itself.
 	Checks    map[string]func(context.Context) (bool, error)

@@ -110,6 +110,10 @@ func (f Podman) Binds(ctx context.Context, name string) ([]string, error) {
 	return f.H.Binds[name], f.H.PodmanErr
 }
 
+func (f Podman) VolumeDevice(_ context.Context, volume string) (string, error) {
+	return f.H.Devices[volume], f.H.PodmanErr
+}
+
 func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error) {
 	if err := f.lock(ctx, name); err != nil {
 		return nil, err

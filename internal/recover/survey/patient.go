@@ -163,6 +163,11 @@ func (p *Patient) Binds(ctx context.Context, name string) ([]string, error) {
 	return soon(ctx, name, p.Podman.Binds)
 }
 
+// VolumeDevice implements recover.Podman.
+func (p *Patient) VolumeDevice(ctx context.Context, volume string) (string, error) {
+	return soon(ctx, volume, p.Podman.VolumeDevice)
+}
+
 // Dependencies implements recover.Podman.
 func (p *Patient) Dependencies(ctx context.Context, name string) ([]string, error) {
 	return soon(ctx, name, p.Podman.Dependencies)
