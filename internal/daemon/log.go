@@ -52,7 +52,8 @@ func logEvent(l *slog.Logger, e engine.Event) {
 		write(level, recover.MsgHealth, "it runs and is not healthy yet; "+next, row...)
 	case engine.Healthy:
 		took := e.Row.LastAttempt().Healthy.Sub(e.Row.LastAttempt().Started)
-		write(slog.LevelInfo, recover.MsgHealth, "healthy", append(row, slog.Duration("took", took.Round(time.Millisecond)))...)
+		write(slog.LevelInfo, recover.MsgHealth, "healthy",
+			append(row, slog.Duration("took", took.Round(time.Millisecond)))...)
 	case engine.AttemptFailed:
 		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more"+because, failed...)
 	case engine.GaveUp:

@@ -8,9 +8,10 @@ import "archy-recovery/internal/recover"
 // a container (podman-auto-update(1)).
 const unit = "PODMAN_SYSTEMD_UNIT"
 
-// Read sets the fields of a container that its labels give: the unit, the tier, what
-// waits for its health, and what it needs by compose. A label with another value counts as no label. Read does not check the unit:
-// an image can bring any label with it (see recover.Believe).
+// Read sets the fields of a container that its labels give: the unit, the tier, what waits
+// for its health, and what it needs by compose. A label with another value counts as no
+// label. Read does not check the unit: an image can bring any label with it (see
+// recover.Believe).
 func Read(c *recover.Container, labels map[string]string) {
 	c.Unit = labels[unit]
 	c.Tier = nil

@@ -17,11 +17,12 @@ func TestRead(t *testing.T) {
 		"no labels": {nil, recover.Container{Name: "a"}},
 		"unit": {
 			map[string]string{"PODMAN_SYSTEMD_UNIT": "a.service"}, recover.Container{Name: "a", Unit: "a.service"}},
-		"lowest tier":          {map[string]string{"io.archy.tier": "0"}, recover.Container{Name: "a", Tier: &zero}},
-		"highest tier":         {map[string]string{"io.archy.tier": " 99 "}, recover.Container{Name: "a", Tier: &top}},
-		"tier too high":        {map[string]string{"io.archy.tier": "100"}, recover.Container{Name: "a"}},
-		"tier not a number":    {map[string]string{"io.archy.tier": "soon"}, recover.Container{Name: "a"}},
-		"waited for":           {map[string]string{"io.archy.wait": "healthy"}, recover.Container{Name: "a", Wait: "healthy"}},
+		"lowest tier":       {map[string]string{"io.archy.tier": "0"}, recover.Container{Name: "a", Tier: &zero}},
+		"highest tier":      {map[string]string{"io.archy.tier": " 99 "}, recover.Container{Name: "a", Tier: &top}},
+		"tier too high":     {map[string]string{"io.archy.tier": "100"}, recover.Container{Name: "a"}},
+		"tier not a number": {map[string]string{"io.archy.tier": "soon"}, recover.Container{Name: "a"}},
+		"waited for": {
+			map[string]string{"io.archy.wait": "healthy"}, recover.Container{Name: "a", Wait: "healthy"}},
 		"not waited for":       {map[string]string{"io.archy.wait": "active"}, recover.Container{Name: "a", Wait: "active"}},
 		"no value":             {map[string]string{"io.archy.wait": "auto"}, recover.Container{Name: "a"}},
 		"labels of no concern": {map[string]string{"io.buildah.version": "1.39.3"}, recover.Container{Name: "a"}},

@@ -57,7 +57,8 @@ func TestInspect(t *testing.T) {
 		case "/v4.0.0/libpod/containers/db/json":
 			fmt.Fprint(w, `{"Name":"db","State":{"StoppedByUser":true},"Mounts":[{"Type":"bind","Source":"/mnt/db"},`+
 				`{"Type":"volume","Name":"pg","Source":"/var/lib/v"},{"Type":"volume","Name":"own","Source":"/var/lib/w"},`+
-				`{"Type":"volume","Name":"nfs","Source":"/var/lib/n"},{"Type":"volume","Name":"gone"},{"Type":"bind","Source":"/etc/x"}]}`)
+				`{"Type":"volume","Name":"nfs","Source":"/var/lib/n"},{"Type":"volume","Name":"gone"},`+
+				`{"Type":"bind","Source":"/etc/x"}]}`)
 		case "/v4.0.0/libpod/volumes/pg/json":
 			fmt.Fprint(w, `{"Name":"pg","Options":{"device":"/mnt/pg","o":"bind","type":"none"}}`)
 		case "/v4.0.0/libpod/volumes/own/json":

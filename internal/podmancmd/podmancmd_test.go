@@ -76,8 +76,10 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestMountSources(t *testing.T) {
-	got, volumes := MountSources(strings.Fields("podman run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
-		" --mount type=bind,src=/mnt/d,dst=/d --mount type=volume,source=other,dst=/e -v anonymous -v ./odd:/f img"))
+	got, volumes := MountSources(strings.Fields("podman" +
+		" run --name a -v /mnt/a:/a:ro --volume=/mnt/b:/b --volume named:/c" +
+		" --mount type=bind,src=/mnt/d,dst=/d" +
+		" --mount type=volume,source=other,dst=/e -v anonymous -v ./odd:/f img"))
 	if diff := cmp.Diff([]string{"/mnt/a", "/mnt/b", "/mnt/d"}, got); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}

@@ -15,7 +15,8 @@ func TestParseCompose(t *testing.T) {
 		"no labels":  {"||", nil},
 		"no service": {"shop||db:service_healthy:false", nil},
 		"no needs":   {"shop|db|", &Compose{Project: "shop", Service: "db"}},
-		"docker compose": {"shop|web|db:service_healthy:false,init:service_completed_successfully:false,cache:service_started:true",
+		"docker compose": {
+			"shop|web|db:service_healthy:false,init:service_completed_successfully:false,cache:service_started:true",
 			&Compose{"shop", "web", []Need{{"db", UntilHealthy}, {"init", UntilDone}, {"cache", UntilUp}}}},
 		"names only":         {"shop|web|db, cache", &Compose{"shop", "web", []Need{{"db", UntilUp}, {"cache", UntilUp}}}},
 		"another condition":  {"shop|web|db:service_blessed:false", &Compose{"shop", "web", []Need{{"db", UntilUp}}}},

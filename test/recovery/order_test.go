@@ -20,7 +20,8 @@ func composeOptions(service, needs string) []string {
 // orderedQuadlet makes a Quadlet container whose unit has a line of [Unit].
 func (n *node) orderedQuadlet(name string, tier int, unit, extra string) {
 	n.t.Helper()
-	n.Quadlet(n.uid, name+".container", fmt.Sprintf("[Unit]\n%s\n[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\n%s\n",
+	n.Quadlet(n.uid, name+".container", fmt.Sprintf(
+		"[Unit]\n%s\n[Container]\nImage=%s\nContainerName=%s\nLabel=%s=%d\n%s\n",
 		unit, machine.Image, name, recover.TierLabel, tier, extra))
 }
 
@@ -56,7 +57,7 @@ func TestOrderAcrossTiers(t *testing.T) {
 		// comp1 <- comp2 <- comp3 <- comp4 <- comp5, in tiers from high to low.
 		n.plainWith("comp1", 5, slices.Concat(healthOptions(readyAfter), composeOptions("one", ""))...)
 		n.plainWith("comp2", 4, composeOptions("two", "one:service_healthy:false")...)
-		n.plainWith("comp3", 3, slices.Concat(healthOptions(readyAfter), composeOptions("three", "two:service_started:false"))...)
+		n.plainWith("comp3", 3, append(healthOptions(readyAfter), composeOptions("three", "two:service_started:false")...)...)
 		n.plainWith("comp4", 2, composeOptions("four", "three:service_healthy:true,one:service_started:false")...)
 		n.plainWith("comp5", 1, "--requires=comp4")
 		n.user.Systemctl("start", "quad1", "quad2", "quad3", "ring1", "ring2", "free")
@@ -77,7 +78,9 @@ func TestOrderAcrossTiers(t *testing.T) {
 		if !rows["free"].Ended().Before(rows["quad1"].Started()) {
 			n.t.Error("free, in tier 0, was up only after quad1, in tier 5")
 		}
-		if !slices.ContainsFunc(st.Notes, func(note string) bool { return strings.HasPrefix(note, "ring1, ring2 need each other") }) {
+		if !slices.ContainsFunc(st.Notes, func(note string) bool {
+			return strings.HasPrefix(note, "ring1, ring2 need each other")
+		}) {
 			n.t.Errorf("the notes are %q", st.Notes)
 		}
 		for _, name := range all {

@@ -41,8 +41,10 @@ func TestOrder(t *testing.T) {
 		want        []string // without the events of tiers
 	}{
 		"inside a tier": {
-			rows: "app:0 db:0", needs: "app>db", behave: map[string]recovertest.Behavior{"db": recovertest.UpAfter(2 * time.Second)},
-			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  2.0 up db 1", "  2.0 starting app 1", "  2.0 up app 1"}},
+			rows: "app:0 db:0", needs: "app>db",
+			behave: map[string]recovertest.Behavior{"db": recovertest.UpAfter(2 * time.Second)},
+			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  2.0 up db 1", "  2.0 starting app 1",
+				"  2.0 up app 1"}},
 		"against the tiers, and nobody else waits": {
 			rows: "app:0 other:0 db:1", needs: "app>db",
 			behave: map[string]recovertest.Behavior{"db": recovertest.UpAfter(2 * time.Second)},
@@ -50,14 +52,16 @@ func TestOrder(t *testing.T) {
 				"  2.0 up db 1", "  2.0 starting app 1", "  2.0 up app 1"}},
 		"ready is healthy": {
 			rows: "app:0 db:0", needs: "app>db", healthy: "db",
-			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  0.0 up db 1", "  5.0 healthy db 1", "  5.0 starting app 1", "  5.0 up app 1"}},
+			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  0.0 up db 1", "  5.0 healthy db 1",
+				"  5.0 starting app 1", "  5.0 up app 1"}},
 		"started is up": {
 			rows: "app:0 db:0", needs: "app>db:up", healthy: "db",
 			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  0.0 up db 1", "  0.0 starting app 1",
 				"  0.0 up app 1", "  5.0 healthy db 1"}},
 		"one that is never healthy": {
 			rows: "app:0 db:0", needs: "app>db:healthy", healthy: "db!",
-			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  0.0 up db 1", " 60.0 starting app 1", " 60.0 up app 1"}},
+			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  0.0 up db 1", " 60.0 starting app 1",
+				" 60.0 up app 1"}},
 		"one that fails for good": {
 			rows: "app:0 db:0", needs: "app>db", behave: map[string]recovertest.Behavior{"db": recovertest.Fails},
 			want: []string{"  0.0 waiting app 0", "  0.0 starting db 1", "  0.0 attempt-failed db 1", " 10.0 starting db 2",
@@ -69,7 +73,8 @@ func TestOrder(t *testing.T) {
 			rows: "a:0 b:1 c:2 d:3 e:4", needs: "a>b b>c c>d d>e:healthy", healthy: "e c",
 			want: []string{"  0.0 waiting a 0", "  0.0 waiting b 0", "  0.0 waiting c 0", "  0.0 waiting d 0",
 				"  0.0 starting e 1", "  0.0 up e 1", "  5.0 healthy e 1",
-				"  5.0 starting d 1", "  5.0 up d 1", "  5.0 starting c 1", "  5.0 up c 1", " 10.0 healthy c 1", " 10.0 starting b 1", " 10.0 up b 1", " 10.0 starting a 1", " 10.0 up a 1"}},
+				"  5.0 starting d 1", "  5.0 up d 1", "  5.0 starting c 1", "  5.0 up c 1", " 10.0 healthy c 1",
+				" 10.0 starting b 1", " 10.0 up b 1", " 10.0 starting a 1", " 10.0 up a 1"}},
 		"a need of systemd that it did not know": { // b's start fails for want of a, which waits for b
 			rows: "a:0 b:0", needs: "a>b",
 			behave: map[string]recovertest.Behavior{"b": func(_ context.Context, attempt int) (recover.Outcome, error) {
@@ -96,7 +101,9 @@ func TestOrder(t *testing.T) {
 					}
 				}
 				got, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows)
-				got = slices.DeleteFunc(got, func(l string) bool { return strings.Contains(l, "tier-") || strings.Contains(l, "unhealthy") })
+				got = slices.DeleteFunc(got, func(l string) bool {
+					return strings.Contains(l, "tier-") || strings.Contains(l, "unhealthy")
+				})
 				if diff := cmp.Diff(sortMoments(c.want), sortMoments(got)); err != nil || diff != "" {
 					t.Errorf("%v; history (-want +got):\n%s", err, diff)
 				}
@@ -150,6 +157,7 @@ func (s endingStarter) Await(ctx context.Context, row recover.Row, last recover.
 // TestOrderIsKept is a property of all orders: no container starts before one that it needs
 // is up, or has failed for good; and all are given their turn.
 func TestOrderIsKept(t *testing.T) {
+	untils := []recover.NeedUntil{recover.UntilReady, recover.UntilUp, recover.UntilHealthy}
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(2, 12).Draw(rt, "containers")
 		needs := map[string][]recover.Need{}
@@ -158,7 +166,7 @@ func TestOrderIsKept(t *testing.T) {
 			words = append(words, fmt.Sprintf("c%d:%d", i, rapid.IntRange(0, 4).Draw(rt, "tier")))
 			for range rapid.IntRange(0, 3).Draw(rt, "needs") {
 				other := fmt.Sprintf("c%d", rapid.IntRange(0, n-1).Draw(rt, "needed"))
-				until := rapid.SampledFrom([]recover.NeedUntil{recover.UntilReady, recover.UntilUp, recover.UntilHealthy}).Draw(rt, "until")
+				until := rapid.SampledFrom(untils).Draw(rt, "until")
 				needs[fmt.Sprintf("c%d", i)] = append(needs[fmt.Sprintf("c%d", i)], recover.Need{Name: other, Until: until})
 			}
 		}
