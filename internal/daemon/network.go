@@ -83,8 +83,9 @@ func (s *starter) AwaitNetwork(ctx context.Context) error { return s.network.awa
 // one that needs the network, with an *engine.NotOnline. It starts others without the
 // order after the network that podman's templates give to each unit.
 func (s *starter) startUnit(ctx context.Context, row recover.Row) (recover.Outcome, error) {
+	job := row.Job && !row.Generated // a generated unit ends when the container runs
 	start := func(ctx context.Context, unit string) (recover.Outcome, error) {
-		if row.Job {
+		if job {
 			return s.world.Systemd.StartJob(ctx, unit, row.Without...)
 		}
 		return s.world.Systemd.Start(ctx, unit, row.Without...)
@@ -100,7 +101,7 @@ func (s *starter) startUnit(ctx context.Context, row recover.Row) (recover.Outco
 		return recover.Outcome{}, &engine.NotOnline{Why: need.By}
 	case need.Ordered:
 		start = func(ctx context.Context, unit string) (recover.Outcome, error) {
-			return s.world.Systemd.StartOffline(ctx, unit, row.Job, row.Without...)
+			return s.world.Systemd.StartOffline(ctx, unit, job, row.Without...)
 		}
 	}
 	if row.Image == "" || row.Generated { // the image of a container that exists is there
