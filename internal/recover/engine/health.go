@@ -74,7 +74,10 @@ func (h *healthWaits) take(r *Run, n healthNews) {
 	if !h.delay(n.row) || len(row.Attempts) != n.attempt {
 		return // it has ended meanwhile, or recovery has
 	}
-	if n.over {
+	switch {
+	case n.health == recover.HealthPassed:
+		delete(h.rows, n.row) // its worker goes on: podman is to know it, too
+	case n.over:
 		h.drop(n.row)
 	}
 	kind := Unhealthy

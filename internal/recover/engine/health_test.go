@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,6 +161,23 @@ func TestNeededIsHealthy(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v; history (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+// TestHealthIsToldToPodman: the wait's end does not end podman's own check.
+func TestHealthIsToldToPodman(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := recovertest.NewHost()
+		h.Checks = map[string]func(context.Context) (bool, error){"db": healthyAfter(time.Second)}
+		h.Start["app.service"] = recovertest.UpAfter(5 * time.Second)
+		rows := recovertest.Rows("db:0 app:1")
+		rows[0].AwaitHealth = recover.HealthForTier
+		if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(h.History, "own check db") {
+			t.Errorf("history %q", h.History)
 		}
 	})
 }

@@ -69,6 +69,9 @@ func (s unitStarter) AwaitHealthy(ctx context.Context, row recover.Row, tell fun
 	for first := true; health.Command != nil && ctx.Err() == nil; first = false {
 		if passed, _ := h.TryHealth(ctx, row.Name, health.Command); passed {
 			tell(recover.HealthPassed)
+			if Sleep(ctx, time.Second); ctx.Err() == nil {
+				_ = h.RunHealthCheck(ctx, row.Name)
+			}
 			return
 		}
 		if first {
