@@ -75,6 +75,16 @@ func TestOrder(t *testing.T) {
 				"  0.0 starting e 1", "  0.0 up e 1", "  5.0 healthy e 1",
 				"  5.0 starting d 1", "  5.0 up d 1", "  5.0 starting c 1", "  5.0 up c 1", " 10.0 healthy c 1",
 				" 10.0 starting b 1", " 10.0 up b 1", " 10.0 starting a 1", " 10.0 up a 1"}},
+		"a need of systemd against it": { // b's start fails for want of a, which is to wait for b
+			rows: "b:0 a:1", needs: "a>b",
+			behave: map[string]recovertest.Behavior{"b": func(_ context.Context, attempt int) (recover.Outcome, error) {
+				if attempt == 1 {
+					return needs("a.service"), nil
+				}
+				return recovertest.Up, nil
+			}},
+			want: []string{"  0.0 starting b 1", "  0.0 waiting b 1", "  0.0 starting a 1", "  0.0 up a 1",
+				"  0.0 starting b 2", "  0.0 up b 2"}},
 		"a need of systemd that it did not know": { // b's start fails for want of a, which waits for b
 			rows: "a:0 b:0", needs: "a>b",
 			behave: map[string]recovertest.Behavior{"b": func(_ context.Context, attempt int) (recover.Outcome, error) {
