@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -190,7 +191,7 @@ func TestLateMount(t *testing.T) {
 	onBothInstances(t, "TierDeadlineSec=3\n", func(n *node) {
 		// Like a slow disk, this mount comes only when the test starts it.
 		n.WriteFile("/etc/systemd/system/mnt-data.mount",
-			"[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/mnt/data\n", 0o644, 0)
+			fmt.Sprintf("[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/mnt/data\nOptions=uid=%[1]d,gid=%[1]d\n", n.uid), 0o644, 0)
 		n.MustRun("mkdir", "-p", "/mnt/data")
 		n.MustRun("systemctl", "daemon-reload")
 		n.MustRun("systemctl", "start", "mnt-data.mount")
