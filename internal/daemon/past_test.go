@@ -481,13 +481,13 @@ func (p *past) afterReboot(finished bool) {
 		p.recoveryIsDue(p.restore && !owes)
 		return
 	case owes: // the rest of the clean-boot list; what ran may run again
-		stopped := p.want[onCleanBoot] == mustNot // as after a crash
+		unsure := p.want[onCleanBoot] != must // after a crash it would not start if it was stopped
 		for name, w := range p.want {
 			if w == must {
 				p.want[name] = may
 			}
 		}
-		if stopped {
+		if unsure {
 			p.want[onCleanBoot] = may
 			p.recoveryIsDue(true)
 			return
