@@ -122,6 +122,10 @@ func newWalk(n *node, seed uint64) *walk {
 	n.dropIn("walk.conf", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nBindReadOnlyPaths=/var/lib/cmdline:/proc/cmdline\n")
 	n.WriteFile("/etc/systemd/system/quiet.target",
 		"[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nAllowIsolate=yes\n", 0o644, 0)
+	// A soft-reboot would unmount the store, which nspawn has mounted.
+	for _, mount := range []string{"var-lib-containers", "home-archy-.local-share-containers"} {
+		n.WriteFile("/etc/systemd/system/"+mount+".mount.d/keep.conf", "[Unit]\nDefaultDependencies=no\n", 0o644, 0)
+	}
 	n.quadlet("quick", 0, "", "")
 	n.quadlet("listed", 1, "", "")
 	n.user.Reload()
