@@ -5,9 +5,17 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/engine"
+)
+
+// The pause between two tries of a container that fails for want of the network, while it
+// is not known whether that is there. It doubles with each.
+const (
+	firstNetworkPause = 15 * time.Second
+	lastNetworkPause  = 5 * time.Minute
 )
 
 // A network tells whether the host's network is there. Once it was, nothing is asked any
@@ -17,6 +25,8 @@ type network struct {
 
 	mu sync.Mutex
 	up bool
+	// pause is how long the next wait lasts if nobody knows of the network.
+	pause time.Duration
 	// wait is the wait for the network that is under way: all rows share it.
 	wait *networkWait
 }
@@ -26,29 +36,52 @@ type networkWait struct {
 	err   error // valid once ended is closed
 }
 
-// missing reports whether the network is known not to be there. What cannot be asked
-// delays nothing.
-func (n *network) missing(ctx context.Context) bool {
+// state says whether the network is there. What cannot be asked delays nothing.
+func (n *network) state(ctx context.Context) recover.NetworkState {
 	n.mu.Lock()
 	up := n.up
 	n.mu.Unlock()
 	if up {
-		return false
+		return recover.NetworkUp
 	}
-	up, err := n.systemd.NetworkUp(ctx)
-	if up {
-		n.arrived()
+	state, err := n.systemd.NetworkState(ctx)
+	if err != nil {
+		return recover.NetworkUp
 	}
-	return err == nil && !up
-}
-
-func (n *network) arrived() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.up = true
+	n.up = state == recover.NetworkUp
+	return state
 }
 
-// await returns when the network is there.
+// nextPause returns how long to wait if nobody knows of the network.
+func (n *network) nextPause() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pause = min(max(firstNetworkPause, 2*n.pause), lastNetworkPause)
+	return n.pause
+}
+
+// awaitBetter returns when the state of the network is better. If nobody can say, it also
+// returns after a pause: the next start will tell.
+func (n *network) awaitBetter(ctx context.Context) error {
+	than := n.state(ctx)
+	if than != recover.NetworkUnsure {
+		return n.systemd.AwaitNetwork(ctx, recover.NetworkDown)
+	}
+	bounded, cancel := context.WithTimeout(ctx, n.nextPause())
+	defer cancel()
+	err := n.systemd.AwaitNetwork(bounded, than)
+	if err != nil && bounded.Err() == nil { // it cannot be awaited
+		<-bounded.Done()
+	}
+	if ctx.Err() == nil {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// await returns when the network is there, or may be.
 func (n *network) await(ctx context.Context) error {
 	n.mu.Lock()
 	w := n.wait
@@ -59,10 +92,7 @@ func (n *network) await(ctx context.Context) error {
 	}
 	n.mu.Unlock()
 	if first {
-		w.err = n.systemd.AwaitNetwork(ctx)
-		if w.err == nil {
-			n.arrived()
-		}
+		w.err = n.awaitBetter(ctx)
 		n.mu.Lock()
 		n.wait = nil
 		n.mu.Unlock()
@@ -76,7 +106,7 @@ func (n *network) await(ctx context.Context) error {
 	}
 }
 
-// AwaitNetwork returns when the host's network is there.
+// AwaitNetwork returns when the host's network is there, or may be.
 func (s *starter) AwaitNetwork(ctx context.Context) error { return s.network.await(ctx) }
 
 // startUnit starts the unit of a row. While the network is not there, it refuses to start
@@ -90,7 +120,7 @@ func (s *starter) startUnit(ctx context.Context, row recover.Row) (recover.Outco
 		}
 		return s.world.Systemd.Start(ctx, unit, row.Without...)
 	}
-	if !s.network.missing(ctx) {
+	if s.network.state(ctx) != recover.NetworkDown { // where it is not known, the start will tell
 		return start(ctx, row.Unit)
 	}
 	need, err := s.world.Systemd.NetworkNeed(ctx, row.Unit)
@@ -141,7 +171,8 @@ func (s *starter) startUnlessPulled(
 }
 
 // explainedByNetwork reports whether the absence of the network explains a cause of
-// docs/failures.md, and the network is not there.
+// docs/failures.md, and the network is not known to be there.
 func (s *starter) explainedByNetwork(ctx context.Context, reason string) bool {
-	return slices.Contains([]string{"pull-dns", "pull-failed", "address-unavailable"}, reason) && s.network.missing(ctx)
+	return slices.Contains([]string{"pull-dns", "pull-failed", "address-unavailable"}, reason) &&
+		s.network.state(ctx) != recover.NetworkUp
 }

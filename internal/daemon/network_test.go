@@ -97,6 +97,44 @@ func TestPodmanWantsNetwork(t *testing.T) {
 	}
 }
 
+// The host has given up its wait for the network, and nobody says when the network comes. A
+// container that fails for want of it is tried again after longer and longer pauses. None of
+// these is an attempt of its own.
+func TestBackOffWithoutNetwork(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("picky").Ran("picky")
+	h.Marker = recovertest.Crashed
+	h.Lives = map[string]chan recover.Life{"picky.service": nil}
+	h.Written = map[string][]diagnosis.Line{"picky": {{Comm: "podman", Transport: "stdout", Message: "Error: " +
+		"initializing source docker://r.example/app:1: pinging container registry r.example: " +
+		"Get \"https://r.example/v2/\": dial tcp: lookup r.example: no such host"}}}
+	var starts []int
+	running(t, h, t.Output(), func(s *Service) {
+		began := time.Now()
+		h.Set(func() {
+			offlineHost(h, time.Hour)
+			h.GaveUp = make(chan struct{})
+			time.AfterFunc(5*time.Second, func() { close(h.GaveUp) })
+			h.Start["picky.service"] = func(ctx context.Context, _ int) (recover.Outcome, error) {
+				starts = append(starts, int(time.Since(began).Seconds()))
+				return recovertest.WorksAt(4)(ctx, len(starts))
+			}
+		})
+		time.Sleep(100 * time.Second)
+		synctest.Wait()
+		if row := rowOf(s, "picky"); row.State != recover.RowNoNetwork {
+			t.Errorf("READY, and picky is %s: %s", row.State, row.Error)
+		}
+		time.Sleep(100 * time.Second)
+		synctest.Wait()
+		if row := rowOf(s, "picky"); row.State != recover.RowUp {
+			t.Errorf("picky is %s: %s", row.State, row.Error)
+		}
+	})
+	if want := []int{5, 20, 50, 110}; !slices.Equal(starts, want) {
+		t.Errorf("the starts are at %v s, want %v", starts, want)
+	}
+}
+
 // READY does not wait longer than NetworkWaitSec=. The report is amended when the network
 // comes, and STATUS= tells both.
 func TestReadyWithoutNetwork(t *testing.T) {

@@ -109,11 +109,10 @@ type Systemd interface {
 
 // A Network is what recovery asks of the service manager about the host's network.
 type Network interface {
-	// NetworkUp reports whether the host has reached network-online.target
-	// (systemd.special(7)).
-	NetworkUp(ctx context.Context) (bool, error)
-	// AwaitNetwork returns when the host has.
-	AwaitNetwork(ctx context.Context) error
+	// NetworkState says whether the host's network is there.
+	NetworkState(ctx context.Context) (NetworkState, error)
+	// AwaitNetwork returns when the state is a better one than this.
+	AwaitNetwork(ctx context.Context, than NetworkState) error
 	// NetworkNeed says whether the start of a unit waits for the network, and whether the
 	// operator wants that.
 	NetworkNeed(ctx context.Context, unit string) (NetworkNeed, error)
@@ -121,6 +120,19 @@ type Network interface {
 	// network; of a job it returns as StartJob does. without and errors are those of Start.
 	StartOffline(ctx context.Context, unit string, job bool, without ...string) (Outcome, error)
 }
+
+// A NetworkState is what is known of the host's network. A greater one is better.
+type NetworkState int
+
+const (
+	// NetworkDown: the host has not reached network-online.target (systemd.special(7)).
+	NetworkDown NetworkState = iota
+	// NetworkUnsure: it has, but what it had to wait for gave up, and no network manager
+	// says that it is online.
+	NetworkUnsure
+	// NetworkUp: the network is there.
+	NetworkUp
+)
 
 // A NetworkNeed is how a unit's start depends on the network.
 type NetworkNeed struct {

@@ -135,17 +135,26 @@ func (m *Manager) AwaitMounts(ctx context.Context, points []string) error {
 	})
 }
 
-// awaitUnits returns when done reports true. It calls done at once, and again after each change of
-// a unit for which relevant reports true (PropertiesChanged of org.freedesktop.systemd1.Unit). It
-// uses a connection of its own.
+// awaitUnits is awaitSignals for the changes of the units for which relevant reports true
+// (PropertiesChanged of org.freedesktop.systemd1.Unit).
 func awaitUnits(
 	ctx context.Context, address string, relevant func(unit string) bool, done func(*link) (bool, error),
+) error {
+	is := func(s *dbus.Signal) bool { return relevant(unitOf(s.Path)) }
+	return awaitSignals(ctx, address, [][]dbus.MatchOption{unitChanges}, is, done)
+}
+
+// awaitSignals returns when done reports true. It calls done at once, and again after each matching
+// signal for which relevant reports true. It uses a connection of its own.
+func awaitSignals(
+	ctx context.Context, address string, matches [][]dbus.MatchOption,
+	relevant func(*dbus.Signal) bool, done func(*link) (bool, error),
 ) error {
 	changes := make(chan struct{}, 1)
 	listen := func(signals <-chan *dbus.Signal) {
 		defer close(changes)
 		for sig := range signals {
-			if !relevant(unitOf(sig.Path)) {
+			if !relevant(sig) {
 				continue
 			}
 			select {
@@ -154,7 +163,7 @@ func awaitUnits(
 			}
 		}
 	}
-	conn, err := dial(ctx, address, listen, [][]dbus.MatchOption{unitChanges})
+	conn, err := dial(ctx, address, listen, matches)
 	if err != nil {
 		return noBus(address, err)
 	}

@@ -23,28 +23,6 @@ const (
 // isNetwork reports whether a unit stands for the network.
 func isNetwork(unit string) bool { return unit == networkTarget || unit == networkWaiter }
 
-// NetworkUp reports whether the host has reached network-online.target (Unit.ActiveState).
-func (m *Manager) NetworkUp(ctx context.Context) (bool, error) {
-	host := hostOf(m)
-	defer host.done()
-	l, err := host.connect(ctx)
-	if err != nil {
-		return false, err
-	}
-	return l.networkUp(ctx)
-}
-
-func (l *link) networkUp(ctx context.Context) (bool, error) {
-	u, err := l.list(ctx, networkTarget)
-	return u.Active == "active", err
-}
-
-// AwaitNetwork returns when the host has reached network-online.target. It is told by a signal.
-func (m *Manager) AwaitNetwork(ctx context.Context) error {
-	is := func(unit string) bool { return unit == networkTarget }
-	return awaitUnits(ctx, m.hostBus, is, func(l *link) (bool, error) { return l.networkUp(ctx) })
-}
-
 // NetworkNeed looks at a unit and at the inactive units that its start starts. Quadlet and podman generate
 // systemd order each of their units after the network, which is no word of the operator. An order of the
 // operator is: a further order in the same file, one in a drop-in, and that of any other unit. A unit that

@@ -126,12 +126,12 @@ func TestAwaitNetwork(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.set(networkTarget, "inactive", "dead", nil)
-	if up, err := m.NetworkUp(soon(t)); up || err != nil {
-		t.Errorf("the network is up: %v, %v", up, err)
+	if state, err := m.NetworkState(soon(t)); state != recover.NetworkDown || err != nil {
+		t.Errorf("the network's state is %v, %v", state, err)
 	}
 	f.awaitCall("ListUnitsByNames")
 	done := make(chan error, 1)
-	go func() { done <- m.AwaitNetwork(soon(t)) }()
+	go func() { done <- m.AwaitNetwork(soon(t), recover.NetworkDown) }()
 	f.awaitCall("ListUnitsByNames")
 	select {
 	case err := <-done:
@@ -142,8 +142,8 @@ func TestAwaitNetwork(t *testing.T) {
 	if err := await(t, done, "the network"); err != nil {
 		t.Error(err)
 	}
-	if up, err := m.NetworkUp(soon(t)); !up || err != nil {
-		t.Errorf("the network is up: %v, %v", up, err)
+	if state, err := m.NetworkState(soon(t)); state != recover.NetworkUp || err != nil {
+		t.Errorf("the network's state is %v, %v", state, err)
 	}
 }
 

@@ -86,5 +86,5 @@ func (s unitStarter) AwaitMounts(ctx context.Context, points []string) error {
 }
 
 func (s unitStarter) AwaitNetwork(ctx context.Context) error {
-	return recovertest.Systemd{H: s.h}.AwaitNetwork(ctx)
+	return recovertest.Systemd{H: s.h}.AwaitNetwork(ctx, recover.NetworkDown)
 }

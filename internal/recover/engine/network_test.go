@@ -31,8 +31,8 @@ func newNetworkStarter(h *recovertest.Host, comes time.Duration) *networkStarter
 }
 
 func (s *networkStarter) up() bool {
-	up, _ := recovertest.Systemd{H: s.h}.NetworkUp(context.Background())
-	return up
+	state, _ := recovertest.Systemd{H: s.h}.NetworkState(context.Background())
+	return state == recover.NetworkUp
 }
 
 func (s *networkStarter) Start(ctx context.Context, row recover.Row) (recover.Outcome, error) {

@@ -64,7 +64,7 @@ type Starter interface {
 	Start(ctx context.Context, row recover.Row) (recover.Outcome, error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
-	// AwaitNetwork returns when the host's network is there.
+	// AwaitNetwork returns when the host's network is there, or may be.
 	AwaitNetwork(ctx context.Context) error
 	// Await returns what has become of a row's container when that differs from last:
 	// at once if it does already. A stop that belongs to the shutdown of the host, or

@@ -84,7 +84,9 @@ type Host struct {
 	After      map[string][]string
 	Definition map[string]string // of units
 	// Offline, if set, is closed when the network comes. Until then it is not there.
-	Offline    chan struct{}
+	Offline chan struct{}
+	// GaveUp, if set, is closed when the host gives up its wait for the network.
+	GaveUp     chan struct{}
 	NetworkErr error // of the wait for it
 	// NetworkNeeds is how units need the network.
 	NetworkNeeds map[string]recover.NetworkNeed

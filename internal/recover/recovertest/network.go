@@ -18,16 +18,25 @@ func (f Systemd) offline() <-chan struct{} {
 	return there
 }
 
-func (f Systemd) NetworkUp(context.Context) (bool, error) {
+func (f Systemd) NetworkState(context.Context) (recover.NetworkState, error) {
 	select {
 	case <-f.offline():
-		return true, f.H.BusErr
+		return recover.NetworkUp, f.H.BusErr
+	case <-f.gaveUp():
+		return recover.NetworkUnsure, f.H.BusErr
 	default:
-		return false, f.H.BusErr
+		return recover.NetworkDown, f.H.BusErr
 	}
 }
 
-func (f Systemd) AwaitNetwork(ctx context.Context) error {
+// gaveUp is a channel that is closed once the host has given up its wait for the network.
+func (f Systemd) gaveUp() <-chan struct{} {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	return f.H.GaveUp
+}
+
+func (f Systemd) AwaitNetwork(ctx context.Context, than recover.NetworkState) error {
 	f.H.Mu.Lock()
 	f.H.Say("await the network")
 	err := f.H.NetworkErr
@@ -35,8 +44,14 @@ func (f Systemd) AwaitNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	gaveUp := f.gaveUp()
+	if than != recover.NetworkDown {
+		gaveUp = nil
+	}
 	select {
 	case <-f.offline():
+		return nil
+	case <-gaveUp:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
