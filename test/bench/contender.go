@@ -25,9 +25,17 @@ var spec = machine.Spec{Packages: []string{"docker.io", "docker-cli", "strace"}}
 const disabledUnits = "docker.service docker.socket containerd.service podman-restart.service archy-recovery.service " +
 	"archy-recovery.socket archy-recovery-snapshot.timer archy-recovery-reconcile.service"
 
-// newMachine boots a machine with archy-recovery installed.
+// newMachine boots a machine with archy-recovery installed. Its containers share its
+// network: by their abstract sockets the rows see when one is ready. Docker's have no
+// other network either.
 func newMachine(b *bench) *machine.Machine {
-	m := machine.Start(b.t, machine.WithSpec(spec), machine.Timeout(10*time.Minute))
+	return installed(b)
+}
+
+// installed boots a machine with archy-recovery installed.
+func installed(b *bench, options ...machine.Option) *machine.Machine {
+	options = append(options, machine.WithSpec(spec), machine.Timeout(10*time.Minute))
+	m := machine.Start(b.t, options...)
 	m.Install(b.deb)
 	m.MustRun("sh", "-c", "systemctl disable --now --quiet "+disabledUnits+" || true")
 	m.MustRun("mkdir", "-p", crashDir)

@@ -17,11 +17,18 @@ const (
 	userConf          = "/etc/archy-recovery@1000.conf.d/90-bench.conf"
 )
 
-// networkRow measures rootless recovery on a plain Debian, where nothing but the instance
-// wants network-online.target: with the network, with one that is late by 20 s, and
-// without. No container needs the network.
+// activeBefore has each boot reach network-online.target before the user's manager begins, as
+// on a host where some other unit wants it.
+const (
+	activeBefore     = "/etc/systemd/system/user@.service.d/90-bench.conf"
+	activeBeforeText = "[Unit]\nWants=network-online.target\nAfter=network-online.target\n"
+)
+
+// networkRow measures rootless recovery on a plain Debian: where the boot reaches
+// network-online.target by another unit, where nothing but the instance wants it, with a
+// network that is late by 20 s, and without one. No container needs the network.
 func networkRow(b *bench, r *Result) {
-	m := newMachine(b)
+	m := installed(b, machine.PlainNetwork())
 	r.With += tools(m)
 	m.WriteFile(userConf, "[Recovery]\nSoakSec=1\n", 0o644, 0)
 	m.MustRun("systemctl", "start", "network-online.target") // in this boot the instance comes last
@@ -37,22 +44,29 @@ func networkRow(b *bench, r *Result) {
 	m.As(machine.User).Systemctl(units...)
 	m.MustRun("systemctl", "enable", "--now", userUnit)
 	m.MustRun("archy-recovery", "--uid", "1000", "snapshot")
-	there, late, never := []float64{}, []float64{}, []float64{}
+	active, there, late, never := []float64{}, []float64{}, []float64{}, []float64{}
 	for range b.rounds {
 		m.PromptNetwork()
+		m.WriteFile(activeBefore, activeBeforeText, 0o644, 0)
+		active = append(active, networkTrial(b.t, m))
+		m.Remove(activeBefore)
 		there = append(there, networkTrial(b.t, m))
 		m.DelayNetwork()
 		late = append(late, networkTrial(b.t, m, 20*time.Second))
 		never = append(never, networkTrial(b.t, m))
 	}
 	r.Title = fmt.Sprintf("%d rootless containers in %d tiers, network late", networkContainers, tiers)
-	r.claimAtMost("recovery without a network, against recovery with it", "≤ 1.15", "", ratios(never, there), 1.15)
+	r.claimAtMost("recovery where nothing else wants network-online.target, against one where it is active before",
+		"≤ 1.15", "", ratios(there, active), 1.15)
 	r.claimAtMost("recovery with a network that is late by 20 s, against the same", "≤ 1.15", "",
-		ratios(late, there), 1.15)
-	r.draw("READY, with the network", "s", there)
+		ratios(late, active), 1.15)
+	r.claimAtMost("recovery without a network, against the same", "≤ 1.15", "", ratios(never, active), 1.15)
+	r.draw("READY, network-online.target active before", "s", active)
+	r.draw("READY, with the network, nothing else wants the target", "s", there)
 	r.draw("READY, with a network that is late by 20 s", "s", late)
 	r.draw("READY, without a network", "s", never)
-	r.note("The containers are Quadlet's, and none needs the network. READY is counted from the begin of recovery.")
+	r.note("The containers are Quadlet's with a network of pasta each, and none needs the host's network. " +
+		"READY is counted from the begin of recovery.")
 }
 
 // networkTrial cuts the power and returns the seconds from the begin of recovery to

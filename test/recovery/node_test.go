@@ -31,23 +31,24 @@ type node struct {
 // onBothInstances runs a test for the system instance and for the user's instance,
 // side by side. Each gets a fresh machine that is on. The instance is neither
 // enabled nor started yet.
-func onBothInstances(t *testing.T, conf string, test func(*node)) {
+func onBothInstances(t *testing.T, conf string, test func(*node), options ...machine.Option) {
 	t.Helper()
 	t.Parallel()
 	for _, uid := range []int{0, machine.User} {
 		t.Run(fmt.Sprintf("uid_%d", uid), func(t *testing.T) {
 			t.Parallel()
-			test(newNode(t, uid, conf))
+			test(newNode(t, uid, conf, options...))
 		})
 	}
 }
 
 // newNode boots a machine, installs the package and configures one instance. conf
-// holds lines of [Recovery].
-func newNode(t *testing.T, uid int, conf string) *node {
+// holds lines of [Recovery]. With machine.PlainNetwork the machine is as plain as a user's:
+// each container has a network of its own, a bridge for root and pasta for the user.
+func newNode(t *testing.T, uid int, conf string, options ...machine.Option) *node {
 	t.Helper()
 	deb := artifact.Package(t)
-	m := machine.Start(t)
+	m := machine.Start(t, options...)
 	n := &node{m, t, uid, m.As(uid)}
 	n.Install(deb)
 	n.configure(conf)

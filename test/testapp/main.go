@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -37,6 +38,8 @@ func main() {
 	hog := flag.Int("hog", 0, "hold `MB` of memory during -burn")
 	serve := flag.String("serve", "", "when ready, listen on the abstract unix socket `name`")
 	needs := flag.String("needs", "", "exit 1 if no process listens on the abstract unix socket `name`")
+	tcp := flag.String("tcp", "", "when ready, answer each connection to the TCP `port` with a line")
+	ask := flag.String("ask", "", "only print what the TCP `host:port` answers, and exit 1 without an answer")
 	crashes := flag.String("crashes", "", "append a line to `file` before the exit of -needs")
 	checkAge := flag.Duration("check-age", 0, "do a health check only: exit 0 if PID 1 has run for `age`, else 1")
 	flag.Parse()
@@ -46,6 +49,14 @@ func main() {
 			fatal(err)
 		}
 		if age < *checkAge {
+			os.Exit(1)
+		}
+		return
+	}
+
+	if *ask != "" {
+		if err := printAnswer(*ask); err != nil {
+			fmt.Println("testapp:", err)
 			os.Exit(1)
 		}
 		return
@@ -93,7 +104,7 @@ func main() {
 		select {
 		case <-ready:
 			// The socket comes first: a process that sees READY=1 may connect at once.
-			if err := listen(*serve); err != nil {
+			if err := errors.Join(listen(*serve), answer(*tcp)); err != nil {
 				fatal(err)
 			}
 			if err := notify("READY=1"); err != nil {
@@ -193,6 +204,46 @@ func listen(name string) error {
 		}
 	}()
 	return nil
+}
+
+// answer answers on the port of all addresses until the program ends.
+func answer(port string) error {
+	if port == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintln(conn, "testapp answers")
+			conn.Close()
+		}
+	}()
+	return nil
+}
+
+// printAnswer prints what the program at the address answers.
+func printAnswer(address string) error {
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(conn)
+	if err == nil && len(text) == 0 {
+		err = fmt.Errorf("%s has closed the connection without an answer", address)
+	}
+	fmt.Print(string(text))
+	return err
 }
 
 // addLine appends a line to a file that several programs write.
