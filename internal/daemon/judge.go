@@ -118,9 +118,16 @@ func (s *suspects) flown(
 	if err != nil {
 		s.world.Log.Info("it is not known what else was in flight", "MESSAGE_ID", recover.MsgSuspect, "reason", err)
 	}
+	byPodman := slices.DeleteFunc(slices.Clone(crash.Names), func(name string) bool { return unit[name] != "" })
+	asking, stop := context.WithTimeout(ctx, causeWithin)
+	defer stop()
+	needs, err := s.world.host().Needs(asking, byPodman)
+	if err != nil {
+		s.world.Log.Info("it is not known what podman had in flight along", "MESSAGE_ID", recover.MsgSuspect, "reason", err)
+	}
 	all = recover.Crash{BootID: crash.BootID, Noticed: time.Now(), InFlight: slices.Sorted(slices.Values(crash.Names))}
 	for _, name := range crash.Names {
-		all.Along = append(all.Along, named[unit[name]]...)
+		all.Along = slices.Concat(all.Along, named[unit[name]], needs[name])
 		for _, pull := range pulls[unit[name]] {
 			if pull.Starts {
 				all.Along = append(all.Along, named[pull.Unit]...)

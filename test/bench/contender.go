@@ -234,7 +234,7 @@ func unorderedContender(f fleet) contender {
 }
 
 // clearSuspects removes the record of the containers in flight. After a power
-// failure soon after a recovery, they would be suspects that start one at a time.
+// failure soon after a recovery, they would be noted, and suspects after two.
 func clearSuspects(m *machine.Machine) {
 	m.Remove(dataDir + "in-flight.json")
 	m.Remove(dataDir + "quarantine.json")

@@ -110,8 +110,8 @@
 //     before an instance is enabled. In later boots only the instance wants it.
 //   - Tests that crash a machine several times within seconds set SoakSec= and
 //     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
-//     defaults every container would become a suspect, and each suspect starts
-//     alone, after the previous one's probation.
+//     defaults every container would become a suspect, and suspects start in
+//     groups that are a soak apart.
 //   - Tests of failing containers set RetryPauseSec=1 to save time. Tests of containers
 //     that hang set FirstAttemptSec= and SecondAttemptSec= to some seconds.
 //   - Tests that kill the daemon often lift the unit's start limit, and those

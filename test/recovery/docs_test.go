@@ -107,7 +107,7 @@ func (n *node) makeEvents() {
 	n.PullPlug()
 	n.quadlet("broken", 2, "Notify=true\nExec=-state /nowhere", "")
 	suspect := recover.Suspect{
-		Name: "guilty", Strikes: 1, BootID: "0123456789abcdef0123456789abcdef", Since: time.Now()}
+		Name: "guilty", Strikes: 2, BootID: "0123456789abcdef0123456789abcdef", Since: time.Now()}
 	for file, content := range map[string]any{
 		"quarantine.json": recover.Quarantine{suspect},
 		"in-flight.json":  recover.InFlight{BootID: died, Names: []string{"guilty"}},
@@ -178,7 +178,7 @@ func TestDocsReadmeCommands(t *testing.T) {
 			"archy-recovery user-stopped add":    "^exit code 0",
 			"archy-recovery user-stopped remove": "^exit code 0",
 			"archy-recovery user-stopped list":   "guilty\nexit code 0",
-			"archy-recovery quarantine list":     "guilty +quarantined +2.*exit code 0",
+			"archy-recovery quarantine list":     "guilty +quarantined +3.*exit code 0",
 			"archy-recovery quarantine release":  "^guilty is released; it is not started now\nexit code 0",
 			"archy-recovery plan":                "If the host crashed now.*tier 0: 1.*sql.*Critical path.*exit code 0",
 			"archy-recovery report  ": "broken +2 +broken.service +2 .*failed.*" +

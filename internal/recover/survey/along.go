@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -49,6 +50,11 @@ func (h Host) Tie(ctx context.Context, holds *recover.Holds, s Starts) error {
 					holds.Pulls[unit] = append(holds.Pulls[unit], p.Unit)
 				}
 			}
+		}
+	}
+	if len(holds.Quarantine.Watched()) > 0 {
+		if err := h.pulledByPodman(ctx, holds, s.Resolved); err != nil {
+			return err
 		}
 	}
 	if len(s.Stopped) == 0 {
@@ -162,6 +168,58 @@ func (t *tie) readDependencies(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pulledByPodman adds to Pulls what podman starts before the containers that it starts
+// itself: a suspect comes along with those that depend on it.
+func (h Host) pulledByPodman(ctx context.Context, holds *recover.Holds, resolved map[string]recover.Resolution) error {
+	var ask []string
+	for name, how := range resolved {
+		if how.Generated {
+			ask = append(ask, name)
+		}
+	}
+	needs, err := h.Needs(ctx, ask)
+	for name, needed := range needs {
+		unit := resolved[name].Unit
+		for _, other := range needed {
+			if pulled := resolved[other].Unit; pulled != "" && pulled != unit {
+				holds.Pulls[unit] = append(holds.Pulls[unit], pulled)
+			}
+		}
+	}
+	return err
+}
+
+// Needs says for each of the containers what podman starts before it, and before that.
+func (h Host) Needs(ctx context.Context, names []string) (needs map[string][]string, err error) {
+	direct := map[string][]string{}
+	for ask := names; len(ask) > 0 && err == nil; {
+		var answers map[string][]string
+		answers, err = h.dependenciesOfEach(ctx, ask)
+		maps.Copy(direct, answers)
+		ask = nil
+		for _, needed := range answers {
+			for _, name := range needed {
+				if _, asked := direct[name]; !asked && !slices.Contains(ask, name) {
+					ask = append(ask, name)
+				}
+			}
+		}
+	}
+	needs = map[string][]string{}
+	for _, name := range names {
+		for next := direct[name]; len(next) > 0; {
+			var more []string
+			for _, other := range next {
+				if other != name && !slices.Contains(needs[name], other) {
+					needs[name], more = append(needs[name], other), append(more, direct[other]...)
+				}
+			}
+			next = more
+		}
+	}
+	return needs, err
 }
 
 // forgetRunning drops from the stopped containers those that podman would start before

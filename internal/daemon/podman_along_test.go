@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
+)
+
+// chain is a host with plain containers of which podman starts the later ones before the
+// first, and another one.
+func chain() *recovertest.Host {
+	h := recovertest.NewHost().Ran("app", "cache", "pdb", "other")
+	for _, name := range []string{"app", "cache", "pdb", "other"} {
+		h.Plain(name, "exited")
+	}
+	h.Dependencies = map[string][]string{"app": {"cache"}, "cache": {"pdb"}}
+	return h
+}
+
+// What podman started along was in flight, too.
+func TestPodmanBroughtAlong(t *testing.T) {
+	h := chain()
+	h.Marker, h.BootEnd = recovertest.Crashed, signs(recover.CausePanic)
+	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"app"}}
+	withService(t, h, func(s *Service) {
+		untilReady(s)
+		st, _ := s.Status()
+		var got []string
+		for _, suspect := range st.Quarantine {
+			got = append(got, suspect.Name)
+		}
+		if !slices.Equal(got, []string{"app", "cache", "pdb"}) {
+			t.Errorf("suspected are %q", got)
+		}
+	})
+}
+
+// The control group in which the kernel killed a process names one container, by its unit or
+// by its ID, and no other one is suspected.
+func TestKilledCgroup(t *testing.T) {
+	const id = "73d1d9e475a9938573739b67d5c0eb253a1a17cb4aa90e30c94b0c68276e4dc6"
+	for cgroup, want := range map[string][]string{
+		"/system.slice/b.service/libpod-payload-" + id: {"b"},
+		"/machine.slice/libpod-" + id + ".scope":       {"c"},
+		"/system.slice/ssh.service":                    {"a", "b", "c"},
+	} {
+		h := recovertest.NewHost().Quadlet("a").Quadlet("b").Ran("a", "b", "c")
+		h.Plain("c", "exited")
+		if strings.Contains(cgroup, "machine.slice") {
+			c := h.Sightings["c"]
+			c.ID = id
+			h.Sightings["c"] = c
+		}
+		h.Marker = recovertest.Crashed
+		h.BootEnd = recover.BootEnd{Tail: []recover.Sign{{Kind: recover.SignPanic, Cause: recover.CauseOOM, Cgroup: cgroup}}}
+		h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"a", "b", "c"}}
+		withService(t, h, func(s *Service) {
+			untilReady(s)
+			st, _ := s.Status()
+			var got []string
+			for _, suspect := range st.Quarantine {
+				got = append(got, suspect.Name)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: suspected are %q, want %q", cgroup, got, want)
+			}
+		})
+	}
+}
+
+// A container that is quarantined is not started by podman along with another.
+func TestPodmanNeedsQuarantined(t *testing.T) {
+	h := chain()
+	h.Marker = recovertest.Crashed
+	h.Quarantine = recover.Quarantine{{Name: "pdb", Strikes: 3, Case: "b0", BootID: "b0", Quarantined: true, Listed: true}}
+	h.UserStopped = []string{"pdb"}
+	withService(t, h, func(s *Service) {
+		untilReady(s)
+		st, _ := s.Status()
+		for _, row := range st.Recovery.Rows {
+			want := row.Name != "other"
+			if (row.State == recover.RowQuarantined) != want {
+				t.Errorf("%s is %s (%s)", row.Name, row.State, row.Error)
+			}
+			if row.Name == "app" && !strings.Contains(row.Error, "needs pdb, which is quarantined") {
+				t.Errorf("app: %s", row.Error)
+			}
+		}
+	})
+}
