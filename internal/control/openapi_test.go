@@ -171,6 +171,7 @@ func TestOpenAPIFields(t *testing.T) {
 		"Wait": recover.Wait{}, "Fall": recover.Fall{}, "Explanation": recover.Explanation{}, "NowCounts": NowCounts{},
 		"Verdict": recover.Verdict{}, "Entry": recover.Entry{}, "Identity": recover.Identity{},
 		"Suspect": recover.Suspect{}, "Snapshot": recover.Snapshot{}, "Container": recover.Container{},
+		"Compose": recover.Compose{}, "Need": recover.Need{},
 		"Boots": Boots{}, "EndedBoot": EndedBoot{}, "BootRecovery": BootRecovery{},
 		"Plan": recover.Preview{}, "Batch": recover.Batch{}, "Planned": recover.Planned{}, "Step": recover.Step{},
 	} {
