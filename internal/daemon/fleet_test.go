@@ -157,13 +157,14 @@ func (f *fleet) brings(name string) []string {
 
 // With up to eight containers in flight and one culprit, the host is recovered,
 // without the culprit, after at most two further crashes if there is evidence, and
-// three if there is none; and no other container is quarantined.
+// three if there is none; and no other container is quarantined. Without evidence a few in
+// a thousand need one crash more: the last groups are a little less than a soak apart.
 func TestCulpritIsQuarantined(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFleet(t)
 		p := recover.DefaultPolicy()
 		p.Parole = nil
-		most := 4
+		most := 5
 		if rapid.Bool().Draw(rt, "evidence") {
 			f.host.BootEnd, most = signs(recover.CausePanic), 3
 		}
