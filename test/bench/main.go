@@ -37,7 +37,6 @@ var rows = []struct {
 	{"slow", slowRow},
 	{"old", oldRow},
 	{"needs", needsRow},
-	{"plain", plainRow},
 	{"hung", hungRow},
 	{"network", networkRow},
 	{"fsyncs", fsyncsRow},
