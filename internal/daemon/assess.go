@@ -178,13 +178,11 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 func (s *Service) order(
 	ctx context.Context, found findings, resolved map[string]recover.Resolution,
 ) map[string][]recover.Need {
-	needs, err := s.world.host().Order(ctx, found.candidates, resolved, found.view)
+	needs, cycles, err := s.world.host().Order(ctx, found.candidates, resolved, found.view)
 	if err != nil {
 		s.board.note(impaired, survey.OrderUnknown, err)
 	}
-	needs, cycles := recover.WithoutCycles(needs)
-	for _, cycle := range cycles {
-		note := recover.CycleNote(cycle)
+	for _, note := range cycles {
 		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgImpaired)
 		s.board.addNote(note)
 	}

@@ -52,12 +52,33 @@ func New(socket string, wake func(context.Context) error) *Client {
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	body, err := c.open(ctx, http.MethodGet, path, nil)
+	return c.ask(ctx, http.MethodGet, path, nil, into)
+}
+
+// post sends a value as JSON, and reads the JSON of the answer into another. Without that it
+// reads the answer to its end, which is the end of what was started.
+func (c *Client) post(ctx context.Context, path string, value, into any) error {
+	body, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(into); err != nil {
+	return c.ask(ctx, http.MethodPost, path, body, into)
+}
+
+// ask makes one request, and reads the JSON of the answer into a value, or the answer to its
+// end without one.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, into any) error {
+	answer, err := c.open(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if into == nil {
+		_, err = io.Copy(io.Discard, answer)
+	} else {
+		err = json.NewDecoder(io.LimitReader(answer, maxAnswer)).Decode(into)
+	}
+	if err != nil {
 		return fmt.Errorf("podman's answer to %s cannot be read: %w", path, err)
 	}
 	return nil
@@ -102,3 +123,10 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string { return r.text }
+
+// notFound reports whether an error is podman's answer that it does not know what it was
+// asked for.
+func notFound(err error) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && refused.status == http.StatusNotFound
+}

@@ -3,10 +3,7 @@ package podman
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -75,7 +72,7 @@ func (c *Client) TryHealth(ctx context.Context, name string, command []string) (
 		AttachStdout, AttachStderr bool
 	}{command, true, true}
 	err = c.post(ctx, "containers/"+url.PathEscape(name)+"/exec", config, &session)
-	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.status == http.StatusNotFound {
+	if notFound(err) {
 		return false, fmt.Errorf("%w: %s: %w", recover.ErrNoContainer, name, err)
 	}
 	if err != nil {
@@ -104,27 +101,4 @@ func (c *Client) RunHealthCheck(ctx context.Context, name string) error {
 	}
 	var result json.RawMessage
 	return c.get(ctx, "containers/"+url.PathEscape(name)+"/healthcheck", &result)
-}
-
-// post sends a value, and reads the JSON of the answer into another. Without that it reads
-// the answer to its end, which is the end of what was started.
-func (c *Client) post(ctx context.Context, path string, value, into any) error {
-	body, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	answer, err := c.open(ctx, http.MethodPost, path, body)
-	if err != nil {
-		return err
-	}
-	defer answer.Close()
-	if into == nil {
-		_, err = io.Copy(io.Discard, answer)
-	} else {
-		err = json.NewDecoder(io.LimitReader(answer, maxAnswer)).Decode(into)
-	}
-	if err != nil {
-		return fmt.Errorf("podman's answer to %s cannot be read: %w", path, err)
-	}
-	return nil
 }

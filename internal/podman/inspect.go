@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"path"
 	"slices"
@@ -48,9 +47,8 @@ func (c *Client) inspect(ctx context.Context, name string) (inspected, error) {
 		return i, err
 	}
 	err := c.get(ctx, "containers/"+url.PathEscape(name)+"/json", &i)
-	var refused *refusal
 	switch {
-	case errors.As(err, &refused) && refused.status == http.StatusNotFound:
+	case notFound(err):
 		return inspected{}, fmt.Errorf("%w: %s: %w", recover.ErrNoContainer, name, err)
 	case err != nil:
 		return inspected{}, err
@@ -197,7 +195,7 @@ func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
 		ID string `json:"Id"`
 	}
 	err := c.get(ctx, "images/"+url.PathEscape(image)+"/json", &i)
-	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.status == http.StatusNotFound {
+	if notFound(err) {
 		return "", fmt.Errorf("%w: %s: %w", recover.ErrNoImage, image, err)
 	}
 	return i.ID, err

@@ -86,8 +86,8 @@ func (l *link) readPart(ctx context.Context, name string) (part, error) {
 	}
 	var after, starts []string
 	for i, a := range l.getAll(ctx, asked) {
-		if a.err != nil && (!l.alive() || ctx.Err() != nil) {
-			return p, l.explain(a.err)
+		if err := lost(ctx, l, a.err); err != nil {
+			return p, err
 		}
 		if a.err != nil {
 			continue // an older systemd lacks the property (Upholds: 249)

@@ -80,8 +80,8 @@ func (l *link) hasFailed(ctx context.Context, path dbus.ObjectPath, kinds ...str
 	}
 	var names []string
 	for _, a := range l.getAll(ctx, asked) {
-		if a.err != nil && (!l.alive() || ctx.Err() != nil) {
-			return false, l.explain(a.err)
+		if err := lost(ctx, l, a.err); err != nil {
+			return false, err
 		}
 		more, _ := a.value.Value().([]string)
 		names = append(names, more...)

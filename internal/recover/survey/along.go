@@ -143,30 +143,14 @@ func (t *tie) readDependencies(ctx context.Context) error {
 	}) {
 		return nil
 	}
-	asked := map[string]bool{}
-	defer t.forgetRunning(ctx)
-	for len(ask) > 0 {
-		answers, err := t.host.dependenciesOfEach(ctx, ask)
-		if err != nil {
-			return err
-		}
-		for name, needed := range answers {
-			asked[name] = true
-			t.direct[name] = slices.Concat(t.direct[name], needed)
-		}
-		next := map[string]bool{}
-		for _, needed := range answers {
-			for _, name := range needed {
-				if !asked[name] && !t.View.Active(name) {
-					next[name] = true
-				}
-			}
-		}
-		ask = ask[:0]
-		for name := range next {
-			ask = append(ask, name)
-		}
+	direct, err := t.host.dependencies(ctx, ask, t.View.Active)
+	if err != nil {
+		return err
 	}
+	for name, needed := range direct {
+		t.direct[name] = slices.Concat(t.direct[name], needed)
+	}
+	t.forgetRunning(ctx)
 	return nil
 }
 
@@ -193,33 +177,40 @@ func (h Host) pulledByPodman(ctx context.Context, holds *recover.Holds, resolved
 
 // Needs says for each of the containers what podman starts before it, and before that.
 func (h Host) Needs(ctx context.Context, names []string) (needs map[string][]string, err error) {
-	direct := map[string][]string{}
+	direct, err := h.dependencies(ctx, names, func(string) bool { return false })
+	needs = map[string][]string{}
+	for _, name := range names {
+		for todo := direct[name]; len(todo) > 0; todo = todo[1:] {
+			if other := todo[0]; other != name && !slices.Contains(needs[name], other) {
+				needs[name] = append(needs[name], other)
+				todo = slices.Concat(todo, direct[other])
+			}
+		}
+	}
+	return needs, err
+}
+
+// dependencies asks podman what each of the containers depends on, and what these do, but
+// for those that are left out. With an error it returns what it could find out.
+func (h Host) dependencies(
+	ctx context.Context, names []string, leaveOut func(name string) bool,
+) (direct map[string][]string, err error) {
+	direct = map[string][]string{}
 	for ask := names; len(ask) > 0 && err == nil; {
 		var answers map[string][]string
 		answers, err = h.dependenciesOfEach(ctx, ask)
 		maps.Copy(direct, answers)
-		ask = nil
+		next := map[string]bool{}
 		for _, needed := range answers {
 			for _, name := range needed {
-				if _, asked := direct[name]; !asked && !slices.Contains(ask, name) {
-					ask = append(ask, name)
+				if _, asked := direct[name]; !asked && !leaveOut(name) {
+					next[name] = true
 				}
 			}
 		}
+		ask = slices.Collect(maps.Keys(next))
 	}
-	needs = map[string][]string{}
-	for _, name := range names {
-		for next := direct[name]; len(next) > 0; {
-			var more []string
-			for _, other := range next {
-				if other != name && !slices.Contains(needs[name], other) {
-					needs[name], more = append(needs[name], other), append(more, direct[other]...)
-				}
-			}
-			next = more
-		}
-	}
-	return needs, err
+	return direct, err
 }
 
 // forgetRunning drops from the stopped containers those that podman would start before

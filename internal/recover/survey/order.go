@@ -12,16 +12,17 @@ import (
 const OrderUnknown = "it is not known what some containers need: they start by their tiers alone"
 
 // Order finds out what the containers need first that are to be started: by the order of
-// their units, by what podman starts before them, and by the labels of compose. With an
-// error it returns what it could find out.
+// their units, by what podman starts before them, and by the labels of compose. What they
+// need in a circle is left out, and named in notes. With an error it returns what it could
+// find out.
 func (h Host) Order(
 	ctx context.Context, containers []recover.Container, resolved map[string]recover.Resolution, view recover.View,
-) (map[string][]recover.Need, error) {
+) (needs map[string][]recover.Need, notes []string, err error) {
 	known := make([]recover.Container, len(containers))
 	for i, c := range containers {
 		known[i] = view.Update(c)
 	}
-	needs := recover.ComposeNeeds(known)
+	needs = recover.ComposeNeeds(known)
 	add := func(name, other string) {
 		has := func(n recover.Need) bool { return n.Name == other }
 		if name != other && resolved[other].Unit != "" && !slices.ContainsFunc(needs[name], has) {
@@ -30,7 +31,11 @@ func (h Host) Order(
 	}
 	byUnits := h.addUnitOrder(ctx, resolved, add)
 	byPodman := h.addPodmanOrder(ctx, resolved, view, add)
-	return needs, errors.Join(byUnits, byPodman)
+	needs, cycles := recover.WithoutCycles(needs)
+	for _, cycle := range cycles {
+		notes = append(notes, recover.CycleNote(cycle))
+	}
+	return needs, notes, errors.Join(byUnits, byPodman)
 }
 
 // addUnitOrder adds the order of the containers' own units.

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestOrder: what containers need first, by each of those who write it down.
+// Units, podman and compose each say what containers need first.
 func TestOrder(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("q1").Quadlet("q2").Quadlet("run")
 	for _, name := range []string{"db", "web", "old", "net"} {
@@ -39,7 +39,7 @@ func TestOrder(t *testing.T) {
 	}
 	view := host.Look(t.Context(), nil)
 	resolved := host.Resolve(t.Context(), want, view)
-	got, err := host.Order(t.Context(), want, resolved, view)
+	got, _, err := host.Order(t.Context(), want, resolved, view)
 	ready := func(name string) recover.Need { return recover.Need{Name: name, Until: recover.UntilReady} }
 	expect := map[string][]recover.Need{
 		"web": {{Name: "db", Until: recover.UntilHealthy}}, "q2": {ready("q1")}, "run": {ready("q1")}, "old": {ready("net")},
@@ -63,7 +63,7 @@ func TestOrderIsNotKnown(t *testing.T) {
 		h.Stuck = map[string]chan struct{}{"a": make(chan struct{})}
 		host := Host{Podman: recovertest.Podman{H: h}, Systemd: recovertest.Systemd{H: h}}
 		began := time.Now()
-		got, err := host.Order(t.Context(), nil, resolved, recover.View{})
+		got, _, err := host.Order(t.Context(), nil, resolved, recover.View{})
 		if took := time.Since(began); took != alongsideWithin || err == nil {
 			t.Errorf("%v after %s", err, took)
 		}
@@ -71,7 +71,7 @@ func TestOrderIsNotKnown(t *testing.T) {
 			t.Errorf("b needs %v", got["b"])
 		}
 		h.BusErr = recovertest.ErrBroken
-		if _, err := host.Order(t.Context(), nil, resolved, recover.View{}); !errors.Is(err, recovertest.ErrBroken) ||
+		if _, _, err := host.Order(t.Context(), nil, resolved, recover.View{}); !errors.Is(err, recovertest.ErrBroken) ||
 			!strings.Contains(err.Error(), "does not say what a depends on") {
 			t.Errorf("%v", err)
 		}

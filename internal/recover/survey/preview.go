@@ -30,15 +30,11 @@ func (h Host) Preview(ctx context.Context, k recover.Known, p recover.Policy) re
 		suspect, _ := k.Quarantine.Find(name)
 		return suspect.Listed
 	})
-	needs, err := h.Order(ctx, k.Set, resolved, view)
+	needs, cycles, err := h.Order(ctx, k.Set, resolved, view)
 	if err != nil {
 		k.Notes = append(k.Notes, fmt.Sprintf("%s: %v", OrderUnknown, err))
 	}
-	var cycles [][]string
-	holds.Needs, cycles = recover.WithoutCycles(needs)
-	for _, cycle := range cycles {
-		k.Notes = append(k.Notes, recover.CycleNote(cycle))
-	}
+	holds.Needs, k.Notes = needs, append(k.Notes, cycles...)
 	starts := Starts{Resolved: resolved, View: view, Stopped: byUser, AsIfDown: true}
 	if err := h.Tie(ctx, &holds, starts); err != nil {
 		k.Notes = append(k.Notes, fmt.Sprintf("%s: %v", TiesUnknown, err))
