@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -101,20 +103,12 @@ func (s *suspects) flown(
 	unit = map[string]string{}
 	named := map[string][]string{}
 	for _, c := range s.board.currentSet().Containers {
-		u := view.UnitOf(c.Name)
-		if u == "" {
-			u = c.Unit
-		}
-		if u != "" {
+		if u := cmp.Or(view.UnitOf(c.Name), c.Unit); u != "" {
 			unit[c.Name] = u
 			named[u] = append(named[u], c.Name)
 		}
 	}
-	var units []string
-	for u := range named {
-		units = append(units, u)
-	}
-	pulls, err := s.world.Systemd.Pulls(ctx, units, true)
+	pulls, err := s.world.Systemd.Pulls(ctx, slices.Collect(maps.Keys(named)), true)
 	if err != nil {
 		s.world.Log.Info("it is not known what else was in flight", "MESSAGE_ID", recover.MsgSuspect, "reason", err)
 	}

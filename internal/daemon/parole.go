@@ -9,11 +9,9 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-const (
-	// soonParole is when a container is tried that nothing speaks against but chance: as
-	// soon as the power can be taken for steady.
-	soonParole = 5 * time.Minute
-)
+// soonParole is when a container is tried that nothing speaks against but chance: as
+// soon as the power can be taken for steady.
+const soonParole = 5 * time.Minute
 
 // A parole tries quarantined containers again, after READY, when the host has lived
 // for a while: alone, and once each time.

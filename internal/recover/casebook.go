@@ -63,20 +63,12 @@ func (b Casebook) weight(c Crash) int {
 	return 1
 }
 
-// crashesOf are the crashes of a case.
-func (b Casebook) crashesOf(id string) (crashes []Crash) {
-	for _, c := range b.Crashes {
-		if c.Case == id {
-			crashes = append(crashes, c)
-		}
-	}
-	return crashes
-}
-
 // weigh is the weight of a case. A file of an older version has strikes only.
 func (b Casebook) weigh(id string, strikes int) (weight int) {
-	for _, c := range b.crashesOf(id) {
-		weight += b.weight(c)
+	for _, c := range b.Crashes {
+		if c.Case == id {
+			weight += b.weight(c)
+		}
 	}
 	return max(weight, strikes)
 }

@@ -13,12 +13,12 @@ import (
 
 // A Run carries out a plan. First it starts the tiers, as many containers side
 // by side as the host bears. The next tier begins when each row of the last one is
-// up, and healthy where others wait for that, or has failed its first attempt, or when the tier's deadline has passed.
-// Retries, and starts that take longer, go on beside later tiers. Then it starts,
-// one at a time, the rows that are to start alone. A row that waits for a mount,
-// or for a row that does, delays no tier; nor does a job. Then Do returns, and Follow
-// goes on to see whether the containers last. The goroutine that calls them owns all
-// state; attempts and followers only report back to it.
+// up, and healthy where others wait for that, or has failed its first attempt. It
+// begins when the tier's deadline has passed, too. Retries, and starts that take
+// longer, go on beside later tiers. Then it starts, in groups, the rows that are to
+// start alone. A row that waits for another one delays no tier; nor does a job. Then Do
+// returns, and Follow goes on to see whether the containers last. The goroutine that
+// calls them owns all state; attempts and followers only report back to it.
 type Run struct {
 	policy  recover.Policy
 	starter Starter
