@@ -20,6 +20,15 @@ func chain() *recovertest.Host {
 	return h
 }
 
+// suspectsOf names the suspects.
+func suspectsOf(s *Service) (names []string) {
+	st, _ := s.Status()
+	for _, suspect := range st.Quarantine {
+		names = append(names, suspect.Name)
+	}
+	return names
+}
+
 // What podman started along was in flight, too.
 func TestPodmanBroughtAlong(t *testing.T) {
 	h := chain()
@@ -27,11 +36,7 @@ func TestPodmanBroughtAlong(t *testing.T) {
 	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"app"}}
 	withService(t, h, func(s *Service) {
 		untilReady(s)
-		st, _ := s.Status()
-		var got []string
-		for _, suspect := range st.Quarantine {
-			got = append(got, suspect.Name)
-		}
+		got := suspectsOf(s)
 		if !slices.Equal(got, []string{"app", "cache", "pdb"}) {
 			t.Errorf("suspected are %q", got)
 		}
@@ -59,11 +64,7 @@ func TestKilledCgroup(t *testing.T) {
 		h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"a", "b", "c"}}
 		withService(t, h, func(s *Service) {
 			untilReady(s)
-			st, _ := s.Status()
-			var got []string
-			for _, suspect := range st.Quarantine {
-				got = append(got, suspect.Name)
-			}
+			got := suspectsOf(s)
 			if !slices.Equal(got, want) {
 				t.Errorf("%s: suspected are %q, want %q", cgroup, got, want)
 			}

@@ -14,7 +14,8 @@ import (
 func tell(b recover.Casebook, unit map[string]string, crashes ...string) recover.Casebook {
 	for _, text := range crashes {
 		cause, names, _ := strings.Cut(text, ":")
-		crash := recover.Crash{BootID: fmt.Sprint(b.Judged, "+"), Cause: recover.CausePowerLoss, InFlight: strings.Fields(names)}
+		crash := recover.Crash{BootID: fmt.Sprint(b.Judged, "+"), Cause: recover.CausePowerLoss,
+			InFlight: strings.Fields(names)}
 		if cause == "panic" {
 			crash.Cause = recover.CausePanic
 		}
@@ -40,22 +41,26 @@ func TestCasebook(t *testing.T) {
 		unexplained int
 	}{
 		"one crash without evidence changes nothing": {crashes: []string{"cut: a b"}},
-		"two do":                                     {crashes: []string{"cut: a b c", "cut: a b"}, watched: "a b"},
-		"one with evidence does":                     {crashes: []string{"panic: a b"}, watched: "a b"},
-		"what was not in flight is clear":            {crashes: []string{"panic: a b c", "panic: b c"}, watched: "b c"},
-		"the last one is the culprit":                {crashes: []string{"panic: a b", "panic: a"}, watched: "a", held: "a"},
-		"without evidence it takes three":            {crashes: []string{"cut: a b", "cut: a"}, watched: "a"},
-		"and then it is":                             {crashes: []string{"cut: a b", "cut: a", "cut: a"}, watched: "a", held: "a"},
+		"two do":                          {crashes: []string{"cut: a b c", "cut: a b"}, watched: "a b"},
+		"one with evidence does":          {crashes: []string{"panic: a b"}, watched: "a b"},
+		"what was not in flight is clear": {crashes: []string{"panic: a b c", "panic: b c"}, watched: "b c"},
+		"the last one is the culprit":     {crashes: []string{"panic: a b", "panic: a"}, watched: "a", held: "a"},
+		"without evidence it takes three": {crashes: []string{"cut: a b", "cut: a"}, watched: "a"},
+		"and then it is": {
+			crashes: []string{"cut: a b", "cut: a", "cut: a"}, watched: "a", held: "a"},
 		"one alone is no culprit at its first crash": {crashes: []string{"panic: a"}, watched: "a"},
 		"what one unit starts goes together": {crashes: []string{"panic: a b c", "panic: a b"},
 			unit: map[string]string{"a": "u", "b": "u"}, watched: "a b", held: "a b"},
 		"there may be two": {crashes: []string{"panic: a b c", "panic: a", "panic: b c", "panic: b"},
 			watched: "a b", held: "a b"},
-		"the second misfit refutes all": {crashes: []string{"panic: a b c d", "panic: a", "panic: b c d", "panic: b", "panic: c"},
+		"the second misfit refutes all": {
+			crashes:     []string{"panic: a b c d", "panic: a", "panic: b c d", "panic: b", "panic: c"},
 			unexplained: 5},
-		"a power loss refutes no case with evidence": {crashes: []string{"panic: a b", "panic: a", "cut: c", "cut: d", "cut: e"},
+		"a power loss refutes no case with evidence": {
+			crashes: []string{"panic: a b", "panic: a", "cut: c", "cut: d", "cut: e"},
 			watched: "a", held: "a"},
-		"a panic counts no more after that": {crashes: []string{"panic: a", "panic: b", "panic: c", "panic: d"}, unexplained: 3},
+		"a panic counts no more after that": {
+			crashes: []string{"panic: a", "panic: b", "panic: c", "panic: d"}, unexplained: 3},
 		"a panic with nothing in flight speaks for it": {
 			crashes: []string{"panic: a b", "panic: a", "panic:", "panic:"}, unexplained: 3},
 	} {
@@ -149,7 +154,8 @@ func TestReversed(t *testing.T) {
 
 // A list of an earlier version has strikes and no crashes.
 func TestOldSuspects(t *testing.T) {
-	old := recover.Casebook{Suspects: recover.Quarantine{{Name: "a", Strikes: 2, BootID: "x"}, {Name: "b", Strikes: 1, BootID: "x"}}}
+	old := recover.Casebook{Suspects: recover.Quarantine{
+		{Name: "a", Strikes: 2, BootID: "x"}, {Name: "b", Strikes: 1, BootID: "x"}}}
 	b := tell(old, nil, "cut: a")
 	if got := namesOf(b.Suspects.Held()); !slices.Equal(got, []string{"a"}) || len(b.Suspects) != 1 {
 		t.Errorf("%+v", b.Suspects)

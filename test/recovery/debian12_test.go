@@ -11,9 +11,9 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// Debian 12 has systemd 252 and podman 4.3: no Quadlet, no counter of soft
-// reboots, and fewer properties. The main promises hold there too.
-func TestDebian12(t *testing.T) {
+// onDebian12 is onBothInstances for machines with Debian 12.
+func onDebian12(t *testing.T, conf string, test func(*node)) {
+	t.Helper()
 	t.Parallel()
 	for _, uid := range []int{0, machine.User} {
 		t.Run(fmt.Sprintf("uid_%d", uid), func(t *testing.T) {
@@ -21,63 +21,71 @@ func TestDebian12(t *testing.T) {
 			m := machine.Start(t, machine.WithSpec(machine.Spec{Suite: "bookworm"}))
 			n := &node{m, t, uid, m.As(uid)}
 			n.Install(artifact.Package(t))
-			n.configure("CleanBootList=filebrowser")
+			n.configure(conf)
 			n.runFirstPodman()
-			n.wantVerifiedUnits()
-
-			n.unitsOfPodman43("gendb", "genfresh")
-			for tier, name := range []string{"plaindb", "filebrowser", "stopped", "plain"} {
-				n.plain(name, tier)
-			}
-			n.enableMonitor()
-			n.enable()
-			n.waitSaved("gendb", "genfresh", "plaindb", "filebrowser", "stopped", "plain")
-			n.cli("user-stopped", "add", "stopped")
-
-			n.crash()
-			st := n.waitRecovered()
-			n.wantRunning("gendb", "genfresh", "plaindb", "filebrowser", "plain")
-			n.wantStates(st, map[string]recover.RowState{
-				"gendb": recover.RowUp, "genfresh": recover.RowUp, "plaindb": recover.RowUp,
-				"filebrowser": recover.RowUp, "plain": recover.RowUp, "stopped": recover.RowUserStopped})
-			if st.Verdict.Ending != recover.HostCrashed {
-				t.Errorf("verdict is %+v", st.Verdict)
-			}
-			n.wantMonitorAfterReady()
-
-			// The daemon and one container are killed.
-			n.waitSaved("gendb", "genfresh", "plaindb", "filebrowser", "plain")
-			lives := n.pid("gendb")
-			// Go's runtime turns SIGQUIT into exit status 2. podman 4.3 does not
-			// distinguish a killed container from a stopped one.
-			n.MustRun("kill", "-QUIT", n.pid("plain"))
-			n.killDaemonAndWait()
-			st = n.waitRecovered()
-			n.wantRunning("gendb", "genfresh", "plaindb", "filebrowser", "plain")
-			if st.Verdict.Ending != recover.ServiceCrashed || n.pid("gendb") != lives {
-				t.Errorf("verdict is %+v; gendb had PID %s and has %s", st.Verdict, lives, n.pid("gendb"))
-			}
-
-			// Stopped containers leave the snapshot, and a clean boot starts the
-			// clean-boot list.
-			n.user.Systemctl("stop", "container-genfresh")
-			n.user.MustRun("podman", "stop", "--time=0", "plaindb")
-			n.waitSaved("gendb", "filebrowser", "plain")
-			n.Reboot()
-			st = n.waitRecovered()
-			n.wantRunning("filebrowser")
-			if st.Verdict.Ending != recover.EndedCleanly {
-				t.Errorf("after a clean reboot the verdict is %+v", st.Verdict)
-			}
-
-			// The daemon logs no warnings, as on Debian 13.
-			leftDown := func(l string) bool { return strings.Contains(l, "were not started: CleanBoot=list") }
-			warnings := slices.Collect(strings.Lines(n.Journal("-b", "-u", n.unit(), "-p", "warning")))
-			if log := strings.Join(slices.DeleteFunc(warnings, leftDown), ""); strings.TrimSpace(log) != "" {
-				t.Errorf("the daemon logs warnings after a clean boot:\n%s", log)
-			}
+			test(n)
 		})
 	}
+}
+
+// Debian 12 has systemd 252 and podman 4.3: no Quadlet, no counter of soft
+// reboots, and fewer properties. The main promises hold there too.
+func TestDebian12(t *testing.T) {
+	onDebian12(t, "CleanBootList=filebrowser", func(n *node) {
+		n.wantVerifiedUnits()
+
+		n.unitsOfPodman43("gendb", "genfresh")
+		for tier, name := range []string{"plaindb", "filebrowser", "stopped", "plain"} {
+			n.plain(name, tier)
+		}
+		n.enableMonitor()
+		n.enable()
+		n.waitSaved("gendb", "genfresh", "plaindb", "filebrowser", "stopped", "plain")
+		n.cli("user-stopped", "add", "stopped")
+
+		n.crash()
+		st := n.waitRecovered()
+		n.wantRunning("gendb", "genfresh", "plaindb", "filebrowser", "plain")
+		n.wantStates(st, map[string]recover.RowState{
+			"gendb": recover.RowUp, "genfresh": recover.RowUp, "plaindb": recover.RowUp,
+			"filebrowser": recover.RowUp, "plain": recover.RowUp, "stopped": recover.RowUserStopped})
+		if st.Verdict.Ending != recover.HostCrashed {
+			n.t.Errorf("verdict is %+v", st.Verdict)
+		}
+		n.wantMonitorAfterReady()
+
+		// The daemon and one container are killed.
+		n.waitSaved("gendb", "genfresh", "plaindb", "filebrowser", "plain")
+		lives := n.pid("gendb")
+		// Go's runtime turns SIGQUIT into exit status 2. podman 4.3 does not
+		// distinguish a killed container from a stopped one.
+		n.MustRun("kill", "-QUIT", n.pid("plain"))
+		n.killDaemonAndWait()
+		st = n.waitRecovered()
+		n.wantRunning("gendb", "genfresh", "plaindb", "filebrowser", "plain")
+		if st.Verdict.Ending != recover.ServiceCrashed || n.pid("gendb") != lives {
+			n.t.Errorf("verdict is %+v; gendb had PID %s and has %s", st.Verdict, lives, n.pid("gendb"))
+		}
+
+		// Stopped containers leave the snapshot, and a clean boot starts the
+		// clean-boot list.
+		n.user.Systemctl("stop", "container-genfresh")
+		n.user.MustRun("podman", "stop", "--time=0", "plaindb")
+		n.waitSaved("gendb", "filebrowser", "plain")
+		n.Reboot()
+		st = n.waitRecovered()
+		n.wantRunning("filebrowser")
+		if st.Verdict.Ending != recover.EndedCleanly {
+			n.t.Errorf("after a clean reboot the verdict is %+v", st.Verdict)
+		}
+
+		// The daemon logs no warnings, as on Debian 13.
+		leftDown := func(l string) bool { return strings.Contains(l, "were not started: CleanBoot=list") }
+		warnings := slices.Collect(strings.Lines(n.Journal("-b", "-u", n.unit(), "-p", "warning")))
+		if log := strings.Join(slices.DeleteFunc(warnings, leftDown), ""); strings.TrimSpace(log) != "" {
+			n.t.Errorf("the daemon logs warnings after a clean boot:\n%s", log)
+		}
+	})
 }
 
 // unitsOfPodman43 makes and starts units for two containers, of tier 0 and 1. For

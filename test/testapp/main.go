@@ -190,20 +190,7 @@ func listen(name string) error {
 	if name == "" {
 		return nil
 	}
-	l, err := net.Listen("unix", "@"+name)
-	if err != nil {
-		return err
-	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conn.Close()
-		}
-	}()
-	return nil
+	return serve("unix", "@"+name, "")
 }
 
 // answer answers on the port of all addresses until the program ends.
@@ -211,7 +198,12 @@ func answer(port string) error {
 	if port == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", ":"+port)
+	return serve("tcp", ":"+port, "testapp answers\n")
+}
+
+// serve says something on each connection to an address and closes it, until the program ends.
+func serve(network, address, says string) error {
+	l, err := net.Listen(network, address)
 	if err != nil {
 		return err
 	}
@@ -221,7 +213,7 @@ func answer(port string) error {
 			if err != nil {
 				return
 			}
-			fmt.Fprintln(conn, "testapp answers")
+			_, _ = conn.Write([]byte(says)) // whoever asks notices
 			conn.Close()
 		}
 	}()
