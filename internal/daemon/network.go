@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -158,7 +157,7 @@ func (s *starter) startUnlessPulled(
 		started <- result{outcome, err}
 	}()
 	go func() {
-		if _, err := s.world.Podman.ImageID(both, row.Image); errors.Is(err, recover.ErrNoImage) {
+		if has, err := s.world.Podman.HasImage(both, row.Image); err == nil && !has {
 			close(pulls)
 		}
 	}()

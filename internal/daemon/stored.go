@@ -53,6 +53,11 @@ func (p storedPodman) ImageID(ctx context.Context, image string) (string, error)
 	return whenStored(ctx, p.storage, image, p.Podman.ImageID)
 }
 
+// HasImage implements recover.Podman.
+func (p storedPodman) HasImage(ctx context.Context, image string) (bool, error) {
+	return whenStored(ctx, p.storage, image, p.Podman.HasImage)
+}
+
 // GraphRoot implements recover.Podman.
 func (p storedPodman) GraphRoot(ctx context.Context) (string, error) {
 	if err := p.storage.check(ctx); err != nil {

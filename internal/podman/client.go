@@ -106,7 +106,7 @@ func (c *Client) open(ctx context.Context, method, path string, body []byte) (io
 	if err != nil {
 		return nil, fmt.Errorf("podman: %w", err)
 	}
-	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
+	if res.StatusCode/100 != 2 {
 		var problem struct{ Cause, Message string }
 		_ = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&problem) // the status says enough
 		res.Body.Close()

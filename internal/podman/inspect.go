@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
 	"slices"
@@ -199,6 +200,19 @@ func (c *Client) ImageID(ctx context.Context, image string) (string, error) {
 		return "", fmt.Errorf("%w: %s: %w", recover.ErrNoImage, image, err)
 	}
 	return i.ID, err
+}
+
+// HasImage reports whether podman has the image of a reference. Unlike ImageID it does not have
+// podman add up the sizes of the layers.
+// (GET /libpod/images/{name}/exists)
+func (c *Client) HasImage(ctx context.Context, image string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := c.ask(ctx, http.MethodGet, "images/"+url.PathEscape(image)+"/exists", nil, nil)
+	if notFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // GraphRoot returns the directory in which podman keeps containers and images.

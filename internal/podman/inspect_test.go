@@ -67,6 +67,10 @@ func TestInspect(t *testing.T) {
 			fmt.Fprint(w, `{"Name":"nfs","Options":{"device":":/export","o":"addr=nas","type":"nfs"}}`)
 		case "/v4.0.0/libpod/images/localhost%2Fapp:1/json":
 			fmt.Fprint(w, `{"Id":"abc"}`)
+		case "/v4.0.0/libpod/images/localhost%2Fapp:1/exists":
+			w.WriteHeader(http.StatusNoContent)
+		case "/v4.0.0/libpod/images/damaged/exists":
+			w.WriteHeader(http.StatusInternalServerError)
 		default:
 			http.Error(w, `{"message":"no such thing"}`, http.StatusNotFound)
 		}
@@ -80,6 +84,15 @@ func TestInspect(t *testing.T) {
 	}
 	if id, err := c.ImageID(t.Context(), "localhost/app:1"); err != nil || id != "abc" {
 		t.Errorf("image: %q, %v", id, err)
+	}
+	if has, err := c.HasImage(t.Context(), "localhost/app:1"); err != nil || !has {
+		t.Errorf("image that podman has: %t, %v", has, err)
+	}
+	if has, err := c.HasImage(t.Context(), "localhost/app:2"); err != nil || has {
+		t.Errorf("image that podman does not have: %t, %v", has, err)
+	}
+	if has, err := c.HasImage(t.Context(), "damaged"); err == nil || has {
+		t.Errorf("image of which podman says nothing: %t, %v", has, err)
 	}
 	if _, err := c.Binds(t.Context(), "none"); err == nil || !strings.Contains(err.Error(), "no such thing") {
 		t.Errorf("of no container: %v", err)

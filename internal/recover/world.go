@@ -34,6 +34,8 @@ type Podman interface {
 	// ImageID returns what the image reference means now. ErrNoImage: podman does not
 	// have it.
 	ImageID(ctx context.Context, image string) (string, error)
+	// HasImage reports whether podman has an image. That costs it far less than ImageID.
+	HasImage(ctx context.Context, image string) (bool, error)
 	// GraphRoot returns the directory in which podman keeps its containers.
 	GraphRoot(ctx context.Context) (string, error)
 	// Health returns the health check of the container name. ErrNoContainer: podman does not

@@ -130,6 +130,10 @@ func (f Podman) ImageID(_ context.Context, image string) (string, error) {
 	return f.H.Images[image], f.H.PodmanErr
 }
 
+func (f Podman) HasImage(_ context.Context, image string) (bool, error) {
+	return !slices.Contains(f.H.NoImages, image), f.H.PodmanErr
+}
+
 func (f Podman) GraphRoot(context.Context) (string, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
