@@ -39,7 +39,10 @@ DEPS := mmdebstrap debian-archive-keyring systemd-container systemd dbus strace 
 
 UNITS    := $(wildcard packaging/systemd/archy-recovery*.service packaging/systemd/archy-recovery*.socket \
 		packaging/systemd/archy-recovery*.timer packaging/systemd/archy-recovery*.path)
-SANDBOXED := archy-recovery.service archy-recovery@.service archy-recovery-snapshot.service archy-recovery-snapshot@.service
+# Units of users' managers.
+USER_UNITS := $(wildcard packaging/systemd/user/*)
+SANDBOXED := archy-recovery.service archy-recovery@.service archy-recovery-snapshot.service archy-recovery-snapshot@.service \
+		archy-recovery-sync@.service
 # These may use the network, which counts as exposure.
 NETWORKED := archy-recovery-incomplete.service archy-recovery-incomplete@.service
 
@@ -182,11 +185,12 @@ bin/archy-recovery:
 .PHONY: install
 install: bin/archy-recovery docs ## install below DESTDIR, PREFIX=/usr
 	install -D -m 0755 bin/archy-recovery $(DESTDIR)$(PREFIX)/bin/archy-recovery
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in $(UNITS); do \
-		sed 's|/usr/bin/archy-recovery|$(PREFIX)/bin/archy-recovery|' $$unit \
-			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; \
-		chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; \
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/systemd/user
+	for unit in $(UNITS) $(USER_UNITS); do \
+		case $$unit in */user/*) manager=user;; *) manager=system;; esac; \
+		to=$(DESTDIR)$(PREFIX)/lib/systemd/$$manager/$${unit##*/}; \
+		sed 's|/usr/bin/archy-recovery|$(PREFIX)/bin/archy-recovery|' $$unit >$$to || exit 1; \
+		chmod 0644 $$to || exit 1; \
 	done
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d packaging/systemd/sysusers.d/archy-recovery.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog packaging/systemd/catalog/archy-recovery.catalog

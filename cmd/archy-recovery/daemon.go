@@ -81,7 +81,8 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 		Gauge:    pressure.Host,
 		Log:      log,
 
-		PodmanFirst: !i.System,
+		PodmanFirst:  !i.System,
+		StorageUnits: units.NewStorage(manager),
 		Autostart: struct {
 			*units.Manager
 			*podman.Client

@@ -69,9 +69,11 @@ var mayImport = map[string][]string{
 	"podmancmd":           {},
 	"logging":             {},
 	"sdnotify":            {},
+	"storage":             {},
 	"control":             {"daemon", "recover", "timeline"},
 	"cli": {
-		"config", "control", "journal", "podman", "recover", "recover/survey", "state", "timeline", "units",
+		"config", "control", "journal", "podman", "recover", "recover/survey", "state", "storage", "timeline",
+		"units",
 	},
 }
 

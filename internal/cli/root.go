@@ -36,6 +36,7 @@ func (p Program) addVerbs(root *cobra.Command, f *globalFlags) {
 		newSnapshot(f),
 		newUserStopped(f),
 		newQuarantine(f),
+		newStorage(),
 		newOnIncomplete(f),
 		newConfig(f),
 		newVersion(f, p.Version),

@@ -34,12 +34,13 @@ const (
 // looks at the host after each change, and writes the snapshot. What it saved last
 // is on the board.
 type keeper struct {
-	world    World
-	identity recover.Identity
-	board    *board
-	marker   *marker
-	suspects *suspects
-	judged   *judgments
+	world     World
+	identity  recover.Identity
+	board     *board
+	marker    *marker
+	suspects  *suspects
+	judged    *judgments
+	preserver *preserver
 	// tellStatus tells what runs now, where that has changed.
 	tellStatus func()
 
@@ -87,7 +88,8 @@ type keeper struct {
 
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
-		judged: newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
+		preserver: newPreserver(w),
+		judged:    newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
 		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}
 }
 
@@ -105,8 +107,8 @@ func (k *keeper) begin(watching context.Context) error {
 	return nil
 }
 
-// learnStorage asks podman once where it keeps its containers, for the next boot. The next
-// look saves it.
+// learnStorage asks podman once where it keeps its containers: for the next boot, and to
+// preserve them. The next look saves it.
 func (k *keeper) learnStorage(ctx context.Context) {
 	root, err := k.world.Podman.GraphRoot(ctx)
 	if err != nil {
@@ -311,6 +313,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
 	sight.list = list
+	k.preserver.saw(list)
 	next := sight.nextSet(last.Containers, states, slices.Concat(userStopped, stopped))
 	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered

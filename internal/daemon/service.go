@@ -99,7 +99,10 @@ func (s *Service) Run(ctx context.Context) error {
 		defer halt() // before the wait for what runs in the background
 		s.background.Go(func() { s.noteAutostart(running) })
 		s.background.Go(func() { s.leftDown.tell(running) })
-		s.background.Go(func() { s.keeper.learnStorage(running) })
+		s.background.Go(func() {
+			s.keeper.learnStorage(running)
+			s.keeper.preserver.run(running)
+		})
 		s.background.Go(func() { s.follow(running, run) })
 		s.background.Go(func() {
 			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})

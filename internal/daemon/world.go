@@ -28,6 +28,8 @@ type World struct {
 	// started. A user's first podman commands after a boot, side by side, race for
 	// what they share, and kill each other's containers (seen with 5.4.2).
 	PodmanFirst bool
+	// StorageUnits may be nil: then podman's storage is not synced.
+	StorageUnits StorageUnits
 	// Autostart may be nil: then nothing is noted of what else starts containers.
 	Autostart Autostart
 
@@ -85,6 +87,15 @@ type Notifier interface {
 	// Extend asks for at least d more before start-up counts as timed out.
 	Extend(d time.Duration)
 	Stopping(status string)
+}
+
+// StorageUnits work in podman's storage, of which root is the graph root. The daemon itself
+// may not look there. recover.ErrMasked: the operator does not want them.
+type StorageUnits interface {
+	// WatchImages has the storage synced soon after each image that comes from now on.
+	WatchImages(ctx context.Context, root string) error
+	// Sync writes to disk what is in memory of the storage's file system.
+	Sync(ctx context.Context, root string) error
 }
 
 // Autostart tells what else starts containers at boot.

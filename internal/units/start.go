@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -182,19 +183,18 @@ func isUnknownObject(err error) bool {
 	return errors.As(err, &answer) && answer.Name == "org.freedesktop.DBus.Error.UnknownObject"
 }
 
-// checkUnit returns an error for a string that is not the name of a service or socket unit
+// checkUnit returns an error for a string that is not the name of a service, socket or path unit
 // (systemd.unit(5), "Valid unit names"). A template, NAME@.service, is an error too: it would fail a call
 // for all units in it.
 func checkUnit(unit string) error {
 	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:_.\\@-"
-	prefix, ok := strings.CutSuffix(unit, ".service")
-	if !ok {
-		prefix, ok = strings.CutSuffix(unit, ".socket")
-	}
+	suffix := path.Ext(unit)
+	ok := slices.Contains([]string{".service", ".socket", ".path"}, suffix)
+	prefix := strings.TrimSuffix(unit, suffix)
 	invalid := func(r rune) bool { return !strings.ContainsRune(allowed, r) }
 	if !ok || prefix == "" || prefix[0] == '@' || strings.HasSuffix(prefix, "@") || len(unit) > 255 ||
 		strings.ContainsFunc(prefix, invalid) {
-		return fmt.Errorf("%q is not the name of a service or socket unit", unit)
+		return fmt.Errorf("%q is not the name of a service, socket or path unit", unit)
 	}
 	return nil
 }
