@@ -30,6 +30,8 @@ AS_ROOT  = -exec '$(SUDO) env "PATH='"$$PATH"'" "GOMODCACHE='"$$($(GO) env GOMOD
 
 TEST_FLAGS   ?= -v
 TEST_TIMEOUT ?= 75m
+# The machine tests that run side by side. They mostly wait, so more than one for each CPU: five use both of two CPUs.
+TEST_PARALLEL ?= $(shell expr 5 '*' $$(nproc) / 2)
 
 # mmdebstrap makes the trees of the test machines, checked by the archive keyring. systemd-container boots them. dbus is
 # the private bus of the bus tests. strace shows the system calls that a crash can interrupt. gcc and libc6-dev are for
@@ -76,7 +78,7 @@ demo: deps deb ## boot a machine, pull its plug, show its recovery (root)
 test: DEPS += prometheus
 .PHONY: test
 test: check deb ## run all tests: check, then the machine tests (root)
-	$(GO) test $(AS_ROOT) -p 1 -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...
+	$(GO) test $(AS_ROOT) -p 1 -parallel $(TEST_PARALLEL) -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...
 
 .PHONY: check
 check: deps check-units check-man ## check format, vet, staticcheck and units; run unit and bus tests; no root

@@ -29,7 +29,7 @@ const disabledUnits = "docker.service docker.socket containerd.service podman-re
 // network: by their abstract sockets the rows see when one is ready. Docker's have no
 // other network either.
 func newMachine(b *bench) *machine.Machine {
-	return installed(b)
+	return installed(b, machine.HostNetwork())
 }
 
 // installed boots a machine with archy-recovery installed.

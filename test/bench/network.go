@@ -28,7 +28,7 @@ const (
 // network-online.target by another unit, where nothing but the instance wants it, with a
 // network that is late by 20 s, and without one. No container needs the network.
 func networkRow(b *bench, r *Result) {
-	m := installed(b, machine.PlainNetwork())
+	m := installed(b)
 	r.With += tools(m)
 	m.WriteFile(userConf, "[Recovery]\nSoakSec=1\n", 0o644, 0)
 	m.MustRun("systemctl", "start", "network-online.target") // in this boot the instance comes last

@@ -57,11 +57,12 @@
 //   - The cgroup hierarchy is version 2 only. It has only the controllers that
 //     the host has free. The pids controller is often missing, so pids_limit=0
 //     is set for containers.
-//   - The machine has a network namespace of its own with only the loopback
-//     interface. So netns=host is set for containers: a private network per
-//     container would have no uplink. Networks, DNS and published ports of
-//     podman are not tested. The containers of a machine share its ports and
-//     abstract sockets.
+//   - The machine has a network namespace of its own, and in it an interface with an
+//     address and a default route (uplink.service). They lead to nobody: no name of
+//     the Internet resolves, and nothing can be pulled. Containers have networks of
+//     their own, as podman makes them: netavark's bridges for root, and pasta for a
+//     user, on Debian 12 slirp4netns. [HostNetwork] changes that for one test.
+//   - udev does not run, so a line of tmpfiles.d makes /dev/net/tun, which pasta needs.
 //   - podman's storage is a plain directory on a bind mount, because podman's
 //     overlay driver does not work on an overlay. A soft reboot loses this
 //     mount, so tests of a soft reboot have no containers.
@@ -102,12 +103,10 @@
 // The packages that use machines add their own settings. The ones that matter for
 // a result:
 //
-//   - test/recovery sets LogLevel=debug in every machine. It runs one podman
-//     command as the user before it makes containers, because rootless podman's
-//     first commands of a boot race for the pause process.
-//   - test/recovery starts network-online.target by hand in the first boot. A
-//     rootless Quadlet unit waits up to 90 s for that target, and nothing wants it
-//     before an instance is enabled. In later boots only the instance wants it.
+//   - test/recovery sets LogLevel=debug in every machine. Most of its tests make
+//     containers before they enable the instance. For a user they first start
+//     network-online.target by hand, as README.md says, and run one podman command:
+//     the image is there already, so no pull was the first.
 //   - Tests that crash a machine several times within seconds set SoakSec= and
 //     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
 //     defaults every container would become a suspect, and suspects start in

@@ -28,7 +28,7 @@ type Option func(*options)
 type options struct {
 	spec  Spec
 	off   bool
-	plain bool
+	host  bool
 	limit time.Duration
 }
 
@@ -39,8 +39,11 @@ func WithSpec(spec Spec) Option { return func(o *options) { o.spec = spec } }
 // [Machine.Boot].
 func Off() Option { return func(o *options) { o.off = true } }
 
-// PlainNetwork gives the machine the network of a user's machine, see plainNetwork.
-func PlainNetwork() Option { return func(o *options) { o.plain = true } }
+// HostNetwork has the containers share the machine's network. By default each has its
+// own: a bridge of netavark for root, and pasta for the user. It is for tests whose
+// containers reach each other by abstract sockets, and for measurements without the
+// time that a network takes.
+func HostNetwork() Option { return func(o *options) { o.host = true } }
 
 // Timeout sets how long a boot, a power-off or a command may take. The default
 // is 2 minutes.
@@ -69,8 +72,8 @@ func Start(t TB, opts ...Option) *Machine {
 	m := &Machine{host: h, limit: o.limit}
 	m = m.With(t)
 	t.Cleanup(m.end)
-	if o.plain {
-		m.plainNetwork()
+	if o.host {
+		m.hostNetwork()
 	}
 	if !o.off {
 		m.Boot()

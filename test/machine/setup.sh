@@ -17,14 +17,33 @@ install -d -o archy -g archy /home/archy/.config /home/archy/.config/containers 
 mkdir -p /etc/containers/systemd /var/lib/containers
 
 # The machine has no pids controller if the host's unified hierarchy has none.
-# Its network is the loopback only, so a network of a container's own would lead
-# nowhere.
 mkdir -p /etc/containers/containers.conf.d
-cat > /etc/containers/containers.conf.d/50-machine.conf <<'CONF'
-[containers]
-pids_limit = 0
-netns = "host"
-CONF
+printf '[containers]\npids_limit = 0\n' > /etc/containers/containers.conf.d/50-machine.conf
+
+# The network that a user's machine gets from its router: an interface with an
+# address and a default route. They lead to nobody.
+cat > /etc/systemd/system/uplink.service <<'UNIT'
+[Unit]
+Description=The Machine's Network
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=network-online.target shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=ip link add lan0 type veth peer name lan1
+ExecStart=ip link set lan1 up
+ExecStart=ip link set lan0 up
+ExecStart=ip address add 192.0.2.10/24 dev lan0
+ExecStart=ip route add default via 192.0.2.1
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable uplink.service
+# pasta needs this device. nspawn makes none, and udev, which would, does not run.
+printf 'd /dev/net 0755\nc! /dev/net/tun 0666 root root - 10:200\n' > /etc/tmpfiles.d/50-tun.conf
 
 # A fixed machine ID. With an empty one, the first boot of every machine would be
 # a systemd "first boot", which applies presets over the settings below.

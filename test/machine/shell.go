@@ -91,7 +91,7 @@ func (s *Shell) Command(ctx context.Context, args ...string) *exec.Cmd {
 		// forks, it then stops itself too, and no process continues it. So a
 		// shell outside of the PID namespace forks, and waits for the child's end.
 		"--no-fork", "sh", "-c", `"$@"; exit $?`, "sh",
-		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=dumb"}
+		"env", "-i", path, "LANG=C.UTF-8", "TERM=dumb"}
 	enter = append(enter, EnvAs(s.uid)...)
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
 	if err != nil && cmd.Err == nil {
@@ -105,6 +105,9 @@ func (s *Shell) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// path is where commands on a machine are searched.
+const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // EnvAs returns arguments of env(1) for a command that root runs on a machine as
 // the uid: its environment, and for a user a setpriv(1) command. The arguments of
 // the command follow.
@@ -114,9 +117,10 @@ func EnvAs(uid int) []string {
 	}
 	id := strconv.Itoa(uid)
 	runtimeDir := "/run/user/" + id
-	return []string{"HOME=/home/archy", "USER=archy",
-		"XDG_RUNTIME_DIR=" + runtimeDir, "DBUS_SESSION_BUS_ADDRESS=unix:path=" + runtimeDir + "/bus",
-		"setpriv", "--reuid=" + id, "--regid=" + id, "--init-groups"}
+	// setpriv sets HOME and USER to those of the user.
+	return []string{"setpriv", "--reuid=" + id, "--regid=" + id, "--init-groups", "--reset-env",
+		"env", path, "LANG=C.UTF-8", "XDG_RUNTIME_DIR=" + runtimeDir,
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + runtimeDir + "/bus"}
 }
 
 // Show returns properties of a unit, as systemctl show prints them. Without names

@@ -42,7 +42,9 @@ func (s Spec) packages() []string {
 	all := slices.Concat(basePackages, s.Packages)
 	if s.suite() == "bookworm" {
 		// crun 1.8 of Debian 12 fails if it may not raise RLIMIT_MEMLOCK.
-		all = append(all, "runc")
+		// Rootless containers have their network from slirp4netns, not from passt, and
+		// netavark 1.4 runs iptables.
+		all = append(all, "iptables", "runc", "slirp4netns")
 		all = slices.DeleteFunc(all, func(p string) bool { return p == "crun" })
 	}
 	slices.Sort(all)

@@ -17,7 +17,7 @@ import (
 // seconds.
 func TestNetworkTargetWanted(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, machine.User, "", machine.PlainNetwork())
+	n := newNode(t, machine.User, "")
 	var all []string
 	for i := range 8 {
 		name := fmt.Sprintf("web%d", i)
@@ -76,7 +76,7 @@ func TestNetworkLate(t *testing.T) {
 		n.NetworkUp()
 		n.WaitBooted()
 		n.waitActive(0, "network-online.target")
-	}, machine.PlainNetwork())
+	})
 }
 
 // networkFleet starts 8 containers in 5 tiers that do not need the network, with each kind
@@ -192,7 +192,7 @@ func TestNetworkNever(t *testing.T) {
 			return err == nil && states(st)["picky"] == recover.RowUp
 		})
 		n.wantRunning(append([]string{"picky"}, all...)...)
-	}, machine.PlainNetwork())
+	})
 }
 
 // The network comes 20 s after the boot. READY waits for the container that needs it, with
@@ -228,7 +228,7 @@ func TestNetworkLateBy20(t *testing.T) {
 			}
 		}
 		n.wantRunning(append([]string{"picky"}, all...)...)
-	}, machine.PlainNetwork())
+	})
 }
 
 // waitActive waits until a unit of the system is active.

@@ -43,8 +43,7 @@ func onBothInstances(t *testing.T, conf string, test func(*node), options ...mac
 }
 
 // newNode boots a machine, installs the package and configures one instance. conf
-// holds lines of [Recovery]. With machine.PlainNetwork the machine is as plain as a user's:
-// each container has a network of its own, a bridge for root and pasta for the user.
+// holds lines of [Recovery].
 func newNode(t *testing.T, uid int, conf string, options ...machine.Option) *node {
 	t.Helper()
 	deb := artifact.Package(t)
@@ -52,22 +51,25 @@ func newNode(t *testing.T, uid int, conf string, options ...machine.Option) *nod
 	n := &node{m, t, uid, m.As(uid)}
 	n.Install(deb)
 	n.configure(conf)
-	n.networkOnline()
-	n.runFirstPodman()
+	if uid != 0 {
+		n.networkOnline()
+		n.runFirstPodman()
+	}
 	return n
 }
 
-// networkOnline starts network-online.target by hand. Until the instance is
-// enabled nothing wants that target, and each rootless Quadlet unit would wait for
-// it. After that, each boot reaches the target by the instance's Wants= alone.
+// networkOnline starts network-online.target by hand, as README.md says. Until the
+// instance is enabled nothing wants that target, and each rootless Quadlet unit would
+// wait for it. After that, each boot reaches the target by the instance's Wants= alone.
 func (n *node) networkOnline() {
 	n.t.Helper()
 	n.MustRun("systemctl", "start", "network-online.target")
 }
 
-// runFirstPodman runs one podman command alone. Rootless podman's first commands
-// of a boot race for its pause process if they run side by side, and may kill each
-// other's containers. The daemon, too, makes one call before its first start.
+// runFirstPodman runs one podman command alone, in place of the pull of the image.
+// Rootless podman's first commands of a boot race for its pause process if they run
+// side by side, and may kill each other's containers. The daemon, too, makes one call
+// before its first start.
 func (n *node) runFirstPodman() {
 	n.t.Helper()
 	n.running()

@@ -14,7 +14,7 @@ import (
 // file of Quadlet's for both. All of it is there again after a cut.
 func TestContainersHaveNetworks(t *testing.T) {
 	t.Parallel()
-	m := machine.Start(t, machine.PlainNetwork())
+	m := machine.Start(t)
 	m.Systemctl("start", "network-online.target")
 	for i, uid := range []int{0, machine.User} {
 		s := m.As(uid)

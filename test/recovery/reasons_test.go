@@ -125,11 +125,7 @@ func (n *node) takenPort() {
 	n.WriteFile("/etc/systemd/system/taken.socket",
 		"[Socket]\nListenStream=127.0.0.1:5000\n[Install]\nWantedBy=sockets.target\n", 0o644, 0)
 	n.WriteFile("/etc/systemd/system/taken.service", "[Service]\nExecStart=/bin/true\n", 0o644, 0)
-	// A private network of a user needs this device, and the machine has no udev.
-	n.WriteFile("/etc/systemd/system/tun.service", "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n"+
-		"[Service]\nType=oneshot\nExecStart=mkdir -p /dev/net\nExecStart=-mknod -m 666 /dev/net/tun c 10 200\n"+
-		"[Install]\nWantedBy=sysinit.target\n", 0o644, 0)
-	n.MustRun("systemctl", "enable", "taken.socket", "tun.service")
+	n.MustRun("systemctl", "enable", "taken.socket")
 }
 
 // takenName makes a unit that runs a new container, whose name another container

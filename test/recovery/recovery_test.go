@@ -9,7 +9,6 @@ import (
 
 	"archy-recovery/internal/control"
 	"archy-recovery/internal/recover"
-	"archy-recovery/test/machine"
 )
 
 // Twenty containers in five tiers, of every kind, all run after a power failure.
@@ -42,7 +41,7 @@ func TestTwentyContainersInFiveTiers(t *testing.T) {
 		}
 		wantTierOrder(n, st)
 		n.waitSaved(all...)
-	}, machine.PlainNetwork())
+	})
 }
 
 // wantTierOrder compares the units' timestamps with the order of the tiers.
