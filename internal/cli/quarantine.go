@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -79,18 +80,19 @@ func suspectNames(ctx context.Context, i Instance) (names []string) {
 }
 
 func printQuarantine(w io.Writer, q control.Quarantine, _ int) {
-	if q.Unexplained > 0 {
-		fmt.Fprintln(w, recover.Casebook{Unexplained: q.Unexplained}.Note())
+	if note := q.Book().Note(); note != "" {
+		fmt.Fprintln(w, note)
 	}
 	if len(q.Suspects) == 0 {
 		fmt.Fprintln(w, "none")
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CONTAINER\tSTATE\tSTRIKES\tSINCE\tNEXT TRY")
+	fmt.Fprintln(t, "CONTAINER\tSTATE\tSTRIKES\tSINCE\tNEXT TRY\tLIVED\tSUSPICION ENDS")
 	for _, s := range q.Suspects {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", s.Name, suspicionOf(s), s.Strikes,
-			s.Since.Local().Format(time.DateTime), nextTryOf(s))
+		left := q.Book().SoaksLeft(s)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%d of %d\t%s\n", s.Name, suspicionOf(s), s.Strikes,
+			s.Since.Local().Format(time.DateTime), nextTryOf(s), s.Lived, s.Lived+left, endOfSuspicion(s, left))
 	}
 	t.Flush() //nolint:errcheck // Run reports what could not be written
 	if len(q.Crashes) == 0 {
@@ -98,19 +100,59 @@ func printQuarantine(w io.Writer, q control.Quarantine, _ int) {
 	}
 	fmt.Fprintln(w, "\nThis rests on these crashes of the host:")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer t.Flush() // Run reports what could not be written
-	fmt.Fprintln(t, "NOTICED\tCAUSE\tEVIDENCE\tCRASHED BOOT\tIN FLIGHT")
+	fmt.Fprintln(t, "NOTICED\tCAUSE\tEVIDENCE\tCRASHED BOOT\tSUSPECTS\tALSO IN FLIGHT")
 	for _, c := range q.Crashes {
-		evidence := "none: it may be power loss"
-		switch {
-		case c.Named != "":
-			evidence = "the kernel names " + c.Named
-		case c.Evidence():
-			evidence = "no power loss"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Noticed.Local().Format(time.DateTime), c.Cause, evidence, c.BootID,
-			strings.Join(c.InFlight, " "))
+		suspects, others := partsOf(c, q.Suspects)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Noticed.Local().Format(time.DateTime), c.Cause, evidenceOf(c),
+			c.BootID, suspects, others)
 	}
+	t.Flush() //nolint:errcheck // Run reports what could not be written
+	fmt.Fprintln(w, "\nLIVED counts the boots with a soak that it has lived through since the last crash. Times hold if "+
+		"the host lives until then.\nTo end it by hand: archy-recovery quarantine release NAME")
+}
+
+// partsOf are the suspects of the case that a crash belongs to, and what else was in
+// flight at it.
+func partsOf(c recover.Crash, suspects recover.Quarantine) (those, others string) {
+	var is, not []string
+	for _, name := range c.InFlight {
+		if s, known := suspects.Find(name); known && s.Case == c.Case {
+			is = append(is, name)
+			continue
+		}
+		not = append(not, name)
+	}
+	return cmp.Or(strings.Join(is, " "), "none"), cmp.Or(strings.Join(not, " "), "nothing")
+}
+
+// evidenceOf says what shows that a crash was no power loss.
+func evidenceOf(c recover.Crash) string {
+	switch {
+	case c.Named != "":
+		return "the kernel names " + c.Named
+	case c.Evidence():
+		return "no power loss"
+	}
+	return "none: it may be power loss"
+}
+
+// endOfSuspicion says when it is no suspect any more, if it does not strike.
+func endOfSuspicion(s recover.Suspect, soaksLeft int) string {
+	soaks := fmt.Sprintf("after %d more soaks", soaksLeft)
+	if soaksLeft == 1 {
+		soaks = "after one more soak"
+	}
+	switch {
+	case s.Quarantined && s.NextTry.IsZero():
+		return "when it is released"
+	case s.Quarantined && soaksLeft > 1:
+		return fmt.Sprintf("%s, from its next try on", soaks)
+	case s.Quarantined:
+		return "with its next try"
+	case !s.Ends.IsZero():
+		return soaks + ", or " + s.Ends.Local().Format(time.DateTime)
+	}
+	return soaks
 }
 
 // suspicionOf is what a suspect counts as.

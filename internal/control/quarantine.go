@@ -17,6 +17,16 @@ type Quarantine struct {
 	Crashes []recover.Crash `json:"crashes"`
 	// Unexplained counts the crashes that no container explains.
 	Unexplained int `json:"unexplained,omitempty"`
+	// Quiet counts the crashes at which no container was in flight.
+	Quiet int `json:"quiet,omitempty"`
+	// SoaksLeft is how many more soaks each suspect is to live through until it is
+	// cleared, by name.
+	SoaksLeft map[string]int `json:"soaksLeft"`
+}
+
+// Book is the casebook, as far as an answer has it.
+func (q Quarantine) Book() recover.Casebook {
+	return recover.Casebook{Suspects: q.Suspects, Crashes: q.Crashes, Unexplained: q.Unexplained, Quiet: q.Quiet}
 }
 
 // Quarantine asks for the suspects.
@@ -32,7 +42,12 @@ func (c *Client) Release(ctx context.Context, name string) (Quarantine, error) {
 
 func (s *Server) getQuarantine(w http.ResponseWriter, _ *http.Request) {
 	st, _ := s.service.Status()
-	s.writeJSON(w, Quarantine{orEmpty(st.Quarantine), orEmpty(st.Crashes), st.Unexplained})
+	q := Quarantine{Suspects: orEmpty(st.Quarantine), Crashes: orEmpty(st.Crashes), Unexplained: st.Unexplained,
+		Quiet: st.Quiet, SoaksLeft: map[string]int{}}
+	for _, suspect := range q.Suspects {
+		q.SoaksLeft[suspect.Name] = q.Book().SoaksLeft(suspect)
+	}
+	s.writeJSON(w, q)
 }
 
 func (s *Server) deleteQuarantine(w http.ResponseWriter, r *http.Request) {

@@ -39,6 +39,7 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	if snapshot != nil {
 		s.world.storage.at(snapshot.GraphRoot)
 	}
+	s.again = verdict.InThisBoot(s.identity) || snapshot != nil && snapshot.Of(s.identity)
 	explained := s.explain(ctx, verdict)
 	ctx, cancel := context.WithTimeout(ctx, assessWithin)
 	defer cancel()
@@ -46,7 +47,7 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	switch {
 	case !verdict.Unclean():
 		found = s.afterCleanStop(ctx, verdict, snapshot)
-	case snapshot != nil && (verdict.InThisBoot(s.identity) || snapshot.Of(s.identity)):
+	case snapshot != nil && s.again:
 		found = s.afterServiceCrash(ctx, verdict, snapshot, unsaved)
 	default:
 		found = s.afterHostCrash(ctx, verdict, snapshot, unsaved)
@@ -57,6 +58,9 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 			"MESSAGE_ID", recover.MsgMode, "mode", string(s.policy.Mode))
 	}
 	rows := s.plan(ctx, found, s.suspects.judge(ctx, verdict, explained, found.view))
+	if s.suspects.quiet {
+		s.background.Go(func() { s.suspects.crashedQuietly(<-explained) })
+	}
 	s.ids = idsOf(rows, found.view)
 	s.board.change(func() {
 		s.board.report.Rows, s.board.progress = rows, recover.ProgressOf(rows)

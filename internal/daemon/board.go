@@ -97,6 +97,7 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 		Quarantine:       slices.Clone(b.book.Suspects),
 		Crashes:          b.book.Crashes,
 		Unexplained:      b.book.Unexplained,
+		Quiet:            b.book.Quiet,
 		Now:              b.now,
 		Restarted:        b.restarted,
 	}, b.changed

@@ -22,17 +22,18 @@ func (s *suspects) judge(
 		s.board.note(stateDamaged,
 			"the list of suspects cannot be read; the quarantined ones among them are on the user-stopped list", err)
 	}
-	crash, err := s.world.Store.InFlight()
-	if err != nil {
-		s.board.note(stateDamaged, "what was in flight cannot be read: if the host crashed, no container is suspected", err)
+	crash, lost := s.world.Store.InFlight()
+	if lost != nil {
+		s.board.note(stateDamaged, "what was in flight cannot be read: if the host crashed, no container is suspected", lost)
 	}
 	now, judged := before, len(crash.Names) > 0
 	switch {
-	case v.Ending == recover.HostCrashed && len(crash.Names) == 0 && len(before.Suspects.Held()) > 0:
-		// What is in quarantine was not the reason, if there is evidence of one.
-		if v := awaitCause(v, explained); (recover.Crash{Cause: v.Cause}).Evidence() {
-			now = before.Strike(recover.Crash{BootID: v.Previous.BootID, Noticed: time.Now(), Cause: v.Cause}, nil)
+	case v.Ending == recover.HostCrashed && len(crash.Names) == 0 && lost == nil:
+		if len(before.Suspects.Held()) == 0 {
+			s.quiet = true // its cause decides nothing about the starts
+			break
 		}
+		now = quietly(before, awaitCause(v, explained))
 	case !v.Unclean() || len(crash.Names) == 0:
 	case crash.BootID == s.identity.BootID:
 		s.flight.Resume(crash.Names, s.policy.Soak)
@@ -52,7 +53,7 @@ func (s *suspects) judge(
 	defer s.mu.Unlock()
 	now.Suspects = s.secondChances(now.Suspects, examined)
 	now.Suspects = s.entries.marked(now.Suspects, crash.BootID)
-	now.Suspects = s.letGo(before.Suspects, now.Suspects)
+	now.Suspects = undated(s.letGo(before.Suspects, now.Suspects))
 	s.board.showBook(now)
 	if !now.Same(before) && s.change(now) != nil {
 		judged = false
@@ -64,10 +65,34 @@ func (s *suspects) judge(
 		_ = s.saveInFlight(nil)
 	}
 	logBook(s.world.Log, now, crash.BootID)
-	if note := now.Note(); note != "" {
+	if note := now.Note(); note != "" && !s.quiet { // else the crash is yet to be counted
 		s.board.addNote(note)
 	}
 	return now.Suspects
+}
+
+// quietly judges a crash of the host at which nothing was in flight.
+func quietly(book recover.Casebook, v recover.Verdict) recover.Casebook {
+	if inOrder(v.Cause) || v.Previous == nil {
+		return book
+	}
+	return book.CrashedQuietly(recover.Crash{BootID: v.Previous.BootID, Noticed: time.Now(), Cause: v.Cause})
+}
+
+// crashedQuietly takes up a crash of the host at which nothing was in flight, when the
+// journal has said what it knows: the host may have been shut down in order.
+func (s *suspects) crashedQuietly(v recover.Verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.board.currentBook()
+	now := quietly(before, v)
+	if !now.Same(before) {
+		_ = s.change(now) // it is tried again at each look
+	}
+	if note := now.Note(); note != "" {
+		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgSuspect)
+		s.board.addNote(note)
+	}
 }
 
 // letGo takes the names of those that are in quarantine no more off the user-stopped

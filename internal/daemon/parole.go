@@ -20,14 +20,16 @@ type parole struct {
 	starter  *starter
 	policy   recover.Policy
 	history  *history
-	ready    time.Time
+	// ready is since when the host lives: since READY, or since the boot if an earlier run
+	// of the service has begun in it.
+	ready time.Time
 	// tried is when each was tried in this run, or could not be.
 	tried map[string]time.Time
 }
 
 // run tries what is due, until nothing is any more.
 func (p *parole) run(ctx context.Context) {
-	p.ready, p.tried = time.Now(), map[string]time.Time{}
+	p.tried = map[string]time.Time{}
 	marks := []time.Duration{recover.HostLives, recover.SuspicionEnds}
 	for {
 		suspect, due := p.suspects.nextTry(p)
@@ -140,21 +142,56 @@ func (s *suspects) nextTry(p *parole) (next recover.Suspect, at time.Time) {
 	}
 	book := s.board.currentBook()
 	byUser := s.byUser(stopped)
-	changed := false
+	s.dates = map[string]dates{}
 	for _, suspect := range book.Suspects {
 		due := p.due(suspect, byUser)
 		if !due.IsZero() && (at.IsZero() || due.Before(at)) {
 			next, at = suspect, due
 		}
-		if due = due.Round(time.Second); !due.Equal(suspect.NextTry) {
-			suspect.NextTry = due
-			book.Suspects, changed = book.Suspects.With(suspect), true
+		known := dates{try: due}
+		if suspect.EndsWithLife() {
+			known.ends = p.ready.Add(recover.SuspicionEnds)
 		}
+		s.dates[suspect.Name] = known
 	}
-	if changed {
+	if now := s.dated(book.Suspects); !slices.Equal(now, book.Suspects) {
+		book.Suspects = now
 		_ = s.change(book) // it is tried again at the next look
 	}
 	return next, at
+}
+
+// dates are when a suspect is tried next, and when suspicion of it ends; zero for never.
+type dates struct{ try, ends time.Time }
+
+// undated are the suspects without dates: these count from a READY that is yet to come.
+func undated(all recover.Quarantine) recover.Quarantine {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].NextTry, all[i].Ends = time.Time{}, time.Time{}
+	}
+	return all
+}
+
+// dated are the suspects with their dates by the wall clock, which may have been set since.
+func (s *suspects) dated(all recover.Quarantine) recover.Quarantine {
+	date := func(shown, due time.Time) time.Time {
+		if due.IsZero() {
+			return due
+		}
+		due = time.Now().Add(time.Until(due)).Round(time.Second)
+		if due.Sub(shown).Abs() < clockStep {
+			return shown
+		}
+		return due
+	}
+	for _, suspect := range all {
+		if known, found := s.dates[suspect.Name]; found {
+			suspect.NextTry, suspect.Ends = date(suspect.NextTry, known.try), date(suspect.Ends, known.ends)
+			all = all.With(suspect)
+		}
+	}
+	return all
 }
 
 // beginTry writes down that a suspect is tried, with those that start with it. It
@@ -192,7 +229,7 @@ func (s *suspects) lived(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	suspect, known := s.board.currentSuspects().Find(name)
-	return known && suspect.Quarantined && s.leave(suspect, clearParole, recover.Casebook.Soaked) == nil
+	return known && suspect.Quarantined && s.leave(suspect, clearParole, s.countSoak) == nil
 }
 
 // hostLived notes how long the host has lived.

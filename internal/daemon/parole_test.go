@@ -116,3 +116,55 @@ func TestParoleFails(t *testing.T) {
 		<-done
 	})
 }
+
+// A service that is restarted does not begin to wait anew: the host lives since its boot.
+// And a soak that the run before has counted counts no more.
+func TestParoleAfterRestart(t *testing.T) {
+	h := quarantined(t)
+	h.Quarantine[0].Case, h.Quarantine[0].Evidence = "b0", true
+	h.Quarantine = h.Quarantine.With(recover.Suspect{Name: "a", Strikes: 1, Case: "b0", BootID: "b0", Evidence: true})
+	p := recover.DefaultPolicy()
+	synctest.Test(t, func(t *testing.T) {
+		boot := time.Now()
+		h.JournalNow = func() time.Duration { return time.Since(boot) }
+		for range 5 {
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			s := newService(h, p)
+			go func() { done <- s.Run(ctx) }()
+			untilReady(s)
+			time.Sleep(15 * time.Minute)
+			synctest.Wait()
+			for range 2 {
+				_, _ = s.TakeSnapshot(t.Context())
+				time.Sleep(p.Soak)
+			}
+			st, _ := s.Status()
+			if a, _ := st.Quarantine.Find("a"); a.Lived != 1 {
+				t.Errorf("a has lived through %d soaks in this boot", a.Lived)
+			}
+			if b, _ := st.Quarantine.Find("b"); b.Quarantined != (time.Since(boot) < time.Hour) {
+				t.Errorf("%s after the boot it is in quarantine: %v", time.Since(boot), b.Quarantined)
+			}
+			stop()
+			<-done
+		}
+	})
+}
+
+// The dates of a suspect follow the wall clock, when that is set.
+func TestDatesAfterClockIsSet(t *testing.T) {
+	s := &suspects{dates: map[string]dates{
+		"a": {try: recovertest.WallSet(time.Now().Add(time.Hour), 24*time.Hour)},
+		"b": {ends: time.Now().Add(time.Hour)},
+	}}
+	now := time.Now()
+	got := s.dated(recover.Quarantine{
+		{Name: "a", NextTry: now.Add(-23 * time.Hour)}, {Name: "b", Ends: now.Add(time.Hour + time.Second)}, {Name: "c"}})
+	if off := got[0].NextTry.Sub(now.Add(time.Hour)).Abs(); off > 2*time.Second {
+		t.Errorf("the next try is at %s, %s off", got[0].NextTry, off)
+	}
+	if !got[1].Ends.Equal(now.Add(time.Hour+time.Second)) || !got[2].NextTry.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}

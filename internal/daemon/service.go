@@ -38,6 +38,8 @@ type Service struct {
 	unsure map[string]bool
 	// tied is the user-stopped list that the plan heeds, nil if it heeds none.
 	tied *[]string
+	// again: an earlier run of the service has begun in this boot.
+	again bool
 	// telling is held while STATUS= is told after READY: what is told last was true last.
 	telling sync.Mutex
 	// background is what goes on beside recovery and does not delay it.
@@ -106,7 +108,8 @@ func (s *Service) Run(ctx context.Context) error {
 		s.background.Go(func() { s.follow(running, run) })
 		s.background.Go(func() {
 			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})
-			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history}).run(running)
+			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history,
+				ready: s.livesSince()}).run(running)
 		})
 		if watchErr != nil {
 			return watchErr
@@ -139,6 +142,16 @@ const (
 func endsWithin(ctx context.Context, d time.Duration) bool {
 	engine.Sleep(ctx, d)
 	return ctx.Err() != nil
+}
+
+// livesSince is since when the host lives, as far as suspicion goes: since READY, but since
+// the boot if the service was restarted in it. Else a service that is restarted each hour
+// would try no container again.
+func (s *Service) livesSince() time.Time {
+	if s.again {
+		return time.Now().Add(-s.world.Journal.Now())
+	}
+	return time.Now()
 }
 
 // extend keeps the start-up from timing out for as long as recovery may take,

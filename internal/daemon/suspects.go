@@ -30,17 +30,19 @@ type suspects struct {
 	mu sync.Mutex
 	// unsaved: the list could not be written.
 	unsaved bool
+	// quiet: nothing was in flight when the host crashed, and that is not judged yet.
+	quiet bool
+	// dates are when each is tried and when suspicion of it ends, by a clock that does not
+	// jump.
+	dates map[string]dates
 	// seenRunning is since when suspects are seen to run that recovery has not
 	// started.
 	seenRunning map[string]time.Time
-	// counted names the suspects whose soak in this boot was counted.
-	counted map[string]bool
 }
 
 func newSuspects(w World, p recover.Policy, identity recover.Identity, b *board) *suspects {
 	s := &suspects{world: w, policy: p, identity: identity, board: b,
-		entries: stopEntries{store: w.Store, board: b}, seenRunning: map[string]time.Time{},
-		counted: map[string]bool{}}
+		entries: stopEntries{store: w.Store, board: b}, seenRunning: map[string]time.Time{}}
 	s.flight = engine.NewFlight(s.saveInFlight, s.soaked)
 	return s
 }
@@ -121,7 +123,6 @@ func (s *suspects) leave(
 	if err := s.entries.remove(suspect); err != nil {
 		return fmt.Errorf("its name cannot be taken off the user-stopped list: %w", err)
 	}
-	s.counted[suspect.Name] = true
 	book := s.board.currentBook()
 	if suspect.Listed {
 		suspect.Listed = false
@@ -147,15 +148,25 @@ func (s *suspects) soaked(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	suspect, known := s.board.currentSuspects().Find(name)
-	if !known || suspect.Quarantined || s.counted[name] {
+	if !known || suspect.Quarantined || s.countedSoak(suspect) {
 		return
 	}
 	status, _ := s.board.status()
 	if slices.ContainsFunc(status.Recovery.Rows, func(r recover.Row) bool {
 		return r.Name == name && (r.State == recover.RowUp || r.State == recover.RowActive)
 	}) {
-		_ = s.leave(suspect, clearSoaked, recover.Casebook.Soaked) // it is tried again at each look
+		_ = s.leave(suspect, clearSoaked, s.countSoak) // it is tried again at each look
 	}
+}
+
+// countSoak counts the soak of a suspect in this boot.
+func (s *suspects) countSoak(book recover.Casebook, name string) recover.Casebook {
+	return book.Soaked(name, s.identity.BootID)
+}
+
+// countedSoak reports whether it was counted, by this run or by an earlier one of this boot.
+func (s *suspects) countedSoak(suspect recover.Suspect) bool {
+	return suspect.LivedIn == s.identity.BootID
 }
 
 // ErrNotSuspected means that there is no suspect of that name.
@@ -195,12 +206,12 @@ func (s *suspects) review(list recover.Sightings) (userStopped []string, err err
 		case time.Since(since) < s.policy.Soak:
 		case suspect.Quarantined:
 			_ = s.clear(suspect, clearRunning) // it is tried again at each look
-		case !s.counted[suspect.Name] || suspect.Listed:
-			_ = s.leave(suspect, clearRunning, recover.Casebook.Soaked)
+		case !s.countedSoak(suspect) || suspect.Listed:
+			_ = s.leave(suspect, clearRunning, s.countSoak)
 		}
 	}
 	book := s.board.currentBook()
-	if now := s.entries.withoutRemoved(book.Suspects); !slices.Equal(now, book.Suspects) {
+	if now := s.dated(s.entries.withoutRemoved(book.Suspects)); !slices.Equal(now, book.Suspects) {
 		book.Suspects = now
 		_ = s.change(book) // it is tried again at the next look
 	}

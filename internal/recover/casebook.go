@@ -20,6 +20,9 @@ type Casebook struct {
 	// Unexplained counts the crashes that no container explains, since the host last
 	// lived for an hour.
 	Unexplained int `json:"unexplained,omitempty"`
+	// Quiet counts the crashes at which no container was in flight, since the host last
+	// lived for an hour.
+	Quiet int `json:"quiet,omitempty"`
 	// Judged is the boot that ended with the last crash that was judged.
 	Judged string `json:"judged,omitempty"`
 }
@@ -52,6 +55,9 @@ const (
 	// soaksToClear is how many soaks clear a suspect where there is evidence. A
 	// culprit need not strike at each start.
 	soaksToClear = 8
+	// quietAllowed is the number of crashes with no container in flight, at which it is
+	// said that no container explains them.
+	quietAllowed = 3
 )
 
 // weight is how much a crash counts: a panic more than what may be power loss. After
@@ -73,7 +79,7 @@ func (b Casebook) weigh(id string, strikes int) (weight int) {
 	return max(weight, strikes)
 }
 
-// Strike judges a crash, once. unit is what starts each container, where that is known:
+// Strike judges a crash at which containers were in flight, once. unit is what starts each container, where that is known:
 // what one unit starts cannot be told apart.
 func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
 	known := func(s Suspect) bool { return s.BootID == crash.BootID }
@@ -102,24 +108,17 @@ func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
 	if fits {
 		return b
 	}
-	if len(crash.InFlight) > 0 {
-		b.Suspects = b.Suspects.Those(func(s Suspect) bool { return !s.Noted || !s.open() })
-		b = b.tidy()
-	}
+	b.Suspects = b.Suspects.Those(func(s Suspect) bool { return !s.Noted || !s.open() })
+	b = b.tidy()
 	misfit := slices.ContainsFunc(b.Suspects, func(s Suspect) bool {
 		// A power loss says nothing against a case with evidence.
 		return s.Strikes > 0 && !s.Noted && (!s.Evidence || crash.Evidence())
 	})
 	if misfit {
-		for i := range b.Suspects {
-			b.Suspects[i].Doubts++
+		var refuted bool
+		if b, refuted = b.misfit(crash); refuted {
+			return b
 		}
-		if b.Misfits++; b.Misfits >= misfitsAllowed {
-			return b.drop(crash)
-		}
-	}
-	if len(crash.InFlight) == 0 {
-		return b
 	}
 	crash.InFlight = append(slices.Clone(crash.InFlight), crash.Along...)
 	slices.Sort(crash.InFlight)
@@ -129,6 +128,39 @@ func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
 		all = all.With(Suspect{Name: name, Case: crash.BootID})
 	}
 	return b.narrow(crash.BootID, all, crash, unit)
+}
+
+// CrashedQuietly judges a crash at which no container was in flight, once. With evidence
+// it speaks for what is in quarantine.
+func (b Casebook) CrashedQuietly(crash Crash) Casebook {
+	if crash.BootID == b.Judged {
+		return b
+	}
+	b.Judged = crash.BootID
+	if crash.Evidence() && len(b.Suspects.Held()) > 0 {
+		b.Suspects = slices.Clone(b.Suspects)
+		var refuted bool
+		if b, refuted = b.misfit(crash); refuted {
+			return b
+		}
+	}
+	if b.Unexplained > 0 {
+		b.Unexplained++
+		return b
+	}
+	b.Quiet++
+	return b
+}
+
+// misfit counts a crash that fits no case, and reports whether that refutes all.
+func (b Casebook) misfit(crash Crash) (after Casebook, refuted bool) {
+	for i := range b.Suspects {
+		b.Suspects[i].Doubts++
+	}
+	if b.Misfits++; b.Misfits < misfitsAllowed {
+		return b, false
+	}
+	return b.drop(crash), true
 }
 
 // open reports whether it is suspected, and not in quarantine.
@@ -173,7 +205,7 @@ func (b Casebook) narrow(id string, left Quarantine, crash Crash, unit map[strin
 	weight := b.weigh(id, before+1)
 	for _, s := range left {
 		s.Strikes++
-		s.BootID, s.Since, s.Lived = crash.BootID, crash.Noticed, 0
+		s.BootID, s.Since, s.Lived, s.LivedIn = crash.BootID, crash.Noticed, 0, ""
 		s.Evidence = s.Evidence || crash.Evidence() && b.Unexplained == 0
 		s.Reversed = s.Reversed != stuck
 		s.Careful = s.Careful || s.Evidence || b.Misfits > 0 || b.Unexplained > 0
@@ -206,27 +238,38 @@ func (b Casebook) drop(crash Crash) Casebook {
 	for _, c := range b.Crashes {
 		boots[c.BootID] = true
 	}
-	b.Unexplained += len(boots)
+	b.Unexplained += len(boots) + b.Quiet
+	b.Quiet = 0
 	b.Suspects, b.Crashes, b.Misfits = Quarantine{}, nil, 0
 	return b
 }
 
-// Soaked counts a soak that a suspect has lived through, and lets it out of quarantine.
-// A few of them clear it: a culprit need not strike at each start. One is enough once no
-// container explains the crashes.
-func (b Casebook) Soaked(name string) Casebook {
+// Soaked counts a soak that a suspect has lived through, once in each boot, and lets it
+// out of quarantine. A few of them clear it: a culprit need not strike at each start.
+func (b Casebook) Soaked(name, bootID string) Casebook {
 	s, known := b.Suspects.Find(name)
 	if !known {
 		return b
 	}
-	s.Lived++
+	if s.LivedIn != bootID {
+		s.Lived, s.LivedIn = s.Lived+1, bootID
+	}
 	s.Careful = s.Careful || s.Quarantined // the next crash in its soak is to name it alone
 	s.Quarantined, s.NextTry = false, time.Time{}
-	if s.Case != "" && b.Unexplained == 0 && s.Lived < soaksToClear {
+	if b.SoaksLeft(s) > 0 {
 		b.Suspects = b.Suspects.With(s)
 		return b
 	}
 	return b.Clear(name)
+}
+
+// SoaksLeft is how many more soaks a suspect is to live through until it is cleared. One
+// is enough once no container explains the crashes, and for a case without crashes.
+func (b Casebook) SoaksLeft(s Suspect) int {
+	if s.Case == "" || b.Unexplained > 0 {
+		return max(0, 1-s.Lived)
+	}
+	return max(0, soaksToClear-s.Lived)
 }
 
 // Clear takes a suspect off, and with the last one of a case its crashes.
@@ -261,7 +304,7 @@ func (b Casebook) HostLived(lived time.Duration) Casebook {
 	if lived < HostLives {
 		return b
 	}
-	b.Unexplained, b.Misfits = 0, 0
+	b.Unexplained, b.Misfits, b.Quiet = 0, 0, 0
 	b.Suspects = slices.Clone(b.Suspects)
 	for i := range b.Suspects {
 		b.Suspects[i].Doubts = 0
@@ -269,21 +312,31 @@ func (b Casebook) HostLived(lived time.Duration) Casebook {
 	if lived < SuspicionEnds {
 		return b
 	}
-	b.Suspects = b.Suspects.Those(func(s Suspect) bool { return s.Evidence || s.Quarantined || s.Listed })
+	b.Suspects = b.Suspects.Those(func(s Suspect) bool { return !s.EndsWithLife() })
 	return b.tidy()
 }
+
+// EndsWithLife reports whether it is no suspect any more once the host has lived for
+// SuspicionEnds.
+func (s Suspect) EndsWithLife() bool { return !s.Evidence && !s.Quarantined && !s.Listed }
 
 // Same reports whether two books say the same.
 func (b Casebook) Same(other Casebook) bool {
 	return slices.Equal(b.Suspects, other.Suspects) && len(b.Crashes) == len(other.Crashes) &&
-		b.Unexplained == other.Unexplained && b.Misfits == other.Misfits && b.Judged == other.Judged
+		b.Unexplained == other.Unexplained && b.Misfits == other.Misfits && b.Quiet == other.Quiet &&
+		b.Judged == other.Judged
 }
 
 // Note says that no container explains the crashes, empty if there are none such.
 func (b Casebook) Note() string {
-	if b.Unexplained == 0 {
-		return ""
+	const look = "Look at the host itself: its power, memory, disks and drivers"
+	switch {
+	case b.Unexplained > 0:
+		return fmt.Sprintf("%d crashes, no container explains them: other ones were in flight each time, or none. %s",
+			b.Unexplained, look)
+	case b.Quiet >= quietAllowed:
+		return fmt.Sprintf("%d crashes, no container explains them: none was being started, and none was in its soak "+
+			"(SoakSec=). %s", b.Quiet, look)
 	}
-	return fmt.Sprintf("%d crashes, no container explains them: other ones were in flight each time. "+
-		"Look at the host itself: its power, memory, disks and drivers", b.Unexplained)
+	return ""
 }

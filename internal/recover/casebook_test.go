@@ -9,8 +9,7 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// tell has a book judge crashes, each written as "CAUSE: NAMES". A cause with an
-// exclamation mark is evidence.
+// tell has a book judge crashes, each written as "CAUSE: NAMES". A panic is evidence.
 func tell(b recover.Casebook, unit map[string]string, crashes ...string) recover.Casebook {
 	for _, text := range crashes {
 		cause, names, _ := strings.Cut(text, ":")
@@ -18,6 +17,10 @@ func tell(b recover.Casebook, unit map[string]string, crashes ...string) recover
 			InFlight: strings.Fields(names)}
 		if cause == "panic" {
 			crash.Cause = recover.CausePanic
+		}
+		if len(crash.InFlight) == 0 {
+			b = b.CrashedQuietly(crash)
+			continue
 		}
 		b = b.Strike(crash, unit)
 	}
@@ -62,7 +65,7 @@ func TestCasebook(t *testing.T) {
 		"a panic counts no more after that": {
 			crashes: []string{"panic: a", "panic: b", "panic: c", "panic: d"}, unexplained: 3},
 		"a panic with nothing in flight speaks for it": {
-			crashes: []string{"panic: a b", "panic: a", "panic:", "panic:"}, unexplained: 3},
+			crashes: []string{"panic: a b", "panic: a", "panic:", "panic:"}, unexplained: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := tell(recover.Casebook{}, c.unit, c.crashes...)
@@ -113,7 +116,7 @@ func TestSuspicionEnds(t *testing.T) {
 				t.Errorf("%s: cleared after %d soaks, want %d", name, n, soaks)
 				break
 			}
-			b = b.Soaked("a")
+			b = b.Soaked("a", fmt.Sprint(n))
 		}
 		if len(b.Suspects) > 0 || len(b.Crashes) > 0 {
 			t.Errorf("%s: after %d soaks there are %+v", name, soaks, b)
@@ -158,6 +161,48 @@ func TestOldSuspects(t *testing.T) {
 		{Name: "a", Strikes: 2, BootID: "x"}, {Name: "b", Strikes: 1, BootID: "x"}}}
 	b := tell(old, nil, "cut: a")
 	if got := namesOf(b.Suspects.Held()); !slices.Equal(got, []string{"a"}) || len(b.Suspects) != 1 {
+		t.Errorf("%+v", b.Suspects)
+	}
+}
+
+// Crashes with no container in flight say nothing of any, and after a few of them the
+// host is said to be the reason: as long as it does not live for an hour.
+func TestQuietCrashes(t *testing.T) {
+	for name, c := range map[string]struct {
+		crashes []string
+		want    string // begins the note
+	}{
+		"two may be the power":          {[]string{"cut:", "cut:"}, ""},
+		"three are the host":            {[]string{"cut:", "cut:", "cut:"}, "3 crashes, no container explains them: none was"},
+		"so are three panics":           {[]string{"panic:", "panic:", "panic:"}, "3 crashes, no container explains them: none was"},
+		"others between do not matter":  {[]string{"cut:", "cut: a b", "cut:", "cut: a", "cut:"}, "3 crashes, no"},
+		"they go on after a refutation": {[]string{"cut:", "panic: a", "panic: b", "panic: c", "cut:"}, "5 crashes, no"},
+	} {
+		b := tell(recover.Casebook{}, nil, c.crashes...)
+		if got := b.Note(); !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if b = b.HostLived(recover.HostLives); b.Note() != "" {
+			t.Errorf("%s: after an hour of life: %q", name, b.Note())
+		}
+	}
+	twice := recover.Crash{BootID: "x", Cause: recover.CausePowerLoss}
+	if b := (recover.Casebook{}).CrashedQuietly(twice).CrashedQuietly(twice); b.Quiet != 1 {
+		t.Errorf("one crash was judged twice: %+v", b)
+	}
+	held := tell(recover.Casebook{}, nil, "cut: a b", "cut: a", "cut: a", "cut:", "cut:", "cut:")
+	if got := namesOf(held.Suspects.Held()); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("power losses speak for what looks like power loss: %q", got)
+	}
+}
+
+// A soak counts once in a boot, however often it is told.
+func TestSoakCountsOnceABoot(t *testing.T) {
+	b := tell(recover.Casebook{}, nil, "panic: a", "panic: a b")
+	for range 20 {
+		b = b.Soaked("a", "boot")
+	}
+	if a, known := b.Suspects.Find("a"); !known || a.Lived != 1 || b.SoaksLeft(a) != 7 {
 		t.Errorf("%+v", b.Suspects)
 	}
 }

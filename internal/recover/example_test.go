@@ -7,7 +7,7 @@ import (
 )
 
 // The host crashed while three containers ran. One is on the user-stopped list,
-// and db was in flight at the crash.
+// and db was in flight at the crash: it starts after the tiers, and web after it.
 func ExampleMakePlan() {
 	ran := []recover.Container{
 		{Name: "web", Unit: "web.service"},
@@ -30,6 +30,6 @@ func ExampleMakePlan() {
 	}
 	// Output:
 	// tier 3: files is user-stopped, alone: false
-	// tier 3: web is queued, alone: false
 	// tier 0: db is queued, alone: true
+	// tier 3: web is queued, alone: false
 }

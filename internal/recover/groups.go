@@ -107,7 +107,15 @@ func setGroups(rows []Row, pulls map[string][]string, suspects Quarantine, oneBy
 		first += groups
 		begin = end
 	}
-	for i := range rows { // what brings suspects along starts with the last of them
+	joinBringers(rows)
+	if !oneByOne {
+		followTiers(rows)
+	}
+}
+
+// joinBringers has what brings suspects along start with the last of them.
+func joinBringers(rows []Row) {
+	for i := range rows {
 		if rows[i].Alone && rows[i].Group == 0 {
 			rows[i].Group = 1
 			for _, other := range rows {
@@ -115,6 +123,24 @@ func setGroups(rows []Row, pulls map[string][]string, suspects Quarantine, oneBy
 					rows[i].Group = max(rows[i].Group, other.Group)
 					rows[i].Careful = rows[i].Careful || other.Careful
 				}
+			}
+		}
+	}
+}
+
+// followTiers keeps the tiers in order: a container starts after the suspects of lower
+// tiers, with the last group of them. Suspects that start after all others are no
+// reason to wait.
+func followTiers(rows []Row) {
+	suspects := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return !r.Alone || r.Careful })
+	for i := range rows {
+		row := &rows[i]
+		if row.State != RowQueued || row.Alone {
+			continue
+		}
+		for _, suspect := range suspects {
+			if suspect.Tier < row.Tier {
+				row.Group = max(row.Group, suspect.Group)
 			}
 		}
 	}

@@ -34,9 +34,9 @@ type Status struct {
 	Recovery         Report
 	Set              Snapshot
 	Quarantine       Quarantine
-	// Crashes and Unexplained are those of the Casebook.
-	Crashes     []Crash
-	Unexplained int
+	// Crashes, Unexplained and Quiet are those of the Casebook.
+	Crashes            []Crash
+	Unexplained, Quiet int
 	// Now is what each container does at this moment, by name. A name that is not
 	// there is NowUnknown.
 	Now map[string]NowState

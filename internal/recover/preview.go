@@ -37,6 +37,9 @@ type Batch struct {
 	took time.Duration
 }
 
+// holds reports whether a row of its group starts with it: suspects of all tiers do.
+func (b *Batch) holds(row Row) bool { return b.Alone == row.Alone && (b.Alone || b.Tier == row.Tier) }
+
 // Planned is one container of a preview.
 type Planned struct {
 	Name string `json:"name"`
@@ -76,7 +79,7 @@ type Known struct {
 func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview {
 	preview := Preview{Batches: []Batch{}, NotStarted: []Planned{}, Notes: k.Notes}
 	expect := Expect(k.History)
-	group := 0
+	group, groups := 0, []int{} // of each batch
 	for _, row := range rows {
 		c := Planned{Name: row.Name, Tier: row.Tier, Unit: row.Unit, Generated: row.Generated, State: row.State,
 			Why: cmp.Or(row.Error, row.WithoutStopped()), Stopped: row.Stopped, EarlierStarts: len(expect[row.Name])}
@@ -92,15 +95,16 @@ func (k Known) Lay(rows []Row, resolved map[string]Resolution, p Policy) Preview
 			continue
 		}
 		n := len(preview.Batches) - 1
-		if n < 0 || group != row.Group || !row.Alone && preview.Batches[n].Tier != row.Tier {
+		if n < 0 || group != row.Group || !preview.Batches[n].holds(row) {
 			group = row.Group
 			preview.Batches = append(preview.Batches, Batch{Tier: row.Tier, Alone: row.Alone})
+			groups = append(groups, group)
 			n++
 		}
 		preview.Batches[n].Containers = append(preview.Batches[n].Containers, c)
 	}
 	for i := range preview.Batches {
-		preview.Batches[i].expect(expect, p, i == len(preview.Batches)-1)
+		preview.Batches[i].expect(expect, p, groups[i] == group)
 		preview.Unknown += preview.Batches[i].Unknown
 	}
 	var took time.Duration

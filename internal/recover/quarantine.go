@@ -42,6 +42,8 @@ type Suspect struct {
 	Named bool `json:"named,omitempty"`
 	// Lived counts the soaks that it has lived through since the last of the crashes.
 	Lived int `json:"lived,omitempty"`
+	// LivedIn is the boot in which the last of these soaks was.
+	LivedIn string `json:"livedIn,omitempty"`
 	// Doubts counts the crashes while it was quarantined and down, since the host last
 	// lived for an hour.
 	Doubts int `json:"doubts,omitempty"`
@@ -49,6 +51,9 @@ type Suspect struct {
 	Paroles int `json:"paroles,omitempty"`
 	// NextTry is when it is tried next if the host lives so long, zero if it is not.
 	NextTry time.Time `json:"nextTry,omitzero"`
+	// Ends is when it is no suspect any more if the host lives so long, zero if only more
+	// soaks clear it.
+	Ends time.Time `json:"ends,omitzero"`
 	// Listed: archy-recovery put its name on the user-stopped list, so that other
 	// programs do not start it either.
 	Listed bool `json:"listed,omitempty"`

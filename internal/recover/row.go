@@ -19,8 +19,9 @@ type Row struct {
 	// in flight when the host crashed, or needs one that was, or since the kernel
 	// command line asks for it.
 	Alone bool `json:"alone,omitempty"`
-	// Group numbers the groups of those that are Alone, in the order of their starts; 0
-	// for the others.
+	// Group numbers the groups of those that are Alone, in the order of their starts. One
+	// that is not Alone starts after those of its group, for the order of the tiers; with 0
+	// it starts with the tiers.
 	Group int `json:"group,omitempty"`
 	// Strikes is how many crashes of the host it was in flight at.
 	Strikes int      `json:"strikes,omitempty"`
@@ -147,6 +148,9 @@ type Wait struct {
 func (e Explanation) Known() bool {
 	return e.Reason != "" || e.Cause != "" || e.Advice != "" || len(e.Output) > 0
 }
+
+// Grouped reports whether it starts with its group, and not with the tiers.
+func (r Row) Grouped() bool { return r.Alone || r.Group > 0 }
 
 // LastAttempt is the last attempt, nil without one. The caller must not change it.
 func (r Row) LastAttempt() *Attempt {

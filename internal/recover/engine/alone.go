@@ -18,7 +18,7 @@ func (r *Run) turns(ctx context.Context) error {
 		switch {
 		case i < 0:
 			_, err = r.step(ctx, nil, nil)
-		case !r.rows[i].Alone:
+		case !r.rows[i].Grouped():
 			r.enqueue(i)
 		case r.late.held(r):
 			_, err = r.step(ctx, nil, nil)
@@ -58,25 +58,29 @@ func nextTurn(rows []recover.Row, queue []int) int {
 
 // A turn is a group of rows that start together after all others.
 type turn struct {
-	run     *Run
-	rows    []int
-	names   []string
-	groups  int  // that are still to start, with this one
-	careful bool // it waits for the soak of those that start with the tiers
-	late    bool // recovery has ended: it waits for the soak of all others
+	run      *Run
+	rows     []int
+	names    []string // that are in flight with it
+	suspects []string // those of them whose soak the next group waits for
+	groups   int      // that are still to start, with this one
+	careful  bool     // it waits for the soak of those that start with the tiers
+	late     bool     // recovery has ended: it waits for the soak of all others
 }
 
 func newTurn(r *Run, group int) turn {
 	t := turn{run: r, late: r.ready}
 	groups := map[int]bool{}
 	for i, row := range r.rows {
-		if !row.Alone || row.State != recover.RowQueued || slices.Contains(r.queue, i) {
+		if !row.Grouped() || row.State != recover.RowQueued || slices.Contains(r.queue, i) {
 			continue
 		}
 		groups[row.Group] = true
 		if row.Group == group {
 			t.rows, t.names = append(t.rows, i), append(t.names, startsOf(r.rows, i)...)
 			t.careful = t.careful || row.Careful
+			if row.Alone {
+				t.suspects = append(t.suspects, startsOf(r.rows, i)...)
+			}
 		}
 	}
 	t.groups = len(groups)
@@ -122,7 +126,7 @@ func (t turn) take(ctx context.Context) error {
 		return nil
 	}
 	soak := min(t.soak(time.Since(began)), time.Until(ends))
-	return r.stepUntil(ctx, time.After(soak), r.flight.Without(t.names...), never)
+	return r.stepUntil(ctx, time.After(soak), r.flight.Without(t.suspects...), never)
 }
 
 // soak is how long the next group waits for this one, whose start took a while. READY is
@@ -135,7 +139,7 @@ func (t turn) soak(took time.Duration) time.Duration {
 	if t.careful || groups < recover.FewGroups {
 		return math.MaxInt64
 	}
-	return t.run.policy.Soak - min(2*took, t.run.policy.Soak/50)
+	return t.run.policy.Soak - min(2*took, t.run.policy.Soak/40)
 }
 
 // enqueue queues its rows in a tier, and reports whether there are any.
@@ -174,7 +178,7 @@ func startsOf(rows []recover.Row, i int) []string {
 // tierNames are the rows that start with the tiers.
 func tierNames(rows []recover.Row) (names []string) {
 	for _, row := range rows {
-		if !row.Alone {
+		if !row.Grouped() {
 			names = append(names, row.Name)
 		}
 	}

@@ -36,12 +36,12 @@ func (l lateRows) wake(i int) {
 // way when the tier's deadline has passed.
 func (l lateRows) until(r *Run, i int) (until time.Time) {
 	began := l.since[i]
-	if began.IsZero() || r.rows[i].Alone || r.tries[i] > 0 {
+	if began.IsZero() || r.rows[i].Grouped() || r.tries[i] > 0 {
 		return until
 	}
 	for j, points := range l.points {
 		lower := r.rows[j]
-		if lower.Tier >= r.rows[i].Tier || lower.Alone || lower.Job {
+		if lower.Tier >= r.rows[i].Tier || lower.Grouped() || lower.Job {
 			continue
 		}
 		var ends time.Time

@@ -259,7 +259,7 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 // nextTier queues the lowest tier above last that has something to start.
 func (r *Run) nextTier(last int) (tier int, more bool) {
 	tier = recover.MaxTier + 1
-	begins := func(row recover.Row) bool { return row.State == recover.RowQueued && !row.Alone }
+	begins := func(row recover.Row) bool { return row.State == recover.RowQueued && !row.Grouped() }
 	for _, row := range r.rows {
 		if begins(row) && row.Tier > last {
 			tier = min(tier, row.Tier)
@@ -309,7 +309,7 @@ func toCome(row recover.Row) bool { return row.State.Pending() || row.State == r
 // moves reports whether the tiers go on for this row: READY waits for it, and it does
 // not wait.
 func moves(row recover.Row) bool {
-	return !row.Alone && delaysReady(row) && row.State != recover.RowWaiting
+	return !row.Grouped() && delaysReady(row) && row.State != recover.RowWaiting
 }
 
 // observeMove is told each change of a row's state; tests look in.
