@@ -49,8 +49,9 @@ SANDBOXED := archy-recovery.service archy-recovery@.service archy-recovery-snaps
 NETWORKED := archy-recovery-incomplete.service archy-recovery-incomplete@.service
 
 .PHONY: build
-build: ## build bin/archy-recovery
+build: ## build bin/archy-recovery and bin/start-container
 	$(GO_BUILD) -o bin/archy-recovery ./cmd/archy-recovery
+	$(GO_BUILD) -o bin/start-container ./cmd/start-container
 
 .PHONY: docs
 docs: $(MAN) ## build man pages and shell completions into bin/
@@ -64,8 +65,9 @@ bin/man/%: docs/man/%.md debian/changelog
 	sed 's/@VERSION@/$(VERSION)/' $< | $(HOST_GO) tool go-md2man -out $@
 
 .PHONY: build-arm64
-build-arm64: ## build bin/archy-recovery-arm64
+build-arm64: ## build both programs for arm64
 	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o bin/archy-recovery-arm64 ./cmd/archy-recovery
+	GOOS=linux GOARCH=arm64 $(GO_BUILD) -o bin/start-container-arm64 ./cmd/start-container
 
 .PHONY: all-arch
 all-arch: build build-arm64 ## build for this architecture and for arm64
@@ -181,12 +183,13 @@ release-check: build ## check a release: consistency, tests, linter, packages, v
 	packaging/release-check $(VERSION)
 	$(MAKE) test lint lintian reproducible vulncheck sbom
 
-bin/archy-recovery:
+bin/archy-recovery bin/start-container:
 	$(MAKE) build
 
 .PHONY: install
-install: bin/archy-recovery docs ## install below DESTDIR, PREFIX=/usr
+install: bin/archy-recovery bin/start-container docs ## install below DESTDIR, PREFIX=/usr
 	install -D -m 0755 bin/archy-recovery $(DESTDIR)$(PREFIX)/bin/archy-recovery
+	install -D -m 0755 bin/start-container $(DESTDIR)$(PREFIX)/lib/archy-recovery/start-container
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/systemd/user
 	for unit in $(UNITS) $(USER_UNITS); do \
 		case $$unit in */user/*) manager=user;; *) manager=system;; esac; \

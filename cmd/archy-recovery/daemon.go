@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"archy-recovery/internal/journal"
 	"archy-recovery/internal/logging"
 	"archy-recovery/internal/podman"
+	"archy-recovery/internal/podmancmd"
 	"archy-recovery/internal/pressure"
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/sdnotify"
@@ -68,6 +70,9 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	memory := &memoryReleaser{Notifier: notifier}
 	defer memory.stop()
 	client := podman.New(i.PodmanSocket(), podmanWaker(manager))
+	if program := starter(); program != "" {
+		client.StartThrough(program)
+	}
 	journalReader := journal.NewReader(i.Unit(), os.Getuid())
 	service := daemon.New(daemon.World{
 		Store:    dir,
@@ -100,6 +105,20 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 	api.SetBoots(journalReader.Boots)
 	dropTextPagesWhenIdle(memory, api, log)
 	return serve(ctx, service, notifier, listener, api, log)
+}
+
+// starter returns the program that starts containers through podman's service, "" if it is not
+// installed beside this one: bin/archy-recovery has lib/archy-recovery/start-container.
+func starter() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "" // then podman start starts each container
+	}
+	program := filepath.Join(filepath.Dir(self), "..", "lib", "archy-recovery", podmancmd.Starter)
+	if info, err := os.Stat(program); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return ""
+	}
+	return program
 }
 
 // A portFinder finds what has a port.

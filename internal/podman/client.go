@@ -18,8 +18,11 @@ import (
 
 // A Client asks one podman. It implements recover.Podman.
 type Client struct {
-	http http.Client
-	wake func(context.Context) error
+	http   http.Client
+	socket string
+	// starter is the path of the program through which generated units start containers, or "".
+	starter string
+	wake    func(context.Context) error
 	// version is the version of podman in its last answer, a string.
 	version atomic.Value
 }
@@ -43,10 +46,15 @@ func New(socket string, wake func(context.Context) error) *Client {
 	}
 	// podman exits 5 s after its last connection, and ours must not keep it running.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	c := &Client{http: http.Client{Transport: transport}, wake: wake}
+	c := &Client{http: http.Client{Transport: transport}, socket: socket, wake: wake}
 	c.version.Store("")
 	return c
 }
+
+// StartThrough makes generated units start their containers through a program that asks
+// podman's service (cmd/start-container), and no longer by a podman each. program is its
+// absolute path.
+func (c *Client) StartThrough(program string) { c.starter = program }
 
 // get asks for path and reads the JSON of the answer into a value.
 func (c *Client) get(ctx context.Context, path string, into any) error {

@@ -128,7 +128,7 @@ func FuzzGenerateUnit(f *testing.F) {
 		if starts == 0 {
 			t.Errorf("of %q came %q, which starts nothing", text, got)
 		}
-		if again, err := onlyStart(got); err != nil || again != got {
+		if again, err := new(Client).onlyStart(got, "a"); err != nil || again != got {
 			t.Errorf("%q became %q, %v", got, again, err)
 		}
 	})

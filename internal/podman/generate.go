@@ -35,7 +35,7 @@ func (c *Client) GenerateUnit(ctx context.Context, name string) (unitName, text 
 	if !ok {
 		return "", "", fmt.Errorf("podman generated no unit container-%s", name)
 	}
-	text, err = onlyStart(text)
+	text, err = c.onlyStart(text, name)
 	if err != nil {
 		return "", "", fmt.Errorf("the unit that podman generated for %s cannot be used: %w", name, err)
 	}
@@ -48,8 +48,9 @@ func ordersAfterNetwork(o *unit.UnitOption) bool {
 	return (o.Name == "Wants" || o.Name == "After") && o.Value == "network-online.target"
 }
 
-// onlyStart returns the text of a generated unit with only what starts the container.
-func onlyStart(text string) (string, error) {
+// onlyStart returns the text of a generated unit with only what starts the container, through
+// the client's program for that if it has one.
+func (c *Client) onlyStart(text, name string) (string, error) {
 	isStart := func(o *unit.UnitOption) bool { return o.Section == "Service" && o.Name == "ExecStart" }
 	options, err := unit.DeserializeOptions(strings.NewReader(text))
 	if err != nil {
@@ -57,6 +58,9 @@ func onlyStart(text string) (string, error) {
 	}
 	var kept []*unit.UnitOption
 	for _, o := range options {
+		if isStart(o) && c.starter != "" && strings.HasPrefix(o.Value, "/") && strings.HasSuffix(o.Value, " start "+name) {
+			o.Value = c.starter + " " + c.socket + " " + o.Value
+		}
 		if o.Section == "Unit" && !ordersAfterNetwork(o) || isStart(o) {
 			kept = append(kept, o)
 		}

@@ -35,6 +35,26 @@ func TestGenerateUnit(t *testing.T) {
 	}
 }
 
+// With a program for it, the container is started through podman's service. A command that is
+// not just podman start of that container is left as podman wrote it.
+func TestGenerateUnitThrough(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{
+		"/usr/bin/podman start p1":                    "/lib/start /s /usr/bin/podman start p1",
+		"/usr/bin/podman --log-level=debug start p1":  "/lib/start /s /usr/bin/podman --log-level=debug start p1",
+		"-/usr/bin/podman start p1":                   "-/usr/bin/podman start p1",
+		"/usr/bin/podman start another":               "/usr/bin/podman start another",
+		"/usr/bin/podman run --name p1 localhost/app": "/usr/bin/podman run --name p1 localhost/app",
+	} {
+		c := New("/s", neverWake)
+		c.StartThrough("/lib/start")
+		if text, err := c.onlyStart("[Service]\nExecStart="+command+"\n", "p1"); err != nil ||
+			!strings.Contains(text, "\nExecStart="+want+"\n") {
+			t.Errorf("%s: %q, %v", command, text, err)
+		}
+	}
+}
+
 func TestGenerateUnitFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

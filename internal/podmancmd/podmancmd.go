@@ -17,9 +17,17 @@ type Command struct {
 	Labels []string
 }
 
+// Starter is the program that is put before a podman-start(1) in a generated unit, with the
+// socket of podman's service (cmd/start-container).
+const Starter = "start-container"
+
 // Parse reads a command line of podman-run(1) or podman-start(1) that names a
-// container. It reports false for every other command line. argv begins with the program.
+// container. It reports false for every other command line. argv begins with the program,
+// or with Starter and its socket.
 func Parse(argv []string) (c Command, ok bool) {
+	if len(argv) > 2 && path.Base(argv[0]) == Starter {
+		argv = argv[2:]
+	}
 	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
 		return Command{}, false
 	}

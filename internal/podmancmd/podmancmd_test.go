@@ -26,6 +26,9 @@ func TestParse(t *testing.T) {
 			"/usr/bin/podman run --cidfile=/run/c.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon" +
 				" --replace -d --name=n1 localhost/app:1",
 			Command{Name: "n1"}},
+		"started through podman's service": {
+			"/usr/lib/archy-recovery/start-container /run/podman/podman.sock /usr/bin/podman start p2", Command{Name: "p2"}},
+		"Starter alone":               {"/usr/lib/archy-recovery/start-container podman start", Command{}},
 		"podman in another directory": {"/opt/bin/podman run --name n3 img", Command{Name: "n3"}},
 		"podman container run":        {"podman container run --name n4 img", Command{Name: "n4"}},
 		"start with flags":            {"podman start --attach n5", Command{Name: "n5"}},

@@ -36,32 +36,56 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 			return err
 		}
 	}
-	return m.reload(ctx)
+	if err := m.writeHolder(); err != nil {
+		return err
+	}
+	if err := m.reload(ctx); err != nil {
+		return err
+	}
+	_ = m.startHolder(ctx) // without it systemctl shows less, and the units start all the same
+	return nil
 }
 
 // RemoveGenerated removes the units that Install wrote for containers that do not exist any
-// more. containers are those that do. The manager needs no reload: it forgets a unit that
-// does not run and has no file.
+// more. containers are those that do. systemd forgets the units with the next reload.
 func (m *Manager) RemoveGenerated(containers []string) error {
 	keep := map[string]bool{}
 	for _, name := range containers {
 		keep["container-"+name+".service"] = true
 	}
-	files, err := os.ReadDir(m.runtimeDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	own, err := m.generated()
+	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		path := filepath.Join(m.runtimeDir, file.Name())
-		of := strings.HasPrefix(file.Name(), "container-") && strings.HasSuffix(file.Name(), ".service")
-		if !of || keep[file.Name()] || !installedIn(m.runtimeDir, path) {
+	removed := false
+	for _, name := range own {
+		if keep[name] {
 			continue
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(m.runtimeDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		removed = true
 	}
-	return nil
+	if !removed {
+		return nil
+	}
+	return m.writeHolder()
+}
+
+// generated lists the units that Install wrote.
+func (m *Manager) generated() (names []string, err error) {
+	files, err := os.ReadDir(m.runtimeDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, file := range files {
+		of := strings.HasPrefix(file.Name(), "container-") && strings.HasSuffix(file.Name(), ".service")
+		if of && installedIn(m.runtimeDir, filepath.Join(m.runtimeDir, file.Name())) {
+			names = append(names, file.Name())
+		}
+	}
+	return names, nil
 }
 
 // installedIn reports whether Install wrote the unit file at path, into a runtime directory.

@@ -30,6 +30,10 @@ func TestInstall(t *testing.T) {
 	if n := f.count("Reload"); n != 2 {
 		t.Errorf("%d reloads, want 2", n)
 	}
+	wantHeld(t, m, "container-a.service container-b.service")
+	if n := f.count("StartUnit"); n != 2 {
+		t.Errorf("the target was started %d times, want 2", n)
+	}
 	for name, text := range units {
 		content, err := os.ReadFile(filepath.Join(m.runtimeDir, name))
 		if err != nil || string(content) != header+text {
@@ -127,7 +131,9 @@ func unitsIn(t *testing.T, dir string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.Name() != holder {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
@@ -151,8 +157,18 @@ func TestRemoveGenerated(t *testing.T) {
 	if err := m.RemoveGenerated([]string{"a", "b"}); err != nil {
 		t.Fatal(err)
 	}
+	wantHeld(t, m, "container-a.service")
 	want := []string{"container-a.service", "container-foreign.service"}
 	if got := unitsIn(t, m.runtimeDir); !slices.Equal(got, want) {
 		t.Errorf("the units are %q, want %q", got, want)
+	}
+}
+
+// wantHeld checks which units the target keeps loaded.
+func wantHeld(t *testing.T, m *Manager, names string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.runtimeDir, holder))
+	if err != nil || !strings.Contains(string(text), "\nAfter="+names+"\n") {
+		t.Errorf("the target is %q, %v", text, err)
 	}
 }

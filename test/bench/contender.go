@@ -47,7 +47,9 @@ type contender struct {
 	name string
 	// prepare prepares the machine while it is off; may be nil.
 	prepare func()
-	start   []string // the command; time counts from its start
+	// booted runs when the machine idles, before the start; may be nil.
+	booted func()
+	start  []string // the command; time counts from its start
 	// ready holds the sockets that must listen before the trial ends.
 	ready []string
 	// untilReady ends the trial when the sockets listen. Otherwise the command
@@ -72,6 +74,9 @@ func (c contender) run(t machine.TB, m *machine.Machine) trial {
 		c.prepare()
 	}
 	m.Boot()
+	if c.booted != nil {
+		c.booted()
+	}
 	tr := trial{ready: map[string]time.Duration{}}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

@@ -37,6 +37,7 @@ var rows = []struct {
 	{"slow", slowRow},
 	{"old", oldRow},
 	{"needs", needsRow},
+	{"plain", plainRow},
 	{"hung", hungRow},
 	{"network", networkRow},
 	{"fsyncs", fsyncsRow},

@@ -234,6 +234,11 @@ func TestPlainContainerAfterRecovery(t *testing.T) {
 				n.t.Errorf("%+v", row)
 			}
 		}
+		// Their conmon is where it is after a podman start from a shell, and not in the unit.
+		conmon := strings.TrimSpace(podman("inspect", "--format", "{{.State.ConmonPid}}", "tofail"))
+		if cgroup := n.MustRun("cat", "/proc/"+conmon+"/cgroup"); !strings.Contains(cgroup, "/libpod-conmon-") {
+			n.t.Errorf("conmon is in %s", cgroup)
+		}
 
 		podman("stop", "tostop") // exit code 137
 		podman("kill", "tokill")
