@@ -213,6 +213,10 @@ install: bin/archy-recovery bin/start-container docs ## install below DESTDIR, P
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery README.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/archy-recovery/docs $(filter-out docs/man,$(wildcard docs/*))
 
+.PHONY: install-cockpit
+install-cockpit: ## install the page for Cockpit below DESTDIR, PREFIX=/usr
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/cockpit/archy-recovery packaging/cockpit/*
+
 .PHONY: deps
 deps: ## install the Debian packages that build and tests need
 	@missing=; for package in $(DEPS); do \

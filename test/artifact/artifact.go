@@ -23,6 +23,15 @@ func Package(t machine.TB) string {
 	return path
 }
 
+// CockpitPackage returns the path of the package of the Cockpit page, which was built along
+// with the package under test.
+func CockpitPackage(t machine.TB) string {
+	t.Helper()
+	name := filepath.Base(Package(t)) // archy-recovery_VERSION_ARCH.deb
+	version, _, _ := strings.Cut(strings.TrimPrefix(name, "archy-recovery_"), "_")
+	return filepath.Join(filepath.Dir(Package(t)), "archy-recovery-cockpit_"+version+"_all.deb")
+}
+
 // Record writes the text that read returns to NAME.json in $ARCHY_RECORD. There
 // it becomes test data of internal/journal. It does nothing if ARCHY_RECORD is
 // not set.

@@ -1,0 +1,62 @@
+// Elements, and how to bring what is shown up to date without losing focus, the place that was
+// scrolled to, or what was opened.
+
+// el makes an element. What is null or false among the children is left out; a string becomes
+// text and never markup, since names and output come from containers.
+export function el(tag, attributes, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes ?? {})) {
+        if (value === true)
+            element.setAttribute(name, "");
+        else if (value !== null && value !== undefined && value !== false)
+            element.setAttribute(name, value);
+    }
+    element.append(...children.flat(Infinity).filter(c => c !== null && c !== undefined && c !== false && c !== ""));
+    return element;
+}
+
+// show makes the children of an element like those of another. Elements of the same kind and
+// key stay, and so do their focus and their state.
+export function show(shown, wanted) {
+    const old = [...shown.childNodes];
+    const byKey = new Map(old.filter(n => n.dataset?.key).map(n => [n.dataset.key, n]));
+    let place = shown.firstChild;
+    for (const next of [...wanted.childNodes]) {
+        const key = next.dataset?.key;
+        let match = key ? byKey.get(key) : place;
+        if (!key && match?.dataset?.key)
+            match = null;
+        if (!match || match.nodeName !== next.nodeName) {
+            shown.insertBefore(next, place);
+            continue;
+        }
+        if (match !== place)
+            shown.insertBefore(match, place);
+        else
+            place = place.nextSibling;
+        update(match, next);
+        byKey.delete(key);
+    }
+    while (place) {
+        const gone = place;
+        place = place.nextSibling;
+        gone.remove();
+    }
+}
+
+function update(shown, wanted) {
+    if (shown.nodeType === Node.TEXT_NODE) {
+        if (shown.data !== wanted.data)
+            shown.data = wanted.data;
+        return;
+    }
+    for (const { name } of [...shown.attributes]) {
+        if (name !== "open" && !wanted.hasAttribute(name))
+            shown.removeAttribute(name);
+    }
+    for (const { name, value } of wanted.attributes) {
+        if (name !== "open" && shown.getAttribute(name) !== value)
+            shown.setAttribute(name, value);
+    }
+    show(shown, wanted);
+}
