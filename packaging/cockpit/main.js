@@ -64,9 +64,7 @@ function follow() {
     const close = instance.follow(next => {
         if (ended)
             return;
-        const news = status === null || !status.recoveryComplete || status.recoveryId !== next.recoveryId;
-        if (status && status.bootId !== next.bootId)
-            past = {};
+        const news = !status?.recoveryComplete || drawn(status) !== drawn(next);
         status = next;
         failed = "";
         render();
@@ -86,6 +84,9 @@ function follow() {
         close();
     };
 }
+
+// drawn is what the picture shows of a recovery that is complete.
+const drawn = s => JSON.stringify([s.recoveryId, (s.containers ?? []).map(row => [row.name, row.state, row.attempts])]);
 
 // draw asks for the picture. There is one request at a time; a change during one asks again.
 async function draw() {

@@ -94,8 +94,13 @@ function happened(status) {
 function missing(status, rows) {
     if (rows.length === 0)
         return null;
-    const suspects = new Map((status.quarantine ?? []).map(s => [s.name, s]));
+    const suspects = new Map((status.quarantine ?? []).filter(words.isWatched).map(s => [s.name, s]));
     return section("missing", "Not back", el("ul", { class: "cards" }, rows.map(row => {
+        if (row.state === "quarantined" && !suspects.get(row.name)?.quarantined) {
+            return el("li", { "data-key": `missing-${row.name}` },
+                      el("h3", {}, row.name, " ", el("span", { class: "dim" }, "is released from quarantine")),
+                      el("p", {}, "The next recovery starts it. To have it run before that, start it yourself."));
+        }
         const { cause, advice, output } = words.why(row);
         const coming = suspects.get(row.name) ? words.suspicion(suspects.get(row.name)) : words.next(row);
         return el("li", { "data-key": `missing-${row.name}` },
@@ -116,9 +121,9 @@ function actions(status, name) {
     return button("stop", name, "Keep stopped");
 }
 
-export function picture(id, source, title) {
+function picture(source, title) {
     return el("div", { class: "picture", "data-key": "picture", tabindex: "0", role: "region", "aria-label": title },
-              source && el("img", { src: source, alt: `${title}. The table of containers has the same in words.` }));
+              el("img", { src: source, alt: `${title}. The table of containers has the same in words.` }));
 }
 
 const rowHeads = ["Container", "Tier", "Recovery", "Now", "Took", "Tries", ""];
@@ -146,7 +151,7 @@ function containers(status) {
 // suspects are those that are not among the lost already.
 function suspects(status, lost) {
     const watched = (status.quarantine ?? []).filter(s =>
-        (s.quarantined || (s.strikes > 0 && !s.noted)) && !lost.some(row => row.name === s.name));
+        words.isWatched(s) && !lost.some(row => row.name === s.name));
     if (watched.length === 0)
         return null;
     return section("suspects", "Suspected of crashes", el("ul", { class: "cards" }, watched.map(s =>
@@ -197,7 +202,7 @@ function history(past) {
     return section("history", "Earlier",
                    el("details", { "data-key": "recoveries", "data-load": "recoveries" }, el("summary", {}, "Recoveries"),
                       past.recoveries ? recoveries(past.recoveries, past.opened) : el("p", {}, past.error || "Asking …"),
-                      past.picture && picture("past", past.picture, `Recovery ${past.opened} as a picture`)),
+                      past.picture && picture(past.picture, `Recovery ${past.opened} as a picture`)),
                    el("details", { "data-key": "boots", "data-load": "boots" }, el("summary", {}, "Boots"),
                       past.boots ? boots(past.boots) : el("p", {}, past.error || "Asking …")));
 }
@@ -209,7 +214,7 @@ export function page(status, plot, past) {
               happened(status),
               missing(status, lost),
               section("recovery", status.recoveryComplete ? "How recovery went" : "Recovery is under way",
-                      plot && picture("now", plot, "The recovery as a picture")),
+                      plot ? picture(plot, "The recovery as a picture") : el("p", {}, "There is no picture yet.")),
               section("containers", "Containers", containers(status)),
               suspects(status, lost),
               snapshot(status),

@@ -88,6 +88,9 @@ export function next(row) {
     }
 }
 
+// isWatched reports whether a suspect is treated in another way than other containers.
+export const isWatched = suspect => suspect.quarantined || (suspect.strikes > 0 && !suspect.noted);
+
 // suspicion says what happens to a container that the host crashed with.
 export function suspicion(suspect) {
     const crashes = count(suspect.strikes, "crash");
@@ -103,6 +106,8 @@ export function count(n, word) {
     return `${n} ${n === 1 ? word : plural}`;
 }
 
+const unit = (n, name) => `${n}\u00a0${name}`;
+
 // time is a moment in the visitor's time zone.
 export function time(moment) {
     return moment ? new Date(moment).toLocaleString("sv-SE") : "";
@@ -113,13 +118,13 @@ export function span(from, to) {
     if (!(seconds >= 0))
         return "";
     if (seconds < 10)
-        return `${seconds.toFixed(1)} s`;
+        return unit(seconds.toFixed(1), "s");
     if (seconds < 60)
-        return `${Math.round(seconds)} s`;
+        return unit(Math.round(seconds), "s");
     const minutes = Math.floor(seconds / 60);
     if (minutes < 60)
-        return `${minutes} min ${Math.round(seconds % 60)} s`;
-    return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+        return `${unit(minutes, "min")} ${unit(Math.round(seconds % 60), "s")}`;
+    return `${unit(Math.floor(minutes / 60), "h")} ${unit(minutes % 60, "min")}`;
 }
 
 // took is how long the last attempt of a row took, or has taken until now.
