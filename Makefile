@@ -76,8 +76,8 @@ all-arch: build build-arm64 ## build for this architecture and for arm64
 demo: deps deb ## boot a machine, pull its plug, show its recovery (root)
 	$(GO) run $(AS_ROOT) ./test/demo
 
-# promtool, which tests the alert rules. Without it `make check` leaves that out.
-test: DEPS += prometheus
+# promtool, which tests the alert rules. Without it `make check` leaves that out. The browser is for the page in Cockpit.
+test operator-test: DEPS += prometheus chromium-headless-shell
 .PHONY: test
 test: check deb ## run all tests: check, then the machine tests (root)
 	$(GO) test $(AS_ROOT) -p 1 -parallel $(TEST_PARALLEL) -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...
@@ -102,6 +102,10 @@ fuzz: ## fuzz each parser and the API one after the other, FUZZTIME=10m each
 			grep -q '^ok\|^    context deadline exceeded' dist/fuzz.log || exit 1; \
 		done; \
 	done
+
+.PHONY: operator-test
+operator-test: deps deb ## test what operators look at: Cockpit in a browser, Prometheus, remote journals (root)
+	$(GO) test $(AS_ROOT) -count=1 -timeout 20m $(TEST_FLAGS) ./test/operator
 
 soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50) SOAK_WALK_N=$(or $(WALK_N),50) SOAK_SEED=$(SEED)
 .PHONY: soak

@@ -146,7 +146,9 @@ function ask(title, text, yes) {
     byId("question-yes").textContent = yes;
     dialog.returnValue = "";
     dialog.showModal();
-    return new Promise(resolve => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+    return new Promise(resolve => {
+        dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    });
 }
 
 // refuse shows why something could not be done, until the next thing is done.
@@ -155,15 +157,17 @@ function refuse(text) {
 }
 
 const deeds = {
-    stop: async name => await ask(`Keep ${name} stopped?`,
-                                  "No recovery starts it any more, until you allow it. It goes on running if it runs now.",
-                                  "Keep stopped") &&
-        await current.json("PUT", `/v1/user-stopped/${name}`),
+    stop: async name => {
+        const text = "No recovery starts it any more, until you allow it. It goes on running if it runs now.";
+        if (await ask(`Keep ${name} stopped?`, text, "Keep stopped"))
+            await current.json("PUT", `/v1/user-stopped/${name}`);
+    },
     allow: name => current.json("DELETE", `/v1/user-stopped/${name}`),
-    release: async name => await ask(`Release ${name} from quarantine?`,
-                                     "The host went down when it was started. The next recovery starts it like any other.",
-                                     "Release") &&
-        await current.json("DELETE", `/v1/quarantine/${name}`),
+    release: async name => {
+        const text = "The host went down when it was started. The next recovery starts it like any other.";
+        if (await ask(`Release ${name} from quarantine?`, text, "Release"))
+            await current.json("DELETE", `/v1/quarantine/${name}`);
+    },
     snapshot: () => current.json("POST", "/v1/snapshot"),
     recovery: id => openRecovery(Number(id)),
     instance: key => cockpit.location.go([key]),

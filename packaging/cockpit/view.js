@@ -49,7 +49,8 @@ export function notEnabled(instance, unit) {
     const name = instance.unit;
     if (unit.file === "") {
         return section("absent", "The service is not installed",
-                       el("p", {}, "systemd does not know ", el("code", {}, name), ". Install the package archy-recovery."));
+                       el("p", {}, "systemd does not know ", el("code", {}, name),
+                          ". Install the package archy-recovery."));
     }
     if (unit.active === "failed" || unit.file === "enabled") {
         return section("absent", unit.active === "failed" ? "The service has failed" : "The service does not run",
@@ -58,11 +59,12 @@ export function notEnabled(instance, unit) {
                        el("p", {}, "To start it:"),
                        el("pre", {}, `systemctl restart ${name}`));
     }
+    const whose = instance.uid === null ? "root's" : "your";
+    const linger = instance.uid === null ? "" : `loginctl enable-linger ${instance.uid}\n`;
     return section("absent", "Recovery is not enabled here",
-                   el("p", {}, instance.uid === null
-                       ? "After a crash, nobody starts root's containers again in order. To have that done, run as root:"
-                       : "After a crash, nobody starts your containers again in order. To have that done, run as root:"),
-                   el("pre", {}, `${instance.uid === null ? "" : `loginctl enable-linger ${instance.uid}\n`}systemctl enable --now ${name}`),
+                   el("p", {}, `After a crash, nobody starts ${whose} containers again in order. ` +
+                               "To have that done, run as root:"),
+                   el("pre", {}, `${linger}systemctl enable --now ${name}`),
                    el("p", {}, "This page shows it as soon as that is done."));
 }
 
@@ -75,8 +77,10 @@ function evidence(v) {
     return el("details", { "data-key": "evidence" }, el("summary", {}, "Evidence"),
               v.inWords && prose(v.inWords),
               el("p", { class: "dim" }, v.reason),
-              (v.evidence ?? []).map(entry => el("p", { class: "entry" }, stamp(entry.time), " ", el("code", {}, entry.message))),
-              v.lastAlive && el("p", { class: "dim" }, "The host was last known to be alive at ", stamp(v.lastAlive), "."));
+              (v.evidence ?? []).map(entry =>
+                  el("p", { class: "entry" }, stamp(entry.time), " ", el("code", {}, entry.message))),
+              v.lastAlive &&
+                  el("p", { class: "dim" }, "The host was last known to be alive at ", stamp(v.lastAlive), "."));
 }
 
 function happened(status) {
@@ -145,7 +149,8 @@ function containers(status) {
     return table("The containers", rowHeads, [...rows.values()].map(row =>
         el("tr", { "data-key": `row-${row.name}`, class: words.isLost(row) && row.state ? "lost" : null },
            cells(rowHeads, [row.name, row.tier ?? "", row.state || "joined later", row.now ?? "",
-                            words.took(row), row.attempts?.length ?? "", el("span", { class: "actions" }, actions(status, row.name))]))));
+                            words.took(row), row.attempts?.length ?? "",
+                            el("span", { class: "actions" }, actions(status, row.name))]))));
 }
 
 // suspects are those that are not among the lost already.
@@ -156,16 +161,20 @@ function suspects(status, lost) {
         return null;
     return section("suspects", "Suspected of crashes", el("ul", { class: "cards" }, watched.map(s =>
         el("li", { "data-key": `suspect-${s.name}` },
-           el("h3", {}, s.name, " ", el("span", { class: s.quarantined ? "bad" : "dim" }, s.quarantined ? "quarantined" : "suspected")),
+           el("h3", {}, s.name, " ", s.quarantined
+               ? el("span", { class: "bad" }, "quarantined")
+               : el("span", { class: "dim" }, "suspected")),
            el("p", {}, words.suspicion(s)),
            s.quarantined && el("p", { class: "actions" }, button("release", s.name, "Release"))))));
 }
 
 function snapshot(status) {
-    const set = status.snapshot ?? { containers: [] };
+    const set = status.snapshot;
+    const members = words.count(set.containers?.length ?? 0, "container");
+    const written = set.timestamp && new Date(set.timestamp * 1000).toISOString();
     return section("snapshot", "Running set",
-                   el("p", {}, `After a crash, ${words.count(set.containers?.length ?? 0, "container")} would be started. `,
-                      set.timestamp ? ["The list was written at ", stamp(new Date(set.timestamp * 1000).toISOString()), "."] : ""),
+                   el("p", {}, `After a crash, ${members} would be started.`,
+                      written && [" The list was written at ", stamp(written), "."]),
                    el("p", { class: "actions" },
                       el("button", { type: "button", "data-action": "snapshot" }, "Take a snapshot now")));
 }
@@ -189,22 +198,26 @@ function recoveries(list, opened) {
 const bootHeads = ["Boot", "From", "Until", "How it ended", "Recovery after it"];
 
 function boots(list) {
-    return table("The last boots", bootHeads, list.map(boot =>
-        el("tr", { "data-key": `boot-${boot.bootId}` },
-           cells(bootHeads, [boot.notInJournal ? "–" : boot.index, boot.firstEntry ? stamp(boot.firstEntry) : "",
-                             boot.lastEntry ? stamp(boot.lastEntry) : boot.lastAlive ? stamp(boot.lastAlive) : "",
-                             boot.index === 0 && !boot.notInJournal ? "it runs" : words.causeInWords(boot.cause ?? "unknown"),
-                             boot.recovery?.summary ?? ""]))));
+    return table("The last boots", bootHeads, list.map(boot => {
+        const until = boot.lastEntry ?? boot.lastAlive;
+        const runs = boot.index === 0 && !boot.notInJournal;
+        return el("tr", { "data-key": `boot-${boot.bootId}` },
+                  cells(bootHeads, [boot.notInJournal ? "–" : boot.index,
+                                    boot.firstEntry ? stamp(boot.firstEntry) : "", until ? stamp(until) : "",
+                                    runs ? "it runs" : words.causeInWords(boot.cause ?? "unknown"),
+                                    boot.recovery?.summary ?? ""]));
+    }));
 }
 
 // history is what is asked for only when it is opened: past.boots and past.recoveries are null until then.
 function history(past) {
+    const opens = (what, title, ...content) =>
+        el("details", { "data-key": what, "data-load": what }, el("summary", {}, title),
+           past[what] ? content : el("p", {}, past.error || "Asking …"));
     return section("history", "Earlier",
-                   el("details", { "data-key": "recoveries", "data-load": "recoveries" }, el("summary", {}, "Recoveries"),
-                      past.recoveries ? recoveries(past.recoveries, past.opened) : el("p", {}, past.error || "Asking …"),
-                      past.picture && picture(past.picture, `Recovery ${past.opened} as a picture`)),
-                   el("details", { "data-key": "boots", "data-load": "boots" }, el("summary", {}, "Boots"),
-                      past.boots ? boots(past.boots) : el("p", {}, past.error || "Asking …")));
+                   opens("recoveries", "Recoveries", past.recoveries && recoveries(past.recoveries, past.opened),
+                         past.picture && picture(past.picture, `Recovery ${past.opened} as a picture`)),
+                   opens("boots", "Boots", past.boots && boots(past.boots)));
 }
 
 // page is the whole of an instance that answers.

@@ -74,7 +74,11 @@ export function trouble(row) {
 export function why(row) {
     const last = row.attempts?.at(-1);
     const known = last?.why ?? {};
-    return { cause: known.cause || row.error || last?.error || "", advice: known.advice ?? "", output: known.output ?? [] };
+    return {
+        cause: known.cause || row.error || last?.error || "",
+        advice: known.advice ?? "",
+        output: known.output ?? [],
+    };
 }
 
 // next says what is going to happen to a container without anybody's doing. It is empty if nothing is.
@@ -98,7 +102,8 @@ export function suspicion(suspect) {
         return `It was being started at ${crashes} of the host, and is not started any more. ` +
             (suspect.nextTry ? `Its next try is at ${time(suspect.nextTry)}, if the host lives so long.` : "");
     }
-    return `It was being started at ${crashes} of the host. The next recovery starts it last, with few others or alone.`;
+    return `It was being started at ${crashes} of the host. ` +
+        "The next recovery starts it last, with few others or alone.";
 }
 
 export function count(n, word) {

@@ -35,9 +35,9 @@ func TestCockpit(t *testing.T) {
 	n.user.Systemctl("start", "db", "web", "shop")
 	n.waitSaved(saved, "db", "web", "shop", "evil")
 
-	// The next cut, with a container that cannot start any more. The database is slow, so there is
-	// time to log in.
-	n.quadlet(machine.User, "shop", 2, "Exec=-state /nowhere")
+	// The next cut, with a container that cannot start any more, and whose output has markup. The
+	// database is slow, so there is time to log in.
+	n.quadlet(machine.User, "shop", 2, "Exec=-state /<img/src=hostile>")
 	n.Remove("/var/tmp/go")
 	n.PullPlug()
 	n.BootNoWait()
@@ -135,7 +135,10 @@ func (v *visitor) watchRecovery(n *node) {
 
 // readReasons finds what is missing and why, in podman's words, and what comes next.
 func (v *visitor) readReasons() {
-	v.awaitText("no such file or directory") // what the program printed
+	v.awaitText("open /<img/src=hostile>/starts: no such file or directory") // what the program printed
+	if js[bool](v, `d.querySelector("img[src=hostile]") !== null`) {
+		v.t.Error("the output of a container is taken for markup")
+	}
 	for _, text := range []string{
 		"shop was started, and fell", "evil is quarantined", "Its next try is at", "was being started at",
 	} {
