@@ -4,6 +4,7 @@ go 1.26.0
 
 // Each direct dependency has its reason beside it.
 require (
+	github.com/chromedp/chromedp v0.23.1 // tests: drives Chromium, which opens the page for Cockpit
 	github.com/coreos/go-systemd/v22 v22.7.0 // socket activation, sd_notify, journal fields
 	github.com/godbus/dbus/v5 v5.2.4 // D-Bus to systemd
 	github.com/google/go-cmp v0.7.0 // tests: diffs
@@ -23,12 +24,8 @@ require (
 )
 
 require (
-	github.com/chromedp/cdproto v0.160.1
-	github.com/chromedp/chromedp v0.23.1
-)
-
-require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
+	github.com/chromedp/cdproto v0.160.1 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
