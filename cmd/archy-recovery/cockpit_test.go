@@ -37,7 +37,9 @@ func TestCockpitFiles(t *testing.T) {
 	if lines > 1200 {
 		t.Errorf("the page has %d lines", lines)
 	}
-	var manifest struct{ Menu map[string]struct{ Label string } }
+	var manifest struct {
+		Menu map[string]struct{ Label string }
+	}
 	if err := json.Unmarshal([]byte(readFile(t, cockpitFiles+"/manifest.json")), &manifest); err != nil {
 		t.Fatal(err)
 	}
