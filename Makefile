@@ -135,6 +135,10 @@ bench: deps deb all-arch ## measure recovery on a test machine, write docs/bench
 	$(GO) run $(AS_ROOT) ./test/bench/journal
 	$(MAKE) crash-histories
 
+.PHONY: bench-check
+bench-check: deps deb ## measure as make bench does, and fail where a ratio is worse than in docs/benchmarks.json; ROWS=trivial,slow (root)
+	$(GO) run $(AS_ROOT) ./test/bench -check $(if $(ROWS),-only $(ROWS))
+
 .PHONY: crash-histories
 crash-histories: ## tell 10,000 histories of crashes of each kind, write the table in docs/recovery.md; N=10000
 	CRASH_HISTORIES=$(or $(N),10000) CRASH_HISTORIES_TABLE=1 $(GO) test -count=1 -timeout 12h -v -run '^TestCrashHistories$$' ./internal/daemon

@@ -25,6 +25,8 @@ type bench struct {
 	rounds int
 	idle   time.Duration
 	before string // a program to compare with
+	// known are the committed figures to compare with. The page is then not written.
+	known []Result
 }
 
 // rows are in the order of the page. With five rounds, a row takes less than three
@@ -78,6 +80,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "how often each figure is measured; medians are printed")
 	idle := flag.Duration("idle", 2*time.Minute, "how long the idle daemon is watched")
 	only := flag.String("only", "", "measure only these `rows`, separated by commas: "+strings.Join(rowNames(), ", "))
+	check := flag.Bool("check", false, "write nothing: exit with 1 if a figure is worse than that in docs/benchmarks.json")
 	before := flag.String("before", "", "compare with this `program` in the row before, which is measured only then")
 	render := flag.Bool("render", false, "measure nothing: only write the page from docs/benchmarks.json")
 	flag.Parse()
@@ -97,6 +100,20 @@ func main() {
 	if *only != "" {
 		wanted = strings.Split(*only, ",")
 	}
+	b := bench{deb: deb, rounds: *rounds, idle: *idle, before: *before}
+	if *check {
+		known, err := committed()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: there is nothing to compare with: %v\n", err)
+			os.Exit(2)
+		}
+		b.known = known
+		if *only == "" {
+			wanted = slices.DeleteFunc(wanted, func(row string) bool {
+				return !slices.ContainsFunc(known, func(r Result) bool { return r.Row == row && len(r.Claims) > 0 })
+			})
+		}
+	}
 	status := 0
 	for _, name := range wanted {
 		if rowIndex(name) < 0 {
@@ -104,7 +121,9 @@ func main() {
 			os.Exit(2)
 		}
 		status |= machine.Demo("bench", func(t machine.TB) {
-			measure(&bench{t, deb, *rounds, *idle, *before}, name)
+			b := b
+			b.t = t
+			measure(&b, name)
 		})
 	}
 	os.Exit(status)
@@ -117,7 +136,11 @@ func measure(b *bench, name string) {
 	before := load()
 	rows[rowIndex(name)].run(b, &r)
 	r.Load = before + ", " + load()
-	if err := merge(r); err != nil {
+	if b.known != nil {
+		for _, line := range worse(b.known, r) {
+			b.t.Errorf("worse: %s", line)
+		}
+	} else if err := merge(r); err != nil {
 		b.t.Fatalf("%v", err)
 	}
 	for _, c := range r.Claims {

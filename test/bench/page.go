@@ -39,6 +39,9 @@ The contenders in addition to archy-recovery are:
 - **podman-restart.service**, and **Docker** with --restart=always.
 `
 
+// longTable is from how many figures on a table is folded.
+const longTable = 6
+
 // why explains the figures of a row, or their limits.
 var why = map[string]string{
 	"trivial": "The time above the minimum passes before the first start. systemd sets up the sandbox and loads the " +
@@ -54,7 +57,8 @@ var why = map[string]string{
 // page returns the text between the document's markers.
 func page(all []Result) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n%s\n![Times to ready](benchmarks.svg)\n\n## Targets\n\n", pageBegin, method)
+	fmt.Fprintf(&b, "%s\n\n## At one look\n\n%s\n![Times to ready](benchmarks.svg)\n\n## How it is measured\n\n%s\n"+
+		"## Targets\n\n", pageBegin, summary(all), method)
 	b.WriteString("| what | target | median | least – most | rounds | met |\n|---|---|---|---|---|---|\n")
 	for _, r := range all {
 		for _, c := range r.Claims {
@@ -68,6 +72,10 @@ func page(all []Result) string {
 	}
 	for _, r := range all {
 		fmt.Fprintf(&b, "\n## %s\n\n", r.Title)
+		folded := len(r.Series) > longTable
+		if folded {
+			fmt.Fprintf(&b, "<details>\n<summary>%d figures</summary>\n\n", len(r.Series))
+		}
 		if len(r.Series) > 0 {
 			b.WriteString("| | median | least – most | n |\n|---|---|---|---|\n")
 		}
@@ -77,6 +85,9 @@ func page(all []Result) string {
 		}
 		if len(r.Series) > 0 {
 			b.WriteString("\n")
+		}
+		if folded {
+			b.WriteString("</details>\n\n")
 		}
 		if text := why[r.Row]; text != "" {
 			fmt.Fprintf(&b, "%s\n\n", text)

@@ -60,11 +60,11 @@ func plainFleet(b *bench, r *Result, m *machine.Machine, f fleet, names []string
 	r.claimAtMost(what+", all ready, against podman-restart.service", "≤ 1.10", "",
 		ratios(figures(trials[0], allReady(f)), figures(trials[1], allReady(f))), 1.10)
 	r.claimAtMost(what+", CPU time of the machine, against the same", "≤ 1.20", "", ratios(cpu[0], cpu[1]), 1.20)
-	r.draw(what+", archy-recovery, all ready", "s", figures(trials[0], allReady(f)))
-	r.draw(what+", podman-restart.service, all ready", "s", figures(trials[1], allReady(f)))
-	r.add(what+", archy-recovery, READY", "s", figures(trials[0], returned))
-	r.add(what+", archy-recovery, CPU time", "s", cpu[0])
-	r.add(what+", podman-restart.service, CPU time", "s", cpu[1])
+	r.draw("archy-recovery, "+what+", all ready", "s", figures(trials[0], allReady(f)))
+	r.draw("podman-restart.service, "+what+", all ready", "s", figures(trials[1], allReady(f)))
+	r.add("archy-recovery, "+what+", READY", "s", figures(trials[0], returned))
+	r.add("archy-recovery, "+what+", CPU time", "s", cpu[0])
+	r.add("podman-restart.service, "+what+", CPU time", "s", cpu[1])
 }
 
 // cpuTime returns the CPU time of the machine since its boot, in seconds: of its services, its
