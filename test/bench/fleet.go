@@ -142,7 +142,7 @@ func (f fleet) quadlets(m *machine.Machine, ordered bool) {
 func (f fleet) plain(m *machine.Machine, engine, prefix string, options ...string) (names []string) {
 	for _, c := range f {
 		args := append([]string{engine, "create", "--name", prefix + c.socket, "--network=host",
-			"--volume", crashDir + ":/crashes"}, options...)
+			"--volume", crashDir + ":/crashes", "--label", fmt.Sprintf("%s=%d", recover.TierLabel, c.tier)}, options...)
 		args = append(args, machine.Image)
 		m.MustRun(append(args, c.flags()...)...)
 		names = append(names, prefix+c.socket)
