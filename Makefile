@@ -107,11 +107,12 @@ fuzz: ## fuzz each parser and the API one after the other, FUZZTIME=10m each
 operator-test: deps deb ## test what operators look at: Cockpit in a browser, Prometheus, remote journals (root)
 	$(GO) test $(AS_ROOT) -count=1 -timeout 20m $(TEST_FLAGS) ./test/operator
 
-soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50) SOAK_WALK_N=$(or $(WALK_N),50) SOAK_SEED=$(SEED)
+soak: TEST_ENV = SOAK_MACHINE_N=$(or $(MACHINE_N),50) SOAK_WALK_N=$(or $(WALK_N),50) SOAK_CUTS=$(or $(CUTS),10) \
+	SOAK_SEED=$(SEED)
 .PHONY: soak
-soak: deps deb ## run 1,000 recoveries, 10,000 requests, 50 recoveries and 50 random steps of machines; WALK_N=50 … (root)
+soak: deps deb ## run 1,000 recoveries, 10,000 requests, 50 recoveries and 50 random steps of machines, 10 cuts; WALK_N=50 CUTS=10 … (root)
 	SOAK_N=$(or $(N),1000) $(GO) test -count=1 -timeout 2h -v -run '^(TestRecoveriesInALoop|TestLoadOnTheAPI)' ./internal/units
-	$(GO) test $(AS_ROOT) -count=1 -timeout 2h -v -run '^(TestSoak|TestWalk)$$' ./test/recovery
+	$(GO) test $(AS_ROOT) -count=1 -timeout 2h -v -run '^(TestSoak|TestWalk|TestCutsInARow)$$' ./test/recovery
 
 .PHONY: histories
 histories: ## play N=100000 histories of a simulated host: crashes, reboots, restarts, lost files, …; SEED=…

@@ -145,33 +145,8 @@ func (s *saga) bootWith(cut, lives time.Duration, cause recover.Cause) (e epoch)
 		return e // the service was not started yet: the marker and all else stay
 	}
 	synctest.Test(s.t, func(t *testing.T) {
-		h.BootEnd = signs(s.last)
-		h.Dead = false
-		clear(h.Sightings)
-		clear(h.Tries)
-		h.History = nil
-		s.up = map[string]bool{}
-		for unit := range h.Units {
-			h.States[unit] = recover.UnitState{Loaded: true, Active: "inactive"}
-		}
-		strikes := s.rnd.IntN(s.odds) == 0
 		var order []string
-		for _, name := range s.names {
-			h.Start[name+".service"] = func(ctx context.Context, _ int) (recover.Outcome, error) {
-				return s.started(ctx, name, strikes, &order)
-			}
-		}
-		for name, unit := range s.units {
-			h.Start[unit] = func(ctx context.Context, _ int) (o recover.Outcome, err error) {
-				for _, member := range s.names {
-					if s.units[member] == unit && err == nil {
-						o, err = s.bringAlong(ctx, member, strikes, &order)
-					}
-				}
-				return o, err
-			}
-			delete(h.Start, name+".service")
-		}
+		s.powerOn(&order)
 		service := New(worldOf(h), s.policy, recover.Identity{BootID: fmt.Sprint("b", s.boots), PID: 1})
 		ctx, end := context.WithCancel(t.Context())
 		h.Died = end
@@ -222,6 +197,37 @@ func (s *saga) bootWith(cut, lives time.Duration, cause recover.Cause) (e epoch)
 		service.suspects.flight.Close()
 	})
 	return e
+}
+
+// powerOn begins a boot, in which nothing runs yet. order is what is started.
+func (s *saga) powerOn(order *[]string) {
+	h := s.host
+	h.BootEnd = signs(s.last)
+	h.Dead = false
+	clear(h.Sightings)
+	clear(h.Tries)
+	h.History = nil
+	s.up = map[string]bool{}
+	for unit := range h.Units {
+		h.States[unit] = recover.UnitState{Loaded: true, Active: "inactive"}
+	}
+	strikes := s.rnd.IntN(s.odds) == 0
+	for _, name := range s.names {
+		h.Start[name+".service"] = func(ctx context.Context, _ int) (recover.Outcome, error) {
+			return s.started(ctx, name, strikes, order)
+		}
+	}
+	for name, unit := range s.units {
+		h.Start[unit] = func(ctx context.Context, _ int) (o recover.Outcome, err error) {
+			for _, member := range s.names {
+				if s.units[member] == unit && err == nil {
+					o, err = s.bringAlong(ctx, member, strikes, order)
+				}
+			}
+			return o, err
+		}
+		delete(h.Start, name+".service")
+	}
 }
 
 // started is what the start of a container does: what it needs is started first, and
