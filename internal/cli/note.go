@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 )
@@ -12,6 +13,18 @@ import (
 // note says why a container is not up, and what to do: the cause that is known of its
 // last attempt, or else the error. It is empty if there is nothing to say.
 func note(row recover.Row) string {
+	text := noteOf(row)
+	if again := row.RetryLine(time.Now()); again != "" {
+		text = strings.TrimPrefix(strings.TrimSuffix(text, ".")+". "+upperFirst(again), ". ")
+	}
+	return text
+}
+
+// upperFirst is a text with a capital letter.
+func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
+// noteOf is note without the next try.
+func noteOf(row recover.Row) string {
 	if text := why(row); text != "" {
 		return text
 	}
@@ -26,8 +39,9 @@ func note(row recover.Row) string {
 // its error.
 func why(row recover.Row) string {
 	text := row.Error
-	if row.State == recover.RowWaiting || row.State == recover.RowNoNetwork {
-		return text // what it waits for
+	switch row.State {
+	case recover.RowWaiting, recover.RowNoNetwork, recover.RowActive, recover.RowUserStopped:
+		return text // what it waits for, or what came after its last attempt
 	}
 	if n := len(row.Attempts); n > 0 && row.Attempts[n-1].Why != nil {
 		explained := row.Attempts[n-1].Why

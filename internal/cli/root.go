@@ -36,6 +36,8 @@ func (p Program) addVerbs(root *cobra.Command, f *globalFlags) {
 		newSnapshot(f),
 		newUserStopped(f),
 		newQuarantine(f),
+		newRetry(f),
+		newHold(f),
 		newStorage(),
 		newOnIncomplete(f),
 		newConfig(f),

@@ -108,6 +108,10 @@ func printStatus(w io.Writer, st control.Status, width int) {
 	}
 	printField(w, width, "Snapshot", fmt.Sprintf("%d containers, saved %s",
 		len(st.Snapshot.Containers), savedAt(st.Snapshot)))
+	if !st.HeldUntil.IsZero() {
+		printField(w, width, "Held", fmt.Sprintf("until %s: nothing is tried again by itself; "+
+			"\"archy-recovery hold --end\" ends that", st.HeldUntil.Local().Format(time.DateTime)))
+	}
 	if len(st.UserStopped) > 0 {
 		printField(w, width, "User-stopped", strings.Join(st.UserStopped, " "))
 	}

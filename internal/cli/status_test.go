@@ -164,3 +164,32 @@ func TestReportOutput(t *testing.T) {
 		t.Errorf("%q is not in\n%s", want, stdout)
 	}
 }
+
+// The note of a container says when it is tried again, or why not.
+func TestRetryNote(t *testing.T) {
+	why := &recover.Explanation{Cause: "its disk is not there", Advice: "Mount it."}
+	failed := recover.Row{Name: "a", State: recover.RowFailed, Attempts: []recover.Attempt{{Why: why}}}
+	for want, change := range map[string]func(r *recover.Row){
+		"its disk is not there. Mount it.": func(*recover.Row) {},
+		"its disk is not there. Mount it. Tried again in 40s": func(r *recover.Row) {
+			r.Retry = &recover.Retry{Next: time.Now().Add(40 * time.Second)}
+		},
+		"its disk is not there. Mount it. To be tried again now": func(r *recover.Row) {
+			r.Retry = &recover.Retry{Next: time.Now()}
+		},
+		"its disk is not there. Mount it. Not tried again: it is a job": func(r *recover.Row) {
+			r.Retry = &recover.Retry{Ended: "it is a job"}
+		},
+		"":               func(r *recover.Row) { r.State, r.Retry = recover.RowActive, &recover.Retry{Tries: 3} },
+		"it was removed": func(r *recover.Row) { r.State, r.Error = recover.RowUserStopped, "it was removed" },
+		"waits for a disk": func(r *recover.Row) {
+			r.State, r.Error, r.Retry = recover.RowWaiting, "waits for a disk", &recover.Retry{}
+		},
+	} {
+		row := failed
+		change(&row)
+		if got := note(row); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -119,6 +119,15 @@ Tier4=web
 			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nJobs=leave\n"},
 			want:  func(c *Config) { c.Policy.Jobs = recover.JobsLeave },
 		},
+		"RetryAfterReady=": {
+			files: map[string]string{"etc/archy-recovery.conf": "[Recovery]\nRetryAfterReady=off\n"},
+			want:  func(c *Config) { c.Policy.RetryAfterReady = false },
+		},
+		"RetryAfterReady= with a mistake": {
+			files:    map[string]string{"etc/archy-recovery.conf": "[Recovery]\nRetryAfterReady=never\n"},
+			want:     func(*Config) {},
+			problems: []string{`/etc/archy-recovery.conf:2: RetryAfterReady=: "never" is neither yes nor no; ignored`},
+		},
 		"Jobs= with a mistake": {
 			files:    map[string]string{"etc/archy-recovery.conf": "[Recovery]\nJobs=leave\nJobs=\nJobs=never\n"},
 			want:     func(*Config) {},

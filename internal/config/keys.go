@@ -43,6 +43,7 @@ var recoveryKeys = []recoveryKey{
 	wordKey("Jobs", func(c *Config) *recover.Jobs { return &c.Policy.Jobs }, recover.JobsRestart, recover.JobsLeave),
 	timeSpanKey("SoakSec", func(c *Config) *time.Duration { return &c.Policy.Soak }),
 	timeSpanKey("ProbationSec", func(c *Config) *time.Duration { return &c.Policy.Probation }),
+	yesNoKey("RetryAfterReady", func(c *Config) *bool { return &c.Policy.RetryAfterReady }),
 	timeSpansKey("ParoleSec", func(c *Config) *[]time.Duration { return &c.Policy.Parole }),
 	logLevelKey("LogLevel", func(c *Config) *bool { return &c.Debug }),
 }
@@ -100,6 +101,24 @@ func wordKey[T ~string](name string, field func(*Config) *T, words ...T) recover
 		}
 		return "", fmt.Errorf("%q is neither %s", text, strings.Join(names, " nor "))
 	}, func(word T) string { return string(word) })
+}
+
+// yesNoKey is a key whose value is a boolean of systemd.syntax(7).
+func yesNoKey(name string, field func(*Config) *bool) recoveryKey {
+	return newKey(name, field, func(text string) (bool, error) {
+		switch strings.ToLower(text) {
+		case "1", "yes", "y", "true", "t", "on":
+			return true, nil
+		case "0", "no", "n", "false", "f", "off":
+			return false, nil
+		}
+		return false, fmt.Errorf("%q is neither yes nor no", text)
+	}, func(yes bool) string {
+		if yes {
+			return "yes"
+		}
+		return "no"
+	})
 }
 
 // tierKey is a key whose value is the number of a tier.

@@ -26,10 +26,13 @@ func rich() *recovertest.Host {
 		Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5,
 		Containers: []recover.Container{
 			{Name: "db", Image: "localhost/db:1", Unit: "db.service", Tier: &tier, Unrecovered: true},
-			{Name: "gone"}, {Name: "stopped"}, {Name: "bad"},
+			{Name: "gone"}, {Name: "stopped"}, {Name: "bad"}, {Name: "job"},
 		},
 	}
 	clear(w.Start)
+	w.Quadlet("job") // it fails, and has no second attempt
+	w.Units["job.service"] = recover.ContainerUnit{Unit: "job.service", Container: recover.Container{Name: "job"}, Job: true}
+	w.Start["job.service"] = recovertest.Fails
 	w.UserStopped = []string{"bad", "stopped"}
 	for _, name := range []string{"stopped", "bad", "odd"} {
 		w.Plain(name, "exited")
@@ -94,6 +97,7 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	server := newDaemon(t, w, os.Getuid())
 	checkReads(server) // before the verdict
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
+	checkPath(server, "POST /v1/retry", "/v1/retry")
 	server.run().ready()
 	checkReads(server)
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
@@ -105,6 +109,19 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 		w.Set(func() { w.UserStoppedErr = storeErr })
 		checkPath(server, release, "/v1/quarantine/bad")
 	}
+	const retry = "POST /v1/retry/{name}"
+	checkPath(server, "POST /v1/retry", "/v1/retry")
+	for _, name := range []string{"db", "job", "nobody", "stopped", "a%20b"} {
+		checkPath(server, retry, "/v1/retry/"+name)
+	}
+	w.Set(func() { w.UserStoppedErr = errors.New("the disk fails") })
+	checkPath(server, retry, "/v1/retry/db")
+	w.Set(func() { w.UserStoppedErr = nil })
+	for _, seconds := range []string{"60", "0", "x", "999999"} {
+		checkPath(server, "PUT /v1/hold", "/v1/hold?seconds="+seconds)
+	}
+	check("GET /v1/status", server.ask("GET /v1/status", ""))
+	checkPath(server, "DELETE /v1/hold", "/v1/hold")
 	checkPath(server, release, "/v1/quarantine/nobody")
 	checkPath(server, release, "/v1/quarantine/a%20b")
 	checkPath(server, put, "/v1/user-stopped/new")
@@ -124,6 +141,10 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	checkAsOther(del, "/v1/user-stopped/a")
 	checkAsOther(release, "/v1/quarantine/odd")
 	checkAsOther("POST /v1/snapshot", "/v1/snapshot")
+	checkAsOther("POST /v1/retry", "/v1/retry")
+	checkAsOther(retry, "/v1/retry/db")
+	checkAsOther("PUT /v1/hold", "/v1/hold?seconds=60")
+	checkAsOther("DELETE /v1/hold", "/v1/hold")
 
 	checkEvents(t, server, d)
 	seen["GET /v1/events 200"] = true

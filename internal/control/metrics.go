@@ -36,6 +36,7 @@ func (s *Server) metrics(now time.Time) string {
 	e.gauge("uptime_seconds", "How long the daemon has been running.", single(st.Uptime.Seconds()))
 	recoveryMetrics(e, st, now)
 	containerMetrics(e, st.Recovery.Rows)
+	e.gauge("held", "1 while retries and paroles are held.", single(oneIf(!heldUntil(st, now).IsZero())))
 	_, runs := rowsNow(st.Recovery.Rows, st.Now)
 	nowMetrics(e, runs)
 	stopped, err := s.service.UserStopped()
@@ -82,10 +83,17 @@ func containerMetrics(e *exposition, rows []recover.Row) {
 	for _, state := range recover.RowStates() {
 		byState = append(byState, sample{float64(states[state]), []string{"state", string(state)}})
 	}
-	attempts, failures, falls, restarts := 0, 0, 0, 0
+	attempts, failures, falls, restarts, retries, waiting := 0, 0, 0, 0, 0, 0
 	for _, row := range rows {
-		attempts += len(row.Attempts)
+		attempts += row.Made()
 		restarts += row.Restarts
+		failures, falls = failures+row.Dropped.Attempts, falls+row.Dropped.Falls // those failed
+		if row.Retry != nil {
+			retries += row.Retry.Tries
+		}
+		if row.IsRetried() {
+			waiting++
+		}
 		for _, a := range row.Attempts {
 			if !a.Ended.IsZero() && a.Error != "" {
 				failures++
@@ -105,6 +113,8 @@ func containerMetrics(e *exposition, rows []recover.Row) {
 	e.gauge("containers", "The containers of this recovery, by state.", byState)
 	e.gauge("container_failed", "1 for each container that recovery could not start.", failed)
 	e.gauge("container_not_recovered", "1 for each container that should run and was not recovered.", lost)
+	e.gauge("retries_pending", "The containers that are tried again after READY.", single(float64(waiting)))
+	e.counter("retries_total", "Attempts to start a container after READY.", single(float64(retries)))
 	e.counter("start_attempts_total", "Attempts to start a container.", single(float64(attempts)))
 	e.counter("start_failures_total", "Attempts that failed.", single(float64(failures)))
 	e.counter("container_falls_total", "Containers that were up and ended within their soak.", single(float64(falls)))

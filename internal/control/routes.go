@@ -30,6 +30,10 @@ func (s *Server) routes() []route {
 		read("GET /v1/quarantine", s.getQuarantine),
 		change("DELETE /v1/quarantine/{name}", s.deleteQuarantine),
 		change("POST /v1/snapshot", s.postSnapshot),
+		change("POST /v1/retry", s.postRetry),
+		change("POST /v1/retry/{name}", s.postRetry),
+		change("PUT /v1/hold", s.putHold),
+		change("DELETE /v1/hold", s.deleteHold),
 	}
 }
 

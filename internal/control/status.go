@@ -37,6 +37,8 @@ type Status struct {
 	// Quarantine lists all suspects, quarantined or not.
 	Quarantine recover.Quarantine `json:"quarantine"`
 	Snapshot   recover.Snapshot   `json:"snapshot"`
+	// HeldUntil is when retries and paroles go on, zero if nothing is held.
+	HeldUntil time.Time `json:"heldUntil,omitzero"`
 }
 
 // NotRecovered lists the containers that should run and were not recovered, as the
@@ -56,6 +58,14 @@ func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
 	s.writeJSON(w, st)
 }
 
+// heldUntil is when a hold ends, zero without one.
+func heldUntil(st recover.Status, now time.Time) time.Time {
+	if !st.HeldUntil.After(now) {
+		return time.Time{}
+	}
+	return st.HeldUntil
+}
+
 // status returns the status, and a channel that is closed when the status is
 // out of date.
 func (s *Server) status() (Status, <-chan struct{}) {
@@ -70,6 +80,14 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		progress = st.Recovery.Summary()
 	}
 	rows, now := rowsNow(st.Recovery.Rows, st.Now)
+	held := heldUntil(st, time.Now())
+	for i, row := range rows {
+		if retry := row.Retry; retry != nil && !retry.Next.IsZero() && retry.Next.Before(held) {
+			later := *retry
+			later.Next = held
+			rows[i].Retry = &later
+		}
+	}
 	return Status{
 		Instance:         s.instance,
 		State:            st.State,
@@ -90,5 +108,6 @@ func (s *Server) status() (Status, <-chan struct{}) {
 		RecoveryID:       st.Recovery.ID,
 		Mode:             st.Recovery.Mode,
 		Snapshot:         withContainers(st.Set),
+		HeldUntil:        held,
 	}, changed
 }

@@ -55,6 +55,7 @@ func (s *Service) TakeSnapshot(ctx context.Context) (recover.Snapshot, error) {
 		return recover.Snapshot{}, ErrFrozen
 	}
 	s.history.checkClock()
+	s.hurryForImages(ctx)
 	return s.keeper.check(ctx)
 }
 

@@ -61,6 +61,9 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	if s.suspects.quiet {
 		s.background.Go(func() { s.suspects.crashedQuietly(<-explained) })
 	}
+	if s.board.restartedInOrder() {
+		rows = s.resumed(rows)
+	}
 	s.ids = idsOf(rows, found.view)
 	s.board.change(func() {
 		s.board.report.Rows, s.board.progress = rows, recover.ProgressOf(rows)

@@ -39,6 +39,7 @@ type board struct {
 	leftDown []string
 	// clockNotSet: the clock was behind a moment of an earlier boot when this run began.
 	clockNotSet bool
+	held        time.Time // the end of the hold
 	changed     chan struct{}
 }
 
@@ -100,6 +101,7 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 		Quiet:            b.book.Quiet,
 		Now:              b.now,
 		Restarted:        b.restarted,
+		HeldUntil:        b.held,
 	}, b.changed
 }
 
@@ -107,6 +109,12 @@ func (b *board) currentPhase() recover.Phase {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.phase
+}
+
+func (b *board) restartedInOrder() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.restarted
 }
 
 // currentSet is the last snapshot that was saved or loaded.

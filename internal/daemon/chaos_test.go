@@ -24,7 +24,7 @@ import (
 func TestChaosOfAHost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFleet(t)
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		p.Parole = nil
 		p.MaxParallel = rapid.IntRange(1, 8).Draw(rt, "parallel")
 		moment := func(most int, what string) time.Duration {
@@ -178,7 +178,7 @@ func TestChaosOfARun(t *testing.T) {
 			block []string
 		}
 		h := recovertest.NewHost()
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		p.MaxParallel = rapid.IntRange(0, 4).Draw(rt, "max")
 		p.MinParallel = rapid.IntRange(0, 6).Draw(rt, "min")
 		dur := func(what string, ds ...time.Duration) time.Duration { return rapid.SampledFrom(ds).Draw(rt, what) }

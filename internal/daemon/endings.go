@@ -48,7 +48,7 @@ func (s *Service) afterCleanStop(ctx context.Context, v recover.Verdict, snapsho
 	}
 	s.noteUnanswered(view)
 	if restarted {
-		return findings{view: view}
+		return findings{s.unrecovered(snapshot), view}
 	}
 	candidates := recover.Candidates(v, snapshot, view, s.policy)
 	for _, c := range candidates {

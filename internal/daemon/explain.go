@@ -54,6 +54,7 @@ func (w World) portHolder(ctx context.Context, text string) string {
 func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanation {
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
 	defer cancel()
+	s.learnEnabled(ctx, row)
 	known := s.knows(row.Name)
 	attempt := diagnosis.Attempt{Unit: row.Unit, MainPID: known.mainPID, InvocationID: known.invocation,
 		Container: row.Name, Since: known.began}
@@ -75,6 +76,7 @@ func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanat
 	if named {
 		e.Reason = reason.ID
 		e.NeedsNetwork = s.explainedByNetwork(ctx, reason.ID)
+		e.LacksBind = reason.ID == diagnosis.BindMissing
 	}
 	if reason.ID == diagnosis.PortTaken {
 		if holder := s.world.portHolder(ctx, reason.Names["port"]); holder != "" {

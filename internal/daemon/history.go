@@ -34,11 +34,27 @@ func (h *history) save() {
 	h.write()
 }
 
+// ofThisBoot is the last report of this boot, zero without one.
+func (h *history) ofThisBoot() recover.Report {
+	reports, err := h.store.Reports()
+	if err != nil || len(reports) == 0 || reports[len(reports)-1].BootID != h.board.identity.BootID {
+		return recover.Report{}
+	}
+	return reports[len(reports)-1]
+}
+
 // write is save with mu held.
 func (h *history) write() {
 	status, _ := h.board.status()
-	if !status.RecoveryComplete || status.Restarted {
+	if !status.RecoveryComplete {
 		return
+	}
+	if status.Restarted { // what it goes on with belongs to the recovery of this boot
+		report := h.ofThisBoot()
+		if report.ID == 0 || len(status.Recovery.Rows) == 0 {
+			return
+		}
+		status.Recovery = report.With(status.Recovery.Rows)
 	}
 	if h.due != nil {
 		h.due.Stop()

@@ -43,6 +43,8 @@ type keeper struct {
 	preserver *preserver
 	// tellStatus tells what runs now, where that has changed.
 	tellStatus func()
+	// tellRun tells the engine what a look has seen.
+	tellRun func(context.Context, engine.Sight)
 
 	// mu guards what follows. A look holds it to its end, so that looks, which
 	// write the snapshot, follow one another.
@@ -88,6 +90,7 @@ type keeper struct {
 
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
+		tellRun:   func(context.Context, engine.Sight) {},
 		preserver: newPreserver(w),
 		judged:    newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
 		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}
@@ -226,7 +229,7 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 	k.marker.retry()
 	k.suspects.retry()
 	began := time.Now()
-	next, err := k.see(ctx, k.withUnseen(ctx, last))
+	next, seen, err := k.see(ctx, k.withUnseen(ctx, last))
 	if k.blind = k.blind || err != nil; err != nil {
 		return last, err
 	}
@@ -249,6 +252,7 @@ func (k *keeper) look(ctx context.Context) (recover.Snapshot, error) {
 		k.looked, k.blind = next.Monotonic, false
 		k.judged.settle(began)
 	}
+	k.tellRun(ctx, seen.asSight(began, next))
 	return saved, err
 }
 
@@ -284,12 +288,12 @@ func (k *keeper) save(last, next recover.Snapshot) (recover.Snapshot, error) {
 }
 
 // see is the set now. It changes nothing if podman or systemd do not answer.
-func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapshot, error) {
+func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapshot, seen, error) {
 	lookBegan := time.Now()
 	began := k.world.Journal.Now() // what happens during the look is replayed: twice does no harm
 	sight, err := k.sight(ctx, last)
 	if err != nil {
-		return recover.Snapshot{}, fmt.Errorf("cannot list the containers: %w", err)
+		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot list the containers: %w", err)
 	}
 	list := sight.list
 	if k.listed = nil; !sight.part {
@@ -298,19 +302,19 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	var stopped []string
 	last.Containers, stopped = k.judged.apply(last.Containers, list)
 	if last.Containers, err = k.withBelievedUnits(ctx, last.Containers, list); err != nil {
-		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
+		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot ask systemd what the units run: %w", err)
 	}
 	last.Containers = k.withoutSucceeded(last.Containers, list, sight.unanswered)
 	if list, err = k.askIfStopped(ctx, last.Containers, list, sight.unanswered); err != nil {
-		return recover.Snapshot{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
+		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
 	}
 	states, err := k.world.Systemd.States(ctx, unitsOf(last.Containers))
 	if err != nil {
-		return recover.Snapshot{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
+		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
 	}
 	userStopped, err := k.suspects.review(list)
 	if err != nil {
-		return recover.Snapshot{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
+		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot read the user-stopped list: %w", err)
 	}
 	sight.list = list
 	k.preserver.saw(list)
@@ -330,7 +334,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		SoftReboots: k.identity.SoftReboots,
 		Monotonic:   began,
 		GraphRoot:   k.world.storage.where(),
-	}, nil
+	}, seen{list, states}, nil
 }
 
 // lookFinally is the look at the stop: it saves what was held back.

@@ -37,7 +37,7 @@ func running(t *testing.T, h *recovertest.Host, log io.Writer, do func(s *Servic
 		done := make(chan error, 1)
 		w := worldOf(h)
 		w.Log = slog.New(slog.NewTextHandler(log, nil))
-		s := New(w, recover.DefaultPolicy(), recovertest.Here)
+		s := New(w, oncePolicy(), recovertest.Here)
 		go func() { done <- s.Run(ctx) }()
 		do(s)
 		stop()

@@ -19,7 +19,10 @@ func logEvent(l *slog.Logger, e engine.Event) {
 	row := []any{"container", e.Row.Name, "unit", e.Row.Unit, "tier", e.Tier, "attempt", len(e.Row.Attempts)}
 	ended := append(slices.Clone(row), slog.Duration("took", lastAttempt(e.Row).Round(time.Millisecond)))
 	failed := append(slices.Clone(ended), slog.String("error", e.Row.Error))
-	because := ""
+	because, again := "", ""
+	if line := e.Row.RetryLine(time.Now()); line != "" {
+		again = "; " + line
+	}
 	if why := explanationOf(e.Row); why != nil {
 		because = ": " + why.Cause
 		failed = append(failed, "reason", why.Reason, "advice", why.Advice, "output", strings.Join(why.Output, "\n"))
@@ -33,6 +36,10 @@ func logEvent(l *slog.Logger, e engine.Event) {
 		write(slog.LevelWarn, recover.MsgTier,
 			"tier has not settled by its deadline; later tiers go on beside it", "tier", e.Tier)
 	case engine.Starting:
+		if e.Row.Retry != nil && !e.Row.Alone {
+			write(slog.LevelInfo, recover.MsgRetry, "tried again", append(row, "tries", e.Row.Retry.Tries)...)
+			return
+		}
 		if e.Row.Alone {
 			write(slog.LevelInfo, recover.MsgProbation, "starting alone", append(row, "strikes", e.Row.Strikes)...)
 			return
@@ -57,12 +64,19 @@ func logEvent(l *slog.Logger, e engine.Event) {
 	case engine.AttemptFailed:
 		write(slog.LevelWarn, recover.MsgAttemptFailed, "start failed, to be tried once more"+because, failed...)
 	case engine.GaveUp:
-		write(slog.LevelError, recover.MsgGaveUp, "not recovered"+because, failed...)
+		write(slog.LevelError, recover.MsgGaveUp, "not recovered"+because+again, failed...)
 	case engine.Fell:
-		write(slog.LevelError, recover.MsgFell, "it was up and has ended"+because, failed...)
+		write(slog.LevelError, recover.MsgFell, "it was up and has ended"+because+again, failed...)
 	case engine.Restarting:
 		write(slog.LevelWarn, recover.MsgRestarting, "it ends and is started again"+because,
 			append(failed, "restarts", e.Row.Restarts)...)
+	case engine.FoundUp:
+		write(slog.LevelInfo, recover.MsgUp, "it runs: something else has started it", row...)
+	case engine.RetryPlanned, engine.RetryEnded:
+		if line := e.Row.RetryLine(time.Now()); line != "" {
+			id := map[bool]string{true: recover.MsgRetryEnded, false: recover.MsgRetry}[e.Row.Retry.Ended != ""]
+			write(slog.LevelInfo, id, line, append(row, "tries", e.Row.Retry.Tries)...)
+		}
 	case engine.Ended:
 		write(slog.LevelInfo, recover.MsgDone, "the job is done", row...)
 	case engine.Explained:
@@ -125,7 +139,7 @@ func logPlan(l *slog.Logger, rows []recover.Row) {
 	}
 	l.Info("plan made", "MESSAGE_ID", recover.MsgPlan, "starts", starts, "alone", alone, "left_alone", len(rows)-starts)
 	for _, row := range rows {
-		if !row.State.Pending() {
+		if goesOn := row.State.NotRecovered() && len(row.Attempts) > 0; !row.State.Pending() && !goesOn {
 			l.Info("left alone: "+row.Error, "MESSAGE_ID", recover.MsgLeftAlone,
 				"container", row.Name, "tier", row.Tier, "state", string(row.State))
 		}

@@ -69,3 +69,10 @@ func starterOn(h *recovertest.Host, p recover.Policy) *starter {
 	s := newService(h, p)
 	return newStarter(s.world, p, s.suspects, nil, func(string, recover.Life) {})
 }
+
+// oncePolicy is the default policy, but tries nothing after READY.
+func oncePolicy() recover.Policy {
+	p := recover.DefaultPolicy()
+	p.RetryAfterReady = false
+	return p
+}

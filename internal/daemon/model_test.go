@@ -82,7 +82,7 @@ func (m *model) look() {
 		return
 	}
 	m.host.Events = m.story[m.seen:]
-	next, err := m.daemon.keeper.see(m.rt.Context(), m.set)
+	next, _, err := m.daemon.keeper.see(m.rt.Context(), m.set)
 	if err != nil {
 		m.rt.Fatal(err)
 	}

@@ -117,6 +117,9 @@ func (s *starter) startUnit(ctx context.Context, row recover.Row) (recover.Outco
 		if job {
 			return s.world.Systemd.StartJob(ctx, unit, row.Without...)
 		}
+		if row.Retry != nil {
+			return s.world.Systemd.StartAgain(ctx, unit, row.Without...)
+		}
 		return s.world.Systemd.Start(ctx, unit, row.Without...)
 	}
 	if s.network.state(ctx) != recover.NetworkDown { // where it is not known, the start will tell

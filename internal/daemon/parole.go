@@ -20,6 +20,7 @@ type parole struct {
 	starter  *starter
 	policy   recover.Policy
 	history  *history
+	hold     *hold
 	// ready is since when the host lives: since READY, or since the boot if an earlier run
 	// of the service has begun in it.
 	ready time.Time
@@ -83,6 +84,9 @@ func (p *parole) due(s recover.Suspect, userStopped []string) time.Time {
 
 // try starts a container alone. Once it has lived through its soak it is let go.
 func (p *parole) try(ctx context.Context, suspect recover.Suspect) {
+	if p.hold.wait(ctx); ctx.Err() != nil {
+		return
+	}
 	select {
 	case <-p.suspects.flight.Empty():
 	case <-ctx.Done():

@@ -26,6 +26,7 @@ type Service struct {
 	suspects *suspects
 	keeper   *keeper
 	podman   *survey.Patient
+	hold     *hold
 	failures *failureLog
 	leftDown *leftDown
 	// ids are podman's IDs of the plan's containers without a unit.
@@ -42,6 +43,9 @@ type Service struct {
 	again bool
 	// telling is held while STATUS= is told after READY: what is told last was true last.
 	telling sync.Mutex
+	// run is the engine's, nil before there is one.
+	mu  sync.Mutex
+	run *engine.Run
 	// background is what goes on beside recovery and does not delay it.
 	background sync.WaitGroup
 }
@@ -62,9 +66,10 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
 		podman:   podman,
+		hold:     newHold(w, b, identity.BootID),
 		doubtful: map[string]bool{}, unsure: map[string]bool{},
 	}
-	s.keeper.tellStatus = s.tellStatus
+	s.keeper.tellStatus, s.keeper.tellRun = s.tellStatus, s.tellRun
 	return s
 }
 
@@ -109,7 +114,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.background.Go(func() {
 			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})
 			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history,
-				ready: s.livesSince()}).run(running)
+				ready: s.livesSince(), hold: s.hold}).run(running)
 		})
 		if watchErr != nil {
 			return watchErr
@@ -175,6 +180,7 @@ func (s *Service) extend(ctx context.Context) {
 // bringBack is everything before READY. It returns the run, nil if that was cut short.
 func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 	s.world.Notifier.Status("assessing how the last run ended")
+	s.hold.load()
 	rows, err := s.assess(ctx)
 	if err != nil {
 		return nil, err
@@ -188,6 +194,11 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 	starts.doubtful, starts.replayed, starts.tied = s.doubtful, s.replayed, s.tied
 	starts.unsure = s.unsure
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
+	s.mu.Lock()
+	s.run = run
+	s.mu.Unlock()
+	held, _ := s.hold.until()
+	run.Hold(held)
 	err = run.Do(ctx)
 	if err == nil {
 		err = starts.cutShort(ctx)
@@ -216,7 +227,7 @@ func (s *Service) observe(e engine.Event) {
 			b.report.Rows[e.Index] = e.Row
 			// Of a restart its Life has told, and may have told since that it runs again.
 			restarted := e.Kind == engine.Restarting && b.now[e.Row.Name] == recover.NowRunning
-			if e.Kind != engine.Explained && e.Kind != engine.Unhealthy && e.Kind != engine.Healthy && !restarted {
+			if changesNow(e.Kind) && !restarted {
 				b.setNow(map[string]recover.NowState{e.Row.Name: nowOfRow(e.Row)})
 			}
 		}
@@ -230,6 +241,15 @@ func (s *Service) observe(e engine.Event) {
 		s.world.Notifier.Status(line)
 	}
 	s.failures.hear(e)
+}
+
+// changesNow reports whether an event tells what its container does now.
+func changesNow(kind engine.EventKind) bool {
+	switch kind {
+	case engine.Explained, engine.Unhealthy, engine.Healthy, engine.RetryPlanned, engine.RetryEnded:
+		return false
+	}
+	return true
 }
 
 // tellStatus keeps STATUS= true after READY.
@@ -249,9 +269,9 @@ func (s *Service) tellStatus() {
 	}
 }
 
-// follow watches after READY whether the containers last.
+// follow watches after READY whether the containers last, and tries again what did not.
 func (s *Service) follow(ctx context.Context, run *engine.Run) {
-	err := run.Follow(ctx)
+	err := run.Serve(ctx)
 	if err != nil && ctx.Err() == nil {
 		s.world.Log.Info("containers are not followed any longer", "MESSAGE_ID", recover.MsgStopping, "reason", err)
 	}

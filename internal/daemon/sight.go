@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
 	"archy-recovery/internal/recover/survey"
 )
 
@@ -18,6 +19,28 @@ type sight struct {
 	unanswered map[string]bool
 	// part: the list has only the members and what was started since the last look.
 	part bool
+}
+
+// A seen is what podman and systemd showed at a look.
+type seen struct {
+	list  recover.Sightings
+	units map[string]recover.UnitState
+}
+
+// asSight is what the engine is told of a look that began at began and whose set is next.
+func (s seen) asSight(began time.Time, next recover.Snapshot) engine.Sight {
+	runs, members := map[string]bool{}, map[string]bool{}
+	for _, c := range s.list {
+		runs[c.Name] = runs[c.Name] || c.Running()
+		runs[c.Unit] = runs[c.Unit] || c.Running()
+	}
+	for _, c := range next.Containers {
+		members[c.Name], members[c.Unit] = true, true
+	}
+	either := func(names map[string]bool) func(recover.Row) bool {
+		return func(row recover.Row) bool { return names[row.Name] || row.Unit != "" && names[row.Unit] }
+	}
+	return engine.Sight{Began: began, Runs: either(runs), Member: either(members), Units: s.units}
 }
 
 // stuckWithin bounds the question for a container that podman did not answer for at the

@@ -55,6 +55,8 @@ type startedContainer struct {
 	unasked bool
 	// restarts is how often systemd or podman had started it again before our start.
 	restarts int
+	// enabled: its unit was enabled when it first failed.
+	enabled bool
 }
 
 // newStarter returns a starter. ids are podman's IDs of containers, as far as they are known.
@@ -89,7 +91,7 @@ func (s *starter) knows(name string) startedContainer {
 // the confirmation that the container is up. Errors are those of engine.Starter.
 func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, error) {
 	s.learn(row.Name, func(c *startedContainer) {
-		*c = startedContainer{id: c.id, began: s.world.Journal.Now()}
+		*c = startedContainer{id: c.id, began: s.world.Journal.Now(), enabled: c.enabled}
 	})
 	userStopped, err := s.vetoUserStopped(row.Name)
 	if err != nil {
@@ -113,6 +115,9 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 		}
 		none.Stopped = row.Stopped
 	}
+	if err := s.vetoRetry(ctx, row); err != nil {
+		return none, err
+	}
 	if err := s.vetoNotMounted(ctx, row); err != nil {
 		return none, err
 	}
@@ -127,7 +132,7 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 		none.Job, none.UnitState = "canceled", recover.UnitState{Active: "inactive"}
 		return none, nil
 	}
-	if !first {
+	if !first && row.Retry == nil { // after READY a start limit is the operator's word
 		s.reset(ctx, row.Unit)
 	}
 	outcome, err := s.startUnit(ctx, row)
@@ -256,16 +261,7 @@ func (s *starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
 	if err != nil || len(points) == 0 {
 		return nil //nolint:nilerr // what cannot be asked delays nothing
 	}
-	// A Quadlet container is gone, and its unit knows; a plain one has no unit
-	// that does. What cannot be asked delays nothing.
-	binds, _ := s.world.Podman.Binds(ctx, row.Name)
-	needed, volumes, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
-	for _, volume := range volumes {
-		if device, err := s.world.Podman.VolumeDevice(ctx, volume); err == nil && device != "" {
-			needed = append(needed, device)
-		}
-	}
-	paths := slices.Concat(binds, needed)
+	paths := s.mountsNeeded(ctx, row)
 	points = slices.DeleteFunc(points, func(point string) bool {
 		return !slices.ContainsFunc(paths, func(p string) bool { return below(p, point) })
 	})

@@ -209,7 +209,7 @@ func recovered(t *testing.T, h *recovertest.Host, suspects ...string) (report re
 		h.Mounted = make(chan struct{})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		s := newService(h, recover.DefaultPolicy())
+		s := newService(h, oncePolicy())
 		go func() { done <- s.Run(ctx) }()
 		untilReady(s)
 		time.Sleep(recover.DefaultPolicy().Soak + engine.FlushWithin)

@@ -114,7 +114,7 @@ func TestMountMissing(t *testing.T) {
 				c.prepare(h)
 				var last recover.Row
 				rs := recovertest.Rows("db:0 app:1")
-				got, err := playTo(t.Context(), h, recover.DefaultPolicy(), rs, func(e engine.Event) {
+				got, err := playTo(t.Context(), h, oncePolicy(), rs, func(e engine.Event) {
 					if e.Row.Name == "db" {
 						last = e.Row
 					}

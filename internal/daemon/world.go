@@ -41,7 +41,7 @@ func (w World) host() survey.Host { return survey.Host{Podman: w.Podman, Systemd
 
 // Store is the data directory. Its methods may be called side by side, but each
 // file has one writer, which holds its own lock meanwhile: marker the marker, keeper
-// the snapshot and last-alive.json, the engine's Flight in-flight.json, suspects quarantine.json and the
+// the snapshot and last-alive.json, hold its file, the engine's Flight in-flight.json, suspects quarantine.json and the
 // user-stopped list, and history the report. The assessment also writes the
 // snapshot and in-flight.json: it ends before the first start, and so before the
 // other writers begin.
@@ -58,6 +58,9 @@ type Store interface {
 	// LastAlive returns when a run was last alive. ErrNone: none has written that down.
 	LastAlive() (recover.LastAlive, error)
 	SaveLastAlive(recover.LastAlive) error
+	// Hold returns the hold that was written last. ErrNone: there is none.
+	Hold() (recover.Hold, error)
+	SaveHold(recover.Hold) error
 	// UserStopped returns the names that are never started automatically.
 	// ErrLost: there is a list and no generation of it can be read.
 	UserStopped() ([]string, error)

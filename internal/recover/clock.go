@@ -65,6 +65,11 @@ func (r Report) ByClockOf(now time.Time, notSet bool) Report {
 				a.Fell = &fell
 			}
 		}
+		if row.Retry != nil {
+			retry := *row.Retry
+			correct(&retry.Next)
+			row.Retry = &retry
+		}
 		for n := range row.Waits {
 			correct(&row.Waits[n].Began)
 			correct(&row.Waits[n].Ended)

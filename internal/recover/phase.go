@@ -40,6 +40,8 @@ type Status struct {
 	// Now is what each container does at this moment, by name. A name that is not
 	// there is NowUnknown.
 	Now map[string]NowState
+	// HeldUntil is when retries and paroles go on, zero or past if nothing is held.
+	HeldUntil time.Time
 	// Restarted: the last run ended in order in this very boot, so that there
 	// was nothing to recover.
 	Restarted bool

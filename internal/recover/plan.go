@@ -68,6 +68,9 @@ func MakePlan(candidates []Container, holds Holds, view View, resolved map[strin
 			row.Unit = "" // looked for again when its turn comes
 		}
 		row.State, row.Error = firstState(row, holds, view, how, p)
+		if holds.UserStoppedLost && row.State == RowFailed {
+			row.Retry = &Retry{Ended: "the user-stopped list cannot be read"}
+		}
 		row.heed(holds.Along[row.Name])
 		row.AwaitHealth, row.Needs = p.waitForHealth(c), holds.Needs[row.Name]
 		row.Ending = row.State == RowQueued &&

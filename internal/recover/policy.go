@@ -65,6 +65,8 @@ type Policy struct {
 	MinParallel, MaxParallel int
 	WaitFor                  WaitFor
 	Jobs                     Jobs
+	// RetryAfterReady: what failed or fell is tried again after READY.
+	RetryAfterReady bool
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
@@ -92,9 +94,12 @@ func DefaultPolicy() Policy {
 		MaxParallel:   32,
 		WaitFor:       WaitForAuto,
 		Jobs:          JobsRestart,
-		Soak:          20 * time.Second,
-		Probation:     10 * time.Second,
-		Parole:        []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour},
+
+		RetryAfterReady: true,
+
+		Soak:      20 * time.Second,
+		Probation: 10 * time.Second,
+		Parole:    []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour},
 	}
 }
 

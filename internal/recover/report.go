@@ -2,6 +2,7 @@ package recover
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,15 +34,27 @@ func (r Report) Counts() map[RowState]int {
 	return n
 }
 
-// NotRecovered returns the rows of the containers that should run and do not.
+// NotRecovered returns the rows of the containers that should run and do not. After READY one
+// that is being tried again is among them.
 func (r Report) NotRecovered() []Row {
 	var rows []Row
 	for _, row := range r.Rows {
-		if row.State.NotRecovered() {
+		if row.State.NotRecovered() || row.BeingRetried() {
 			rows = append(rows, row)
 		}
 	}
 	return rows
+}
+
+// With is the report with other rows in place of those with the same names.
+func (r Report) With(rows []Row) Report {
+	r.Rows = slices.Clone(r.Rows)
+	for _, row := range rows {
+		if i := slices.IndexFunc(r.Rows, func(old Row) bool { return old.Name == row.Name }); i >= 0 {
+			r.Rows[i] = row
+		}
+	}
+	return r
 }
 
 // Failed reports whether something that should run does not.
@@ -61,7 +74,7 @@ func (r Report) Summary() string {
 		line = fmt.Sprintf("complete: %d containers held back, %d run", missed, up)
 	default:
 		line = fmt.Sprintf("complete with %d not recovered: %d of %d containers run; %s",
-			missed, up, up+missed, countStates(n))
+			missed, up, up+missed, r.countStates())
 	}
 	if done := n[RowDone]; done == 1 {
 		line += "; 1 job is done"
@@ -80,12 +93,21 @@ func (r Report) Summary() string {
 }
 
 // countStates says how many rows are in each of the states that are not recovered.
-func countStates(n map[RowState]int) string {
+func (r Report) countStates() string {
 	var parts []string
+	n, retried := r.Counts(), 0
+	for _, row := range r.Rows {
+		if row.BeingRetried() {
+			retried++
+		}
+	}
 	for _, state := range notRecovered {
 		if n[state] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
 		}
+	}
+	if retried > 0 {
+		parts = append(parts, fmt.Sprintf("%d being tried again", retried))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -155,7 +177,7 @@ func (r Report) Owed(set []Container) []string {
 
 // untried reports whether the row failed though its container was never started.
 func (r Row) untried() bool {
-	return r.State == RowFailed && (len(r.Attempts) == 0 || r.Unasked)
+	return (r.State == RowFailed || r.BeingRetried()) && (len(r.Attempts) == 0 || r.Unasked)
 }
 
 // jobIsOver reports whether the row is a job that has ended, in whatever way, or that

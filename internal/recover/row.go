@@ -48,8 +48,13 @@ type Row struct {
 	Absent bool `json:"-"`
 	// Queued is when its turn came, zero if it never did.
 	Queued time.Time `json:"queued,omitzero"`
-	// Attempts are the starts that were made, oldest first.
+	// Attempts are the starts that were made, oldest first, without those that Dropped counts.
 	Attempts []Attempt `json:"attempts"`
+	// Dropped counts the attempts that Attempts has no more: of many it keeps the first ones
+	// and the last ones.
+	Dropped DroppedAttempts `json:"dropped,omitzero"`
+	// Retry is how it is tried again after READY, nil before that and if it never was to be.
+	Retry *Retry `json:"retry,omitempty"`
 	// Waits is when it waited for a mount, another container or the network, oldest first.
 	Waits []Wait `json:"waits,omitempty"`
 	// Needs is what it waits for before its first start.
@@ -80,6 +85,8 @@ type Attempt struct {
 	Fell *Fall `json:"fell,omitempty"`
 	// Done is when the job ended with exit code 0.
 	Done time.Time `json:"done,omitzero"`
+	// EndedWell: it ended with exit code 0 before it was seen to run, and is no job.
+	EndedWell bool `json:"endedWell,omitempty"`
 	// Healthy is when its health check passed, if something waited for that.
 	Healthy time.Time `json:"healthy,omitzero"`
 	// Invocation is Outcome.Invocation, and Offline is Outcome.Offline.
@@ -87,6 +94,16 @@ type Attempt struct {
 	Offline    bool   `json:"-"`
 	// Why is what podman said of the failure or fall, nil until it is known.
 	Why *Explanation `json:"why,omitempty"`
+}
+
+// A row keeps at most maxAttempts attempts: the first ones, which recovery made, and the last
+// ones. A container can be tried for months.
+const maxAttempts, firstAttempts = 10, 2
+
+// DroppedAttempts counts attempts that a row does not keep, and the falls after them.
+type DroppedAttempts struct {
+	Attempts int `json:"attempts"`
+	Falls    int `json:"falls,omitempty"`
 }
 
 // A Fall is the end of a container that was up, within its soak.
@@ -134,6 +151,8 @@ type Explanation struct {
 	// NeedsNetwork says that the cause is one that the absence of the network explains, and
 	// that the network is not there.
 	NeedsNetwork bool `json:"-"`
+	// LacksBind says that the source of a bind mount is missing.
+	LacksBind bool `json:"-"`
 }
 
 // A Wait is a time in which a container was not started for want of another, of a
@@ -176,6 +195,21 @@ func (r Row) Ended() time.Time {
 	return r.Attempts[len(r.Attempts)-1].Ended
 }
 
+// Made is how many attempts were made.
+func (r Row) Made() int { return len(r.Attempts) + r.Dropped.Attempts }
+
+// AttemptAt is the index in Attempts of the n-th attempt that was made, counted from 1. It is
+// -1 if that was dropped.
+func (r Row) AttemptAt(n int) int {
+	switch at := n - 1 - r.Dropped.Attempts; {
+	case n <= firstAttempts || r.Dropped.Attempts == 0:
+		return n - 1
+	case at >= firstAttempts:
+		return at
+	}
+	return -1
+}
+
 // Took is the time from the first attempt's start to the last one's end, zero
 // while that is not over.
 func (r Row) Took() time.Duration {
@@ -188,7 +222,14 @@ func (r Row) Took() time.Duration {
 // BeginAttempt begins an attempt now. It replaces the list of attempts: holders of
 // the old list keep that as it was.
 func (r *Row) BeginAttempt() {
-	r.Attempts = append(slices.Clone(r.Attempts), Attempt{Started: time.Now()})
+	kept := slices.Clone(r.Attempts)
+	if len(kept) >= maxAttempts {
+		if r.Dropped.Attempts++; kept[firstAttempts].Fell != nil {
+			r.Dropped.Falls++
+		}
+		kept = slices.Delete(kept, firstAttempts, firstAttempts+1)
+	}
+	r.Attempts = append(kept, Attempt{Started: time.Now()})
 }
 
 // EndAttempt ends the attempt that is under way, if there is one, with the Result of

@@ -20,7 +20,7 @@ const (
 	RowRestarting   RowState = "restarting"    // systemd or podman starts it again and again
 	RowFell         RowState = "fell"          // it was up, and ended within its soak
 	RowDone         RowState = "done"          // a job that has ended with exit code 0
-	RowActive       RowState = "active"        // ran already
+	RowActive       RowState = "active"        // ran already, or something else has started it since
 	RowFailed       RowState = "failed"        // both attempts failed, or time ran out
 	RowNoNetwork    RowState = "no-network"    // waits for the network longer than READY waits for that
 	RowDeferred     RowState = "deferred"      // ordered after us; starts after READY
@@ -37,20 +37,20 @@ var rowStates = []struct {
 	state RowState
 	next  []RowState
 }{
-	{RowQueued, []RowState{RowStarting, RowFailed, RowWaiting}},
-	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped, RowNoNetwork}},
+	{RowQueued, []RowState{RowStarting, RowFailed, RowFell, RowWaiting}},
+	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped, RowNoNetwork, RowActive, RowUserStopped}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
-		RowNeedsStopped, RowRestarting, RowFell, RowDone,
+		RowNeedsStopped, RowRestarting, RowFell, RowDone, RowActive,
 	}},
 	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell, RowWaiting}},
 	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped, RowSkipped}},
 	{RowRestarting, []RowState{RowUp, RowFell, RowDone, RowUserStopped, RowSkipped}},
-	{state: RowFell},
+	{RowFell, []RowState{RowQueued, RowActive, RowUserStopped}},
 	{state: RowDone},
 	{state: RowActive},
-	{state: RowFailed},
-	{RowNoNetwork, []RowState{RowQueued}},
+	{RowFailed, []RowState{RowQueued, RowActive, RowUserStopped}},
+	{RowNoNetwork, []RowState{RowQueued, RowActive, RowUserStopped}},
 	{state: RowDeferred},
 	{state: RowSkipped},
 	{state: RowMissing},

@@ -74,6 +74,9 @@ type Systemd interface {
 	// StartJob starts a unit that runs to its end, and returns when its main process
 	// runs or has ended. The rest is as for Start.
 	StartJob(ctx context.Context, unit string, without ...string) (Outcome, error)
+	// StartAgain is Start, but cancels no job of somebody else (job mode "fail"):
+	// ErrConflict.
+	StartAgain(ctx context.Context, unit string, without ...string) (Outcome, error)
 	// AwaitLife returns what has become of the service unit when that differs from
 	// last: at once if it does already. It is told by signals (PropertiesChanged of
 	// Unit and Service). Errors: ErrNoBus, or that of ctx.
@@ -101,6 +104,9 @@ type Systemd interface {
 	MountsNeeded(ctx context.Context, unit string) (paths, volumes []string, err error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
+	// AwaitMountAbove returns when something is mounted on one of the paths, or on a
+	// directory above one, that was not when it was called.
+	AwaitMountAbove(ctx context.Context, paths []string) error
 	// AwaitEnd returns when a unit is not active any more, nor deactivating, or has
 	// become active since a moment (on the clock of Journal.Now): that is a new run.
 	AwaitEnd(ctx context.Context, unit string, since time.Duration) error
@@ -171,6 +177,11 @@ var (
 	// ErrOrderedAfterUs: the unit's job waits for archy-recovery itself to be
 	// ready, so waiting for it would be a deadlock. It starts after READY.
 	ErrOrderedAfterUs = errors.New("the unit is ordered after archy-recovery and starts once that is ready")
+	// ErrConflict: a job of somebody else conflicts with the start, such as a stop.
+	ErrConflict = errors.New("another job conflicts with its start, such as a stop")
+	// ErrRuns: something else has started the container. ErrReturning: systemd is about to.
+	ErrRuns      = errors.New("something else has started it")
+	ErrReturning = errors.New("systemd is about to start it by itself")
 	// ErrUserStopped: the container came onto the user-stopped list meanwhile.
 	ErrUserStopped = errors.New("on the user-stopped list")
 	// ErrUnasked: podman or systemd could not be asked what starts the container.

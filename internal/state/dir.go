@@ -102,7 +102,7 @@ func (d *Dir) removeTemporaryFiles() {
 		return
 	}
 	for _, name := range []string{markerFile, snapshotFile, userStoppedFile, inFlightFile, quarantineFile,
-		lastAliveFile} {
+		lastAliveFile, holdFile} {
 		d.removeAll("." + name + "*")
 	}
 	d.removeAll(historyDir + "/.*.json*")

@@ -2,12 +2,14 @@ package units
 
 import (
 	"context"
+	"path"
 	"slices"
 	"strings"
 
 	"archy-recovery/internal/podmancmd"
 	"archy-recovery/internal/recover"
 
+	unitfile "github.com/coreos/go-systemd/v22/unit"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -133,6 +135,39 @@ func (m *Manager) AwaitMounts(ctx context.Context, points []string) error {
 		missing, err := l.notMounted(ctx)
 		return !slices.ContainsFunc(points, func(p string) bool { return slices.Contains(missing, p) }), err
 	})
+}
+
+// AwaitMountAbove returns when something is mounted on one of the paths, or on a directory above one, that was
+// not when it was called. It listens to the host's units: systemd makes one for each mount of the kernel.
+func (m *Manager) AwaitMountAbove(ctx context.Context, paths []string) error {
+	var before map[string]bool
+	return awaitUnits(ctx, m.hostBus, isMount, func(l *link) (bool, error) {
+		listed, err := l.listByPattern(ctx, "*.mount", "active")
+		if err != nil {
+			return false, err
+		}
+		now, news := map[string]bool{}, false
+		for _, u := range listed {
+			if where := mountPointOf(u.Name); slices.ContainsFunc(paths, func(p string) bool { return isBelow(p, where) }) {
+				now[u.Name] = true
+				news = news || !before[u.Name]
+			}
+		}
+		first := before == nil
+		before = now
+		return news && !first, nil
+	})
+}
+
+// mountPointOf is the mount point of a mount unit (systemd.mount(5): the name is the escaped path).
+func mountPointOf(name string) string {
+	return unitfile.UnitNamePathUnescape(strings.TrimSuffix(name, ".mount"))
+}
+
+// isBelow reports whether a path is a directory or lies under it.
+func isBelow(p, directory string) bool {
+	p = path.Clean(p)
+	return p == directory || strings.HasPrefix(p, strings.TrimSuffix(directory, "/")+"/")
 }
 
 // awaitUnits is awaitSignals for the changes of the units for which relevant reports true

@@ -40,6 +40,29 @@ func (m *Manager) Start(ctx context.Context, unit string, without ...string) (re
 	return m.startAs(ctx, l, unit, "replace")
 }
 
+// StartAgain is Start in the job mode "fail": a job of somebody else that conflicts, such as a stop, is not
+// cancelled. The error is then recover.ErrConflict. With units to leave out, or without the order after the network,
+// systemd has no such mode.
+func (m *Manager) StartAgain(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
+	if len(without) > 0 {
+		return m.Start(ctx, unit, without...)
+	}
+	if err := checkUnit(unit); err != nil {
+		return recover.Outcome{}, err
+	}
+	l, err := m.connect(ctx)
+	if err != nil {
+		return recover.Outcome{}, err
+	}
+	o, err := m.startAs(ctx, l, unit, "fail")
+	if errors.Is(err, recover.ErrGoingDown) { // in this mode each conflicting job is called destructive
+		if down, asked := l.stopping(ctx); asked == nil && !down {
+			err = fmt.Errorf("%w: %s", recover.ErrConflict, unit)
+		}
+	}
+	return o, err
+}
+
 // startAs is Start in a job mode (Manager.StartUnit).
 func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (recover.Outcome, error) {
 	referenced, release := l.reference(ctx, unit)

@@ -38,7 +38,7 @@ func main() {
 	hog := flag.Int("hog", 0, "hold `MB` of memory during -burn")
 	serve := flag.String("serve", "", "when ready, listen on the abstract unix socket `name`")
 	needs := flag.String("needs", "", "exit 1 if no process listens on the abstract unix socket `name`")
-	tcp := flag.String("tcp", "", "when ready, answer each connection to the TCP `port` with a line")
+	tcp := flag.String("tcp", "", "when ready, answer each connection to the TCP `[address:]port` with a line")
 	ask := flag.String("ask", "", "only print what the TCP `host:port` answers, and exit 1 without an answer")
 	crashes := flag.String("crashes", "", "append a line to `file` before the exit of -needs")
 	checkAge := flag.Duration("check-age", 0, "do a health check only: exit 0 if PID 1 has run for `age`, else 1")
@@ -198,7 +198,10 @@ func answer(port string) error {
 	if port == "" {
 		return nil
 	}
-	return serve("tcp", ":"+port, "testapp answers\n")
+	if !strings.Contains(port, ":") {
+		port = ":" + port
+	}
+	return serve("tcp", port, "testapp answers\n")
 }
 
 // serve says something on each connection to an address and closes it, until the program ends.

@@ -33,6 +33,9 @@ func MessageID(cause string) string {
 // PortTaken is the ID of the cause whose name "port" another program has.
 const PortTaken = "port-taken"
 
+// BindMissing is the ID of the cause that the source of a bind mount is not there.
+const BindMissing = "bind-source-missing"
+
 var table = []Cause{
 	{
 		ID:        "no-space",
@@ -162,7 +165,7 @@ var table = []Cause{
 			"restart {unit}`.",
 	},
 	{
-		ID:        "bind-source-missing",
+		ID:        BindMissing,
 		MessageID: "ff3035ed4a1349298cda2fa4aa1964ac",
 		Means: "A file or directory of the host that the container mounts is not there: often its disk is not " +
 			"mounted.",

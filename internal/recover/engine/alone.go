@@ -59,6 +59,7 @@ func nextTurn(rows []recover.Row, queue []int) int {
 // A turn is a group of rows that start together after all others.
 type turn struct {
 	run      *Run
+	group    int
 	rows     []int
 	names    []string // that are in flight with it
 	suspects []string // those of them whose soak the next group waits for
@@ -68,7 +69,7 @@ type turn struct {
 }
 
 func newTurn(r *Run, group int) turn {
-	t := turn{run: r, late: r.ready}
+	t := turn{run: r, group: group, late: r.ready}
 	groups := map[int]bool{}
 	for i, row := range r.rows {
 		if !row.Grouped() || row.State != recover.RowQueued || slices.Contains(r.queue, i) {
@@ -105,6 +106,9 @@ func (t turn) take(ctx context.Context) error {
 		}
 		if err := r.stepUntil(ctx, time.After(t.limit()/2), soaked, never); err != nil || r.expired {
 			return err
+		}
+		if t = newTurn(r, t.group); len(t.rows) == 0 { // a hold has put them off
+			return nil
 		}
 	}
 	ends := time.Now().Add(t.limit())

@@ -102,6 +102,7 @@ func (r *Run) take(ctx context.Context, a attempt) {
 	row.EndAttempt(a.outcome.Result, why)
 	row.ChangeAttempt(len(row.Attempts)-1, func(last *recover.Attempt) {
 		last.Invocation, last.Offline = a.outcome.Invocation, a.outcome.Offline
+		last.EndedWell = state == recover.RowFailed && a.err == nil && endedAtOnce(a.outcome)
 		switch state {
 		case recover.RowFell: // a job
 			last.Fell = &recover.Fall{At: last.Ended, ExitCode: a.outcome.ExitStatus, Result: a.outcome.Result}
@@ -109,15 +110,26 @@ func (r *Run) take(ctx context.Context, a attempt) {
 			last.Done = last.Ended
 		}
 	})
+	r.retries.noteLack(r, a.row, a.outcome)
 	var notMounted *NotMounted
 	var notOnline *NotOnline
+	var over *RetryOver
 	switch {
+	case errors.As(a.err, &over):
+		r.retries.withdraw(row) // it was not even tried
+		r.retries.end(r, a.row, over)
+	case errors.Is(a.err, recover.ErrReturning), errors.Is(a.err, recover.ErrConflict):
+		r.retries.withdraw(row)
+		r.retries.postpone(r, a.row, why)
+	case errors.Is(a.err, recover.ErrRuns):
+		r.retries.withdraw(row)
+		r.set(a.row, state, kind, why)
 	case errors.As(a.err, &notMounted):
-		row.Attempts = row.Attempts[:len(row.Attempts)-1] // it was not even tried
+		r.retries.withdraw(row)
 		r.tries[a.row]--
 		r.awaitMounts(ctx, a.row, notMounted.Points, why)
 	case errors.As(a.err, &notOnline):
-		row.Attempts = row.Attempts[:len(row.Attempts)-1]
+		r.retries.withdraw(row)
 		r.tries[a.row]--
 		r.offline.await(ctx, r, a.row, why)
 	case state == recover.RowFailed && r.awaitNeeded(ctx, a.row, a.outcome, why):
@@ -150,6 +162,8 @@ func (r *Run) take(ctx context.Context, a attempt) {
 // up while its main process runs.
 func judgeAttempt(job bool, o recover.Outcome, err error) (recover.RowState, EventKind, string) {
 	switch {
+	case errors.Is(err, recover.ErrRuns):
+		return recover.RowActive, FoundUp, ""
 	case errors.Is(err, recover.ErrOrderedAfterUs):
 		return recover.RowDeferred, Deferred, err.Error()
 	case errors.As(err, new(*recover.NeedsStopped)):
@@ -174,13 +188,16 @@ func judgeAttempt(job bool, o recover.Outcome, err error) (recover.RowState, Eve
 		return recover.RowDone, Ended, ""
 	case job && o.Active == "failed":
 		return recover.RowFell, Fell, failureText(o)
-	case o.Job == "done" && o.Active == "inactive":
+	case endedAtOnce(o):
 		return recover.RowFailed, GaveUp, "it started and ended at once"
 	case o.Job == "dependency" && len(o.Blockers) > 0:
 		return recover.RowFailed, GaveUp, "it needs " + strings.Join(o.Blockers, " ") + ", which did not start"
 	}
 	return recover.RowFailed, GaveUp, failureText(o)
 }
+
+// endedAtOnce reports whether a unit had ended well before it was seen to run.
+func endedAtOnce(o recover.Outcome) bool { return o.Job == "done" && o.Active == "inactive" }
 
 // failureText says how a start failed.
 func failureText(o recover.Outcome) string {

@@ -16,12 +16,15 @@ const (
 	GaveUp        EventKind = "gave-up"
 	Skipped       EventKind = "skipped"
 	Deferred      EventKind = "deferred"
-	Fell          EventKind = "fell"       // it was up and ended within its soak; a job: it failed
-	Restarting    EventKind = "restarting" // systemd or podman starts it again
-	Ended         EventKind = "ended"      // a job has ended well
-	Unhealthy     EventKind = "unhealthy"  // it is up, and its health check has yet to pass
-	Healthy       EventKind = "healthy"    // its health check has passed
-	Explained     EventKind = "explained"  // an attempt got its Why; may come after later events
+	Fell          EventKind = "fell"          // it was up and ended within its soak; a job: it failed
+	Restarting    EventKind = "restarting"    // systemd or podman starts it again
+	Ended         EventKind = "ended"         // a job has ended well
+	Unhealthy     EventKind = "unhealthy"     // it is up, and its health check has yet to pass
+	Healthy       EventKind = "healthy"       // its health check has passed
+	FoundUp       EventKind = "found-up"      // something else has started it
+	RetryPlanned  EventKind = "retry-planned" // after READY; it says when
+	RetryEnded    EventKind = "retry-ended"   // it is not tried again any more
+	Explained     EventKind = "explained"     // an attempt got its Why; may come after later events
 	TierSettled   EventKind = "tier-settled"
 	TierLate      EventKind = "tier-late" // its deadline passed; the next one need not wait
 )

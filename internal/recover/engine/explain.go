@@ -11,7 +11,7 @@ import (
 const explainWithin = 30 * time.Second
 
 // An attemptID names an attempt of a row.
-type attemptID struct{ row, attempt int }
+type attemptID struct{ row, attempt int } // attempt counts from 1
 
 // explained is why an attempt failed. Only the answer to the last question about an
 // attempt counts.
@@ -25,7 +25,7 @@ type explained struct {
 // waits for the answer.
 func (r *Run) explain(ctx context.Context, i int) {
 	row := r.rows[i]
-	id := attemptID{i, len(row.Attempts) - 1}
+	id := attemptID{i, row.Made()}
 	r.explaining++
 	r.questions[id]++
 	question := r.questions[id]
@@ -43,9 +43,13 @@ func (r *Run) takeExplanation(ctx context.Context, e explained) {
 		return
 	}
 	row := &r.rows[e.row]
-	row.ChangeAttempt(e.attempt, func(a *recover.Attempt) { a.Why = &e.explanation })
+	at := row.AttemptAt(e.attempt)
+	if at < 0 {
+		return
+	}
+	row.ChangeAttempt(at, func(a *recover.Attempt) { a.Why = &e.explanation })
 	r.notify(Event{Kind: Explained, Tier: row.Tier, Index: e.row, Row: *row})
-	if e.explanation.NeedsNetwork && row.State == recover.RowRetrying && e.attempt == len(row.Attempts)-1 {
+	if e.explanation.NeedsNetwork && row.State == recover.RowRetrying && e.attempt == row.Made() {
 		r.tries[e.row]--
 		r.offline.await(ctx, r, e.row, withoutNetwork+row.Error)
 	}

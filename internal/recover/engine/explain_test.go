@@ -46,7 +46,7 @@ func TestExplanations(t *testing.T) {
 				began := time.Now()
 				var ready time.Duration
 				explained := 0
-				_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(e Event) {
+				_, rows, err := playLives(t.Context(), s, s.h, oncePolicy(), recovertest.Rows("a:0"), func(e Event) {
 					switch e.Kind {
 					case GaveUp:
 						ready = time.Since(began)
@@ -90,7 +90,7 @@ func TestExplanationsOfFalls(t *testing.T) {
 			}
 			return recover.Explanation{Cause: fmt.Sprintf("%s is %s", row.Name, row.State), Output: []string{"no such file"}}
 		}
-		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0 b:0"), func(Event) {})
+		_, rows, err := playLives(t.Context(), s, s.h, oncePolicy(), recovertest.Rows("a:0 b:0"), func(Event) {})
 		if err != nil || asked.Load() != 3 {
 			t.Errorf("%v, %d questions", err, asked.Load())
 		}
@@ -109,7 +109,7 @@ func TestExplanationOfHeldRow(t *testing.T) {
 		s.then("a", []moment{ended(1, 1)})
 		s.explain = tellsAfter(func(recover.Row) time.Duration { return time.Second })
 		var up, fell recover.Row
-		_, _, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(e Event) {
+		_, _, err := playLives(t.Context(), s, s.h, oncePolicy(), recovertest.Rows("a:0"), func(e Event) {
 			switch e.Kind {
 			case Up:
 				up = e.Row

@@ -40,7 +40,7 @@ func (h *healthWaits) begin(ctx context.Context, r *Run, i int) {
 		var last recover.RowHealth
 		tell := func(health recover.RowHealth, over bool) {
 			last = health
-			send(ctx, h.news, healthNews{i, len(row.Attempts), health, over})
+			send(ctx, h.news, healthNews{i, row.Made(), health, over})
 		}
 		r.starter.AwaitHealthy(bounded, row, func(health recover.RowHealth) {
 			tell(health, health == recover.HealthPassed)
@@ -71,7 +71,7 @@ func (h *healthWaits) delayReady(r *Run) bool {
 // take records what is told of a container's health.
 func (h *healthWaits) take(r *Run, n healthNews) {
 	row := &r.rows[n.row]
-	if !h.delay(n.row) || len(row.Attempts) != n.attempt {
+	if !h.delay(n.row) || row.Made() != n.attempt {
 		return // it has ended meanwhile, or recovery has
 	}
 	switch {
@@ -83,7 +83,7 @@ func (h *healthWaits) take(r *Run, n healthNews) {
 	kind := Unhealthy
 	if n.health == recover.HealthPassed {
 		kind = Healthy
-		row.ChangeAttempt(n.attempt-1, func(a *recover.Attempt) { a.Healthy = time.Now() })
+		row.ChangeAttempt(len(row.Attempts)-1, func(a *recover.Attempt) { a.Healthy = time.Now() })
 	}
 	if row.Health = n.health; n.health != "" {
 		r.notify(Event{Kind: kind, Tier: row.Tier, Index: n.row, Row: *row})
@@ -92,6 +92,7 @@ func (h *healthWaits) take(r *Run, n healthNews) {
 		delete(r.unsettled, n.row)
 		r.order.release(r, n.row)
 		r.release(n.row)
+		r.retries.arrived(r, n.row)
 	}
 }
 
@@ -107,7 +108,7 @@ func (h *healthWaits) drop(i int) {
 func (h *healthWaits) giveUp(r *Run) {
 	for i := range r.rows {
 		if h.delay(i) {
-			h.take(r, healthNews{i, len(r.rows[i].Attempts), recover.HealthLate, true})
+			h.take(r, healthNews{i, r.rows[i].Made(), recover.HealthLate, true})
 		}
 	}
 }

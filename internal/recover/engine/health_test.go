@@ -85,7 +85,7 @@ func TestHealthOfATier(t *testing.T) {
 				h := recovertest.NewHost()
 				h.Checks = map[string]func(context.Context) (bool, error){"db": healthyAfter(c.healthy)}
 				h.Start["db.service"], h.Start["app.service"] = c.start, c.app
-				p := recover.DefaultPolicy()
+				p := oncePolicy()
 				if c.deadline > 0 {
 					p.Deadline = c.deadline
 				}
@@ -127,7 +127,7 @@ func TestReadyWaitsForHealth(t *testing.T) {
 			rows := recovertest.Rows("app:1")
 			rows[0].AwaitHealth = await
 			began := time.Now()
-			if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows); err != nil {
+			if _, err := play(t, t.Context(), h, oncePolicy(), rows); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(began); took != want {
@@ -152,7 +152,7 @@ func TestNeededIsHealthy(t *testing.T) {
 		}
 		rows := recovertest.Rows("db:0 app:1")
 		rows[0].AwaitHealth = recover.HealthForTier
-		got, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows)
+		got, err := play(t, t.Context(), h, oncePolicy(), rows)
 		want := []string{
 			"  0.0 tier-started 0", "  0.0 starting db 1", "  0.0 attempt-failed db 1", "  0.0 tier-settled 0",
 			"  0.0 tier-started 1", "  0.0 starting app 1", "  0.0 waiting app 1", "  0.0 tier-settled 1",
@@ -173,7 +173,7 @@ func TestHealthIsToldToPodman(t *testing.T) {
 		h.Start["app.service"] = recovertest.UpAfter(5 * time.Second)
 		rows := recovertest.Rows("db:0 app:1")
 		rows[0].AwaitHealth = recover.HealthForTier
-		if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows); err != nil {
+		if _, err := play(t, t.Context(), h, oncePolicy(), rows); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Contains(h.History, "own check db") {
@@ -199,7 +199,7 @@ func TestFallEndsHealthWait(t *testing.T) {
 		rows[0].AwaitHealth = recover.HealthForTier
 		began := time.Now()
 		var history []string
-		r := New(rows, recover.DefaultPolicy(), fallingStarter{unitStarter{h}},
+		r := New(rows, oncePolicy(), fallingStarter{unitStarter{h}},
 			NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, func(e Event) {
 				if e.Row.Name == "db" || e.Kind == TierSettled {
 					history = append(history, fmt.Sprintf("%4.1f %s %s", time.Since(began).Seconds(), e.Kind, e.Row.Health))

@@ -92,7 +92,7 @@ func TestLateMountStartsInOrder(t *testing.T) {
 					s.comes[point] = mounted
 					time.AfterFunc(after, func() { close(mounted) })
 				}
-				p := recover.DefaultPolicy()
+				p := oncePolicy()
 				p.Deadline, p.TierDeadline = time.Hour, 30*time.Second
 				history, _, err := playLives(t.Context(), s, h, p, recovertest.Rows("db:0 app:1 web:4"), func(Event) {})
 				if err != nil {

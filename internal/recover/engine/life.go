@@ -22,7 +22,7 @@ func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 	row := r.rows[i]
 	r.workers.Go(func() {
 		tell := func(c change) {
-			c.row, c.attempt = i, len(row.Attempts)
+			c.row, c.attempt = i, row.Made()
 			send(ctx, r.changes, c)
 		}
 		follower{r.starter, r.policy}.awaitChanges(ctx, row, recover.Life{State: now}, tell)
@@ -104,7 +104,7 @@ func (r *Run) hear(ctx context.Context, c change) {
 	}
 	row := &r.rows[c.row]
 	started := row.State == recover.RowUp || row.State == recover.RowRestarting
-	if !started || len(row.Attempts) != c.attempt {
+	if !started || row.Made() != c.attempt {
 		return
 	}
 	if c.steady {

@@ -188,7 +188,7 @@ func TestFollow(t *testing.T) {
 				for i := range rs {
 					rs[i].Job = strings.Contains(" "+c.jobs+" ", " "+rs[i].Name+" ")
 				}
-				got, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
+				got, rows, err := playLives(t.Context(), s, s.h, oncePolicy(), rs, func(Event) {})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -238,7 +238,7 @@ func TestRowAfterFall(t *testing.T) {
 		s.then("d", []moment{{after: time.Second, life: recover.Life{State: recover.LifeEnded, ExitCode: recover.UnknownExit,
 			Because: "pod.service has ended"}}})
 		rs := recovertest.Rows("a:0 b:0 c:0 d:0")
-		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
+		_, rows, err := playLives(t.Context(), s, s.h, oncePolicy(), rs, func(Event) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func TestRestartLoop(t *testing.T) {
 		s.then("a", loop)
 		events := 0
 		count := func(Event) { events++ }
-		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), count)
+		_, rows, err := playLives(t.Context(), s, s.h, oncePolicy(), recovertest.Rows("a:0"), count)
 		if err != nil || rows["a"].State != recover.RowUp || rows["a"].Restarts != 1000 {
 			t.Errorf("%v: %+v", err, rows["a"])
 		}
@@ -292,7 +292,7 @@ func TestRestartLoop(t *testing.T) {
 func TestAwaitThatRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &repeater{}
-		run := New(recovertest.Rows("a:0"), recover.DefaultPolicy(), s, NewFlight(func([]string) error { return nil },
+		run := New(recovertest.Rows("a:0"), oncePolicy(), s, NewFlight(func([]string) error { return nil },
 			func(string) {}), recovertest.Gauge{H: recovertest.NewHost()}, func(Event) {})
 		if err := run.Do(t.Context()); err != nil {
 			t.Fatal(err)
@@ -324,7 +324,7 @@ func TestDeadlineAfterFall(t *testing.T) {
 		s := newLifeStarter(recovertest.NewHost())
 		s.then("a", []moment{ended(1, 1)})
 		s.h.Start["slow.service"] = recovertest.Hangs
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		p.Deadline = 5 * time.Second
 		_, rows, err := playLives(t.Context(), s, s.h, p, recovertest.Rows("a:0 slow:0"), func(Event) {})
 		if err != nil || rows["a"].State != recover.RowFell || rows["slow"].State != recover.RowFailed {
@@ -343,7 +343,7 @@ func TestFallOfSuspect(t *testing.T) {
 		for i := range rs {
 			rs[i].Alone, rs[i].Group = true, i+1
 		}
-		history, _, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(), rs, func(Event) {})
+		history, _, err := playLives(t.Context(), s, s.h, oncePolicy(), rs, func(Event) {})
 		want := []string{"  0.0 starting a 1", "  0.0 up a 1", " 15.0 attempt-failed a 1", " 25.0 starting a 2",
 			" 25.0 up a 2", " 45.0 starting b 1", " 45.0 up b 1"}
 		if diff := cmp.Diff(want, history[:min(len(want), len(history))]); err != nil || diff != "" {
@@ -357,7 +357,7 @@ func TestFollowContextEnds(t *testing.T) {
 		s := newLifeStarter(recovertest.NewHost())
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		history, _, err := playLives(ctx, s, s.h, recover.DefaultPolicy(), recovertest.Rows("a:0"), func(Event) {})
+		history, _, err := playLives(ctx, s, s.h, oncePolicy(), recovertest.Rows("a:0"), func(Event) {})
 		if last := history[len(history)-1]; err != context.DeadlineExceeded || last != "  5.0 end" {
 			t.Errorf("Follow returns %v; the last event is %q", err, last)
 		}
@@ -379,7 +379,7 @@ func TestNeededContainerStopped(t *testing.T) {
 			Sleep(ctx, 5*time.Second)
 			return needs("app.service"), nil
 		}
-		_, rows, err := playLives(t.Context(), s, s.h, recover.DefaultPolicy(),
+		_, rows, err := playLives(t.Context(), s, s.h, oncePolicy(),
 			recovertest.Rows("db:0 api:0 app:0 late:0"), func(Event) {})
 		if err != nil {
 			t.Fatal(err)

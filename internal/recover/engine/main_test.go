@@ -88,3 +88,15 @@ func (s unitStarter) AwaitMounts(ctx context.Context, points []string) error {
 func (s unitStarter) AwaitNetwork(ctx context.Context) error {
 	return recovertest.Systemd{H: s.h}.AwaitNetwork(ctx, recover.NetworkDown)
 }
+
+// AwaitLacking waits for mounts, as AwaitMounts does.
+func (s unitStarter) AwaitLacking(ctx context.Context, _ recover.Row, points []string) error {
+	return s.AwaitMounts(ctx, points)
+}
+
+// oncePolicy is the default policy, but tries nothing after READY.
+func oncePolicy() recover.Policy {
+	p := recover.DefaultPolicy()
+	p.RetryAfterReady = false
+	return p
+}

@@ -198,7 +198,7 @@ func TestNetwork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := recovertest.NewHost()
-				p := &play{newNetworkStarter(h, c.comes), h, recovertest.Rows(c.rows), recover.DefaultPolicy()}
+				p := &play{newNetworkStarter(h, c.comes), h, recovertest.Rows(c.rows), oncePolicy()}
 				c.prepare(p)
 				got, rows, err := playLives(t.Context(), p, h, p.p, p.rows, func(Event) {})
 				if err != nil {
@@ -235,7 +235,7 @@ func TestNetworkNeverComes(t *testing.T) {
 		s.needs["db"] = true
 		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
-		got, rows, err := playLives(ctx, s, h, recover.DefaultPolicy(), recovertest.Rows("db:0 app:1"), func(Event) {})
+		got, rows, err := playLives(ctx, s, h, oncePolicy(), recovertest.Rows("db:0 app:1"), func(Event) {})
 		want := []string{
 			"  0.0 starting db 1", "  0.0 waiting db 0", "  0.0 starting app 1", "  0.0 up app 1",
 			" 90.0 no-network db 0", " 90.0 READY", "86400.0 end",

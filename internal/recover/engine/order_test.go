@@ -110,7 +110,7 @@ func TestOrder(t *testing.T) {
 						}
 					}
 				}
-				got, err := play(t, t.Context(), h, recover.DefaultPolicy(), rows)
+				got, err := play(t, t.Context(), h, oncePolicy(), rows)
 				got = slices.DeleteFunc(got, func(l string) bool {
 					return strings.Contains(l, "tier-") || strings.Contains(l, "unhealthy")
 				})
@@ -131,7 +131,7 @@ func TestOrderUntilDone(t *testing.T) {
 			rows[1].Job = true
 			var history []string
 			began := time.Now()
-			r := New(rows, recover.DefaultPolicy(), endingStarter{unitStarter{h}, code},
+			r := New(rows, oncePolicy(), endingStarter{unitStarter{h}, code},
 				NewFlight(func([]string) error { return nil }, func(string) {}), recovertest.Gauge{H: h}, func(e Event) {
 					if e.Row.Name != "" {
 						history = append(history, fmt.Sprintf("%4.1f %s %s", time.Since(began).Seconds(), e.Kind, e.Row.Name))
@@ -202,7 +202,7 @@ func TestOrderIsKept(t *testing.T) {
 			}
 			slices.SortStableFunc(rows, func(a, b recover.Row) int { return a.Group - b.Group })
 			state := map[string]recover.RowState{}
-			_, err := playTo(t.Context(), h, recover.DefaultPolicy(), rows, func(e Event) {
+			_, err := playTo(t.Context(), h, oncePolicy(), rows, func(e Event) {
 				if e.Row.Name == "" {
 					return
 				}

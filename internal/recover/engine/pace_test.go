@@ -60,7 +60,7 @@ func TestPace(t *testing.T) {
 					h.Start[name+".service"] = recovertest.UpAfter(time.Second)
 					words = append(words, name+":0")
 				}
-				p := recover.DefaultPolicy()
+				p := oncePolicy()
 				p.MinParallel, p.MaxParallel = 4, c.most
 				starts, order := map[int64]int{}, []int64{}
 				_, err := playTo(t.Context(), h, p, recovertest.Rows(strings.Join(words, " ")), func(e Event) {

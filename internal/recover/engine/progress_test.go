@@ -31,7 +31,7 @@ func TestProgress(t *testing.T) {
 				lines = append(lines, line)
 			}
 		}
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		run := New(rs, p, unitStarter{h}, NewFlight(func([]string) error { return nil }, func(string) {}),
 			recovertest.Gauge{H: h}, tell)
 		if err := run.Do(t.Context()); err != nil {

@@ -112,7 +112,7 @@ func TestWhateverBecomesOfContainers(t *testing.T) {
 				courses[row.Name] = append(courses[row.Name], drawCourse(rt, row.Job, units).mustEnd())
 			}
 		}
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		p.MinParallel = rapid.IntRange(1, 3).Draw(rt, "parallel")
 		p.MaxParallel = p.MinParallel
 		explainTakes := time.Duration(rapid.IntRange(0, 60).Draw(rt, "explain takes")) * time.Second

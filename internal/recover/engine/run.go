@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -43,6 +44,9 @@ type Run struct {
 	again     time.Time // when a row of the queue may start that could not, zero without one
 	health    healthWaits
 	order     order
+	retries   retries
+	asks      chan func()
+	over      chan struct{} // closed when nothing is taken up any more
 	deadline  *time.Timer
 	ends      time.Time
 	expired   bool // the deadline has passed
@@ -74,6 +78,10 @@ type Starter interface {
 	// when that does not pass at first, and HealthPassed when it does. It returns without
 	// that if there is nothing to wait for.
 	AwaitHealthy(ctx context.Context, row recover.Row, tell func(recover.RowHealth))
+	// AwaitLacking returns when what the row's last attempt lacked has arrived: all of the mount
+	// points, or without any a mount at the source of a bind mount, or above it. The error
+	// says that this cannot be awaited.
+	AwaitLacking(ctx context.Context, row recover.Row, points []string) error
 	// Explain says why the row's last attempt failed, or why its container fell. The
 	// zero Explanation says nothing.
 	Explain(ctx context.Context, row recover.Row) recover.Explanation
@@ -100,6 +108,9 @@ func New(
 		offline:  offlineRows{rows: map[int]bool{}},
 		late:     newLateRows(),
 		health:   healthWaits{rows: map[int]context.CancelFunc{}, news: make(chan healthNews)},
+		retries:  newRetries(),
+		asks:     make(chan func()),
+		over:     make(chan struct{}),
 
 		changes:      make(chan change),
 		explanations: make(chan explained),
@@ -133,18 +144,20 @@ func (r *Run) Do(ctx context.Context) error {
 		r.close()
 		return err
 	}
-	r.ready = true
+	r.ready, r.offline.over = true, true
+	r.retries.begin(r)
 	return nil
 }
 
-// Follow goes on after Do until all soaks are over, the jobs have ended, and the rows
-// that wait for the network have been started. A fall is no reason any more for a
-// second attempt. It returns the cause when ctx ends, and ErrGoingDown as Do does.
+// Follow goes on after Do until all soaks are over, the jobs have ended, the rows that wait for
+// the network have been started, and nothing is to be tried again. It returns the cause when
+// ctx ends, and ErrGoingDown as Do does.
 func (r *Run) Follow(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.close()
 	defer stop()
-	for r.following > 0 || r.explaining > 0 || len(r.health.rows) > 0 || slices.ContainsFunc(r.rows, toCome) {
+	for r.following > 0 || r.explaining > 0 || len(r.health.rows) > 0 || len(r.retries.due) > 0 ||
+		slices.ContainsFunc(r.rows, toCome) {
 		var err error
 		if i := nextTurn(r.rows, r.queue); i >= 0 { // a suspect, which has waited for the network
 			err = newTurn(r, r.rows[i].Group).take(ctx)
@@ -156,6 +169,23 @@ func (r *Run) Follow(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Serve is Follow, and goes on to take up what is asked (Ask) until ctx ends. While nothing is
+// to come it only waits for that.
+func (r *Run) Serve(ctx context.Context) error {
+	defer close(r.over)
+	for {
+		if err := r.Follow(ctx); err != nil {
+			return err
+		}
+		select {
+		case do := <-r.asks:
+			do()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // close ends the workers, and waits for their end.
@@ -209,10 +239,17 @@ func (r *Run) stepUntil(ctx context.Context, late <-chan time.Time, empty <-chan
 // step starts what can be started and takes in the next thing that happens. It
 // reports whether that was late or empty.
 func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan struct{}) (passed bool, err error) {
-	if r.fill(ctx) {
+	var more, again, retry <-chan time.Time
+	switch at, turn := r.retries.start(ctx, r); {
+	case turn:
+		return false, nil
+	case r.fill(ctx):
 		return false, nil // a job was started: perhaps nothing is left to wait for
+	case !at.IsZero():
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		retry = timer.C
 	}
-	var more, again <-chan time.Time
 	switch {
 	case !r.again.IsZero():
 		timer := time.NewTimer(time.Until(r.again))
@@ -231,7 +268,7 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 		r.take(ctx, a)
 	case w := <-r.wakes:
 		if toCome(r.rows[w.row]) && w.wait == r.waits[w.row] { // else given up, or it waits for something else
-			r.requeue(w.row)
+			r.wake(w.row)
 		}
 	case <-r.offline.late.C:
 		r.offline.pass(ctx, r)
@@ -243,7 +280,12 @@ func (r *Run) step(ctx context.Context, late <-chan time.Time, empty <-chan stru
 		r.takeExplanation(ctx, e)
 	case <-more:
 		r.pace.grow()
+	case i := <-r.retries.arrivals:
+		r.retries.hurry(r, i)
+	case do := <-r.asks:
+		do()
 	case <-again:
+	case <-retry:
 	case <-late:
 		return true, nil
 	case <-empty:
@@ -346,7 +388,8 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	if r.settles(i) {
 		delete(r.unsettled, i)
 	}
-	r.notify(Event{Kind: kind, Tier: row.Tier, Index: i, Row: *row})
+	r.retries.plan(r, i)
+	r.tell(kind, i)
 	switch last := row.LastAttempt(); {
 	case state == recover.RowWaiting && last != nil && last.Offline:
 		r.flight.Soak(row.Name, r.policy.Soak) // it was started, and waits for the next start
@@ -360,7 +403,15 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	r.flight.Soak(row.Name, r.policy.Soak)
 	if !r.health.delay(i) {
 		r.release(i)
+		if state == recover.RowUp || state == recover.RowActive {
+			r.retries.arrived(r, i)
+		}
 	}
+}
+
+// tell tells an event of a row.
+func (r *Run) tell(kind EventKind, i int) {
+	r.notify(Event{Kind: kind, Tier: r.rows[i].Tier, Index: i, Row: r.rows[i]})
 }
 
 // settles reports whether the next tier need not wait for a row any more. It waits for one
@@ -374,14 +425,15 @@ func (r *Run) settles(i int) bool {
 // giveUp closes what is pending at the deadline. Its start jobs go on without
 // us: a container that is slow to become ready is not killed for it.
 func (r *Run) giveUp(ctx context.Context) {
-	r.expired = true
+	r.expired = !r.ready
 	r.health.giveUp(r)
 	r.offline.pass(ctx, r)
-	clear(r.needs)
-	clear(r.order.waiting)
-	r.queue = nil
+	spared := func(i int) bool { return r.rows[i].BeingRetried() } // its tries have no end
+	maps.DeleteFunc(r.needs, func(i int, _ []int) bool { return !spared(i) })
+	maps.DeleteFunc(r.order.waiting, func(i int, _ []need) bool { return !spared(i) })
+	r.queue = slices.DeleteFunc(r.queue, func(i int) bool { return !spared(i) })
 	for i, row := range r.rows {
-		if !row.State.Pending() {
+		if !row.State.Pending() || spared(i) {
 			continue
 		}
 		why := fmt.Sprintf("not up when recovery ended at its deadline of %s", r.policy.Deadline)

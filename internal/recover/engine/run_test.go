@@ -111,7 +111,7 @@ func TestRun(t *testing.T) {
 				for name, f := range c.behave {
 					h.Start[name+".service"] = f
 				}
-				p := recover.DefaultPolicy()
+				p := oncePolicy()
 				if c.parallel > 0 {
 					p.MaxParallel = c.parallel
 				}
@@ -152,7 +152,7 @@ func TestRunEndsAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost()
 		h.Start["a.service"] = recovertest.Hangs
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		p.Deadline = 90 * time.Second
 		began := time.Now()
 		history, err := play(t, t.Context(), h, p, recovertest.Rows("a:0"))
@@ -174,7 +174,7 @@ func TestRunHostGoesDown(t *testing.T) {
 		h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
 			return recover.Outcome{}, recover.ErrGoingDown
 		}
-		history, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0 b:1"))
+		history, err := play(t, t.Context(), h, oncePolicy(), recovertest.Rows("a:0 b:1"))
 		if !errors.Is(err, recover.ErrGoingDown) {
 			t.Errorf("Do returns %v, want ErrGoingDown", err)
 		}
@@ -193,7 +193,7 @@ func TestRunContextEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := play(t, ctx, h, recover.DefaultPolicy(), recovertest.Rows("a:0"))
+		_, err := play(t, ctx, h, oncePolicy(), recovertest.Rows("a:0"))
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
 			t.Errorf("Do returns %v after %s", err, time.Since(began))
 		}
@@ -264,7 +264,7 @@ func TestEveryKindOfEnd(t *testing.T) {
 		}
 		h.Start["hung.service"] = recovertest.Hangs
 		h.Start["broken.service"] = recovertest.Fails
-		p := recover.DefaultPolicy()
+		p := oncePolicy()
 		p.Deadline, p.RetryPause, p.TierDeadline = 50*time.Second, time.Minute, time.Minute
 		got := map[string]recover.RowState{}
 		tell := func(e Event) {

@@ -73,6 +73,9 @@ func (r *Run) leave(i, needed int) {
 	r.set(i, recover.RowNeedsStopped, Skipped, (&recover.NeedsStopped{Names: stopped}).Error())
 }
 
+// started are the states of a container that has been started, by whomever.
+var started = []recover.RowState{recover.RowUp, recover.RowRestarting, recover.RowDone, recover.RowActive}
+
 // release has the rows that wait for row i go on or fail, now that i has settled.
 func (r *Run) release(i int) {
 	for waiting, on := range r.needs {
@@ -83,7 +86,7 @@ func (r *Run) release(i int) {
 		case isStopped(needed.State):
 			delete(r.needs, waiting)
 			r.leave(waiting, i)
-		case needed.State == recover.RowUp || needed.State == recover.RowRestarting || needed.State == recover.RowDone:
+		case slices.Contains(started, needed.State):
 			r.needs[waiting] = slices.DeleteFunc(slices.Clone(on), func(n int) bool { return n == i })
 			if len(r.needs[waiting]) == 0 {
 				delete(r.needs, waiting)
@@ -128,6 +131,15 @@ func (r *Run) later(ctx context.Context, row int, wait func()) {
 	})
 }
 
+// wake has a row go on whose wait has ended. After READY a hold can keep it.
+func (r *Run) wake(i int) {
+	if r.ready {
+		r.retries.woken[i] = true
+		return
+	}
+	r.requeue(i)
+}
+
 // requeue has a row start again. A row that has waited is given its turn when the
 // tiers have ended, and after READY if it is a suspect.
 func (r *Run) requeue(i int) {
@@ -137,6 +149,7 @@ func (r *Run) requeue(i int) {
 		r.offline.renew(r)
 	}
 	delete(r.offline.rows, i)
+	delete(r.retries.woken, i)
 	r.late.wake(i)
 	r.move(i, recover.RowQueued)
 	if !waited || !r.tiered || r.ready && !row.Alone {

@@ -46,7 +46,7 @@ func TestNeededContainer(t *testing.T) {
 					}
 					return needs("db.service"), nil
 				}
-				got, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("db:0 app:1"))
+				got, err := play(t, t.Context(), h, oncePolicy(), recovertest.Rows("db:0 app:1"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -69,10 +69,10 @@ func TestNeedsInACircle(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		if _, err := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("a:0 b:1 c:2")); err != nil {
+		if _, err := play(t, t.Context(), h, oncePolicy(), recovertest.Rows("a:0 b:1 c:2")); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); took != recover.DefaultPolicy().RetryPause {
+		if took := time.Since(began); took != oncePolicy().RetryPause {
 			t.Errorf("it took %s", took)
 		}
 	})
@@ -88,7 +88,7 @@ func TestNeededUnitIsNoContainer(t *testing.T) {
 			}
 			return recovertest.Up, nil
 		}
-		got, _ := play(t, t.Context(), h, recover.DefaultPolicy(), recovertest.Rows("app:1"))
+		got, _ := play(t, t.Context(), h, oncePolicy(), recovertest.Rows("app:1"))
 		want := []string{
 			"  0.0 tier-started 1", "  0.0 starting app 1", "  0.0 attempt-failed app 1", "  0.0 tier-settled 1",
 			" 10.0 starting app 2", " 10.0 up app 2",

@@ -66,6 +66,7 @@ type Host struct {
 	SyncErr        error // of a snapshot that is read all the same
 	LastAlive      *recover.LastAlive
 	Beats          int // how often that was written
+	Hold           *recover.Hold
 	InFlight       recover.InFlight
 	InFlightErr    error
 	// Quarantine is the suspects of the casebook, and Book the rest of it.

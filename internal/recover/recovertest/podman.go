@@ -124,6 +124,8 @@ func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error)
 }
 
 func (f Podman) ImageID(_ context.Context, image string) (string, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
 	if slices.Contains(f.H.NoImages, image) {
 		return "", recover.ErrNoImage
 	}

@@ -127,6 +127,24 @@ func (f Store) SaveLastAlive(a recover.LastAlive) error {
 	return f.H.WriteErr
 }
 
+func (f Store) Hold() (recover.Hold, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	if f.H.Hold == nil {
+		return recover.Hold{}, recover.ErrNone
+	}
+	return *f.H.Hold, nil
+}
+
+func (f Store) SaveHold(h recover.Hold) error {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
+	if f.H.WriteErr == nil && !f.H.Dead {
+		f.H.Hold = &h
+	}
+	return f.H.WriteErr
+}
+
 func (f Store) UserStopped() ([]string, error) {
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()

@@ -87,6 +87,17 @@ func (f Systemd) StartJob(ctx context.Context, unit string, without ...string) (
 	return f.Start(ctx, unit, without...)
 }
 
+// StartAgain is Start, but leaves somebody's stop alone.
+func (f Systemd) StartAgain(ctx context.Context, unit string, without ...string) (recover.Outcome, error) {
+	f.H.Mu.Lock()
+	stops := f.H.States[unit].Job == "stop"
+	f.H.Mu.Unlock()
+	if stops {
+		return recover.Outcome{}, recover.ErrConflict
+	}
+	return f.start(ctx, unit, "start again "+strings.Join(append([]string{unit}, without...), " without "))
+}
+
 // AwaitLife returns the next life of the unit that a test sends to Lives, if any. If the last
 // life is not known, it is that the unit runs.
 func (f Systemd) AwaitLife(ctx context.Context, unit string, last recover.Life) (recover.Life, error) {
@@ -189,6 +200,11 @@ func (f Systemd) AwaitMounts(ctx context.Context, points []string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// AwaitMountAbove returns when Mounted is closed.
+func (f Systemd) AwaitMountAbove(ctx context.Context, paths []string) error {
+	return f.AwaitMounts(ctx, paths)
 }
 
 func (f Systemd) AwaitEnd(ctx context.Context, unit string, _ time.Duration) error {

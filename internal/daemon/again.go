@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/engine"
+)
+
+// vetoRetry says why a container is not tried again now, after READY: something else has
+// started it or is about to, or somebody has ended the tries. To stop what is down leaves no
+// other trace than these.
+func (s *starter) vetoRetry(ctx context.Context, row recover.Row) error {
+	if row.Retry == nil {
+		return nil
+	}
+	now, err := s.world.Podman.Inspect(ctx, row.Name)
+	switch {
+	case err == nil && now.Running():
+		return recover.ErrRuns
+	case row.Generated && errors.Is(err, recover.ErrNoContainer):
+		return &engine.RetryOver{Why: "it was removed", Stopped: true}
+	}
+	states, err := s.world.Systemd.States(ctx, []string{row.Unit})
+	if err != nil || row.Generated {
+		return nil //nolint:nilerr // what cannot be asked delays nothing
+	}
+	unit := states[row.Unit]
+	switch {
+	case unit.Active == "active", unit.Active == "reloading":
+		return recover.ErrRuns
+	case unit.Returning():
+		return recover.ErrReturning
+	case row.Retry.ByHand:
+		return nil
+	case row.Retry.SeenFailed && unit.Loaded && unit.Active == "inactive":
+		return &engine.RetryOver{Why: engine.RetryReset}
+	case s.knows(row.Name).enabled && s.disabled(ctx, row.Unit):
+		return &engine.RetryOver{Why: "its unit was disabled (systemctl disable)"}
+	}
+	return nil
+}
+
+// disabled reports whether a unit is known not to be enabled.
+func (s *starter) disabled(ctx context.Context, unit string) bool {
+	enabled, err := s.world.Autostart.Enabled(ctx, unit)
+	return err == nil && !enabled
+}
+
+// learnEnabled asks once whether the unit of a container that has failed is enabled: if it is
+// disabled later, somebody does not want it.
+func (s *starter) learnEnabled(ctx context.Context, row recover.Row) {
+	if s.world.Autostart == nil || row.Unit == "" || row.Generated || len(row.Attempts) != 1 {
+		return
+	}
+	if enabled, err := s.world.Autostart.Enabled(ctx, row.Unit); err == nil {
+		s.learn(row.Name, func(c *startedContainer) { c.enabled = enabled })
+	}
+}
+
+// AwaitLacking returns when the mount points are mounted, or without any something at the
+// sources of the container's bind mounts.
+func (s *starter) AwaitLacking(ctx context.Context, row recover.Row, points []string) error {
+	if len(points) > 0 {
+		return s.world.Systemd.AwaitMounts(ctx, points)
+	}
+	paths := s.mountsNeeded(ctx, row)
+	if len(paths) == 0 {
+		return errors.New("what it mounts is not known")
+	}
+	return s.world.Systemd.AwaitMountAbove(ctx, paths)
+}
+
+// mountsNeeded are the paths on the host that the container of a row mounts, as far as they
+// can be asked. A Quadlet container is gone, and its unit knows; a plain one has no unit that
+// does.
+func (s *starter) mountsNeeded(ctx context.Context, row recover.Row) []string {
+	binds, _ := s.world.Podman.Binds(ctx, row.Name)
+	needed, volumes, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
+	for _, volume := range volumes {
+		if device, err := s.world.Podman.VolumeDevice(ctx, volume); err == nil && device != "" {
+			needed = append(needed, device)
+		}
+	}
+	return slices.Concat(binds, needed)
+}

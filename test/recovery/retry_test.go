@@ -1,0 +1,207 @@
+package recovery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"archy-recovery/internal/control"
+	"archy-recovery/internal/recover"
+	"archy-recovery/test/machine"
+)
+
+// lateDir is where the containers of these tests find what they mount.
+const lateDir = "/var/tmp/late"
+
+// needing starts a container without a unit that cannot start without lateDir/NAME.
+func (n *node) needing(name string, tier int) {
+	n.t.Helper()
+	n.mend(name)
+	n.plainWith(name, tier, "--volume="+lateDir+"/"+name+":/late")
+}
+
+// needingQuadlet makes a Quadlet container that cannot start without lateDir/NAME.
+func (n *node) needingQuadlet(name string, tier int) {
+	n.t.Helper()
+	n.mend(name)
+	n.quadlet(name, tier, "Volume="+lateDir+"/"+name+":/late", "")
+	n.user.Systemctl("start", name)
+}
+
+// mend makes what containers lack.
+func (n *node) mend(names ...string) {
+	n.t.Helper()
+	for _, name := range names {
+		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), lateDir+"/"+name)
+	}
+}
+
+// waitUp waits until podman says that a container runs, and returns how long that took.
+func (n *node) waitUp(within time.Duration, name string) time.Duration {
+	n.t.Helper()
+	began := time.Now()
+	n.WaitFor(within, name+" to run", func() bool { return slices.Contains(n.running(), name) })
+	took := time.Since(began)
+	n.t.Logf("%s ran %.1f s later", name, took.Seconds())
+	return took
+}
+
+// What failed in recovery is tried again after READY until it is up, or until somebody ends
+// that: a mount and an address that come late, a directory that is made later, a container that
+// needs another one. A monitor may be faster. Then the daemon is started again, during a hold,
+// and then the power fails.
+func TestRetries(t *testing.T) {
+	onBothInstances(t, "RetryPauseSec=1\nSoakSec=2\n", func(n *node) {
+		const disk = "/var/tmp/disk"
+		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), disk+"/data", "/var/tmp/nas", "/var/tmp/nas/data")
+		n.plainWith("mount", 0, "--volume=/var/tmp/nas/data:/data")
+		n.needing("made", 1)
+		n.MustRun("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+		n.user.MustRun("podman", "run", "--detach", "--name", "address", machine.Image, "-tcp", "192.0.2.7:7007")
+		n.needing("sql", 0)
+		n.plainWith("app", 1, "--requires=sql")
+		n.needing("monitored", 1)
+		n.needing("removed", 1)
+		n.needing("listed", 1)
+		n.needingQuadlet("masked", 1)
+		n.needingQuadlet("reset", 1)
+		n.needing("later", 2)
+		n.needing("crash", 2)
+		n.quadlet("well", 0, "", "")
+		n.user.Systemctl("start", "well")
+		n.enable()
+		n.waitSaved("address", "app", "crash", "later", "listed", "made", "masked", "monitored", "mount", "removed", "reset",
+			"sql", "well")
+
+		n.PullPlug()
+		n.Remove(lateDir)
+		n.Remove("/var/tmp/nas/data")
+		n.Boot()
+		st := n.waitRecovered()
+		ready := time.Now()
+		n.wantRunning("well")
+		if status := n.cli("status"); !strings.Contains(status, "Tried again in") {
+			n.t.Errorf("status does not say when it tries again:\n%s", status)
+		}
+		for _, row := range st.Containers {
+			late := row.Name == "well" || row.Name == "address" // which falls after READY
+			if !late && !row.State.NotRecovered() {
+				n.t.Errorf("%s is %s", row.Name, row.State)
+			}
+		}
+
+		// What a signal tells does not wait for its back-off.
+		n.waitStates(10*time.Second, map[string]recover.RowState{"mount": recover.RowFailed})
+		time.Sleep(time.Until(ready.Add(4 * time.Second))) // the cause of its failure is known, and its soak is over
+		n.MustRun("mount", "--bind", disk, "/var/tmp/nas")
+		if took := n.waitUp(10*time.Second, "mount"); took > 2*time.Second {
+			n.t.Errorf("mount ran only %s after the mount", took)
+		}
+		// What ends the tries of the others.
+		n.cli("user-stopped", "add", "listed")
+		n.user.MustRun("podman", "rm", "removed")
+		n.user.Systemctl("mask", "--runtime", "masked")
+		n.user.Systemctl("reset-failed", "reset")
+		n.mend("monitored")
+		n.user.MustRun("podman", "start", "monitored")
+		n.waitStates(10*time.Second, map[string]recover.RowState{
+			"mount": recover.RowUp, "monitored": recover.RowActive, "listed": recover.RowUserStopped,
+			"removed": recover.RowUserStopped,
+		})
+		for name, want := range map[string]string{"listed": "user-stopped list", "nobody": "no container of this recovery",
+			"well": "well is up"} {
+			if out, err := n.Run(n.command("retry", name)...); err == nil || !strings.Contains(out+err.Error(), want) {
+				n.t.Errorf("retry %s: %v: %s", name, err, out)
+			}
+		}
+		// What no signal tells is found within the back-off.
+		n.mend("made", "sql", "listed", "masked", "reset", "removed")
+		n.MustRun("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+		for _, name := range []string{"made", "sql", "app", "address"} {
+			n.waitUp(time.Until(ready.Add(45*time.Second)), name)
+		}
+		n.waitStates(20*time.Second, map[string]recover.RowState{
+			"made": recover.RowUp, "app": recover.RowUp, "address": recover.RowUp,
+			"masked": recover.RowUserStopped, "reset": recover.RowFailed, "later": recover.RowFailed,
+		})
+		n.wantRunning("address", "app", "made", "monitored", "mount", "sql", "well")
+
+		// A hold, and a daemon that is started again meanwhile.
+		n.cli("hold", "1h")
+		n.MustRun("systemctl", "restart", n.unit())
+		n.waitRecovered()
+		rows := rowsOf(n.statusNow())
+		if row := rows["later"]; row.State != recover.RowFailed || row.Retry == nil || row.Retry.Tries != 1 ||
+			row.Retry.Next.IsZero() {
+			n.t.Errorf("later is %s, %+v", row.State, row.Retry)
+		}
+		if row := rows["reset"]; row.Retry == nil || row.Retry.Ended == "" || len(rows) != 3 {
+			n.t.Errorf("reset is %s, %+v, of %d rows", row.State, row.Retry, len(rows))
+		}
+		n.t.Logf("in a hold the status is\n%s", n.cli("status", "--lines=25"))
+		if status := n.cli("status"); !strings.Contains(status, "Held: until") {
+			n.t.Errorf("status does not show the hold:\n%s", status)
+		}
+		n.mend("later")
+		if out := n.cli("retry", "later"); !strings.Contains(out, "later") { // by hand, in the hold
+			n.t.Errorf("retry: %s", out)
+		}
+		n.waitUp(5*time.Second, "later")
+		if out := n.cli("hold", "--end"); out != "nothing is held\n" {
+			n.t.Errorf("hold --end: %s", out)
+		}
+
+		// What was to be tried again is in the next set.
+		n.waitStates(10*time.Second, map[string]recover.RowState{"later": recover.RowUp, "crash": recover.RowFailed})
+		n.mend("crash")
+		n.waitSaved("address", "app", "crash", "later", "made", "monitored", "mount", "reset", "sql", "well")
+		n.PullPlug()
+		n.Boot()
+		n.waitRecovered()
+		if got := n.running(); !slices.Contains(got, "crash") {
+			n.t.Errorf("only %q run", got)
+		}
+		report := n.cli("report", "-1")
+		n.t.Logf("the report of the recovery before:\n%s", report)
+		if !strings.Contains(report, "made") || strings.Contains(report, "made  failed") {
+			n.t.Errorf("the report was not amended:\n%s", report)
+		}
+	})
+}
+
+// waitStates waits until rows are in states.
+func (n *node) waitStates(within time.Duration, want map[string]recover.RowState) {
+	n.t.Helper()
+	var last string
+	deadline := time.Now().Add(within)
+	for {
+		rows := rowsOf(n.statusNow())
+		last = ""
+		for name, state := range want {
+			if rows[name].State != state {
+				last += fmt.Sprintf("%s is %s and not %s (%+v, %s); ", name, rows[name].State, state, rows[name].Retry,
+					rows[name].Error)
+			}
+		}
+		if last == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			n.t.Errorf("after %s: %s", within, last)
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// statusNow is the status, of a daemon that answers.
+func (n *node) statusNow() control.Status {
+	n.t.Helper()
+	st, err := n.status()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return st
+}
