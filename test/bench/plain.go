@@ -16,7 +16,7 @@ func plainRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	r.Title = fmt.Sprintf("Plain containers in %d tiers, against podman-restart.service", tiers)
-	for _, many := range []int{30} {
+	for _, many := range []int{30, 100, 300} {
 		f := trivial()[:0]
 		for i := range many {
 			f = append(f, member{socket: fmt.Sprintf("plain%03d", i), tier: i % tiers})
