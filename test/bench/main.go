@@ -42,6 +42,7 @@ var rows = []struct {
 	{"plain", plainRow},
 	{"hung", hungRow},
 	{"network", networkRow},
+	{"readiness", readinessRow},
 	{"fsyncs", fsyncsRow},
 	{"tick", tickRow},
 	{"durable", durableRow},

@@ -181,16 +181,18 @@ func TestDocsReadmeCommands(t *testing.T) {
 			"archy-recovery quarantine list":     "guilty +quarantined +3.*exit code 0",
 			"archy-recovery quarantine release":  "^guilty is released; it is not started now\nexit code 0",
 			"archy-recovery plan":                "If the host crashed now.*tier 0: 1.*sql.*Critical path.*exit code 0",
-			"archy-recovery report  ": "broken +2 +broken.service +2 .*failed.*" +
+			"archy-recovery report  ": "broken +2 +broken.service +\\d+ .*failed.*" +
 				"The last run ended: host-crash, cause power-loss.*exit code 0",
 			"archy-recovery report --list": "ID.*1 .*clean-stop.*2 .*host-crash +power-loss" +
 				".*1 failed.*exit code 0",
 			"archy-recovery report --html > page": "^exit code 0",
 			"archy-recovery plot > recovery.svg":  "^exit code 0",
-			"archy-recovery blame":                "broken \\(failed, 2 tries\\).*exit code 0",
+			"archy-recovery blame":                "broken \\(failed, \\d+ tries\\).*exit code 0",
 			"archy-recovery boots":                "power-loss.*running.*exit code 0",
 			"archy-recovery config":               `50-test.conf:3\nRetryPauseSec=1s.*exit code 0`,
 			"archy-recovery on-incomplete":        "tell-me.*no such file.*exit code 1",
+			"archy-recovery retry":                "^tried again now: broken\nexit code 0",
+			"archy-recovery hold":                 "^held until [^\n]*\nexit code 0",
 			"archy-recovery version":              `^archy-recovery \d.*exit code 0`,
 			"archy-recovery completion bash":      "^# bash completion.*exit code 0",
 		})
