@@ -166,10 +166,10 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 	}
 	var resolved map[string]recover.Resolution
 	if !holds.UserStoppedLost && s.policy.Mode != recover.ModeOff {
-		host := s.world.host()
+		host := s.world.host().AskOnce()
 		resolved = host.Resolve(ctx, found.candidates, found.view)
 		found.candidates = withoutOverJobs(found.candidates, found.view, resolved)
-		holds.Needs = s.order(ctx, found, resolved)
+		holds.Needs = s.order(ctx, host, found, resolved)
 		starts := survey.Starts{Resolved: resolved, View: found.view,
 			Stopped: slices.Concat(holds.UserStopped, beingStopped(resolved))}
 		if err := host.Tie(ctx, &holds, starts); err != nil {
@@ -183,9 +183,9 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 
 // order is what each container waits for before its start. Cycles are told, and ignored.
 func (s *Service) order(
-	ctx context.Context, found findings, resolved map[string]recover.Resolution,
+	ctx context.Context, host survey.Host, found findings, resolved map[string]recover.Resolution,
 ) map[string][]recover.Need {
-	needs, cycles, err := s.world.host().Order(ctx, found.candidates, resolved, found.view)
+	needs, cycles, err := host.Order(ctx, found.candidates, resolved, found.view)
 	if err != nil {
 		s.board.note(impaired, survey.OrderUnknown, err)
 	}

@@ -81,6 +81,8 @@ type Host struct {
 	// Pulls and Wants are, of a unit, all that it needs or only wants, directly or not;
 	// Dependencies is what a container needs by podman, directly.
 	Pulls, Wants, Dependencies map[string][]string
+	// DependenciesAsked is how often podman was asked for those of a container.
+	DependenciesAsked map[string]int
 	// After is, of a unit, what it is ordered after.
 	After      map[string][]string
 	Definition map[string]string // of units

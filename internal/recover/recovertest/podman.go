@@ -120,6 +120,10 @@ func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error)
 	}
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
+	if f.H.DependenciesAsked == nil {
+		f.H.DependenciesAsked = map[string]int{}
+	}
+	f.H.DependenciesAsked[name]++
 	return f.H.Dependencies[name], f.H.PodmanErr
 }
 
