@@ -81,7 +81,7 @@ func suspectNames(ctx context.Context, i Instance) (names []string) {
 
 func printQuarantine(w io.Writer, q control.Quarantine, _ int) {
 	if note := q.Book().Note(); note != "" {
-		fmt.Fprintln(w, note)
+		fmt.Fprintln(w, note+"\n")
 	}
 	if len(q.Suspects) == 0 {
 		fmt.Fprintln(w, "none")
@@ -92,7 +92,8 @@ func printQuarantine(w io.Writer, q control.Quarantine, _ int) {
 	for _, s := range q.Suspects {
 		left := q.Book().SoaksLeft(s)
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%d of %d\t%s\n", s.Name, suspicionOf(s), s.Strikes,
-			s.Since.Local().Format(time.DateTime), nextTryOf(s), s.Lived, s.Lived+left, endOfSuspicion(s, left))
+			s.Since.Local().Format(time.DateTime), nextTryOf(s, q.RecoveryComplete), s.Lived, s.Lived+left,
+			endOfSuspicion(s, left, q.RecoveryComplete))
 	}
 	t.Flush() //nolint:errcheck // Run reports what could not be written
 	if len(q.Crashes) == 0 {
@@ -137,14 +138,14 @@ func evidenceOf(c recover.Crash) string {
 }
 
 // endOfSuspicion says when it is no suspect any more, if it does not strike.
-func endOfSuspicion(s recover.Suspect, soaksLeft int) string {
+func endOfSuspicion(s recover.Suspect, soaksLeft int, complete bool) string {
 	soaks := fmt.Sprintf("after %d more soaks", soaksLeft)
 	if soaksLeft == 1 {
 		soaks = "after one more soak"
 	}
 	switch {
 	case s.Quarantined && s.NextTry.IsZero():
-		return "when it is released"
+		return nextTryOf(s, complete)
 	case s.Quarantined && soaksLeft > 1:
 		return fmt.Sprintf("%s, from its next try on", soaks)
 	case s.Quarantined:
@@ -166,11 +167,13 @@ func suspicionOf(s recover.Suspect) string {
 	return "suspect"
 }
 
-// nextTryOf says when a suspect is started again.
-func nextTryOf(s recover.Suspect) string {
+// nextTryOf says when a suspect is started again. The dates count from READY.
+func nextTryOf(s recover.Suspect, complete bool) string {
 	switch {
 	case !s.Quarantined:
 		return "at the next recovery"
+	case s.NextTry.IsZero() && !complete:
+		return "known after READY"
 	case s.NextTry.IsZero():
 		return "when it is released"
 	}

@@ -26,7 +26,7 @@ func TestQuarantineList(t *testing.T) {
 			{BootID: "3", Case: "3", Noticed: at(8), Cause: recover.CauseOOM, Named: "named", InFlight: []string{"named"}},
 			{BootID: "4", Case: "4", Noticed: at(8), Cause: recover.CausePanic, InFlight: []string{"db", "seen"}},
 		},
-		Quiet: 3,
+		Quiet: 3, RecoveryComplete: true,
 	}
 	var b strings.Builder
 	printQuarantine(&b, q, 0)
@@ -48,6 +48,13 @@ func TestQuarantineList(t *testing.T) {
 		if !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
+	}
+	b.Reset()
+	q.RecoveryComplete = false
+	printQuarantine(&b, q, 0)
+	if want := "named quarantined 2 2026-11-30 08:00:00 known after READY"; !strings.Contains(
+		strings.Join(strings.Fields(b.String()), " "), want) {
+		t.Errorf("before READY %q is missing in\n%s", want, b.String())
 	}
 	b.Reset()
 	if printQuarantine(&b, control.Quarantine{}, 0); b.String() != "none\n" {

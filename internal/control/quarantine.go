@@ -17,6 +17,8 @@ type Quarantine struct {
 	Crashes []recover.Crash `json:"crashes"`
 	// Unexplained counts the crashes that no container explains.
 	Unexplained int `json:"unexplained,omitempty"`
+	// RecoveryComplete: the dates of the suspects are known, since they count from then.
+	RecoveryComplete bool `json:"recoveryComplete"`
 	// Quiet counts the crashes at which no container was in flight.
 	Quiet int `json:"quiet,omitempty"`
 	// SoaksLeft is how many more soaks each suspect is to live through until it is
@@ -43,7 +45,7 @@ func (c *Client) Release(ctx context.Context, name string) (Quarantine, error) {
 func (s *Server) getQuarantine(w http.ResponseWriter, _ *http.Request) {
 	st, _ := s.service.Status()
 	q := Quarantine{Suspects: orEmpty(st.Quarantine), Crashes: orEmpty(st.Crashes), Unexplained: st.Unexplained,
-		Quiet: st.Quiet, SoaksLeft: map[string]int{}}
+		RecoveryComplete: st.RecoveryComplete, Quiet: st.Quiet, SoaksLeft: map[string]int{}}
 	for _, suspect := range q.Suspects {
 		q.SoaksLeft[suspect.Name] = q.Book().SoaksLeft(suspect)
 	}

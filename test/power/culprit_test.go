@@ -16,7 +16,7 @@ import (
 // is found after two further crashes at most, with the service's own defaults. The
 // others run then, and none of them is in quarantine.
 func TestCulprit(t *testing.T) {
-	n := start(t, vm.Options{FS: vm.Ext4}, "")
+	n := start(t, vm.Options{FS: vm.Ext4, Limit: 10 * time.Minute}, "")
 	others := []string{"sql", "web", "shop"}
 	for _, name := range others {
 		n.quadlet(name)
@@ -49,7 +49,7 @@ func TestCulprit(t *testing.T) {
 			for {
 				crashed := false
 				boot := n.BootID()
-				n.WaitFor(4*time.Minute, "recovery, or a crash of the machine", func() bool {
+				n.WaitFor(10*time.Minute, "recovery, or a crash of the machine", func() bool {
 					crashed = n.BootID() != boot
 					out, err := n.Run("archy-recovery", "--system", "status", "--json") // fails early in the boot
 					complete := err == nil && json.Unmarshal([]byte(out), &st) == nil && st.RecoveryComplete
