@@ -45,6 +45,8 @@ type keeper struct {
 	tellStatus func()
 	// tellRun tells the engine what a look has seen.
 	tellRun func(context.Context, engine.Sight)
+	// amended has the report written again.
+	amended func()
 
 	// mu guards what follows. A look holds it to its end, so that looks, which
 	// write the snapshot, follow one another.
@@ -91,6 +93,7 @@ type keeper struct {
 func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *suspects) *keeper {
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
 		tellRun:   func(context.Context, engine.Sight) {},
+		amended:   func() {},
 		preserver: newPreserver(w),
 		judged:    newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
 		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}

@@ -69,7 +69,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		hold:     newHold(w, b, identity.BootID),
 		doubtful: map[string]bool{}, unsure: map[string]bool{},
 	}
-	s.keeper.tellStatus, s.keeper.tellRun = s.tellStatus, s.tellRun
+	s.keeper.tellStatus, s.keeper.tellRun, s.keeper.amended = s.tellStatus, s.tellRun, s.history.amended
 	return s
 }
 
@@ -101,6 +101,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if finished {
 		watchErr := s.keeper.begin(watching)
 		s.noteVolatile()
+		s.findMissing(ctx)
 		s.ready() // also without a watch: other units wait for it
 		running, halt := context.WithCancel(ctx)
 		defer halt() // before the wait for what runs in the background

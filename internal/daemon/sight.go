@@ -184,5 +184,8 @@ func (k *keeper) showNow(
 		}
 	}
 	k.board.replaceNow(now, began)
+	if k.board.found(now) {
+		k.amended()
+	}
 	k.tellStatus()
 }

@@ -106,7 +106,7 @@
 //   - test/recovery sets LogLevel=debug in every machine. Most of its tests make
 //     containers before they enable the instance. For a user they first start
 //     network-online.target by hand, as README.md says, and run one podman command:
-//     the image is there already, so no pull was the first.
+//     the image is there already, so no pull was the first. TestEveryKind does neither.
 //   - Tests that crash a machine several times within seconds set SoakSec= and
 //     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
 //     defaults every container would become a suspect, and suspects start in
