@@ -76,8 +76,9 @@ all-arch: build build-arm64 ## build for this architecture and for arm64
 demo: deps deb ## boot a machine, pull its plug, show its recovery (root)
 	$(GO) run $(AS_ROOT) ./test/demo
 
-# promtool, which tests the alert rules. Without it `make check` leaves that out. The browser is for the page in Cockpit.
-test operator-test: DEPS += prometheus chromium-headless-shell
+# promtool, which tests the alert rules. Without it `make check` leaves that out. The browser opens the page in Cockpit.
+# ip connects two machines, and openssl makes their certificates.
+test operator-test: DEPS += prometheus chromium-headless-shell iproute2 openssl
 .PHONY: test
 test: check deb ## run all tests: check, then the machine tests (root)
 	$(GO) test $(AS_ROOT) -p 1 -parallel $(TEST_PARALLEL) -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/...

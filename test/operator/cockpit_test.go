@@ -127,7 +127,8 @@ func (v *visitor) watchRecovery(n *node) {
 	v.await("another picture", fmt.Sprintf(`d.querySelector(".picture img").src !== %q`, before))
 	v.awaitText("How recovery went")
 	v.awaitText("2 of 4 containers run. Not back: shop, evil.")
-	if said := js[string](v, `d.querySelector('[role="status"]').textContent`); !strings.Contains(said, "Not back: shop, evil.") {
+	said := js[string](v, `d.querySelector('[role="status"]').textContent`)
+	if !strings.Contains(said, "Not back: shop, evil.") {
 		v.t.Errorf("a screen reader is told %q", said)
 	}
 	v.await("the picture of the end", `decodeURIComponent(d.querySelector(".picture img").src).includes("READY")`)
