@@ -168,6 +168,10 @@ const deeds = {
         if (await ask(`Release ${name} from quarantine?`, text, "Release"))
             await current.json("DELETE", `/v1/quarantine/${name}`);
     },
+    retry: name => current.json("POST", `/v1/retry/${name}`),
+    "retry-all": () => current.json("POST", "/v1/retry"),
+    hold: () => current.json("PUT", "/v1/hold?seconds=3600"),
+    unhold: () => current.json("DELETE", "/v1/hold"),
     snapshot: () => current.json("POST", "/v1/snapshot"),
     recovery: id => openRecovery(Number(id)),
     instance: key => cockpit.location.go([key]),

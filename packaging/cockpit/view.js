@@ -113,8 +113,23 @@ function missing(status, rows) {
                   coming && el("p", { class: "dim" }, coming),
                   output.length > 0 && el("details", { "data-key": `output-${row.name}` },
                                           el("summary", {}, "Last lines of output"), el("pre", {}, output.join("\n"))),
-                  el("p", { class: "actions" }, actions(status, row.name)));
-    })));
+                  el("p", { class: "actions" }, canTry(row) && button("retry", row.name, "Try now"),
+                     actions(status, row.name)));
+    })), tries(status, rows));
+}
+
+const canTry = row => ["failed", "fell", "no-network", "waiting"].includes(row.state);
+
+// tries is what one can do about all that is tried again.
+function tries(status, rows) {
+    const due = rows.some(row => row.retry && !row.retry.ended);
+    const held = status.heldUntil;
+    const all = (action, text) => el("button", { type: "button", "data-action": action, "data-key": action }, text);
+    return [
+        held && el("p", { class: "note" }, "Nothing is started by itself until ", stamp(held), "."),
+        el("p", { class: "actions" }, due && all("retry-all", "Try all now"),
+           held && all("unhold", "End the hold"), due && !held && all("hold", "Hold for an hour")),
+    ];
 }
 
 function actions(status, name) {
@@ -146,8 +161,9 @@ function containers(status) {
     }
     if (rows.size === 0)
         return el("p", {}, "No container has run here yet.");
+    const lost = row => row.state !== "" && words.isLost(row, status.recoveryComplete);
     return table("The containers", rowHeads, [...rows.values()].map(row =>
-        el("tr", { "data-key": `row-${row.name}`, class: words.isLost(row) && row.state ? "lost" : null },
+        el("tr", { "data-key": `row-${row.name}`, class: lost(row) ? "lost" : null },
            cells(rowHeads, [row.name, row.tier ?? "", row.state || "joined later", row.now ?? "",
                             words.took(row), row.attempts?.length ?? "",
                             el("span", { class: "actions" }, actions(status, row.name))]))));
@@ -183,7 +199,7 @@ const recoveryHeads = ["Recovery", "Last run", "Result", "Took", ""];
 
 function recoveries(list, opened) {
     return table("Earlier recoveries", recoveryHeads, list.map(r => {
-        const lost = (r.containers ?? []).filter(words.isLost).length;
+        const lost = (r.containers ?? []).filter(row => words.isLost(row)).length;
         const run = (r.containers ?? []).filter(row => row.state === "up" || row.state === "active").length;
         return el("tr", { "data-key": `recovery-${r.id}` },
                   cells(recoveryHeads, [stamp(r.started), words.verdict(r.verdict),
@@ -222,7 +238,7 @@ function history(past) {
 
 // page is the whole of an instance that answers.
 export function page(status, plot, past) {
-    const lost = status.recoveryComplete ? (status.containers ?? []).filter(words.isLost) : [];
+    const lost = status.recoveryComplete ? (status.containers ?? []).filter(row => words.isLost(row)) : [];
     return el("main", {},
               happened(status),
               missing(status, lost),

@@ -6,9 +6,11 @@ const well = new Set(["up", "active", "done", "skipped", "deferred", "user-stopp
 // Something is still to come in one of these.
 const pending = new Set(["queued", "waiting", "starting", "retrying"]);
 
-export const isPending = row => pending.has(row.state);
-export const isDown = row => row.now === "down" && (row.state === "up" || row.state === "active");
-export const isLost = row => !isPending(row) && (!well.has(row.state) || isDown(row));
+const isPending = row => pending.has(row.state);
+const isDown = row => row.now === "down" && (row.state === "up" || row.state === "active");
+// A container is lost if it should run and does not. What is tried again after recovery is lost until it is up.
+export const isLost = (row, complete = true) =>
+    isPending(row) ? complete : !well.has(row.state) || isDown(row);
 
 const hostCauses = {
     "power-loss": "The power failed, or the host was reset.",
@@ -42,7 +44,7 @@ export const causeInWords = cause => hostCauses[cause] ?? cause;
 // outcome says whether all is back: its text, and how bad that is.
 export function outcome(status) {
     const rows = status.containers ?? [];
-    const lost = rows.filter(isLost);
+    const lost = rows.filter(row => isLost(row));
     const run = status.now.running;
     if (!status.recoveryComplete)
         return { kind: "info", text: status.progress || "Recovery has not begun yet." };
@@ -66,6 +68,7 @@ export function trouble(row) {
     case "held": return "is held back by the kernel command line";
     case "up":
     case "active": return "was recovered, and is down now";
+    case "starting": return "is being started again";
     default: return `is ${row.state}`;
     }
 }
@@ -83,6 +86,10 @@ export function why(row) {
 
 // next says what is going to happen to a container without anybody's doing. It is empty if nothing is.
 export function next(row) {
+    if (row.retry?.ended)
+        return `It is not tried again: ${row.retry.ended}.`;
+    if (row.retry?.next)
+        return `It is tried again at ${time(row.retry.next)}. Tries until now: ${row.retry.tries}.`;
     switch (row.state) {
     case "waiting": return row.error ? `It starts later: ${row.error}.` : "It starts when what it waits for is there.";
     case "no-network": return "It is started as soon as the network is there.";

@@ -141,7 +141,8 @@ func (v *visitor) readReasons() {
 		v.t.Error("the output of a container is taken for markup")
 	}
 	for _, text := range []string{
-		"shop was started, and fell", "evil is quarantined", "Its next try is at", "was being started at",
+		"shop was started, and fell", "It is tried again at",
+		"evil is quarantined", "Its next try is at", "was being started at",
 	} {
 		v.awaitText(text)
 	}
@@ -176,6 +177,18 @@ func (v *visitor) act(n *node) {
 	if strings.Contains(list(), "web") {
 		v.t.Errorf("the user-stopped list is still %q", list())
 	}
+
+	status := func() string { return n.MustRun("archy-recovery", "--uid", "1000", "status", "--json") }
+	v.press("button[data-action=hold]")
+	v.awaitText("Nothing is started by itself until")
+	if !strings.Contains(status(), `"heldUntil"`) {
+		v.t.Error("nothing is held")
+	}
+	v.press("button[data-action=unhold]")
+	v.await("the end of the hold", `d.querySelector("button[data-action=hold]")`)
+	v.press(`li[data-key="missing-shop"] button[data-action=retry]`)
+	n.WaitFor(20*time.Second, "a try", func() bool { return strings.Contains(status(), `"tries": 1`) })
+	v.await("its failure", `d.querySelector('li[data-key="missing-shop"]')?.innerText.includes("Tries until now: 1")`)
 
 	v.press(`li[data-key="missing-evil"] button`)
 	v.awaitText("Release evil from quarantine?")
