@@ -12,7 +12,7 @@ func TestDependenciesAskedOnce(t *testing.T) {
 	h := recovertest.NewHost().Plain("db", recover.StateExited).Plain("web", recover.StateExited)
 	h.Dependencies = map[string][]string{"web": {"db"}}
 	host := Host{Podman: recovertest.Podman{H: h}, Systemd: recovertest.Systemd{H: h}}
-	k := recover.Known{Set: []recover.Container{{Name: "db"}, {Name: "web"}}, UserStopped: []string{"other"}}
+	k := recover.Known{Set: []recover.Container{{Name: "db"}, {Name: "web"}}, UserStopped: []string{"db"}}
 	host.Preview(t.Context(), k, recover.DefaultPolicy())
 	for _, name := range []string{"db", "web"} {
 		if n := h.DependenciesAsked[name]; n != 1 {
