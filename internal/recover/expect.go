@@ -18,9 +18,13 @@ func Expect(history []Report) Expectations {
 	e := Expectations{}
 	for _, report := range history {
 		for _, row := range report.Rows {
-			took := row.Took()
-			if last := row.LastAttempt(); last != nil && !last.Healthy.IsZero() {
-				took = last.Healthy.Sub(row.Started()) // others wait as long
+			took, from := row.Took(), row.Started()
+			last := row.LastAttempt()
+			if last != nil && row.Retry != nil && row.Retry.Tries > 0 { // not the hours in which something was missing
+				took, from = last.Ended.Sub(last.Started), last.Started
+			}
+			if last != nil && !last.Healthy.IsZero() {
+				took = last.Healthy.Sub(from) // others wait as long
 			}
 			if row.State != RowUp || took <= 0 { // a clock was set back meanwhile
 				continue

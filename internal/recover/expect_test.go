@@ -61,3 +61,20 @@ func TestExpectIsRepeatable(t *testing.T) {
 		t.Error("the starts are in another order now")
 	}
 }
+
+// A container that came up hours later, when a server was back, is not expected to take hours.
+func TestExpectAfterRetries(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	attempt := func(after, took time.Duration) Attempt {
+		return Attempt{Started: at.Add(after), Ended: at.Add(after + took)}
+	}
+	row := Row{Name: "a", State: RowUp, Retry: &Retry{Tries: 1}, Attempts: []Attempt{
+		attempt(0, time.Second), attempt(11*time.Second, time.Second), attempt(5*time.Hour, 3*time.Second)}}
+	if took, known := Expect([]Report{{Rows: []Row{row}}}).Start("a"); !known || took != 3*time.Second {
+		t.Errorf("expected are %s, want 3 s", took)
+	}
+	row.Attempts[2].Healthy = row.Attempts[2].Started.Add(8 * time.Second)
+	if took, _ := Expect([]Report{{Rows: []Row{row}}}).Start("a"); took != 8*time.Second {
+		t.Errorf("with a health check expected are %s, want 8 s", took)
+	}
+}

@@ -518,3 +518,22 @@ func TestHoldPutsOff(t *testing.T) {
 		})
 	})
 }
+
+// While nothing is down, no timer of the run is left, so it wakes up for nothing.
+func TestNothingDownNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newRetryPlay(t, "a:0 b:1")
+		p.h.Start["a.service"] = recovertest.WorksAt(3)
+		p.play(p.s, nil, func() {
+			time.Sleep(24 * time.Hour)
+			p.ask(func() {
+				if p.run.deadline.Stop() || p.run.offline.late.Stop() {
+					t.Error("a timer of recovery still runs")
+				}
+				if next, _ := p.run.retries.start(t.Context(), p.run); !next.IsZero() {
+					t.Errorf("something is planned at %s", next)
+				}
+			})
+		})
+	})
+}
