@@ -20,9 +20,10 @@ type retries struct {
 	lacks map[int]lack
 	// watched are the rows for whose lack a worker waits.
 	watched map[int]context.CancelFunc
-	// forced are the rows that the operator has tried now: a hold does not keep them.
-	forced map[int]bool
-	held   time.Time // until then nothing is tried
+	// forced are the rows that the operator has tried now: a hold does not keep them. prompt are
+	// those of which something has told that what they lacked is there.
+	forced, prompt map[int]bool
+	held           time.Time // until then nothing is tried
 	// woken are the rows whose wait has ended meanwhile.
 	woken    map[int]bool
 	arrivals chan int
@@ -53,7 +54,7 @@ func (e *RetryOver) Error() string { return e.Why }
 
 func newRetries() retries {
 	return retries{due: map[int]time.Time{}, under: map[int]retry{}, lacks: map[int]lack{},
-		watched: map[int]context.CancelFunc{}, forced: map[int]bool{}, woken: map[int]bool{}, arrivals: make(chan int),
+		watched: map[int]context.CancelFunc{}, forced: map[int]bool{}, prompt: map[int]bool{}, woken: map[int]bool{}, arrivals: make(chan int),
 		chance: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))} //nolint:gosec // no secret
 }
 
@@ -79,6 +80,7 @@ func (t *retries) plan(r *Run, i int) {
 	delete(t.under, i)
 	delete(t.woken, i)
 	delete(t.forced, i)
+	delete(t.prompt, i)
 	next := recover.Retry{}
 	if row.Retry != nil {
 		next.Tries = row.Retry.Tries
@@ -141,18 +143,30 @@ func (t *retries) start(ctx context.Context, r *Run) (next time.Time, turn bool)
 	return next, turn
 }
 
-// leaves is until when a row leaves the start to others that are being tried: those of lower
-// tiers, and those that it needs. As in recovery, one that hangs gives way when the tier's
+// leaves is until when a row leaves the start to others that are being tried, or are about to
+// be: those of lower tiers, and those that it needs. As in recovery, one that hangs gives way when the tier's
 // deadline has passed, and nothing waits for a suspect.
 func (t *retries) leaves(r *Run, i int) (until time.Time) {
+	first := func(j int) bool {
+		needed := slices.ContainsFunc(r.order.needs[i], func(n need) bool { return n.row == j })
+		return r.rows[j].Tier < r.rows[i].Tier || needed
+	}
+	if !t.forced[i] && !t.prompt[i] {
+		for j, at := range t.due { // chance alone has put it behind
+			tries := r.rows[j].Retry.Tries
+			byChance := recover.RetryPause(tries, 1) - recover.RetryPause(tries, 0)
+			if first(j) && time.Until(at) <= byChance && at.After(until) && !(r.rows[j].Alone && !r.rows[i].Alone) {
+				until = at
+			}
+		}
+	}
 	for j, u := range t.under {
 		other := r.rows[j]
 		settled := other.State == recover.RowWaiting || !other.State.Pending() && !r.health.delay(j)
 		if j == i || settled || other.Job || other.Alone && !r.rows[i].Alone {
 			continue
 		}
-		needed := slices.ContainsFunc(r.order.needs[i], func(n need) bool { return n.row == j })
-		if other.Tier < r.rows[i].Tier || needed {
+		if first(j) {
 			if ends := u.began.Add(r.policy.TierDeadline); ends.After(until) {
 				until = ends
 			}
@@ -243,6 +257,7 @@ func (t *retries) arrived(r *Run, j int) {
 // hurry has a row tried at once.
 func (t *retries) hurry(r *Run, i int) {
 	if at, planned := t.due[i]; planned && at.After(time.Now()) {
+		t.prompt[i] = true
 		t.due[i] = time.Now()
 		next := *r.rows[i].Retry
 		next.Next = t.due[i]

@@ -537,3 +537,28 @@ func TestNothingDownNoTimer(t *testing.T) {
 		})
 	})
 }
+
+// Chance lengthens pauses, and does not turn the order of tiers round.
+func TestChanceKeepsOrder(t *testing.T) {
+	turned := 0
+	for seed := range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Duration(seed)) // the seed of the run
+			p := newRetryPlay(t, "db:1 app:2")
+			p.h.Start["db.service"], p.h.Start["app.service"] = recovertest.Fails, recovertest.Fails
+			p.play(p.s, nil, func() {
+				time.Sleep(50 * time.Second)
+				db, app := p.startsOf("db", 15*time.Second), p.startsOf("app", 15*time.Second)
+				if len(db) != 1 || len(app) != 1 || app[0] < db[0] {
+					t.Errorf("db at %v, app at %v", db, app)
+				}
+				if app[0] == db[0] {
+					turned++
+				}
+			})
+		})
+	}
+	if turned == 0 || turned == 40 {
+		t.Errorf("in %d of 40 runs chance would have turned the order round", turned)
+	}
+}
