@@ -78,7 +78,8 @@
 //     boot. So the target is reached as soon as a unit wants it, such as
 //     archy-recovery.service or a rootful Quadlet unit. NetworkManager and
 //     systemd-networkd enable a wait-online service, which delays the target;
-//     [Machine.DelayNetwork] is the test's.
+//     [Machine.DelayNetwork] is the test's, and
+//     [Machine.GiveUpNetwork] is one that fails.
 //   - podman.socket is enabled for root and for all users. A bare tree does not
 //     enable it.
 //   - The user archy (uid 1000) lingers, so the boot starts its manager. Its
@@ -118,8 +119,8 @@
 //   - test/power removes the user's lingering: no manager of the user runs, and
 //     each boot is seconds shorter.
 //   - test/power runs this same tree on a kernel of its own (see test/vm). It
-//     unmasks the units that set up a kernel, and masks udev. It keeps
-//     pids_limit=0 and netns=host, although that kernel has all controllers.
+//     unmasks the units that set up a kernel, and masks udev. It keeps pids_limit=0,
+//     although that kernel has all controllers.
 //   - test/bench adds Docker and strace to the tree, and disables the services
 //     under comparison, so that each measurement starts from an idle machine.
 package machine

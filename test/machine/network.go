@@ -7,6 +7,13 @@ const (
 	networkUpFile  = "/run/network-up"
 )
 
+// The files of a wait for the network that was given up.
+const (
+	uplinkWanted  = "/etc/systemd/system/multi-user.target.wants/uplink.service"
+	uplinkPath    = "/etc/systemd/system/uplink.path"
+	uplinkTrigger = "/etc/systemd/system/multi-user.target.d/uplink.conf"
+)
+
 // uplinkLate orders the unit of setup.sh that gives the machine its network.
 const uplinkLate = "/etc/systemd/system/uplink.service.d/late.conf"
 
@@ -52,4 +59,19 @@ func (m *Machine) PromptNetwork() {
 func (m *Machine) NetworkUp() {
 	m.t.Helper()
 	m.WriteFile(networkUpFile, "", 0o644, 0)
+}
+
+// GiveUpNetwork has the wait for the network fail at boot, as a network manager's does
+// whose router boots more slowly than it waits. From the next boot on,
+// network-online.target is reached without a network, and the machine has an address
+// and a route after [Machine.NetworkUp]. Nothing tells programs of that.
+func (m *Machine) GiveUpNetwork() {
+	m.t.Helper()
+	m.WriteFile(waitOnlineUnit, "[Unit]\nDescription=Wait in Vain for the Test's Network\nDefaultDependencies=no\n"+
+		"Conflicts=shutdown.target\nBefore=network-online.target shutdown.target\n"+
+		"[Service]\nType=oneshot\nExecStart=/bin/false\n", 0o644, 0)
+	m.WriteFile(waitOnlineLink, "[Unit]\nWants=wait-online.service\n", 0o644, 0)
+	m.Remove(uplinkWanted)
+	m.WriteFile(uplinkPath, "[Path]\nPathExists="+networkUpFile+"\n", 0o644, 0)
+	m.WriteFile(uplinkTrigger, "[Unit]\nWants=uplink.path\n", 0o644, 0)
 }

@@ -231,6 +231,40 @@ func TestNetworkLateBy20(t *testing.T) {
 	})
 }
 
+// remoteImage is one whose registry is reached by the network alone.
+const remoteImage = "192.0.2.77:5000/picky:1"
+
+// The wait for the network was given up at boot, so the target is reached without one. A
+// container whose image has to be pulled waits on, with its attempts unused, and is
+// started when the network is there after all. No program tells of that.
+func TestNetworkGivenUp(t *testing.T) {
+	onBothInstances(t, "NetworkWaitSec=5\n", func(n *node) {
+		n.quadlet("local", 1, "", "")
+		n.user.MustRun("podman", "tag", machine.Image, remoteImage)
+		n.Quadlet(n.uid, "picky.container", "[Container]\nContainerName=picky\nImage="+remoteImage+"\n")
+		n.user.Systemctl("start", "local", "picky")
+		n.enable()
+		n.waitSaved("local", "picky")
+		n.user.MustRun("podman", "untag", machine.Image, remoteImage)
+		n.PullPlug()
+		n.GiveUpNetwork()
+		n.Boot()
+		st := n.waitRecovered()
+		n.waitActive(0, "network-online.target")
+		n.wantStates(st, map[string]recover.RowState{"local": recover.RowUp, "picky": recover.RowNoNetwork})
+		if text := n.cli("status"); !strings.Contains(text, "picky waits for the network") {
+			n.t.Errorf("status does not say what picky waits for:\n%s", text)
+		}
+		n.user.MustRun("podman", "tag", machine.Image, remoteImage) // in place of the registry
+		n.NetworkUp()
+		n.WaitFor(2*time.Minute, "picky to be up", func() bool {
+			st, err := n.status()
+			return err == nil && states(st)["picky"] == recover.RowUp
+		})
+		n.wantRunning("local", "picky")
+	})
+}
+
 // waitActive waits until a unit of the system is active.
 func (n *node) waitActive(timeout time.Duration, unit string) {
 	n.t.Helper()
