@@ -18,7 +18,7 @@ import (
 // longest time of ParoleSec= after that, with a service that is restarted again and again,
 // then all run, nothing is in quarantine, and the user-stopped list is empty.
 func TestNoInnocentStaysDown(t *testing.T) {
-	n := 40
+	n := 15
 	if given, err := strconv.Atoi(os.Getenv("CRASH_HISTORIES")); err == nil {
 		n = given
 	}
