@@ -158,13 +158,14 @@ func (c *crowd) cutTwice() {
 	}
 }
 
-// waitInFlight waits until so many containers are in flight.
+// waitInFlight waits until so many containers are in flight in this boot.
 func (n *node) waitInFlight(least int) {
 	n.t.Helper()
 	n.waitClosely(time.Minute, fmt.Sprintf("%d containers in flight", least), func() bool {
 		var f recover.InFlight
 		text, err := n.ReadFile(n.dataFile("in-flight.json"))
-		return err == nil && json.Unmarshal([]byte(text), &f) == nil && len(f.Names) >= least
+		return err == nil && json.Unmarshal([]byte(text), &f) == nil &&
+			strings.ReplaceAll(f.BootID, "-", "") == n.BootID() && len(f.Names) >= least
 	})
 }
 
