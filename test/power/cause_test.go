@@ -13,7 +13,9 @@ import (
 // boot must name each.
 func TestCauses(t *testing.T) {
 	watchdog := []string{"-device", "i6300esb", "-action", "watchdog=reset"}
-	n := start(t, vm.Options{FS: vm.Ext4, Devices: watchdog}, "")
+	// Each crash must find the container out of flight. Otherwise the next boot
+	// treats it as a suspect.
+	n := start(t, vm.Options{FS: vm.Ext4, Devices: watchdog}, "SoakSec=2\nProbationSec=1\n")
 	// The machine has no udev that would load the driver.
 	n.WriteFile("/etc/modules-load.d/watchdog.conf", "i6300esb\n", 0o644)
 	n.quadlet("app")
@@ -54,7 +56,6 @@ func TestCauses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := &node{n.VM, t}
-			n.waitSoaked() // else the next boot treats the container as a suspect
 			boot := n.BootID()
 			c.provoke()
 			n.WaitReboot(boot)
