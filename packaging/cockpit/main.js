@@ -107,7 +107,7 @@ async function draw() {
     const again = drawing === "again" || (status && !status.recoveryComplete);
     drawing = null;
     if (again)
-        window.setTimeout(draw, 300); // its times run also without an event
+        window.setTimeout(draw, 1000); // its times run also without an event; the host is busy with more
 }
 
 // A picture as an image cannot act on the page, whatever the names of containers are.
