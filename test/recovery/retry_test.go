@@ -59,7 +59,7 @@ func TestRetries(t *testing.T) {
 		n.plainWith("mount", 0, "--volume=/var/tmp/nas/data:/data")
 		n.needing("made", 1)
 		n.MustRun("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
-		n.user.MustRun("podman", "run", "--detach", "--name", "address", machine.Image, "-tcp", "192.0.2.7:7007")
+		n.user.MustRun("podman", "run", "--detach", "--name", "address", "--network=host", machine.Image, "-tcp", "192.0.2.7:7007")
 		n.needing("sql", 0)
 		n.plainWith("app", 1, "--requires=sql")
 		n.needing("monitored", 1)

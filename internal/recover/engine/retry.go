@@ -186,6 +186,7 @@ func (t *retries) try(r *Run, i int) {
 		}
 	}
 	t.unwatch(i)
+	r.waits[i]++ // what it waited for before READY does not matter any more
 	delete(t.due, i)
 	t.under[i] = u
 	row.Retry = &recover.Retry{Tries: row.Retry.Tries + 1, ByHand: t.forced[i], SeenFailed: row.Retry.SeenFailed}

@@ -562,3 +562,27 @@ func TestChanceKeepsOrder(t *testing.T) {
 		t.Errorf("in %d of 40 runs chance would have turned the order round", turned)
 	}
 }
+
+// A mount for which a row waited until READY, and which comes during one of its tries, is no
+// reason to start it a second time.
+func TestMountComesDuringTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newRetryPlay(t, "disk:0")
+		p.h.Mounted = make(chan struct{})
+		p.h.Start["disk.service"] = func(ctx context.Context, attempt int) (recover.Outcome, error) {
+			if attempt < 3 {
+				return recover.Outcome{Job: "dependency", NotMounted: []string{"/m"},
+					UnitState: recover.UnitState{Active: "inactive"}}, nil
+			}
+			return recovertest.UpAfter(time.Minute)(ctx, attempt)
+		}
+		p.play(p.s, nil, func() {
+			time.Sleep(2 * time.Minute) // its second try is under way
+			close(p.h.Mounted)
+			time.Sleep(time.Hour)
+			if row := p.state("disk"); row.State != recover.RowUp || len(p.startsOf("disk", 0)) != 3 {
+				t.Errorf("it is %s, started at %v", row.State, p.startsOf("disk", 0))
+			}
+		})
+	})
+}
