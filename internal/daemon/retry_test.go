@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,10 +214,10 @@ func TestTriesGoOnAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("c").Ran("a", "b", "c")
 		h.Marker = recovertest.Crashed
-		works := false
+		var works atomic.Bool
 		for _, unit := range []string{"a.service", "c.service"} {
 			h.Start[unit] = func(context.Context, int) (recover.Outcome, error) {
-				if works {
+				if works.Load() {
 					return recovertest.Up, nil
 				}
 				h.Set(func() { h.States[unit] = recovertest.Failed.UnitState })
@@ -233,7 +234,7 @@ func TestTriesGoOnAfterRestart(t *testing.T) {
 			s.Hold(t.Context(), time.Hour)
 		})
 		before := tried(h, "a.service")
-		works = true
+		works.Store(true)
 		serving(t, h, func(s *Service) {
 			status, _ := s.Status()
 			row := rowOf(s, "a")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,10 +212,10 @@ func TestRetryAtOnce(t *testing.T) {
 func TestRetriesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newRetryPlay(t, "hung:0 db:1 app:2 helper:2")
-		var mended bool
+		var mended atomic.Bool
 		start := func(takes time.Duration) recovertest.Behavior {
 			return func(ctx context.Context, attempt int) (recover.Outcome, error) {
-				if !mended {
+				if !mended.Load() {
 					return recovertest.Failed, nil
 				}
 				return recovertest.UpAfter(takes)(ctx, attempt)
@@ -226,7 +227,7 @@ func TestRetriesInOrder(t *testing.T) {
 			rows[2].Needs = []recover.Need{{Name: "helper", Until: recover.UntilUp}}
 		}, func() {
 			time.Sleep(time.Hour)
-			mended = true
+			mended.Store(true)
 			now := time.Since(p.began).Seconds()
 			p.ask(func() { _, _ = p.run.Again("") })
 			time.Sleep(5 * time.Minute)
