@@ -109,7 +109,7 @@
 //     network-online.target by hand, as README.md says, and run one podman command:
 //     the image is there already, so no pull was the first. TestEveryKind does neither.
 //   - Tests that crash a machine several times within seconds set SoakSec= and
-//     ProbationSec= to 1 to 4 s, in test/recovery and in test/power. With the
+//     ProbationSec= to 1 to 4 s. TestPower keeps the defaults. With the
 //     defaults every container would become a suspect, and suspects start in
 //     groups that are a soak apart.
 //   - Tests of failing containers set RetryPauseSec=1 to save time. Tests of containers
@@ -119,8 +119,8 @@
 //   - test/power removes the user's lingering: no manager of the user runs, and
 //     each boot is seconds shorter.
 //   - test/power runs this same tree on a kernel of its own (see test/vm). It
-//     unmasks the units that set up a kernel, and masks udev. It keeps pids_limit=0,
-//     although that kernel has all controllers.
+//     unmasks the units that set up a kernel, and masks udev. pids_limit is podman's
+//     own there, and the network is QEMU's.
 //   - test/bench adds Docker and strace to the tree, and disables the services
 //     under comparison, so that each measurement starts from an idle machine.
 package machine

@@ -50,9 +50,8 @@ type series struct {
 }
 
 func cutPower(t *testing.T, fs vm.FileSystem, seed, cycles int) {
-	// Suspects start in groups that are a soak apart. With the default times a cycle would
-	// only show that, and other tests do.
-	n := start(t, vm.Options{FS: fs}, "SoakSec=2\nProbationSec=1\n")
+	// The defaults: where cuts follow each other, suspects start in groups that are a soak apart.
+	n := start(t, vm.Options{FS: fs}, "")
 	t.Logf("SEED=%d", seed)
 	stream := fnv.New64a() // each file system has its own random numbers
 	stream.Write([]byte(fs.Name))

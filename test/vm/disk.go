@@ -54,7 +54,7 @@ const (
 	diskName   = "disk.img"
 	kernelName = "kernel"
 	initrdName = "initrd"
-	diskSize   = 3 << 30 // sparse
+	diskSize   = 6 << 30 // sparse
 )
 
 //go:embed disk.sh

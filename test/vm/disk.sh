@@ -30,9 +30,32 @@ done
 for unit in getty@.service serial-getty@.service systemd-udev-trigger.service systemd-udevd.service \
 	systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-load-credentials.service \
 	systemd-hwdb-update.service kmod-static-nodes.service systemd-tmpfiles-setup-dev-early.service \
-	systemd-tmpfiles-setup-dev.service netavark-dhcp-proxy.service netavark-dhcp-proxy.socket; do
+	netavark-dhcp-proxy.service netavark-dhcp-proxy.socket; do
 	ln -sf /dev/null $disk/etc/systemd/system/$unit
 done
+
+# This kernel has all cgroup controllers.
+rm $disk/etc/containers/containers.conf.d/50-machine.conf
+# The address that QEMU's router would give by DHCP. systemd-networkd needs udev.
+echo virtio_net >$disk/etc/modules-load.d/lan.conf
+cat >$disk/etc/systemd/system/uplink.service <<'UNIT'
+[Unit]
+Description=The Machine's Network
+DefaultDependencies=no
+After=systemd-modules-load.service
+Conflicts=shutdown.target
+Before=network-online.target shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=ip link set eth0 up
+ExecStart=ip address add 10.0.2.15/24 dev eth0
+ExecStart=ip route add default via 10.0.2.2
+
+[Install]
+WantedBy=multi-user.target
+UNIT
 
 # The agent must survive the tests that run out of memory.
 install -D -m 0755 "$guest" $disk/usr/local/lib/archy-vm/guest

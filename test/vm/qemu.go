@@ -110,13 +110,18 @@ func listen(dir, name string) (net.Listener, error) {
 
 func arguments(opts Options, params []string) []string {
 	cmdline := []string{"root=/dev/vda", "rw", "rootfstype=" + opts.FS.Type, "console=ttyS0", "panic=-1",
+		"quiet", "systemd.show_status=0"}
+	accel, cpu := "kvm", "host"
+	if !haveKVM() {
+		accel, cpu = "tcg,thread=multi", "Haswell-noTSX"
 		// An emulated clock is late at times; the kernel must not give up on it.
-		"quiet", "tsc=reliable", "systemd.show_status=0"}
+		cmdline = append(cmdline, "tsc=reliable")
+	}
 	if opts.FS.Flags != "" {
 		cmdline = append(cmdline, "rootflags="+opts.FS.Flags)
 	}
 	args := []string{"-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "Haswell-noTSX",
+		"-machine", "pc", "-accel", accel, "-cpu", cpu,
 		"-smp", "2", "-m", strconv.Itoa(opts.memory()),
 		"-kernel", kernelName, "-initrd", initrdName, "-append", strings.Join(append(cmdline, params...), " "),
 		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + diskName,
@@ -130,8 +135,26 @@ func arguments(opts Options, params []string) []string {
 		"-object", "memory-backend-file,id=erst,size=64K,share=on,mem-path=" + erstName,
 		"-device", "acpi-erst,memdev=erst",
 		"-device", "virtio-rng-pci",
+		// QEMU's own router (user-mode networking). It leads neither to the host nor further.
+		"-netdev", "user,id=lan,restrict=on", "-device", "virtio-net-pci,netdev=lan",
 	}
 	return append(args, opts.Devices...)
+}
+
+// haveKVM reports whether the host's CPU runs the machine. /dev/kvm alone says little: a
+// host that is a paravirtual machine has one (kvm_pvm), and a kernel of Debian does not
+// boot on that.
+func haveKVM() bool {
+	modules, err := filepath.Glob("/sys/module/kvm_[ai][mn][dt]*")
+	if err != nil || len(modules) == 0 {
+		return false
+	}
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
 }
 
 // kill kills QEMU and returns when it has ended.

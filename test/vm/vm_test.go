@@ -25,6 +25,10 @@ func TestMachine(t *testing.T) {
 	if got := strings.TrimSpace(m.As(User).MustRun("id", "--user", "--name")); got != "archy" {
 		t.Errorf("the user is %q", got)
 	}
+	m.MustRun("systemctl", "start", "uplink.service") // waits for the job if the boot goes on
+	if got := m.MustRun("ip", "route", "show", "default"); !strings.Contains(got, "via 10.0.2.2 dev eth0") {
+		t.Errorf("the default route is %q", got)
+	}
 	m.WriteFile("/root/synced", "kept", 0o600)
 	m.MustRun("sync")
 	m.WriteFile("/root/late", "lost", 0o600)
