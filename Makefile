@@ -44,7 +44,7 @@ UNITS    := $(wildcard packaging/systemd/archy-recovery*.service packaging/syste
 # Units of users' managers.
 USER_UNITS := $(wildcard packaging/systemd/user/*)
 SANDBOXED := archy-recovery.service archy-recovery@.service archy-recovery-snapshot.service archy-recovery-snapshot@.service \
-		archy-recovery-sync@.service
+		archy-recovery-sync@.service archy-recovery-check@.service
 # These may use the network, which counts as exposure.
 NETWORKED := archy-recovery-incomplete.service archy-recovery-incomplete@.service
 

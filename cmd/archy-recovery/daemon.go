@@ -87,7 +87,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 		Log:      log,
 
 		PodmanFirst:  !i.System,
-		StorageUnits: units.NewStorage(manager),
+		StorageUnits: storageUnits{units.NewStorage(manager), i.StorageAnswer()},
 		Autostart: struct {
 			*units.Manager
 			*podman.Client

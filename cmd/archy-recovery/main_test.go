@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	"podmancmd":           {},
 	"logging":             {},
 	"sdnotify":            {},
-	"storage":             {},
+	"storage":             {"recover"},
 	"control":             {"daemon", "recover", "timeline"},
 	"cli": {
 		"config", "control", "journal", "podman", "recover", "recover/survey", "state", "storage", "timeline",

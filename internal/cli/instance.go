@@ -86,6 +86,14 @@ func (i Instance) PodmanSocket() string {
 	return fmt.Sprintf("/run/user/%d/podman/podman.sock", i.UID)
 }
 
+// StorageAnswer is the file in which the unit that checks podman's storage leaves its answer.
+func (i Instance) StorageAnswer() string {
+	if i.System {
+		return "/run/archy-recovery-check/answer.json"
+	}
+	return fmt.Sprintf("/run/user/%d/archy-recovery-check/answer.json", i.UID)
+}
+
 // DataDirectory is DataDirectory= of the configuration, else StateDirectory= of
 // the unit (systemd.exec(5)), else the directory that the unit would get.
 func (i Instance) DataDirectory(c config.Config) string {

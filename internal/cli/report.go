@@ -125,6 +125,7 @@ func countByResult(r recover.Report) string {
 		{recover.RowRestarting, "restarting"}, {recover.RowFailed, "failed"},
 		{recover.RowNoNetwork, "waiting for the network"}, {recover.RowActive, "ran already"},
 		{recover.RowDeferred, "deferred"}, {recover.RowSkipped, "skipped"}, {recover.RowMissing, "missing"},
+		{recover.RowDamaged, "damaged"},
 		{recover.RowUserStopped, "user-stopped"}, {recover.RowNeedsStopped, "needing a stopped one"},
 		{recover.RowQuarantined, "quarantined"}, {recover.RowHeld, "held back"},
 	} {

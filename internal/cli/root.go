@@ -38,7 +38,7 @@ func (p Program) addVerbs(root *cobra.Command, f *globalFlags) {
 		newQuarantine(f),
 		newRetry(f),
 		newHold(f),
-		newStorage(),
+		newStorage(f),
 		newOnIncomplete(f),
 		newConfig(f),
 		newVersion(f, p.Version),

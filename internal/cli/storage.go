@@ -1,15 +1,19 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"path/filepath"
+	"strings"
 
+	"archy-recovery/internal/recover"
 	"archy-recovery/internal/storage"
 
 	"github.com/spf13/cobra"
 )
 
-func newStorage() *cobra.Command {
+func newStorage(f *globalFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "storage",
 		Short: "Work in podman's storage (what the storage units do)",
@@ -18,7 +22,7 @@ daemon, which may not look there.`,
 		Args: noArguments,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newStorageSync())
+	cmd.AddCommand(newStorageSync(), newStorageCheck(f))
 	return cmd
 }
 
@@ -44,3 +48,58 @@ func oneDirectory(cmd *cobra.Command, args []string) error {
 	}
 	return usageError(cmd, fmt.Errorf("%s needs the absolute path of podman's graph root", cmd.Name()))
 }
+
+func newStorageCheck(f *globalFlags) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check DIRECTORY",
+		Short: "Look for what a crash damaged in podman's storage",
+		Long: `Look for what a crash of the host damaged in podman's storage at DIRECTORY, its
+graph root. It only reads, for 2 s at most. It compares the lists of layers, images
+and containers with one another and with the files, and the files of the newest
+layers with what they were made from. What it may not read is unknown.`,
+		Example: `  archy-recovery storage check ~/.local/share/containers/storage`,
+		Args:    oneDirectory,
+		RunE: f.onInstance(func(r request) error {
+			ctx, cancel := context.WithTimeout(r.ctx(), storage.CheckWithin)
+			defer cancel()
+			answer, err := storage.Check(ctx, r.args[0])
+			switch {
+			case err != nil:
+				return err
+			case file != "":
+				return storage.WriteAnswer(file, answer)
+			}
+			return show(r, answer, printStorageCheck)
+		}),
+	}
+	f.addJSON(cmd, "print JSON")
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write JSON to this `FILE`")
+	return cmd
+}
+
+func printStorageCheck(w io.Writer, c recover.StorageCheck, _ int) {
+	for _, d := range c.Damages {
+		fmt.Fprintf(w, "%s %s\n", d.Path, d.What)
+		for _, i := range d.Images {
+			fmt.Fprintf(w, "  image %s %s\n", shortID(i.ID), strings.Join(i.Names, " "))
+		}
+		for _, s := range d.Containers {
+			what := "container"
+			if d.Own != nil && d.Own.ID == s.ID {
+				what = "own layer of container"
+			}
+			fmt.Fprintf(w, "  %s %s %s\n", what, shortID(s.ID), strings.Join(s.Names, " "))
+		}
+	}
+	for _, text := range c.Unknown {
+		fmt.Fprintf(w, "unknown: %s\n", text)
+	}
+	if len(c.Damages) == 0 {
+		fmt.Fprint(w, "no damage found; ")
+	}
+	fmt.Fprintf(w, "%d layers, the files of the newest %d compared\n", c.Layers, c.Examined)
+}
+
+// shortID is an ID as podman prints it.
+func shortID(id string) string { return id[:min(12, len(id))] }

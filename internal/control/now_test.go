@@ -65,7 +65,7 @@ func TestNotRecovered(t *testing.T) {
 	for _, row := range st.NotRecovered() {
 		got = append(got, row.Name)
 	}
-	if want := "restarting fell failed no-network missing quarantined held"; strings.Join(got, " ") != want {
+	if want := "restarting fell failed no-network damaged missing quarantined held"; strings.Join(got, " ") != want {
 		t.Errorf("not recovered are %q, want %s", got, want)
 	}
 }

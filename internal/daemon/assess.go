@@ -41,6 +41,7 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	}
 	s.again = verdict.InThisBoot(s.identity) || snapshot != nil && snapshot.Of(s.identity)
 	explained := s.explain(ctx, verdict)
+	background := ctx
 	ctx, cancel := context.WithTimeout(ctx, assessWithin)
 	defer cancel()
 	var found findings
@@ -50,6 +51,7 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 	case snapshot != nil && s.again:
 		found = s.afterServiceCrash(ctx, verdict, snapshot, unsaved)
 	default:
+		s.checkup.begin(&s.background, background)
 		found = s.afterHostCrash(ctx, verdict, snapshot, unsaved)
 	}
 	if s.policy.Mode != recover.ModeNormal {

@@ -83,8 +83,17 @@ func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanat
 			e.Cause += ": " + holder
 		}
 	}
+	if !named || mayBeDamage[reason.ID] {
+		if damaged := s.checkup.wait(ctx).damaged(row, known.id); damaged != nil {
+			e.Reason, e.Cause, e.Advice = diagnosis.ImageDamaged, damaged.Error(), ""
+		}
+	}
 	return e
 }
+
+// mayBeDamage are the causes that may follow from an image that is damaged.
+var mayBeDamage = map[string]bool{diagnosis.ImageDamaged: true, "exec-format": true, "exit-code": true, "signal": true,
+	"command-missing": true, "user-missing": true, "permission": true, "start-limit": true}
 
 // words reads what was written for attempts, for several at once.
 type words struct {

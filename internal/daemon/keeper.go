@@ -34,11 +34,13 @@ const (
 // looks at the host after each change, and writes the snapshot. What it saved last
 // is on the board.
 type keeper struct {
-	world     World
-	identity  recover.Identity
-	board     *board
-	marker    *marker
-	suspects  *suspects
+	world    World
+	identity recover.Identity
+	board    *board
+	marker   *marker
+	suspects *suspects
+	// learned tells that it is known now where podman keeps its containers.
+	learned   chan struct{}
 	judged    *judgments
 	preserver *preserver
 	// tellStatus tells what runs now, where that has changed.
@@ -94,8 +96,8 @@ func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *su
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
 		tellRun:   func(context.Context, engine.Sight) {},
 		amended:   func() {},
-		preserver: newPreserver(w),
-		judged:    newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
+		preserver: newPreserver(w), learned: make(chan struct{}, 1),
+		judged: newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
 		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}
 }
 
@@ -114,7 +116,7 @@ func (k *keeper) begin(watching context.Context) error {
 }
 
 // learnStorage asks podman once where it keeps its containers: for the next boot, and to
-// preserve them. The next look saves it.
+// preserve them. A look saves it at once: a crash may be near.
 func (k *keeper) learnStorage(ctx context.Context) {
 	root, err := k.world.Podman.GraphRoot(ctx)
 	if err != nil {
@@ -123,7 +125,9 @@ func (k *keeper) learnStorage(ctx context.Context) {
 		}
 		return
 	}
-	k.world.storage.at(root)
+	if k.world.storage.at(root) {
+		k.learned <- struct{}{} // has room: this is asked once
+	}
 }
 
 // follow keeps the set on disk up to date until ctx ends. Between changes it
@@ -170,6 +174,7 @@ func (k *keeper) awaitChange(ctx context.Context, changes <-chan struct{}) (open
 	case _, open = <-changes:
 		return open
 	case <-k.judged.changed:
+	case <-k.learned:
 	case <-again:
 	case <-ctx.Done():
 	}

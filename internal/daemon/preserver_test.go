@@ -33,6 +33,10 @@ func (u *storageUnits) ask(what, root string) error {
 
 func (u *storageUnits) WatchImages(_ context.Context, root string) error { return u.ask("watch", root) }
 
+func (u *storageUnits) Check(context.Context, string) (recover.StorageCheck, error) {
+	return recover.StorageCheck{}, u.ask("check", "")
+}
+
 func (u *storageUnits) Sync(_ context.Context, root string) error { return u.ask("sync", root) }
 
 // After READY images are watched, and the storage is synced: at once, and then when there are

@@ -25,6 +25,7 @@ type Service struct {
 	history  *history
 	suspects *suspects
 	keeper   *keeper
+	checkup  *checkup
 	podman   *survey.Patient
 	hold     *hold
 	failures *failureLog
@@ -65,6 +66,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		leftDown: &leftDown{world: w, board: b},
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
+		checkup:  newCheckup(w, b),
 		podman:   podman,
 		hold:     newHold(w, b, identity.BootID),
 		doubtful: map[string]bool{}, unsure: map[string]bool{},
@@ -193,7 +195,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.tellStatus()
 	})
 	starts.doubtful, starts.replayed, starts.tied = s.doubtful, s.replayed, s.tied
-	starts.unsure = s.unsure
+	starts.unsure, starts.checkup = s.unsure, s.checkup
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	s.mu.Lock()
 	s.run = run

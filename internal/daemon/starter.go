@@ -25,6 +25,7 @@ type starter struct {
 	words   *words
 	network *network
 	checks  *checks
+	checkup *checkup
 	// replayed is when the journal was read for what had died before.
 	replayed time.Duration
 	// doubtful names the containers that died, and that podman has yet to say of whether they were stopped.
@@ -123,6 +124,9 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	}
 	if err := s.vetoIDPrefix(ctx, row.Name); err != nil {
 		return none, err
+	}
+	if damaged := s.checkup.soFar().damaged(row, s.knows(row.Name).id); damaged != nil {
+		return none, damaged
 	}
 	first := len(row.Attempts) < 2
 	if s.stopped(ctx, row, first && row.Ending) {

@@ -21,11 +21,13 @@ type storage struct {
 	there bool
 }
 
-// at says where the storage is.
-func (s *storage) at(root string) {
+// at says where the storage is, and reports whether that is news.
+func (s *storage) at(root string) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	news = s.root != root
 	s.root = root
+	return news
 }
 
 // where is the storage's directory, as far as that is known.

@@ -99,6 +99,8 @@ type StorageUnits interface {
 	WatchImages(ctx context.Context, root string) error
 	// Sync writes to disk what is in memory of the storage's file system.
 	Sync(ctx context.Context, root string) error
+	// Check looks for what a crash damaged in the storage. It only reads, and takes 2 s at most.
+	Check(ctx context.Context, root string) (recover.StorageCheck, error)
 }
 
 // Autostart tells what else starts containers at boot.

@@ -55,7 +55,7 @@ func TestNotRecovered(t *testing.T) {
 	for _, state := range RowStates() {
 		want := false
 		switch state {
-		case RowFailed, RowFell, RowRestarting, RowNoNetwork, RowQuarantined, RowMissing, RowHeld:
+		case RowFailed, RowFell, RowRestarting, RowNoNetwork, RowDamaged, RowQuarantined, RowMissing, RowHeld:
 			want = true
 		}
 		r := Report{Rows: []Row{{Name: "a", State: state}, {Name: "b", State: RowUp}}}

@@ -25,6 +25,7 @@ const (
 	RowNoNetwork    RowState = "no-network"    // waits for the network longer than READY waits for that
 	RowDeferred     RowState = "deferred"      // ordered after us; starts after READY
 	RowSkipped      RowState = "skipped"       // systemd skipped it, or stopped it because of another unit
+	RowDamaged      RowState = "damaged"       // its image or layer is damaged in podman's storage; not started
 	RowMissing      RowState = "missing"       // neither podman nor a unit knows it any more
 	RowUserStopped  RowState = "user-stopped"  // stopped on purpose
 	RowNeedsStopped RowState = "needs-stopped" // its start would start one that was stopped on purpose
@@ -41,7 +42,7 @@ var rowStates = []struct {
 	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped, RowNoNetwork, RowActive, RowUserStopped}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
-		RowNeedsStopped, RowRestarting, RowFell, RowDone, RowActive,
+		RowNeedsStopped, RowRestarting, RowFell, RowDone, RowActive, RowDamaged,
 	}},
 	{RowRetrying, []RowState{RowQueued, RowFailed, RowFell, RowWaiting}},
 	{RowUp, []RowState{RowRetrying, RowRestarting, RowFell, RowDone, RowUserStopped, RowSkipped}},
@@ -53,6 +54,7 @@ var rowStates = []struct {
 	{RowNoNetwork, []RowState{RowQueued, RowActive, RowUserStopped}},
 	{state: RowDeferred},
 	{state: RowSkipped},
+	{state: RowDamaged},
 	{state: RowMissing},
 	{state: RowUserStopped},
 	{state: RowNeedsStopped},
@@ -94,7 +96,7 @@ func (s RowState) NotRecovered() bool { return slices.Contains(notRecovered, s) 
 // notRecovered are the states of containers that should run and do not, in the order
 // in which Summary counts them.
 var notRecovered = []RowState{
-	RowFailed, RowFell, RowRestarting, RowNoNetwork, RowQuarantined, RowMissing, RowHeld,
+	RowFailed, RowFell, RowRestarting, RowDamaged, RowNoNetwork, RowQuarantined, RowMissing, RowHeld,
 }
 
 // Move changes the state. A change that docs/recovery.md does not draw is a

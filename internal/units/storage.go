@@ -28,6 +28,12 @@ func (s Storage) Sync(ctx context.Context, root string) error {
 	return s.start(ctx, "archy-recovery-sync", root, ".service", "inactive")
 }
 
+// RunCheck runs the unit that looks for what a crash damaged in the storage, and returns when
+// it has written its answer. Errors are as for Sync.
+func (s Storage) RunCheck(ctx context.Context, root string) error {
+	return s.start(ctx, "archy-recovery-check", root, ".service", "inactive")
+}
+
 // start starts the instance of a template for a graph root, which then has to be in a state.
 func (s Storage) start(ctx context.Context, template, root, suffix, want string) error {
 	if !path.IsAbs(root) || path.Clean(root) != root || strings.ContainsAny(root, "\n\x00") {

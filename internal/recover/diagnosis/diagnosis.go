@@ -86,8 +86,8 @@ func byWords(lines []Line, started bool, facts Facts) (Reason, bool) {
 			if !ok {
 				continue
 			}
-			if strings.HasPrefix(c.ID, "pull-") {
-				// podman pulls an image that is there and damaged: that is the cause.
+			if strings.HasPrefix(c.ID, "pull-") || c.ID == "image-missing" {
+				// podman takes an image that is there and damaged for one that is not: that is the cause.
 				if r, ok := damageBefore(lines, facts); ok {
 					return r, true
 				}

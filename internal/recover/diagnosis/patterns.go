@@ -55,10 +55,15 @@ var enginePatterns = map[string]func() []*regexp.Regexp{
 			`(?:NFS )?file handle)`,
 		`^(?:recreating|correcting|\* correcting) .*link`,
 		`(?:^|: )layer not known(?:$|:)`,
+		`(?i)^top layer [0-9a-f]+ of image (?P<image>[0-9a-f]+) not found in layer tree`,
 		`(?P<image>\S+) exists in local storage but may be corrupted`,
 		`(?i)(?:layer|image)s? .*(?:is|are|may be|appears to be) (?:corrupt|damaged|incomplete)`,
 		`(?i)^(?:locating|reading|loading) .*(?:layers|images|containers)\.json`,
 		`(?i)(?:^|: )(?:structure needs cleaning|input/output error|bad message)`,
+	),
+	"database-damaged": compile(
+		`(?i)(?:^|: )database disk image is malformed`,
+		`(?i)(?:^|: )file is not a database`,
 	),
 	"user-namespace": compile(
 		`(?i)no subuid ranges found|no subgid ranges found|cannot find UID/GID for user`,

@@ -33,8 +33,13 @@ func MessageID(cause string) string {
 // PortTaken is the ID of the cause whose name "port" another program has.
 const PortTaken = "port-taken"
 
-// BindMissing is the ID of the cause that the source of a bind mount is not there.
-const BindMissing = "bind-source-missing"
+// IDs of causes that are asked for.
+const (
+	// BindMissing: the source of a bind mount is not there.
+	BindMissing = "bind-source-missing"
+	// ImageDamaged: an image is damaged in podman's storage.
+	ImageDamaged = "image-damaged"
+)
 
 var table = []Cause{
 	{
@@ -62,7 +67,17 @@ var table = []Cause{
 		sentence: "a layer of the image[ {image}] is damaged in podman's storage[: {path}]",
 		advice: "Get the image anew: `{podman} rmi --force {image|IMAGE}`, which removes its containers, too, but " +
 			"no volumes; `{podman} pull {image|IMAGE}`; create plain containers again; run `{systemctl} " +
-			"restart {unit}`. `{podman} system check` (podman 5.2 and later) tells what else is damaged.",
+			"restart {unit}`. `archy-recovery storage check GRAPHROOT` tells what else is damaged.",
+	},
+	{
+		ID:        "database-damaged",
+		MessageID: "9810b038b606403b97467353d69b2d3b",
+		Means: "The file in which podman keeps its containers, pods and volumes is damaged. No container can " +
+			"be started until that is mended.",
+		sentence: "podman's database of containers is damaged",
+		advice: "Keep a copy of db.sql in podman's graph root (`{podman} info` names it). Mend it with the program " +
+			"of the package sqlite3: `sqlite3 db.sql .recover | sqlite3 new.sql`. Or move it away: podman then begins an empty one, " +
+			"keeps images and volumes, and knows none of the containers. Then run `{systemctl} restart {unit}`.",
 	},
 	{
 		ID:        "helper-missing",

@@ -132,6 +132,10 @@ func (r *Run) take(ctx context.Context, a attempt) {
 		r.retries.withdraw(row)
 		r.tries[a.row]--
 		r.offline.await(ctx, r, a.row, why)
+	case state == recover.RowDamaged:
+		row.Attempts = row.Attempts[:len(row.Attempts)-1]
+		r.tries[a.row]--
+		r.set(a.row, state, kind, why)
 	case state == recover.RowFailed && r.awaitNeeded(ctx, a.row, a.outcome, why):
 	case state == recover.RowFailed && r.needsStopped(a.row, a.outcome):
 	case state == recover.RowFailed && a.outcome.Offline && !row.Job:
@@ -166,6 +170,8 @@ func judgeAttempt(job bool, o recover.Outcome, err error) (recover.RowState, Eve
 		return recover.RowActive, FoundUp, ""
 	case errors.Is(err, recover.ErrOrderedAfterUs):
 		return recover.RowDeferred, Deferred, err.Error()
+	case errors.As(err, new(*recover.Damaged)):
+		return recover.RowDamaged, GaveUp, err.Error()
 	case errors.As(err, new(*recover.NeedsStopped)):
 		return recover.RowNeedsStopped, Skipped, err.Error()
 	case errors.Is(err, recover.ErrUserStopped):

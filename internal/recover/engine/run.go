@@ -393,7 +393,7 @@ func (r *Run) set(i int, state recover.RowState, kind EventKind, why string) {
 	switch last := row.LastAttempt(); {
 	case state == recover.RowWaiting && last != nil && last.Offline:
 		r.flight.Soak(row.Name, r.policy.Soak) // it was started, and waits for the next start
-	case state == recover.RowWaiting, state == recover.RowDeferred:
+	case state == recover.RowWaiting, state == recover.RowDeferred, state == recover.RowDamaged:
 		r.flight.Cancel(row.Name) // it was not started
 	}
 	r.order.release(r, i)
