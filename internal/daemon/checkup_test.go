@@ -51,7 +51,7 @@ func damageOf(image string) recover.Damage {
 }
 
 // recoverOn runs a recovery on a host with a storage, and returns its report after the soak.
-func recoverOn(t *testing.T, h *recovertest.Host, units StorageUnits) recover.Report {
+func recoverOn(t *testing.T, h *recovertest.Host, units StorageUnits, then ...func(*Service)) recover.Report {
 	t.Helper()
 	world := worldOf(h)
 	world.StorageUnits = units
@@ -60,6 +60,9 @@ func recoverOn(t *testing.T, h *recovertest.Host, units StorageUnits) recover.Re
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	time.Sleep(10 * time.Minute)
+	for _, do := range then {
+		do(s)
+	}
 	status, _ := s.Status()
 	stop()
 	if err := <-done; err != nil {
@@ -93,9 +96,9 @@ func TestDamagedIsNotStarted(t *testing.T) {
 		report := recoverOn(t, h, units)
 		for name, want := range map[string]string{
 			"web": "its image localhost/web:1 is damaged in podman's storage: overlay/x/diff has 3 files that are empty. " +
-				"See what mends it: archy-recovery repair web",
+				"To start it all the same: archy-recovery retry web",
 			"p": "its own layer is damaged in podman's storage: overlay/y/lower is empty. " +
-				"See what mends it: archy-recovery repair p",
+				"To start it all the same: archy-recovery retry p",
 		} {
 			row := rowIn(t, report, name)
 			if row.State != recover.RowDamaged || row.Error != want || len(row.Attempts) > 0 {
@@ -123,6 +126,27 @@ func TestDamagedIsNotStarted(t *testing.T) {
 	})
 }
 
+// The operator has a damaged container started all the same.
+func TestDamagedIsForced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := damagedHost()
+		h.PodmanTakes, h.PodmanFirst = time.Second, true
+		units := &checkedStorage{answer: recover.StorageCheck{Damages: []recover.Damage{damageOf("localhost/web:1")}}}
+		report := recoverOn(t, h, units, func(s *Service) {
+			if names, err := s.Retry(t.Context(), ""); err != nil || len(names) > 0 {
+				t.Errorf("without a name it is tried: %q, %v", names, err)
+			}
+			if _, err := s.Retry(t.Context(), "web"); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Minute)
+		})
+		if row := rowIn(t, report, "web"); row.State != recover.RowUp {
+			t.Errorf("web is %s: %s", row.State, row.Error)
+		}
+	})
+}
+
 // An answer that comes after the start explains the failure.
 func TestDamageIsFoundLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -132,7 +156,7 @@ func TestDamageIsFoundLate(t *testing.T) {
 		report := recoverOn(t, h, units)
 		row := rowIn(t, report, "web")
 		why := row.Attempts[0].Why
-		if why == nil || why.Reason != "image-damaged" || !strings.Contains(why.Cause, "archy-recovery repair web") {
+		if why == nil || why.Reason != "image-damaged" || !strings.Contains(why.Cause, "archy-recovery retry web") {
 			t.Errorf("the first attempt failed for %+v", why)
 		}
 		if row.State != recover.RowDamaged {

@@ -125,8 +125,10 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 	if err := s.vetoIDPrefix(ctx, row.Name); err != nil {
 		return none, err
 	}
-	if damaged := s.checkup.soFar().damaged(row, s.knows(row.Name).id); damaged != nil {
-		return none, damaged
+	if byHand := row.Retry != nil && row.Retry.ByHand; !byHand {
+		if damaged := s.checkup.soFar().damaged(row, s.knows(row.Name).id); damaged != nil {
+			return none, damaged
+		}
 	}
 	first := len(row.Attempts) < 2
 	if s.stopped(ctx, row, first && row.Ending) {

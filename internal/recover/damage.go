@@ -93,6 +93,6 @@ func (e *Damaged) Error() string {
 	if e.Damage.Own == nil {
 		what = "its image " + e.Image
 	}
-	return fmt.Sprintf("%s is damaged in podman's storage: %s %s. See what mends it: archy-recovery repair %s",
+	return fmt.Sprintf("%s is damaged in podman's storage: %s %s. To start it all the same: archy-recovery retry %s",
 		what, e.Damage.Path, e.Damage.What, e.Container)
 }

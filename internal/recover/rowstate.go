@@ -54,7 +54,7 @@ var rowStates = []struct {
 	{RowNoNetwork, []RowState{RowQueued, RowActive, RowUserStopped}},
 	{state: RowDeferred},
 	{state: RowSkipped},
-	{state: RowDamaged},
+	{RowDamaged, []RowState{RowQueued}},
 	{state: RowMissing},
 	{state: RowUserStopped},
 	{state: RowNeedsStopped},

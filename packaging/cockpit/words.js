@@ -59,6 +59,7 @@ export function outcome(status) {
 // trouble says what is wrong with a container that is not back.
 export function trouble(row) {
     switch (row.state) {
+    case "damaged": return "is damaged on the disk since the crash, and was not started";
     case "failed": return "failed to start";
     case "fell": return row.now === "running" ? "fell, and runs again" : "was started, and fell";
     case "restarting": return `ends and is started again (${count(row.restarts ?? 0, "restart")})`;

@@ -143,7 +143,7 @@ func TestStorageDamage(t *testing.T) {
 				n.t.Errorf("%s was started %d times", row.Name, len(row.Attempts))
 			case !known:
 				n.t.Errorf("%s is %s: %s", row.Name, row.State, row.Error)
-			case !strings.Contains(row.Error, "archy-recovery repair "+row.Name):
+			case !strings.Contains(row.Error, "archy-recovery retry "+row.Name):
 				n.t.Errorf("%s: %s", row.Name, row.Error)
 			}
 		}

@@ -85,7 +85,7 @@ func (r *Run) Again(name string) (names []string, err error) {
 func (r *Run) tryNow(i int) bool {
 	row := &r.rows[i]
 	switch row.State {
-	case recover.RowFailed, recover.RowFell:
+	case recover.RowFailed, recover.RowFell, recover.RowDamaged:
 		row.Retry = &recover.Retry{Tries: triesOf(*row), Next: time.Now()}
 		r.retries.due[i], r.retries.forced[i] = row.Retry.Next, true
 		r.tell(RetryPlanned, i)
