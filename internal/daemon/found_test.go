@@ -41,7 +41,9 @@ func TestMissingIsFound(t *testing.T) {
 					t.Fatalf("at the plan scripted is %q", got)
 				}
 				if beforeReady {
-					h.Set(func() { h.Plain("scripted", "running") })
+					h.Set(func() { // the looks after READY fail, so they cannot find it
+						h.Plain("scripted", "running").OnList = func() error { return recovertest.ErrBroken }
+					})
 				}
 				time.Sleep(20 * time.Second)
 				synctest.Wait()
