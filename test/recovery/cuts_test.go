@@ -147,7 +147,7 @@ func (c *crowd) cutTwice() {
 	}
 	list := c.cli("quarantine", "list")
 	for _, want := range []string{q.Suspects[0].Name + " ", "suspect", "0 of 8", "after 8 more soaks, or 20",
-		"power-loss", "none: it may be power loss", q.Crashes[0].BootID, q.Crashes[1].BootID, c.names[len(c.names)-1]} {
+		"power-loss", "none: it may be power loss", q.Crashes[0].BootID, q.Crashes[1].BootID} {
 		if !strings.Contains(list, want) {
 			c.t.Errorf("quarantine list does not say %q:\n%s", want, list)
 		}
