@@ -120,7 +120,7 @@ func TestRetries(t *testing.T) {
 		n.mend("made", "sql", "listed", "masked", "reset", "removed")
 		n.MustRun("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
 		for _, name := range []string{"made", "sql", "app", "address"} {
-			n.waitUp(time.Until(ready.Add(45*time.Second)), name)
+			n.waitUp(time.Until(ready.Add(90*time.Second)), name)
 		}
 		n.waitStates(20*time.Second, map[string]recover.RowState{
 			"made": recover.RowUp, "app": recover.RowUp, "address": recover.RowUp,
