@@ -326,7 +326,8 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	}
 	sight.list = list
 	k.preserver.saw(list)
-	next := sight.nextSet(last.Containers, states, slices.Concat(userStopped, stopped))
+	stopped = slices.Concat(userStopped, stopped)
+	next := k.withStarting(sight.nextSet(last.Containers, states, stopped), last.Containers, stopped)
 	k.showNow(list, states, sight.unanswered, lookBegan)
 	k.stuck = sight.unanswered
 	next, doubts := k.withoutStopped(ctx, next, last, states)

@@ -28,6 +28,20 @@ func membersDown(
 	return names
 }
 
+// withStarting returns a set with the members whose start by recovery is under way, such as
+// that of a job, for which READY does not wait: systemd may not show it yet.
+func (k *keeper) withStarting(next, members []recover.Container, stopped []string) []recover.Container {
+	status, _ := k.board.status()
+	for _, row := range status.Recovery.Rows {
+		i := slices.IndexFunc(members, func(c recover.Container) bool { return c.Name == row.Name })
+		if row.State == recover.RowStarting && i >= 0 &&
+			!recover.HasName(next, row.Name) && !slices.Contains(stopped, row.Name) {
+			next = append(next, members[i])
+		}
+	}
+	return recover.Snapshot{Containers: next}.Sorted()
+}
+
 // withoutSucceeded returns the members without those that were succeeded: podman does not
 // know them any more, and their unit, which names no container, runs another one. Such a
 // unit would otherwise add a member at each restart.
