@@ -143,6 +143,8 @@ func stateMetrics(e *exposition, st recover.Status, stopped []string, lost bool)
 	e.gauge("user_stopped_containers", "Names that are never started automatically.", single(float64(len(stopped))))
 	e.gauge("user_stopped_lost", "1 if the user-stopped list cannot be read. Nothing is started then.",
 		single(oneIf(lost)))
+	e.gauge("journal_volatile", "1 if the journal is in memory only: the cause of the next crash will not be known.",
+		single(oneIf(st.JournalVolatile)))
 	quarantined := 0
 	for _, suspect := range st.Quarantine {
 		if suspect.Quarantined {

@@ -115,6 +115,7 @@ func TestMetricsDuringAndAfterRecovery(t *testing.T) {
 		{"start_failures_total", nil, 0, 0},
 		{"user_stopped_containers", nil, 2, 2},
 		{"user_stopped_lost", nil, 0, 0},
+		{"journal_volatile", nil, 0, 0},
 		{"suspects", nil, 2, 2},
 		{"quarantined_containers", nil, 1, 1},
 		{"snapshot_containers", nil, 1, 1},
@@ -172,6 +173,15 @@ func TestMetricsUserStoppedLost(t *testing.T) {
 	w.UserStoppedErr = recover.ErrLost
 	if v := value(scrape(t, newDaemon(t, w, os.Getuid())), "user_stopped_lost"); v != 1 {
 		t.Errorf("user_stopped_lost is %v", v)
+	}
+}
+
+func TestMetricsJournalVolatile(t *testing.T) {
+	t.Parallel()
+	e := &exposition{}
+	stateMetrics(e, recover.Status{JournalVolatile: true}, nil, false)
+	if want := "journal_volatile{} 1\n"; !strings.Contains(e.text.String(), want) {
+		t.Errorf("no %s in\n%s", want, e.text.String())
 	}
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,13 @@ func TestVolatileJournal(t *testing.T) {
 	if strings.Count(strings.Join(report.Notes, "\n"), "90-persistent.conf") != 1 {
 		t.Errorf("the notes are %q", report.Notes)
 	}
+	running(t, h, io.Discard, func(s *Service) {
+		untilReady(s)
+		synctest.Wait()
+		if st, _ := s.Status(); !st.JournalVolatile {
+			t.Error("the status does not say it")
+		}
+	})
 }
 
 // Only what happened since a look confirmed the snapshot is replayed; nothing is taken

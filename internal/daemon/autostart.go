@@ -49,6 +49,7 @@ func (s *Service) noteVolatile() {
 	if !s.world.Journal.Volatile() {
 		return
 	}
+	s.board.change(func() { s.board.volatile = true })
 	s.board.addNote(volatileJournal)
 	s.world.Log.Warn(volatileJournal, "MESSAGE_ID", recover.MsgImpaired)
 }

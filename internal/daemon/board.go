@@ -40,6 +40,7 @@ type board struct {
 	// clockNotSet: the clock was behind a moment of an earlier boot when this run began.
 	clockNotSet bool
 	held        time.Time // the end of the hold
+	volatile    bool      // the journal is in memory only
 	changed     chan struct{}
 }
 
@@ -102,6 +103,7 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 		Now:              b.now,
 		Restarted:        b.restarted,
 		HeldUntil:        b.held,
+		JournalVolatile:  b.volatile,
 	}, b.changed
 }
 

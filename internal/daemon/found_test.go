@@ -64,7 +64,8 @@ func TestMissingIsFound(t *testing.T) {
 					t.Errorf("scripted is now %q", status.Now["scripted"])
 				}
 				time.Sleep(10 * time.Minute)
-				reports := h.Reports
+				synctest.Wait()
+				reports, _ := s.Reports()
 				for _, row := range reports[len(reports)-1].Rows {
 					if row.Name == "scripted" && row.State != recover.RowActive {
 						t.Errorf("in the history scripted is %q", row.State)

@@ -42,6 +42,9 @@ type Status struct {
 	Now map[string]NowState
 	// HeldUntil is when retries and paroles go on, zero or past if nothing is held.
 	HeldUntil time.Time
+	// JournalVolatile: the journal is in memory only, so the cause of the next crash will
+	// not be known.
+	JournalVolatile bool
 	// Restarted: the last run ended in order in this very boot, so that there
 	// was nothing to recover.
 	Restarted bool
