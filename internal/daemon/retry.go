@@ -113,7 +113,8 @@ func (s *Service) hurryForImages(ctx context.Context) {
 	status, _ := s.board.status()
 	for _, row := range status.Recovery.Rows {
 		last := row.LastAttempt()
-		lacks := last != nil && last.Why != nil && (last.Why.Reason == "image-missing" || strings.HasPrefix(last.Why.Reason, "pull-"))
+		lacks := last != nil && last.Why != nil &&
+			(last.Why.Reason == "image-missing" || strings.HasPrefix(last.Why.Reason, "pull-"))
 		if !lacks || !row.IsRetried() || row.Image == "" {
 			continue
 		}

@@ -79,8 +79,8 @@ func (b Casebook) weigh(id string, strikes int) (weight int) {
 	return max(weight, strikes)
 }
 
-// Strike judges a crash at which containers were in flight, once. unit is what starts each container, where that is known:
-// what one unit starts cannot be told apart.
+// Strike judges a crash at which containers were in flight, once. unit is what starts each
+// container, where that is known: what one unit starts cannot be told apart.
 func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
 	known := func(s Suspect) bool { return s.BootID == crash.BootID }
 	if crash.BootID == b.Judged || slices.ContainsFunc(b.Suspects, known) {

@@ -104,7 +104,8 @@ func (f *findings) structure() {
 	}
 	for _, c := range f.x.containers {
 		if _, missing := f.x.chain(c.Layer); missing != "" {
-			f.add(fault{container: c.ID, layer: c.Layer, path: "overlay-layers/layers.json", what: "has no layer " + short(missing)})
+			f.add(fault{container: c.ID, layer: c.Layer, path: "overlay-layers/layers.json",
+				what: "has no layer " + short(missing)})
 		}
 	}
 }
@@ -139,7 +140,9 @@ func (f *findings) damages() []recover.Damage {
 
 // imageNeeds reports whether an image has a layer.
 func (f *findings) imageNeeds(i image, id string) bool {
-	return slices.ContainsFunc(append([]string{i.Layer}, i.MappedLayers...), func(top string) bool { return f.needs(top, id) })
+	return slices.ContainsFunc(append([]string{i.Layer}, i.MappedLayers...), func(top string) bool {
+		return f.needs(top, id)
+	})
 }
 
 // needs reports whether the layer top is a layer, or lies on it.

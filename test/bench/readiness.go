@@ -24,7 +24,8 @@ func readinessRow(b *bench, r *Result) {
 		notify, waitFor string
 		figures         *[]float64
 	}{{"", "auto", &ours}, {"Notify=healthy\n", "active", &podmans}} {
-		m.WriteFile("/etc/archy-recovery.conf.d/90-readiness.conf", "[Recovery]\nSoakSec=1\nWaitFor="+c.waitFor+"\n", 0o644, 0)
+		m.WriteFile("/etc/archy-recovery.conf.d/90-readiness.conf",
+			"[Recovery]\nSoakSec=1\nWaitFor="+c.waitFor+"\n", 0o644, 0)
 		database := fmt.Sprintf("[Container]\nImage=%s\nContainerName=sql\nLabel=%s=0\n%sHealthInterval=30s\n"+
 			"HealthCmd=[\"/testapp\",\"-check-age\",\"%s\"]\n", machine.Image, recover.TierLabel, c.notify, readyIn)
 		m.Quadlet(0, "sql.container", database)

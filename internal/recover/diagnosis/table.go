@@ -76,8 +76,8 @@ var table = []Cause{
 			"be started until that is mended.",
 		sentence: "podman's database of containers is damaged",
 		advice: "Keep a copy of db.sql in podman's graph root (`{podman} info` names it). Mend it with the program " +
-			"of the package sqlite3: `sqlite3 db.sql .recover | sqlite3 new.sql`. Or move it away: podman then begins an empty one, " +
-			"keeps images and volumes, and knows none of the containers. Then run `{systemctl} restart {unit}`.",
+			"of the package sqlite3: `sqlite3 db.sql .recover | sqlite3 new.sql`. Or move it away: podman then begins an " +
+			"empty one, keeps images and volumes, and knows none of the containers. Then run `{systemctl} restart {unit}`.",
 	},
 	{
 		ID:        "helper-missing",

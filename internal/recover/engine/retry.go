@@ -54,8 +54,9 @@ func (e *RetryOver) Error() string { return e.Why }
 
 func newRetries() retries {
 	return retries{due: map[int]time.Time{}, under: map[int]retry{}, lacks: map[int]lack{},
-		watched: map[int]context.CancelFunc{}, forced: map[int]bool{}, prompt: map[int]bool{}, woken: map[int]bool{}, arrivals: make(chan int),
-		chance: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))} //nolint:gosec // no secret
+		watched: map[int]context.CancelFunc{}, forced: map[int]bool{}, prompt: map[int]bool{}, woken: map[int]bool{},
+		arrivals: make(chan int),
+		chance:   rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))} //nolint:gosec // no secret
 }
 
 // begin plans the tries of all rows, at READY.
