@@ -344,7 +344,9 @@ func (o *owner) check() {
 	inspected := func(name, format, want string) {
 		o.t.Helper()
 		if got, err := o.user.Run("podman", "inspect", "--format", format, name); strings.TrimSpace(got) != want {
-			o.t.Errorf("uid %d: %s of %s is %q, want %q; %v", o.uid, format, name, got, want, err)
+			said, _ := o.user.Run("journalctl", "--boot", "--no-pager", "--lines=20", "_SYSTEMD_USER_UNIT="+name+".service",
+				"+", "_SYSTEMD_UNIT="+name+".service", "+", "USER_UNIT="+name+".service", "+", "UNIT="+name+".service")
+			o.t.Errorf("uid %d: %s of %s is %q, want %q; %v\n%s", o.uid, format, name, got, want, err, said)
 		}
 	}
 	for _, k := range o.kinds {
