@@ -341,6 +341,12 @@ func TestEveryKind(t *testing.T) {
 func (o *owner) check() {
 	o.t.Helper()
 	st := o.waitRecovered()
+	// systemd starts the script of an enabled service by itself, maybe after READY.
+	o.WaitFor(time.Minute, "the end of the start of enabled", func() bool {
+		st = o.status()
+		missing := slices.ContainsFunc(st.NotRecovered(), func(row recover.Row) bool { return row.Name == "enabled" })
+		return !missing || o.user.Show("enabled", "ActiveState")["ActiveState"] == "failed"
+	})
 	inspected := func(name, format, want string) {
 		o.t.Helper()
 		if got, err := o.user.Run("podman", "inspect", "--format", format, name); strings.TrimSpace(got) != want {
