@@ -343,7 +343,11 @@ func (o *owner) check() {
 	st := o.waitRecovered()
 	// systemd starts the script of an enabled service by itself, maybe after READY.
 	o.WaitFor(time.Minute, "the end of the start of enabled", func() bool {
-		st = o.status()
+		now, err := o.status()
+		if err != nil {
+			return false
+		}
+		st = now
 		missing := slices.ContainsFunc(st.NotRecovered(), func(row recover.Row) bool { return row.Name == "enabled" })
 		return !missing || o.user.Show("enabled", "ActiveState")["ActiveState"] == "failed"
 	})
