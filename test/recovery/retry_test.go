@@ -53,7 +53,7 @@ func (n *node) waitUp(within time.Duration, name string) time.Duration {
 // needs another one. A monitor may be faster. Then the daemon is started again, during a hold,
 // and then the power fails.
 func TestRetries(t *testing.T) {
-	onBothInstances(t, "RetryPauseSec=1\nSoakSec=2\n", func(n *node) {
+	onBothInstances(t, "RetryPauseSec=1\nSoakSec=6\n", func(n *node) {
 		const disk = "/var/tmp/disk"
 		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), disk+"/data", "/var/tmp/nas", "/var/tmp/nas/data")
 		n.plainWith("mount", 0, "--volume=/var/tmp/nas/data:/data")
@@ -94,7 +94,7 @@ func TestRetries(t *testing.T) {
 
 		// What a signal tells does not wait for its back-off.
 		n.waitStates(10*time.Second, map[string]recover.RowState{"mount": recover.RowFailed})
-		time.Sleep(time.Until(ready.Add(4 * time.Second))) // the cause of its failure is known, and its soak is over
+		time.Sleep(time.Until(ready.Add(8 * time.Second))) // the cause of its failure is known, and its soak is over
 		n.MustRun("mount", "--bind", disk, "/var/tmp/nas")
 		if took := n.waitUp(10*time.Second, "mount"); took > 2*time.Second {
 			n.t.Errorf("mount ran only %s after the mount", took)
@@ -120,7 +120,7 @@ func TestRetries(t *testing.T) {
 		n.mend("made", "sql", "listed", "masked", "reset", "removed")
 		n.MustRun("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
 		for _, name := range []string{"made", "sql", "app", "address"} {
-			n.waitUp(time.Until(ready.Add(90*time.Second)), name)
+			n.waitUp(time.Until(ready.Add(130*time.Second)), name)
 		}
 		n.waitStates(20*time.Second, map[string]recover.RowState{
 			"made": recover.RowUp, "app": recover.RowUp, "address": recover.RowUp,
