@@ -38,6 +38,7 @@ func (p Program) addVerbs(root *cobra.Command, f *globalFlags) {
 		newQuarantine(f),
 		newRetry(f),
 		newHold(f),
+		newRepair(f),
 		newStorage(f),
 		newOnIncomplete(f),
 		newConfig(f),

@@ -3,6 +3,7 @@ package control
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -22,8 +23,10 @@ func rich() *recovertest.Host {
 	w := crashed(nil)
 	tier, at := 2, time.Unix(1_700_000_000, 0)
 	w.Marker.SoftReboots, w.Marker.StartTime = 1, 7
+	w.GraphRoot = "/c"
 	w.Snapshot = &recover.Snapshot{
 		Timestamp: 1, BootID: "b1", SoftReboots: 1, Monotonic: 5,
+		GraphRoot: "/c",
 		Containers: []recover.Container{
 			{Name: "db", Image: "localhost/db:1", Unit: "db.service", Tier: &tier, Unrecovered: true},
 			{Name: "gone"}, {Name: "stopped"}, {Name: "bad"}, {Name: "job"},
@@ -98,6 +101,10 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	checkReads(server) // before the verdict
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
 	checkPath(server, "POST /v1/retry", "/v1/retry")
+	for _, method := range []string{"GET", "POST"} {
+		checkPath(server, method+" /v1/repair", "/v1/repair")
+		checkPath(server, method+" /v1/repair/{name}", "/v1/repair/db")
+	}
 	server.run().ready()
 	checkReads(server)
 	check("POST /v1/snapshot", server.ask("POST /v1/snapshot", ""))
@@ -117,6 +124,10 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	w.Set(func() { w.UserStoppedErr = errors.New("the disk fails") })
 	checkPath(server, retry, "/v1/retry/db")
 	w.Set(func() { w.UserStoppedErr = nil })
+	checkRepairs(w, server, checkPath)
+	if err := d.validate(t, "/components/schemas/Repairs", `{"repairs":[`+aRepair(t)+`]}`); err != nil {
+		t.Error(err)
+	}
 	for _, seconds := range []string{"60", "0", "x", "999999"} {
 		checkPath(server, "PUT /v1/hold", "/v1/hold?seconds="+seconds)
 	}
@@ -143,6 +154,8 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	checkAsOther("POST /v1/snapshot", "/v1/snapshot")
 	checkAsOther("POST /v1/retry", "/v1/retry")
 	checkAsOther(retry, "/v1/retry/db")
+	checkAsOther("POST /v1/repair", "/v1/repair")
+	checkAsOther("POST /v1/repair/{name}", "/v1/repair/db")
 	checkAsOther("PUT /v1/hold", "/v1/hold?seconds=60")
 	checkAsOther("DELETE /v1/hold", "/v1/hold")
 
@@ -179,6 +192,52 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 			}
 		}
 	}
+}
+
+// aRepair is one with each of its fields.
+func aRepair(t *testing.T) string {
+	t.Helper()
+	r := recover.Repair{Container: "db", Fault: "f", Refused: "r", Error: "e"}
+	for _, kind := range recover.RepairKinds() {
+		r.Steps = append(r.Steps, recover.RepairStep{Kind: kind, Target: "t", Done: true})
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// checkRepairs asks for repairs of a host: of what only the storage knows, while one is under
+// way, and while podman fails.
+func checkRepairs(w *recovertest.Host, server *instance, checkPath func(*instance, string, string)) {
+	const all, doAll = "GET /v1/repair", "POST /v1/repair"
+	const one, do = "GET /v1/repair/{name}", "POST /v1/repair/{name}"
+	w.Set(func() { w.External = []recover.StoredName{{ID: "g", Name: "gone", External: true}} })
+	every := func() {
+		checkPath(server, all, "/v1/repair")
+		checkPath(server, doAll, "/v1/repair")
+		for _, name := range []string{"gone", "nobody", "a%20b"} {
+			checkPath(server, one, "/v1/repair/"+name)
+			checkPath(server, do, "/v1/repair/"+name)
+		}
+	}
+	every()
+	looking := make(chan struct{})
+	w.Set(func() { w.Looking = looking })
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		server.ask("POST /v1/repair/gone", "")
+	}()
+	looking <- struct{}{} // it is under way
+	every()
+	w.Set(func() { w.Looking = nil })
+	looking <- struct{}{}
+	<-first
+	w.Set(func() { w.PodmanErr = errors.New("podman fails") })
+	every()
+	w.Set(func() { w.PodmanErr, w.External = nil, nil })
 }
 
 // checkEvents compares the first events of a stream with docs/openapi.yaml.

@@ -32,6 +32,10 @@ func (s *Server) routes() []route {
 		change("POST /v1/snapshot", s.postSnapshot),
 		change("POST /v1/retry", s.postRetry),
 		change("POST /v1/retry/{name}", s.postRetry),
+		read("GET /v1/repair", s.getRepair),
+		read("GET /v1/repair/{name}", s.getRepair),
+		change("POST /v1/repair", s.postRepair),
+		change("POST /v1/repair/{name}", s.postRepair),
 		change("PUT /v1/hold", s.putHold),
 		change("DELETE /v1/hold", s.deleteHold),
 	}

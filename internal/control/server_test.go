@@ -318,6 +318,7 @@ func TestChangePermissions(t *testing.T) {
 		"other user adds name":      {other, "PUT /v1/user-stopped/a", 403},
 		"other user removes name":   {other, "DELETE /v1/user-stopped/web", 403},
 		"other user takes snapshot": {other, "POST /v1/snapshot", 403},
+		"other user repairs":        {other, "POST /v1/repair/web", 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -42,13 +42,15 @@ func TestMain(m *testing.M) {
 // worldOf is a make-believe host as a service's world.
 func worldOf(h *recovertest.Host, log *slog.Logger) daemon.World {
 	return daemon.World{
-		Store:    recovertest.Store{H: h},
-		Podman:   recovertest.Podman{H: h},
-		Systemd:  recovertest.Systemd{H: h},
-		Journal:  recovertest.Journal{H: h},
-		Notifier: recovertest.Notifier{H: h},
-		Gauge:    recovertest.Gauge{H: h},
-		Log:      log,
+		Store:        recovertest.Store{H: h},
+		Podman:       recovertest.Podman{H: h},
+		Systemd:      recovertest.Systemd{H: h},
+		Journal:      recovertest.Journal{H: h},
+		Notifier:     recovertest.Notifier{H: h},
+		Gauge:        recovertest.Gauge{H: h},
+		StorageUnits: recovertest.Storage{H: h},
+		Mender:       recovertest.Storage{H: h},
+		Log:          log,
 	}
 }
 

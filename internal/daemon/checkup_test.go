@@ -40,7 +40,7 @@ func damagedHost() *recovertest.Host {
 	for i, c := range h.Snapshot.Containers {
 		h.Snapshot.Containers[i].Image = "localhost/" + c.Name + ":1"
 	}
-	h.Snapshot.BootID, h.Snapshot.GraphRoot = "b1", "/c"
+	h.Snapshot.BootID, h.Snapshot.GraphRoot, h.GraphRoot = "b1", "/c", "/c"
 	h.Marker = recovertest.Crashed
 	return h
 }
@@ -55,6 +55,12 @@ func recoverOn(t *testing.T, h *recovertest.Host, units StorageUnits, then ...fu
 	t.Helper()
 	world := worldOf(h)
 	world.StorageUnits = units
+	return recoverWorld(t, world, then...)
+}
+
+// recoverWorld is recoverOn for a world.
+func recoverWorld(t *testing.T, world World, then ...func(*Service)) recover.Report {
+	t.Helper()
 	s := New(world, recover.DefaultPolicy(), recovertest.Here)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -96,9 +102,9 @@ func TestDamagedIsNotStarted(t *testing.T) {
 		report := recoverOn(t, h, units)
 		for name, want := range map[string]string{
 			"web": "its image localhost/web:1 is damaged in podman's storage: overlay/x/diff has 3 files that are empty. " +
-				"To start it all the same: archy-recovery retry web",
+				"See what mends it: archy-recovery repair web. To start it all the same: archy-recovery retry web",
 			"p": "its own layer is damaged in podman's storage: overlay/y/lower is empty. " +
-				"To start it all the same: archy-recovery retry p",
+				"See what mends it: archy-recovery repair p. To start it all the same: archy-recovery retry p",
 		} {
 			row := rowIn(t, report, name)
 			if row.State != recover.RowDamaged || row.Error != want || len(row.Attempts) > 0 {

@@ -26,6 +26,7 @@ type Service struct {
 	suspects *suspects
 	keeper   *keeper
 	checkup  *checkup
+	repairer repairer
 	podman   *survey.Patient
 	hold     *hold
 	failures *failureLog
@@ -72,6 +73,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		doubtful: map[string]bool{}, unsure: map[string]bool{},
 	}
 	s.keeper.tellStatus, s.keeper.tellRun, s.keeper.amended = s.tellStatus, s.tellRun, s.history.amended
+	s.repairer.service = s
 	return s
 }
 

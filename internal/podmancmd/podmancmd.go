@@ -25,16 +25,7 @@ const Starter = "start-container"
 // container. It reports false for every other command line. argv begins with the program,
 // or with Starter and its socket.
 func Parse(argv []string) (c Command, ok bool) {
-	if len(argv) > 2 && path.Base(argv[0]) == Starter {
-		argv = argv[2:]
-	}
-	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
-		return Command{}, false
-	}
-	args := withoutGlobalFlags(argv[1:])
-	if len(args) > 0 && args[0] == "container" {
-		args = args[1:]
-	}
+	args := fromVerb(argv)
 	if len(args) == 0 {
 		return Command{}, false
 	}
@@ -47,6 +38,21 @@ func Parse(argv []string) (c Command, ok bool) {
 		c.Name = args[len(args)-1]
 	}
 	return c, c.Name != ""
+}
+
+// fromVerb returns podman's arguments from its verb on, none for another program.
+func fromVerb(argv []string) []string {
+	if len(argv) > 2 && path.Base(argv[0]) == Starter {
+		argv = argv[2:]
+	}
+	if len(argv) < 3 || path.Base(argv[0]) != "podman" {
+		return nil
+	}
+	args := withoutGlobalFlags(argv[1:])
+	if len(args) > 0 && args[0] == "container" {
+		args = args[1:]
+	}
+	return args
 }
 
 // parseRun reads the arguments of podman-run(1).
@@ -137,4 +143,33 @@ func withoutGlobalFlags(args []string) []string {
 		}
 	}
 	return args
+}
+
+// takesValue are the flags of podman-run(1) that units mostly have and that take a value. It is
+// the next argument if it is not joined with "=".
+var takesValue = []string{
+	"--name", "--cidfile", "--pod-id-file", "--conmon-pidfile", "--cgroups", "--sdnotify", "--label", "-l", "--env", "-e",
+	"--volume", "-v", "--mount", "--publish", "-p", "--network", "--net", "--pod", "--log-driver", "--user", "-u",
+	"--userns", "--hostname", "-h", "--restart", "--entrypoint",
+}
+
+// Discards reports whether a command line of podman-run(1) makes its container for one run: podman
+// removes it at its end (--rm), or before the next one is made (--replace). What cannot be told for
+// sure is false. A flag behind the image belongs to the container's own command.
+func Discards(argv []string) bool {
+	args := fromVerb(argv)
+	if len(args) == 0 || args[0] != "run" {
+		return false
+	}
+	set := map[string]bool{}
+	for i := 1; i < len(args) && strings.HasPrefix(args[i], "-") && args[i] != "--"; i++ {
+		flag, value, joined := strings.Cut(args[i], "=")
+		switch {
+		case flag == "--rm" || flag == "--replace":
+			set[flag] = !joined || value == "true"
+		case !joined && slices.Contains(takesValue, flag):
+			i++
+		}
+	}
+	return set["--rm"] || set["--replace"]
 }

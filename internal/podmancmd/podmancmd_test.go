@@ -90,3 +90,28 @@ func TestMountSources(t *testing.T) {
 		t.Errorf("volumes (-want +got):\n%s", diff)
 	}
 }
+
+// Only what surely makes its container for one run counts: a repair removes that container.
+func TestDiscards(t *testing.T) {
+	for line, want := range map[string]bool{
+		"podman run --name q1 --cidfile=/run/q1.cid --replace --rm --cgroups=split -d localhost/app:1":     true,
+		"podman run --cidfile=/run/c.ctr-id --cgroups=no-conmon --rm --replace -d --name=n1 localhost/a:1": true,
+		"podman --log-level debug container run --name n2 --label a=1 --rm img":                            true,
+		"podman run --replace --name n3 img":                                                               true,
+		"podman run --rm=true --name n4 img":                                                               true,
+		"podman run --name n5 img":                                                                         false,
+		"podman run -d --name n6 img --rm":                                                                 false, // of its own command
+		"podman run --name n7 --unknown img --rm":                                                          false,
+		"podman run --name n8 -- img --rm":                                                                 false,
+		"podman run --rm=false --name n9 img":                                                              false,
+		"podman run --rm --rm=false --name n10 img":                                                        false,
+		"podman start --rm n11":                                                                            false,
+		"podman --root run start run --rm":                                                                 false,
+		"/usr/lib/archy-recovery/start-container /s podman start --rm x":                                   false,
+		"sh -c run --rm": false,
+	} {
+		if got := Discards(strings.Fields(line)); got != want {
+			t.Errorf("%s: %v, want %v", line, got, want)
+		}
+	}
+}

@@ -93,6 +93,7 @@ func (e *Damaged) Error() string {
 	if e.Damage.Own == nil {
 		what = "its image " + e.Image
 	}
-	return fmt.Sprintf("%s is damaged in podman's storage: %s %s. To start it all the same: archy-recovery retry %s",
-		what, e.Damage.Path, e.Damage.What, e.Container)
+	return fmt.Sprintf("%s is damaged in podman's storage: %s %s. See what mends it: archy-recovery repair %s. "+
+		"To start it all the same: archy-recovery retry %s",
+		what, e.Damage.Path, e.Damage.What, e.Container, e.Container)
 }

@@ -21,6 +21,7 @@ const (
 	MsgLeftAlone      = "dcb8a0b59dee459e9ffd22c7149eb5ba"
 	MsgComplete       = "cb5385ad635e433193f9d7a9fb195954"
 	MsgStateDamaged   = "b442b2b7f88549f38737826756265227"
+	MsgRepaired       = "68686d29ffab4b7b8fc3b9c1c3d34107"
 	MsgStorageDamaged = "1c9db51297214f45a8ae8a9d75bcc4b0"
 	MsgSnapshotSaved  = "529c1393ab3344ca8ffc5eb486ba7b16"
 	MsgSetDiffered    = "2fb88af08a214e13a685ffd72f3f3196"

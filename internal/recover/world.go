@@ -230,6 +230,9 @@ type ContainerUnit struct {
 	// exists, and podman knows what it needs (Podman.Dependencies).
 	Needs          []string
 	StartsExisting bool
+	// Discards: it makes the container for one run, and what that wrote outside of volumes
+	// goes with it. False if the unit does not show that.
+	Discards bool
 }
 
 // An Outcome is how a start job ended, and what the unit says after it.

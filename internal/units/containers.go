@@ -64,6 +64,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 				needs, existing := podmancmd.Needs(c.Argv)
 				found = append(found, recover.ContainerUnit{
 					Unit: name, Container: container, Job: !detaches(c.Argv), Needs: needs, StartsExisting: existing,
+					Discards: podmancmd.Discards(c.Argv),
 				})
 			}
 		}

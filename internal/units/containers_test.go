@@ -84,7 +84,7 @@ func TestContainerOf(t *testing.T) {
 func TestContainerUnits(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
-	f.set("q1.service", "inactive", "dead", execStart("/usr/bin/podman run --name systemd-q1 img"))
+	f.set("q1.service", "inactive", "dead", execStart("/usr/bin/podman run --name systemd-q1 --rm img"))
 	f.set("container-p1.service", "active", "running", execStart("/usr/bin/podman start p1"))
 	f.set("two.service", "inactive", "dead", execStart("/usr/bin/podman start one", "/usr/bin/podman start two"))
 	f.set("app@a.service", "inactive", "dead", execStart("/usr/bin/podman run --name app-a img"))
@@ -123,7 +123,7 @@ func TestContainerUnits(t *testing.T) {
 	want := []recover.ContainerUnit{
 		{Unit: "app@a.service", Container: recover.Container{Name: "app-a"}},
 		{Unit: "container-p1.service", Container: recover.Container{Name: "p1"}, StartsExisting: true},
-		{Unit: "q1.service", Container: recover.Container{Name: "systemd-q1"}},
+		{Unit: "q1.service", Container: recover.Container{Name: "systemd-q1"}, Discards: true},
 		{Unit: "two.service", Container: recover.Container{Name: "one"}, StartsExisting: true},
 		{Unit: "two.service", Container: recover.Container{Name: "two"}, StartsExisting: true},
 	}

@@ -192,6 +192,7 @@ func TestDocsReadmeCommands(t *testing.T) {
 			"archy-recovery config":               `50-test.conf:3\nRetryPauseSec=1s.*exit code 0`,
 			"archy-recovery on-incomplete":        "tell-me.*no such file.*exit code 1",
 			"archy-recovery retry":                "^tried again now: broken\nexit code 0",
+			"archy-recovery repair":               "^nothing that is down is known to be damaged\nexit code 0",
 			"archy-recovery hold":                 "^held until [^\n]*\nexit code 0",
 			"archy-recovery version":              `^archy-recovery \d.*exit code 0`,
 			"archy-recovery completion bash":      "^# bash completion.*exit code 0",

@@ -115,6 +115,14 @@ type Host struct {
 	ScopeEnds map[string]chan struct{}     // closed when the scope has ended, by ID
 	Stalls    func() (recover.Stalls, error)
 
+	// Damages are those of podman's storage, and StorageErr is why they cannot be looked for.
+	Damages    []recover.Damage
+	StorageErr error
+	// External are the containers that only the storage knows. Looking, if set, is received from
+	// twice by each look at the storage: when it begins, and before its answer.
+	External []recover.StoredName
+	Looking  chan struct{}
+
 	// Stuck holds the locks of containers: podman answers for one, and lists any, only
 	// when its channel is closed.
 	Stuck map[string]chan struct{}
@@ -157,7 +165,7 @@ func (h *Host) Say(format string, args ...any) {
 // Quadlet adds a Quadlet container that the power cut took out of podman.
 func (h *Host) Quadlet(name string) *Host {
 	unit := name + ".service"
-	h.Units[unit] = recover.ContainerUnit{Unit: unit, Container: recover.Container{Name: name}}
+	h.Units[unit] = recover.ContainerUnit{Unit: unit, Container: recover.Container{Name: name}, Discards: true}
 	h.States[unit] = recover.UnitState{Loaded: true, Active: "inactive"}
 	return h
 }

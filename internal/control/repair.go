@@ -1,0 +1,60 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"archy-recovery/internal/daemon"
+	"archy-recovery/internal/recover"
+)
+
+// Repairs answers GET and POST of /v1/repair: what mends what a crash damaged.
+type Repairs struct {
+	Repairs []recover.Repair `json:"repairs"`
+}
+
+// Repairs asks what would mend the damaged containers, or only the named one.
+func (c *Client) Repairs(ctx context.Context, name string) (Repairs, error) {
+	return call[Repairs](ctx, c, http.MethodGet, repairPath(name))
+}
+
+// Repair has the daemon mend them, or only the named one.
+func (c *Client) Repair(ctx context.Context, name string) (Repairs, error) {
+	return call[Repairs](ctx, c, http.MethodPost, repairPath(name))
+}
+
+func repairPath(name string) string {
+	if name == "" {
+		return "repair"
+	}
+	return "repair/" + url.PathEscape(name)
+}
+
+func (s *Server) getRepair(w http.ResponseWriter, r *http.Request) { s.repair(w, r, s.service.Repairs) }
+
+func (s *Server) postRepair(w http.ResponseWriter, r *http.Request) { s.repair(w, r, s.service.Repair) }
+
+func (s *Server) repair(
+	w http.ResponseWriter, r *http.Request, ask func(context.Context, string) ([]recover.Repair, error),
+) {
+	name := r.PathValue("name")
+	if err := recover.CheckName(name); name != "" && err != nil {
+		s.writeProblem(w, http.StatusBadRequest, err)
+		return
+	}
+	repairs, err := ask(r.Context(), name)
+	switch {
+	case errors.Is(err, daemon.ErrNotDamaged):
+		s.writeProblem(w, http.StatusNotFound, err)
+	case errors.Is(err, daemon.ErrFrozen):
+		s.writeProblem(w, http.StatusConflict, err)
+	case errors.Is(err, daemon.ErrRepairing):
+		s.writeBusy(w, err)
+	case err != nil:
+		s.writeProblem(w, http.StatusInternalServerError, err)
+	default:
+		s.writeJSON(w, Repairs{orEmpty(repairs)})
+	}
+}

@@ -1,0 +1,135 @@
+package daemon
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
+)
+
+// brokenHost is damagedHost, on which the image of app is damaged, the own layer of p, and the
+// name of web is held by a container that only the storage knows.
+func brokenHost() *recovertest.Host {
+	h := damagedHost()
+	own := recover.StoredContainer{ID: "id-p", Names: []string{"p"}}
+	h.Damages = []recover.Damage{damageOf("localhost/app:1"),
+		{Path: "overlay/y/lower", What: "is empty", Own: &own, Containers: []recover.StoredContainer{own}}}
+	h.Images = map[string]string{"localhost/app:1": "img"}
+	h.External = []recover.StoredName{{ID: "ghost", Name: "web", External: true}}
+	h.Start["web.service"] = recovertest.Fails
+	h.Start["container-p.service"] = recovertest.Fails
+	h.Start["app.service"] = recovertest.Fails
+	return h
+}
+
+// repairOn has a host recover, and then calls do.
+func repairOn(t *testing.T, h *recovertest.Host, do func(*Service)) {
+	t.Helper()
+	world := worldOf(h)
+	world.StorageUnits, world.Mender = recovertest.Storage{H: h}, recovertest.Storage{H: h}
+	recoverWorld(t, world, do)
+}
+
+// A plan changes nothing. A repair removes what only the storage knows, starts that container,
+// and leaves the image, and what holds data.
+func TestRepair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := brokenHost()
+		repairOn(t, h, func(s *Service) {
+			before := strings.Join(h.History, "\n")
+			plan, err := s.Repairs(t.Context(), "")
+			if err != nil || len(plan) != 3 || strings.Join(h.History, "\n") != before {
+				t.Errorf("%+v, %v", plan, err)
+			}
+			h.Set(func() { h.Start["web.service"] = recovertest.UpAfter(0) })
+			done, err := s.Repair(t.Context(), "")
+			if err != nil || len(done) != 3 {
+				t.Errorf("%+v, %v", done, err)
+			}
+			for _, r := range done {
+				switch {
+				case r.Error != "":
+					t.Errorf("%s: %s", r.Container, r.Error)
+				case r.Container == "web" && (len(r.Steps) != 2 || !r.Steps[0].Done || !r.Steps[1].Done):
+					t.Errorf("web: %+v", r)
+				case r.Container == "app" && !strings.Contains(r.Refused, "podman pull localhost/app:1@sha256:1"):
+					t.Errorf("app: %s", r.Refused)
+				case r.Container == "p" && !strings.Contains(r.Refused, "Lost would be"):
+					t.Errorf("p: %s", r.Refused)
+				}
+			}
+			time.Sleep(time.Minute)
+			if row := rowOf(s, "web"); row.State != recover.RowUp {
+				t.Errorf("web is %s: %s", row.State, row.Error)
+			}
+			h.Mu.Lock()
+			defer h.Mu.Unlock()
+			if history := strings.Join(h.History, "\n"); !strings.Contains(history, "remove ghost") ||
+				strings.Contains(history, "remove id-p") {
+				t.Errorf("the history is %s", history)
+			}
+		})
+	})
+}
+
+func TestRepairOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := brokenHost()
+		repairOn(t, h, func(s *Service) {
+			if r, err := s.Repairs(t.Context(), "p"); err != nil || len(r) != 1 || r[0].Container != "p" {
+				t.Errorf("%+v, %v", r, err)
+			}
+			for name, want := range map[string]error{"nobody": ErrNotDamaged, "../x": nil} {
+				if _, err := s.Repair(t.Context(), name); err == nil || want != nil && !errors.Is(err, want) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			h.Set(func() { h.StorageErr = errors.New("no unit") })
+			if _, err := s.Repairs(t.Context(), ""); err == nil {
+				t.Error("it is not known what is damaged, and that is no error")
+			}
+		})
+	})
+}
+
+// What would not be started afterwards is not removed: one in quarantine, and one whose unit does
+// not show that it makes its container anew.
+func TestRepairRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  func(*recovertest.Host)
+		want string
+	}{
+		"in quarantine": {func(h *recovertest.Host) {
+			h.Quarantine = recover.Quarantine{{Name: "web", Strikes: 2, BootID: "b0", Quarantined: true}}
+		}, "web is in quarantine"},
+		"its unit keeps its container": {func(h *recovertest.Host) {
+			h.Units["web.service"] = recover.ContainerUnit{Unit: "web.service", Container: recover.Container{Name: "web"}}
+		}, "no unit makes it anew"},
+		"its unit shows no container": {func(h *recovertest.Host) {
+			h.Units["web.service"] = recover.ContainerUnit{Unit: "web.service", Discards: true}
+		}, "no unit makes it anew"},
+		"made by buildah": {func(h *recovertest.Host) { h.External[0].Foreign = true }, "buildah made the container"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := brokenHost()
+				test.set(h)
+				repairOn(t, h, func(s *Service) {
+					r, err := s.Repair(t.Context(), "web")
+					if err != nil || len(r) != 1 || len(r[0].Steps) > 0 || !strings.Contains(r[0].Refused, test.want) {
+						t.Errorf("%+v, %v", r, err)
+					}
+					h.Mu.Lock()
+					defer h.Mu.Unlock()
+					if strings.Contains(strings.Join(h.History, "\n"), "remove ghost") {
+						t.Error("it was removed")
+					}
+				})
+			})
+		})
+	}
+}
