@@ -17,22 +17,22 @@ func (s *starter) vetoRetry(ctx context.Context, row recover.Row) error {
 		return nil
 	}
 	now, err := s.world.Podman.Inspect(ctx, row.Name)
-	switch {
-	case err == nil && now.Running():
-		return recover.ErrRuns
-	case row.Generated && errors.Is(err, recover.ErrNoContainer):
+	runs := err == nil && now.Running()
+	if row.Generated && errors.Is(err, recover.ErrNoContainer) {
 		return &engine.RetryOver{Why: "it was removed", Stopped: true}
 	}
-	states, err := s.world.Systemd.States(ctx, []string{row.Unit})
-	if err != nil || row.Generated {
-		return nil //nolint:nilerr // what cannot be asked delays nothing
+	var unit recover.UnitState
+	if !row.Generated { // what cannot be asked delays nothing
+		states, _ := s.world.Systemd.States(ctx, []string{row.Unit})
+		unit = states[row.Unit]
 	}
-	unit := states[row.Unit]
 	switch {
-	case unit.Active == "active", unit.Active == "reloading":
-		return recover.ErrRuns
-	case unit.Returning():
+	case unit.Returning(): // its container may run already, and is not ready
 		return recover.ErrReturning
+	case runs, unit.Active == "active", unit.Active == "reloading":
+		return recover.ErrRuns
+	case unit.Active == "": // not known, or of no interest
+		return nil
 	case row.Retry.ByHand:
 		return nil
 	case row.Retry.SeenFailed && unit.Loaded && unit.Active == "inactive":

@@ -105,6 +105,10 @@ func TestRetryVetoes(t *testing.T) {
 		"its unit is active": {prepare: func(h *recovertest.Host, _ *recover.Row) {
 			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "active"}
 		}, want: recover.ErrRuns},
+		"its unit is being started, and is not ready": {prepare: func(h *recovertest.Host, _ *recover.Row) {
+			h.Plain("a", recover.StateRunning)
+			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "activating", Sub: "start"}
+		}, want: recover.ErrReturning},
 		"systemd is about to start it": {prepare: func(h *recovertest.Host, _ *recover.Row) {
 			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "activating", Sub: "auto-restart"}
 		}, want: recover.ErrReturning},
@@ -173,6 +177,10 @@ func TestLookEndsTries(t *testing.T) {
 			h.Plain("a", recover.StateRunning)
 			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "active"}
 		}, recover.RowActive, ""},
+		"its unit is being started, and is not ready": {func(h *recovertest.Host) {
+			h.Plain("a", recover.StateRunning)
+			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "activating", Sub: "start"}
+		}, recover.RowFailed, ""},
 		"the user's list":      {func(h *recovertest.Host) { h.UserStopped = []string{"a"} }, recover.RowUserStopped, ""},
 		"its unit is removed":  {func(h *recovertest.Host) { delete(h.States, "a.service") }, recover.RowUserStopped, ""},
 		"its failure is reset": {func(h *recovertest.Host) { h.States["a.service"] = recover.UnitState{Loaded: true, Active: "inactive"} }, recover.RowFailed, "reset-failed"},

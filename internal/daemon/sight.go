@@ -40,7 +40,12 @@ func (s seen) asSight(began time.Time, next recover.Snapshot) engine.Sight {
 	either := func(names map[string]bool) func(recover.Row) bool {
 		return func(row recover.Row) bool { return names[row.Name] || row.Unit != "" && names[row.Unit] }
 	}
-	return engine.Sight{Began: began, Runs: either(runs), Member: either(members), Units: s.units}
+	// The container of a unit that is being started runs, and may never be ready.
+	starts := func(row recover.Row) bool { return !row.Generated && s.units[row.Unit].Returning() }
+	return engine.Sight{
+		Began: began, Runs: func(row recover.Row) bool { return either(runs)(row) && !starts(row) },
+		Member: either(members), Units: s.units,
+	}
 }
 
 // stuckWithin bounds the question for a container that podman did not answer for at the

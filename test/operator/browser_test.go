@@ -98,7 +98,20 @@ func visit(t *testing.T, address, user string, admin bool) *visitor {
 	if admin {
 		access = "any"
 	}
-	v.do(chromedp.Navigate("http://" + address + "/archy-recovery"))
+	// Soon after a boot cockpit-ws may not answer yet: a person loads the page again.
+	v.do(chromedp.Navigate("about:blank")) // starts the browser, without a time limit
+	for deadline := time.Now().Add(time.Minute); ; {
+		bounded, end := context.WithTimeout(ctx, 10*time.Second)
+		err := chromedp.Do(bounded, chromedp.Navigate("http://"+address+"/archy-recovery"))
+		end()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("browser: %v", err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 	v.logIn(user, access)
 	return v
 }
