@@ -30,18 +30,29 @@ export function show(shown, wanted) {
             shown.insertBefore(next, place);
             continue;
         }
-        if (match !== place)
-            shown.insertBefore(match, place);
-        else
+        if (match === place)
             place = place.nextSibling;
+        else
+            move(match, shown, place);
         update(match, next);
         byKey.delete(key);
     }
     while (place) {
         const gone = place;
         place = place.nextSibling;
+        const focused = gone.contains(document.activeElement);
         gone.remove();
+        if (focused) // what has taken its place, as "Allow" does that of "Keep stopped"
+            shown.querySelector("button")?.focus();
     }
+}
+
+// move puts an element before another. That takes the focus from what is inside of it.
+function move(element, parent, before) {
+    const focused = document.activeElement;
+    parent.insertBefore(element, before);
+    if (element.contains(focused))
+        focused.focus();
 }
 
 function update(shown, wanted) {

@@ -9,7 +9,7 @@ function section(key, title, ...content) {
 }
 
 function button(action, name, label, described) {
-    return el("button", { type: "button", "data-action": action, "data-name": name,
+    return el("button", { type: "button", "data-action": action, "data-name": name, "data-key": `${action}-${name}`,
                           "aria-label": described ?? `${label} ${name}` }, label);
 }
 
