@@ -34,15 +34,23 @@ func repairOn(t *testing.T, h *recovertest.Host, do func(*Service)) {
 	recoverWorld(t, world, do)
 }
 
+// historyOf is what was done on a host, a line each.
+func historyOf(h *recovertest.Host) string {
+	h.Mu.Lock()
+	defer h.Mu.Unlock()
+	return strings.Join(h.History, "\n")
+}
+
 // A plan changes nothing. A repair removes what only the storage knows, starts that container,
 // and leaves the image, and what holds data.
 func TestRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := brokenHost()
 		repairOn(t, h, func(s *Service) {
-			before := strings.Join(h.History, "\n")
+			synctest.Wait()
+			before := historyOf(h)
 			plan, err := s.Repairs(t.Context(), "")
-			if err != nil || len(plan) != 3 || strings.Join(h.History, "\n") != before {
+			if err != nil || len(plan) != 3 || historyOf(h) != before {
 				t.Errorf("%+v, %v", plan, err)
 			}
 			h.Set(func() { h.Start["web.service"] = recovertest.UpAfter(0) })
@@ -66,9 +74,7 @@ func TestRepair(t *testing.T) {
 			if row := rowOf(s, "web"); row.State != recover.RowUp {
 				t.Errorf("web is %s: %s", row.State, row.Error)
 			}
-			h.Mu.Lock()
-			defer h.Mu.Unlock()
-			if history := strings.Join(h.History, "\n"); !strings.Contains(history, "remove ghost") ||
+			if history := historyOf(h); !strings.Contains(history, "remove ghost") ||
 				strings.Contains(history, "remove id-p") {
 				t.Errorf("the history is %s", history)
 			}
@@ -123,9 +129,7 @@ func TestRepairRefuses(t *testing.T) {
 					if err != nil || len(r) != 1 || len(r[0].Steps) > 0 || !strings.Contains(r[0].Refused, test.want) {
 						t.Errorf("%+v, %v", r, err)
 					}
-					h.Mu.Lock()
-					defer h.Mu.Unlock()
-					if strings.Contains(strings.Join(h.History, "\n"), "remove ghost") {
+					if strings.Contains(historyOf(h), "remove ghost") {
 						t.Error("it was removed")
 					}
 				})
