@@ -82,14 +82,14 @@ func printStorageCheck(w io.Writer, c recover.StorageCheck, _ int) {
 	for _, d := range c.Damages {
 		fmt.Fprintf(w, "%s %s\n", d.Path, d.What)
 		for _, i := range d.Images {
-			fmt.Fprintf(w, "  image %s %s\n", shortID(i.ID), strings.Join(i.Names, " "))
+			fmt.Fprintf(w, "  image %.12s %s\n", i.ID, strings.Join(i.Names, " "))
 		}
 		for _, s := range d.Containers {
 			what := "container"
 			if d.Own != nil && d.Own.ID == s.ID {
 				what = "own layer of container"
 			}
-			fmt.Fprintf(w, "  %s %s %s\n", what, shortID(s.ID), strings.Join(s.Names, " "))
+			fmt.Fprintf(w, "  %s %.12s %s\n", what, s.ID, strings.Join(s.Names, " "))
 		}
 	}
 	for _, text := range c.Unknown {
@@ -100,6 +100,3 @@ func printStorageCheck(w io.Writer, c recover.StorageCheck, _ int) {
 	}
 	fmt.Fprintf(w, "%d layers, the files of the newest %d compared\n", c.Layers, c.Examined)
 }
-
-// shortID is an ID as podman prints it.
-func shortID(id string) string { return id[:min(12, len(id))] }

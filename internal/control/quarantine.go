@@ -53,9 +53,8 @@ func (s *Server) getQuarantine(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) deleteQuarantine(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if err := recover.CheckName(name); err != nil {
-		s.writeProblem(w, http.StatusBadRequest, err)
+	name, ok := s.nameOf(w, r)
+	if !ok {
 		return
 	}
 	switch err := s.service.Release(name); {

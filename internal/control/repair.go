@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 
 	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
@@ -17,19 +16,12 @@ type Repairs struct {
 
 // Repairs asks what would mend the damaged containers, or only the named one.
 func (c *Client) Repairs(ctx context.Context, name string) (Repairs, error) {
-	return call[Repairs](ctx, c, http.MethodGet, repairPath(name))
+	return call[Repairs](ctx, c, http.MethodGet, pathOf("repair", name))
 }
 
 // Repair has the daemon mend them, or only the named one.
 func (c *Client) Repair(ctx context.Context, name string) (Repairs, error) {
-	return call[Repairs](ctx, c, http.MethodPost, repairPath(name))
-}
-
-func repairPath(name string) string {
-	if name == "" {
-		return "repair"
-	}
-	return "repair/" + url.PathEscape(name)
+	return call[Repairs](ctx, c, http.MethodPost, pathOf("repair", name))
 }
 
 func (s *Server) getRepair(w http.ResponseWriter, r *http.Request) { s.repair(w, r, s.service.Repairs) }
@@ -39,9 +31,8 @@ func (s *Server) postRepair(w http.ResponseWriter, r *http.Request) { s.repair(w
 func (s *Server) repair(
 	w http.ResponseWriter, r *http.Request, ask func(context.Context, string) ([]recover.Repair, error),
 ) {
-	name := r.PathValue("name")
-	if err := recover.CheckName(name); name != "" && err != nil {
-		s.writeProblem(w, http.StatusBadRequest, err)
+	name, ok := s.nameOf(w, r)
+	if !ok {
 		return
 	}
 	repairs, err := ask(r.Context(), name)

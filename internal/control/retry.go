@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 
 	"archy-recovery/internal/daemon"
-	"archy-recovery/internal/recover"
 )
 
 // Retried answers POST /v1/retry: the containers that are tried again now.
@@ -18,17 +16,12 @@ type Retried struct {
 // Retry has the daemon try a container again now, or without a name all that are tried again by
 // themselves.
 func (c *Client) Retry(ctx context.Context, name string) (Retried, error) {
-	path := "retry"
-	if name != "" {
-		path += "/" + url.PathEscape(name)
-	}
-	return call[Retried](ctx, c, http.MethodPost, path)
+	return call[Retried](ctx, c, http.MethodPost, pathOf("retry", name))
 }
 
 func (s *Server) postRetry(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if err := recover.CheckName(name); name != "" && err != nil {
-		s.writeProblem(w, http.StatusBadRequest, err)
+	name, ok := s.nameOf(w, r)
+	if !ok {
 		return
 	}
 	names, err := s.service.Retry(r.Context(), name)

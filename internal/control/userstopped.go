@@ -37,9 +37,8 @@ func (s *Server) getUserStopped(w http.ResponseWriter, _ *http.Request) {
 // (DELETE).
 func (s *Server) setUserStopped(stopped bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		name := r.PathValue("name")
-		if err := recover.CheckName(name); err != nil {
-			s.writeProblem(w, http.StatusBadRequest, err)
+		name, ok := s.nameOf(w, r)
+		if !ok {
 			return
 		}
 		changed, err := s.service.SetUserStopped(name, stopped)

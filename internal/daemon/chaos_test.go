@@ -62,10 +62,10 @@ func TestChaosOfAHost(t *testing.T) {
 		var report recover.Report
 		for complete := false; !complete; {
 			complete, report = f.boots(t, p, culprits, moments(3, 30, "kill"), 0)
-			if len(culprits) > 1 && f.crashes > 60 {
+			switch {
+			case len(culprits) > 1 && f.crashes > 60:
 				return // the limit that docs/recovery.md names
-			}
-			if len(culprits) < 2 && f.crashes > 20*len(culprits) {
+			case len(culprits) < 2 && f.crashes > 20*len(culprits):
 				rt.Fatalf("%d crashes with %d culprits: %+v", f.crashes, len(culprits), f.host.Quarantine)
 			}
 		}

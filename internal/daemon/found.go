@@ -49,17 +49,22 @@ func (b *board) found(now map[string]recover.NowState) bool {
 	if !some {
 		return false
 	}
-	b.change(func() {
-		b.report.Rows = slices.Clone(b.report.Rows)
-		for i, row := range b.report.Rows {
-			if isFound(row) {
-				b.progress.Add(row, -1)
-				row.State, row.Error = recover.RowActive, "something else has started it"
-				b.progress.Add(row, 1)
-				b.report.Rows[i] = row
-				b.setNow(map[string]recover.NowState{row.Name: recover.NowRunning})
-			}
-		}
-	})
+	b.change(func() { b.showRunning(isFound, recover.RowActive, "something else has started it") })
 	return true
+}
+
+// showRunning shows rows of the report in a state in which their containers run. It is for
+// board.change.
+func (b *board) showRunning(which func(recover.Row) bool, state recover.RowState, why string) {
+	b.report.Rows = slices.Clone(b.report.Rows)
+	for i, row := range b.report.Rows {
+		if !which(row) {
+			continue
+		}
+		b.progress.Add(row, -1)
+		row.State, row.Error = state, why
+		b.progress.Add(row, 1)
+		b.report.Rows[i] = row
+		b.setNow(map[string]recover.NowState{row.Name: recover.NowRunning})
+	}
 }

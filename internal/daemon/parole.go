@@ -258,15 +258,9 @@ func (s *suspects) hostLived(since time.Duration) {
 // paroled shows a container that was let go as one that runs.
 func (b *board) paroled(name string) {
 	b.change(func() {
-		b.report.Rows = slices.Clone(b.report.Rows)
-		for i, row := range b.report.Rows {
-			if row.Name == name && row.State == recover.RowQuarantined {
-				b.progress.Add(row, -1)
-				row.State, row.Error = recover.RowUp, ""
-				b.progress.Add(row, 1)
-				b.report.Rows[i] = row
-			}
-		}
+		b.showRunning(func(row recover.Row) bool {
+			return row.Name == name && row.State == recover.RowQuarantined
+		}, recover.RowUp, "")
 		b.setNow(map[string]recover.NowState{name: recover.NowRunning})
 	})
 }

@@ -118,7 +118,7 @@ func (s *Service) hurryForImages(ctx context.Context) {
 		if !lacks || !row.IsRetried() || row.Image == "" {
 			continue
 		}
-		if _, err := s.world.Podman.ImageID(ctx, row.Image); err == nil {
+		if has, err := s.world.Podman.HasImage(ctx, row.Image); err == nil && has {
 			_ = s.askRun(ctx, func(run *engine.Run) { run.Hurry(row.Name) }) // its back-off goes on
 		}
 	}
@@ -153,7 +153,7 @@ func (s *Service) resumed(rows []recover.Row) []recover.Row {
 		if was.State == recover.RowFell {
 			row.State = was.State
 		}
-		if was.State == recover.RowFailed || was.State == recover.RowFell {
+		if was.State.FailedOrFell() {
 			row.Error = was.Error
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -269,18 +268,12 @@ func (s *starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
 	}
 	paths := s.mountsNeeded(ctx, row)
 	points = slices.DeleteFunc(points, func(point string) bool {
-		return !slices.ContainsFunc(paths, func(p string) bool { return below(p, point) })
+		return !slices.ContainsFunc(paths, func(p string) bool { return recover.Below(p, point) })
 	})
 	if len(points) == 0 {
 		return nil
 	}
 	return &engine.NotMounted{Points: points}
-}
-
-// below reports whether a path is point or lies under it.
-func below(p, point string) bool {
-	p, point = path.Clean(p), path.Clean(point)
-	return p == point || strings.HasPrefix(p, strings.TrimSuffix(point, "/")+"/")
 }
 
 // vetoIDPrefix refuses a name that podman would take for another container: podman

@@ -50,7 +50,7 @@ func (s *storage) check(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	points = slices.DeleteFunc(points, func(point string) bool { return !below(root, point) })
+	points = slices.DeleteFunc(points, func(point string) bool { return !recover.Below(root, point) })
 	if len(points) > 0 {
 		return &engine.NotMounted{Points: points}
 	}

@@ -44,7 +44,7 @@ func RetryPause(tries int, chance float64) time.Duration {
 func (r Row) NotRetried() string {
 	last := r.LastAttempt()
 	switch {
-	case r.State != RowFailed && r.State != RowFell:
+	case !r.State.FailedOrFell():
 		return "it is " + string(r.State)
 	case r.Job:
 		return "it is a job"
@@ -67,7 +67,7 @@ func (r Row) BeingRetried() bool { return r.Retry != nil && r.State.Pending() }
 
 // IsRetried reports whether a container is down after READY, and is started by itself later.
 func (r Row) IsRetried() bool {
-	down := r.State == RowFailed || r.State == RowFell || r.State.Pending()
+	down := r.State.FailedOrFell() || r.State.Pending()
 	return r.Retry != nil && (!r.Retry.Next.IsZero() || r.BeingRetried()) && down || r.State == RowNoNetwork
 }
 

@@ -93,6 +93,9 @@ func (s RowState) Pending() bool {
 // NotRecovered reports whether a container in this state should run and does not.
 func (s RowState) NotRecovered() bool { return slices.Contains(notRecovered, s) }
 
+// FailedOrFell reports whether it was started and is down for it.
+func (s RowState) FailedOrFell() bool { return s == RowFailed || s == RowFell }
+
 // notRecovered are the states of containers that should run and do not, in the order
 // in which Summary counts them.
 var notRecovered = []RowState{

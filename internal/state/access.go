@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"archy-recovery/internal/recover"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,17 +69,12 @@ func readOnlyIn(mountinfo, path string) bool {
 		}
 		point := unescape.Replace(m[4])
 		// Of two mounts on one mount point the later one covers the other.
-		if below(path, point) && len(point) >= len(longest) {
+		if recover.Below(path, point) && len(point) >= len(longest) {
 			longest = point
 			found = hasOption(m[5], "ro") && !hasOption(f[2], "ro")
 		}
 	}
 	return found
-}
-
-func below(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 func hasOption(options, option string) bool {

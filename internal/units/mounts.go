@@ -2,7 +2,6 @@ package units
 
 import (
 	"context"
-	"path"
 	"slices"
 	"strings"
 
@@ -148,7 +147,8 @@ func (m *Manager) AwaitMountAbove(ctx context.Context, paths []string) error {
 		}
 		now, news := map[string]bool{}, false
 		for _, u := range listed {
-			if where := mountPointOf(u.Name); slices.ContainsFunc(paths, func(p string) bool { return isBelow(p, where) }) {
+			where := mountPointOf(u.Name)
+			if slices.ContainsFunc(paths, func(p string) bool { return recover.Below(p, where) }) {
 				now[u.Name] = true
 				news = news || !before[u.Name]
 			}
@@ -162,12 +162,6 @@ func (m *Manager) AwaitMountAbove(ctx context.Context, paths []string) error {
 // mountPointOf is the mount point of a mount unit (systemd.mount(5): the name is the escaped path).
 func mountPointOf(name string) string {
 	return unitfile.UnitNamePathUnescape(strings.TrimSuffix(name, ".mount"))
-}
-
-// isBelow reports whether a path is a directory or lies under it.
-func isBelow(p, directory string) bool {
-	p = path.Clean(p)
-	return p == directory || strings.HasPrefix(p, strings.TrimSuffix(directory, "/")+"/")
 }
 
 // awaitUnits is awaitSignals for the changes of the units for which relevant reports true

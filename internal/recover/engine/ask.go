@@ -39,7 +39,7 @@ func (r *Run) Hold(until time.Time) {
 		if row.State == recover.RowQueued && row.BeingRetried() && !row.Retry.ByHand {
 			r.queue = slices.DeleteFunc(r.queue, func(j int) bool { return i == j })
 			r.flight.Cancel(row.Name)
-			r.rows[i].Retry = &recover.Retry{Tries: max(0, row.Retry.Tries-1)}
+			uncount(&r.rows[i])
 			r.retries.postpone(r, i, row.Error)
 		}
 	}

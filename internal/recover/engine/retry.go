@@ -82,11 +82,8 @@ func (t *retries) plan(r *Run, i int) {
 	delete(t.woken, i)
 	delete(t.forced, i)
 	delete(t.prompt, i)
-	next := recover.Retry{}
-	if row.Retry != nil {
-		next.Tries = row.Retry.Tries
-	}
-	switch failed := row.State == recover.RowFailed || row.State == recover.RowFell; {
+	next := recover.Retry{Tries: triesOf(*row)}
+	switch failed := row.State.FailedOrFell(); {
 	case !failed && row.Retry == nil, failed && !r.policy.RetryAfterReady && row.Retry == nil:
 		return
 	case !failed, !r.policy.RetryAfterReady:
@@ -181,8 +178,7 @@ func (t *retries) try(r *Run, i int) {
 	row := &r.rows[i]
 	u := retry{began: time.Now(), before: *row}
 	for _, other := range r.rows {
-		down := other.State == recover.RowFailed || other.State == recover.RowFell
-		if down && slices.Contains(row.Brings, other.Name) {
+		if other.State.FailedOrFell() && slices.Contains(row.Brings, other.Name) {
 			u.along = append(u.along, other.Name)
 		}
 	}
@@ -204,9 +200,12 @@ func (t *retries) try(r *Run, i int) {
 func (t *retries) withdraw(row *recover.Row) {
 	row.Attempts = row.Attempts[:len(row.Attempts)-1]
 	if row.Retry != nil {
-		row.Retry = &recover.Retry{Tries: max(0, row.Retry.Tries-1)}
+		uncount(row)
 	}
 }
+
+// uncount takes a try off a row's count that was not made.
+func uncount(row *recover.Row) { row.Retry = &recover.Retry{Tries: max(0, row.Retry.Tries-1)} }
 
 // postpone has a row tried later that could not be tried.
 func (t *retries) postpone(r *Run, i int, why string) {
