@@ -32,7 +32,8 @@ func TestPrintRepairs(t *testing.T) {
 		"refused": {[]recover.Repair{kept}, nil, false, "db: its layer has �[2Jx\n  left to you: it holds data\n"},
 	} {
 		var out strings.Builder
-		printRepairs(&out, request{Instance: Instance{UID: 77}, args: test.args}, control.Repairs{Repairs: test.repairs}, test.yes)
+		printRepairs(&out, request{Instance: Instance{UID: 77}, args: test.args},
+			control.Repairs{Repairs: test.repairs}, test.yes)
 		if out.String() != test.want {
 			t.Errorf("%s: %q, want %q", name, out.String(), test.want)
 		}

@@ -34,7 +34,8 @@ func rich() *recovertest.Host {
 	}
 	clear(w.Start)
 	w.Quadlet("job") // it fails, and has no second attempt
-	w.Units["job.service"] = recover.ContainerUnit{Unit: "job.service", Container: recover.Container{Name: "job"}, Job: true}
+	w.Units["job.service"] = recover.ContainerUnit{
+		Unit: "job.service", Container: recover.Container{Name: "job"}, Job: true}
 	w.Start["job.service"] = recovertest.Fails
 	w.UserStopped = []string{"bad", "stopped"}
 	for _, name := range []string{"stopped", "bad", "odd"} {

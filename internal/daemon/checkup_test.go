@@ -36,7 +36,8 @@ func (u *checkedStorage) Check(ctx context.Context, root string) (recover.Storag
 // podman knows it.
 func damagedHost() *recovertest.Host {
 	h := recovertest.NewHost().Quadlet("web").Quadlet("app").Plain("p", "exited").Ran("app", "p", "web")
-	h.Sightings["p"] = recover.Sighting{Container: recover.Container{Name: "p", Image: "localhost/p:1"}, ID: "id-p", State: "exited"}
+	h.Sightings["p"] = recover.Sighting{
+		Container: recover.Container{Name: "p", Image: "localhost/p:1"}, ID: "id-p", State: "exited"}
 	for i, c := range h.Snapshot.Containers {
 		h.Snapshot.Containers[i].Image = "localhost/" + c.Name + ":1"
 	}
@@ -158,7 +159,8 @@ func TestDamageIsFoundLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := damagedHost()
 		h.Start["web.service"] = recovertest.Fails
-		units := &checkedStorage{takes: 3 * time.Second, answer: recover.StorageCheck{Damages: []recover.Damage{damageOf("localhost/web:1")}}}
+		units := &checkedStorage{takes: 3 * time.Second,
+			answer: recover.StorageCheck{Damages: []recover.Damage{damageOf("localhost/web:1")}}}
 		report := recoverOn(t, h, units)
 		row := rowIn(t, report, "web")
 		why := row.Attempts[0].Why

@@ -118,7 +118,9 @@ func TestRetryVetoes(t *testing.T) {
 			row.Retry.SeenFailed, row.Retry.ByHand = true, true
 		}, starts: 1},
 		"its unit was disabled": {prepare: func(*recovertest.Host, *recover.Row) { enabled = true }, over: "disable"},
-		"it is on the user-stopped list": {prepare: func(h *recovertest.Host, _ *recover.Row) { h.UserStopped = []string{"a"} },
+		"it is on the user-stopped list": {prepare: func(h *recovertest.Host, _ *recover.Row) {
+			h.UserStopped = []string{"a"}
+		},
 			want: recover.ErrUserStopped},
 		"something stops it": {prepare: func(h *recovertest.Host, _ *recover.Row) {
 			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "failed", Job: "stop"}
@@ -181,9 +183,11 @@ func TestLookEndsTries(t *testing.T) {
 			h.Plain("a", recover.StateRunning)
 			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "activating", Sub: "start"}
 		}, recover.RowFailed, ""},
-		"the user's list":      {func(h *recovertest.Host) { h.UserStopped = []string{"a"} }, recover.RowUserStopped, ""},
-		"its unit is removed":  {func(h *recovertest.Host) { delete(h.States, "a.service") }, recover.RowUserStopped, ""},
-		"its failure is reset": {func(h *recovertest.Host) { h.States["a.service"] = recover.UnitState{Loaded: true, Active: "inactive"} }, recover.RowFailed, "reset-failed"},
+		"the user's list":     {func(h *recovertest.Host) { h.UserStopped = []string{"a"} }, recover.RowUserStopped, ""},
+		"its unit is removed": {func(h *recovertest.Host) { delete(h.States, "a.service") }, recover.RowUserStopped, ""},
+		"its failure is reset": {func(h *recovertest.Host) {
+			h.States["a.service"] = recover.UnitState{Loaded: true, Active: "inactive"}
+		}, recover.RowFailed, "reset-failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

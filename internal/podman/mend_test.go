@@ -47,7 +47,8 @@ func TestStoredNames(t *testing.T) {
 // What is built here has no digest that a registry knows.
 func TestImageInfo(t *testing.T) {
 	t.Parallel()
-	c := clientOf(t, answers(http.StatusOK, `{"Id":"i","RepoTags":["r.io/a:1"],"RepoDigests":["localhost/a@sha256:1","r.io/a@sha256:2"]}`))
+	c := clientOf(t, answers(http.StatusOK,
+		`{"Id":"i","RepoTags":["r.io/a:1"],"RepoDigests":["localhost/a@sha256:1","r.io/a@sha256:2"]}`))
 	want := recover.ImageInfo{ID: "i", Names: []string{"r.io/a:1"}, Digests: []string{"r.io/a@sha256:2"}}
 	if got, err := c.ImageInfo(t.Context(), "r.io/a:1"); err != nil || cmp.Diff(want, got) != "" {
 		t.Errorf("%+v, %v", got, err)

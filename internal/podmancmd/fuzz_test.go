@@ -12,7 +12,8 @@ func FuzzCommandLine(f *testing.F) {
 		"/usr/bin/podman run --name=db --label io.archy.tier=1 " +
 			"-v /mnt/a:/b:Z --mount type=bind,source=/c,target=/d img",
 		"podman --log-level debug container start -a db", "podman run --name", "podman run --name= x",
-		"podman start ../x", "docker run --name a b", "/x/start-container /s /usr/bin/podman start a", "podman run --mount src= -v  --volume=rel:/x x",
+		"podman start ../x", "docker run --name a b", "/x/start-container /s /usr/bin/podman start a",
+		"podman run --mount src= -v  --volume=rel:/x x",
 		"podman --x=y run --name a --name b", "podman run -l io.archy.tier=100 --name a x", "podman - -- run",
 	} {
 		f.Add(strings.ReplaceAll(seed, " ", "\x00"))

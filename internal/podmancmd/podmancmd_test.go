@@ -100,15 +100,16 @@ func TestDiscards(t *testing.T) {
 		"podman run --replace --name n3 img":                                                               true,
 		"podman run --rm=true --name n4 img":                                                               true,
 		"podman run --name n5 img":                                                                         false,
-		"podman run -d --name n6 img --rm":                                                                 false, // of its own command
-		"podman run --name n7 --unknown img --rm":                                                          false,
-		"podman run --name n8 -- img --rm":                                                                 false,
-		"podman run --rm=false --name n9 img":                                                              false,
-		"podman run --rm --rm=false --name n10 img":                                                        false,
-		"podman start --rm n11":                                                                            false,
-		"podman --root run start run --rm":                                                                 false,
-		"/usr/lib/archy-recovery/start-container /s podman start --rm x":                                   false,
-		"sh -c run --rm": false,
+		// of its own command
+		"podman run -d --name n6 img --rm":                               false,
+		"podman run --name n7 --unknown img --rm":                        false,
+		"podman run --name n8 -- img --rm":                               false,
+		"podman run --rm=false --name n9 img":                            false,
+		"podman run --rm --rm=false --name n10 img":                      false,
+		"podman start --rm n11":                                          false,
+		"podman --root run start run --rm":                               false,
+		"/usr/lib/archy-recovery/start-container /s podman start --rm x": false,
+		"sh -c run --rm":                                                 false,
 	} {
 		if got := Discards(strings.Fields(line)); got != want {
 			t.Errorf("%s: %v, want %v", line, got, want)

@@ -172,9 +172,11 @@ func TestQuietCrashes(t *testing.T) {
 		crashes []string
 		want    string // begins the note
 	}{
-		"two may be the power":          {[]string{"cut:", "cut:"}, ""},
-		"three are the host":            {[]string{"cut:", "cut:", "cut:"}, "3 crashes, no container explains them: none was"},
-		"so are three panics":           {[]string{"panic:", "panic:", "panic:"}, "3 crashes, no container explains them: none was"},
+		"two may be the power": {[]string{"cut:", "cut:"}, ""},
+		"three are the host": {[]string{"cut:", "cut:", "cut:"},
+			"3 crashes, no container explains them: none was"},
+		"so are three panics": {[]string{"panic:", "panic:", "panic:"},
+			"3 crashes, no container explains them: none was"},
 		"others between do not matter":  {[]string{"cut:", "cut: a b", "cut:", "cut: a", "cut:"}, "3 crashes, no"},
 		"they go on after a refutation": {[]string{"cut:", "panic: a", "panic: b", "panic: c", "cut:"}, "5 crashes, no"},
 	} {

@@ -63,9 +63,10 @@ func TestCheck(t *testing.T) {
 			"overlay/C/lower is empty | db own"},
 		"lower of a --rm container": {func(s *store) { s.write("overlay/"+id("d")+"/lower", "") },
 			"overlay/D/lower is empty | app own"},
-		"no layer":  {func(s *store) { s.remove("overlay/" + id("a")) }, "overlay/A is missing" + all},
-		"no diff":   {func(s *store) { s.remove("overlay/" + id("a") + "/diff") }, "overlay/A/diff is missing" + all},
-		"empty":     {func(s *store) { s.write("overlay/"+id("b")+"/diff/srv/index", "") }, `overlay/B/diff has 1 files that are empty, cut short or missing, such as "srv/index"` + all},
+		"no layer": {func(s *store) { s.remove("overlay/" + id("a")) }, "overlay/A is missing" + all},
+		"no diff":  {func(s *store) { s.remove("overlay/" + id("a") + "/diff") }, "overlay/A/diff is missing" + all},
+		"empty": {func(s *store) { s.write("overlay/"+id("b")+"/diff/srv/index", "") },
+			`overlay/B/diff has 1 files that are empty, cut short or missing, such as "srv/index"` + all},
 		"cut short": {func(s *store) { s.write("overlay/"+id("b")+"/diff/srv/index", "hell") }, "overlay/B/diff has 1 files"},
 		"lost directory": {func(s *store) { s.remove("overlay/" + id("a") + "/diff/etc") },
 			`overlay/A/diff has 1 files that are empty, cut short or missing, such as "etc/passwd"` + all},
@@ -74,11 +75,16 @@ func TestCheck(t *testing.T) {
 			s.write("overlay/"+id("a")+"/diff/bin/sh", "")
 		}, `overlay/A/diff has 2 files that are empty, cut short or missing, such as "bin/sh"` + all},
 		"a container may empty its files": {func(s *store) { s.write("overlay/"+id("c")+"/diff/srv/index", "") }, ""},
-		"layers lost":                     {func(s *store) { s.layers = s.layers[1:]; s.save() }, "overlay-layers/layers.json has no layer aaaaaaaaaaaa"},
-		"empty layers.json":               {func(s *store) { s.write("overlay-layers/layers.json", "") }, "overlay-layers/layers.json has no layer bbbbbbbbbbbb"},
-		"layers.json cut short":           {func(s *store) { s.write("overlay-layers/layers.json", `[{"id":"aa`) }, "overlay-layers/layers.json cannot be parsed"},
-		"zeros in images.json":            {func(s *store) { s.write("overlay-images/images.json", "\x00\x00\x00") }, "overlay-images/images.json cannot be parsed"},
-		"another type":                    {func(s *store) { s.write("overlay-images/images.json", "{}") }, "overlay-images/images.json cannot be parsed"},
+		"layers lost": {func(s *store) { s.layers = s.layers[1:]; s.save() },
+			"overlay-layers/layers.json has no layer aaaaaaaaaaaa"},
+		"empty layers.json": {func(s *store) { s.write("overlay-layers/layers.json", "") },
+			"overlay-layers/layers.json has no layer bbbbbbbbbbbb"},
+		"layers.json cut short": {func(s *store) { s.write("overlay-layers/layers.json", `[{"id":"aa`) },
+			"overlay-layers/layers.json cannot be parsed"},
+		"zeros in images.json": {func(s *store) { s.write("overlay-images/images.json", "\x00\x00\x00") },
+			"overlay-images/images.json cannot be parsed"},
+		"another type": {func(s *store) { s.write("overlay-images/images.json", "{}") },
+			"overlay-images/images.json cannot be parsed"},
 		"no volatile files": {func(s *store) {
 			s.remove("overlay-layers/volatile-layers.json")
 			s.remove("overlay-containers/volatile-containers.json")
@@ -132,7 +138,8 @@ func TestCheckMayNotRead(t *testing.T) {
 	}
 	defer os.Chmod(hidden, 0o700) //nolint:errcheck // t.TempDir tells
 	answer := check(t, s)
-	if len(answer.Damages) > 0 || len(answer.Unknown) != 1 || !strings.Contains(answer.Unknown[0], "1 files of layer bbbbbbbbbbbb") {
+	if len(answer.Damages) > 0 || len(answer.Unknown) != 1 ||
+		!strings.Contains(answer.Unknown[0], "1 files of layer bbbbbbbbbbbb") {
 		t.Errorf("%+v", answer)
 	}
 }
@@ -145,9 +152,11 @@ func TestCheckStaysInside(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(s.root, "overlay", id("b"), "diff/srv")); err != nil {
 		t.Fatal(err)
 	}
-	s.write("overlay-layers/"+id("a")+".tar-split.gz", split(map[string]string{"../../../../etc/passwd": "root", "/": "x"}))
+	s.write("overlay-layers/"+id("a")+".tar-split.gz",
+		split(map[string]string{"../../../../etc/passwd": "root", "/": "x"}))
 	answer := check(t, s)
-	if len(answer.Damages) > 0 || !slices.ContainsFunc(answer.Unknown, func(u string) bool { return strings.Contains(u, "bbbb") }) {
+	if len(answer.Damages) > 0 ||
+		!slices.ContainsFunc(answer.Unknown, func(u string) bool { return strings.Contains(u, "bbbb") }) {
 		t.Errorf("%+v", answer)
 	}
 }

@@ -23,7 +23,8 @@ func TestStartAgain(t *testing.T) {
 		t.Errorf("the job mode is %s", mode)
 	}
 	f.starts(func(c *startCall) { c.refuse(systemd+".TransactionIsDestructive", "Transaction is destructive") })
-	if _, err := m.StartAgain(soon(t), "db.service"); !errors.Is(err, recover.ErrConflict) || errors.Is(err, recover.ErrGoingDown) {
+	_, err := m.StartAgain(soon(t), "db.service")
+	if !errors.Is(err, recover.ErrConflict) || errors.Is(err, recover.ErrGoingDown) {
 		t.Errorf("with a stop under way: %v", err)
 	}
 	f.property("SystemState", "stopping")

@@ -23,7 +23,7 @@ func TestWorse(t *testing.T) {
 		"ratio that is better":          {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{0.5}, Met: true}, false},
 		"ratio that should be large":    {Claim{What: "least", Target: "≥ 0.95", Figures: []float64{0.8}}, true},
 		"large one that is better":      {Claim{What: "least", Target: "≥ 0.95", Figures: []float64{2}, Met: true}, false},
-		"time that meets its target":    {Claim{What: "time", Target: "≤ 2 s", Figures: []float64{1.9}, Unit: "s", Met: true}, false},
+		"time within its target":        {Claim{What: "time", Target: "≤ 2 s", Figures: []float64{1.9}, Unit: "s", Met: true}, false},
 		"time that misses it":           {Claim{What: "time", Target: "≤ 2 s", Figures: []float64{2.1}, Unit: "s"}, true},
 		"time that missed it before":    {Claim{What: "missed", Target: "≤ 1 s", Figures: []float64{9}, Unit: "s"}, false},
 		"claim that is not on the page": {Claim{What: "new", Target: "≤ 1", Figures: []float64{9}}, false},
@@ -43,12 +43,14 @@ func TestSummary(t *testing.T) {
 	series := func(name string, figure float64) Series { return Series{name, "s", []float64{figure}, true} }
 	got := summary([]Result{
 		{Title: "Two fleets", Series: []Series{
-			series("archy-recovery, small ones", 1), series("Docker, small ones", 2), series("archy-recovery with more, small ones", 3),
+			series("archy-recovery, small ones", 1), series("Docker, small ones", 2),
+			series("archy-recovery with more, small ones", 3),
 			{Name: "not drawn", Unit: "s", Figures: []float64{4}}, series("archy-recovery, large ones", 5), series("systemd", 6),
 		}},
 		{Title: "Without others", Series: []Series{series("archy-recovery, READY", 7)}},
 	})
-	want := "| Two fleets: small ones | **1.00 s** | Docker 2.00 s |\n| Two fleets: large ones | **5.00 s** | systemd 6.00 s |\n"
+	want := "| Two fleets: small ones | **1.00 s** | Docker 2.00 s |\n" +
+		"| Two fleets: large ones | **5.00 s** | systemd 6.00 s |\n"
 	if !strings.HasSuffix(got, "|---|---|---|\n"+want) {
 		t.Errorf("%s", got)
 	}

@@ -24,6 +24,7 @@ func readinessRow(b *bench, r *Result) {
 		notify, waitFor string
 		figures         *[]float64
 	}{{"", "auto", &ours}, {"Notify=healthy\n", "active", &podmans}} {
+		// The soak lies behind what is measured. With a short one no container is a suspect of the next cut.
 		m.WriteFile("/etc/archy-recovery.conf.d/90-readiness.conf",
 			"[Recovery]\nSoakSec=1\nWaitFor="+c.waitFor+"\n", 0o644, 0)
 		database := fmt.Sprintf("[Container]\nImage=%s\nContainerName=sql\nLabel=%s=0\n%sHealthInterval=30s\n"+

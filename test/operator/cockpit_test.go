@@ -20,6 +20,7 @@ const saved = "/var/lib/archy-recovery/1000/running-containers.json"
 // The page in Cockpit, in a browser: what somebody sees and can do after the power comes back.
 func TestCockpit(t *testing.T) {
 	t.Parallel()
+	// Short waits: the culprit has to be found first, and a person waits for none of that here.
 	n := newNode(t, "RetryPauseSec=1\nSoakSec=4\nProbationSec=2\nLogLevel=debug\n")
 	address := n.forward(9090)
 	n.addUsers()
@@ -71,7 +72,7 @@ func (v *visitor) with(t *testing.T) *visitor {
 	return &visitor{t: t, ctx: v.ctx, log: v.log}
 }
 
-// addUsers makes archy an administrator, adds one who may only read and one who may nothing.
+// addUsers makes archy an administrator, adds one user with read access and one without access.
 func (n *node) addUsers() {
 	n.t.Helper()
 	n.MustRun("adduser", "archy", "sudo")
@@ -294,7 +295,7 @@ func (v *visitor) seeStop(n *node) {
 	v.awaitText("What happened")
 }
 
-// beRefused tries to change the system instance as one who may only read.
+// beRefused tries to change the system instance with read access only.
 func (v *visitor) beRefused() {
 	v.press(`nav button[data-name="system"]`)
 	v.press(`tr[data-key="row-proxy"] button`)

@@ -203,7 +203,8 @@ func (c *crowd) wantGroups(st control.Status) {
 		}
 	}
 	if len(began) != recover.FewGroups || suspects == len(rows) {
-		c.t.Errorf("%d of %d started in %d groups, want %d groups of some", suspects, len(rows), len(began), recover.FewGroups)
+		c.t.Errorf("%d of %d started in %d groups, want %d groups of some",
+			suspects, len(rows), len(began), recover.FewGroups)
 	}
 	for i := 1; i < len(began); i++ {
 		if apart := began[i].Sub(began[i-1]); apart < c.soak*9/10 {

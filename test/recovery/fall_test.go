@@ -62,7 +62,7 @@ func TestContainerFalls(t *testing.T) {
 
 		n.cli("hold", "1h") // what fell is looked at as it is, and not tried again
 
-		// After READY a fall amends the report, whoever starts the container again.
+		// After READY a fall amends the report, whatever starts the container again.
 		ready := n.micros(n.Shell, n.unit(), "ActiveEnterTimestampMonotonic")
 		n.killed(w, "late")
 		n.killed(w, "plainlate")

@@ -111,7 +111,8 @@ var kinds = []kind{
 		script: script("labelled", "Environment=PODMAN_SYSTEMD_UNIT=%n\n", "") + "$CTL start labelled"},
 	{row: "a service of yours that runs a script, and is enabled", up: true, names: "enabled",
 		script: script("enabled", "", "[Install]\nWantedBy=default.target\n") + "$CTL enable --now enabled"},
-	{row: "`podman-compose`", up: true, names: "pc_app_1 pc_db_1", files: map[string]string{"~/pc/compose.yaml": composeFile},
+	{row: "`podman-compose`", up: true, names: "pc_app_1 pc_db_1",
+		files:  map[string]string{"~/pc/compose.yaml": composeFile},
 		script: "cd pc; podman-compose up --detach"},
 	{row: "`docker compose` with podman's socket", up: true, names: "dc-app-1 dc-db-1",
 		files:  map[string]string{"~/dc/compose.yaml": composeFile},
@@ -175,7 +176,9 @@ func everyOwner(t *testing.T) (owners []*owner) {
 		n.enable()
 		o := &owner{n, kinds}
 		if uid == bob {
-			o.kinds = slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k.names != "plain" && k.names != "quadlet" })
+			o.kinds = slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool {
+				return k.names != "plain" && k.names != "quadlet"
+			})
 		}
 		owners = append(owners, o)
 	}

@@ -93,7 +93,7 @@ func TestContainerCrashesHost(t *testing.T) {
 	})
 }
 
-// quarantineConf has a culprit found soon.
+// quarantineConf has a culprit found soon: each crash is followed by up to three soaks.
 const quarantineConf = "SoakSec=4\nProbationSec=2\n"
 
 // paroles gives the container two tries on parole. At the first one it still takes the host

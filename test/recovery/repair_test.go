@@ -13,6 +13,7 @@ import (
 // makes anew. repair shows that, removes it when asked, and the unit's own starts. A container
 // that holds data is left, and so is an image.
 func TestRepair(t *testing.T) {
+	// Short waits save time, and the soak decides nothing here.
 	onBothInstances(t, "RetryPauseSec=1s\nSoakSec=2s\n", func(n *node) {
 		broken := n.damagedImage("broken")
 		n.plain("own", 1)
@@ -46,7 +47,8 @@ func TestRepair(t *testing.T) {
 		}
 		n.t.Log(plan)
 		for _, want := range []string{"stored: its name is in use", "would remove the container", "would start stored",
-			"own: its own layer is damaged", "left to you: no unit makes it anew", "broken: its image localhost/broken:1 is damaged",
+			"own: its own layer is damaged", "left to you: no unit makes it anew",
+			"broken: its image localhost/broken:1 is damaged",
 			"left to you: the image has to come anew", "repair --yes"} {
 			if !strings.Contains(plan, want) {
 				n.t.Errorf("repair does not say %q:\n%s", want, plan)

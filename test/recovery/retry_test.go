@@ -53,13 +53,15 @@ func (n *node) waitUp(within time.Duration, name string) time.Duration {
 // needs another one. A monitor may be faster. Then the daemon is started again, during a hold,
 // and then the power fails.
 func TestRetries(t *testing.T) {
+	// Short waits save time. The back-off between the tries is the default one.
 	onBothInstances(t, "RetryPauseSec=1\nSoakSec=6\n", func(n *node) {
 		const disk = "/var/tmp/disk"
 		n.MustRun("install", "-d", "-o", fmt.Sprint(n.uid), disk+"/data", "/var/tmp/nas", "/var/tmp/nas/data")
 		n.plainWith("mount", 0, "--volume=/var/tmp/nas/data:/data")
 		n.needing("made", 1)
 		n.MustRun("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
-		n.user.MustRun("podman", "run", "--detach", "--name", "address", "--network=host", machine.Image, "-tcp", "192.0.2.7:7007")
+		n.user.MustRun("podman", "run", "--detach", "--name", "address", "--network=host",
+			machine.Image, "-tcp", "192.0.2.7:7007")
 		n.needing("sql", 0)
 		n.plainWith("app", 1, "--requires=sql")
 		n.needing("monitored", 1)

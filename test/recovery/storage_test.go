@@ -48,7 +48,8 @@ func TestStorageSynced(t *testing.T) {
 		n.wantNoImpairment()
 
 		// The sandbox of the check lets it read the storage, and write its answer.
-		unit := strings.TrimSpace(n.MustRun("systemd-escape", "--path", "--template=archy-recovery-check@.service", n.graphRoot()))
+		unit := strings.TrimSpace(n.MustRun("systemd-escape", "--path",
+			"--template=archy-recovery-check@.service", n.graphRoot()))
 		if _, err := n.user.Run(append(n.systemctl(), "start", unit)...); err != nil {
 			n.t.Errorf("the check fails: %v\n%s", err, n.Journal("-b", "-o", "cat", "-n", "30"))
 		}
@@ -81,18 +82,22 @@ func (n *node) damagedImage(name string) (vars string) {
 	image := "localhost/" + name + ":1"
 	n.user.MustRun("podman", "create", "--name", "base-"+name, "--entrypoint", "/app-"+name, machine.Image)
 	program := "/tmp/app-" + name
-	n.user.MustRun("sh", "-c", fmt.Sprintf("podman cp base-%[1]s:/testapp %[2]s && echo %[1]s >>%[2]s && podman cp %[2]s base-%[1]s:/app-%[1]s",
+	n.user.MustRun("sh", "-c", fmt.Sprintf(
+		"podman cp base-%[1]s:/testapp %[2]s && echo %[1]s >>%[2]s && podman cp %[2]s base-%[1]s:/app-%[1]s",
 		name, program))
 	n.user.MustRun("podman", "commit", "--quiet", "base-"+name, image)
 	n.user.MustRun("podman", "rm", "base-"+name)
 	n.Quadlet(n.uid, name+".container", fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\nPull=never\n", image, name))
-	inspect := strings.Fields(n.user.MustRun("podman", "image", "inspect", "--format", "{{.GraphDriver.Data.UpperDir}} {{.Id}}", image))
-	return fmt.Sprintf("layer=%s image=%s/overlay-images/%s; ", strings.TrimSuffix(inspect[0], "/diff"), n.graphRoot(), inspect[1])
+	inspect := strings.Fields(n.user.MustRun("podman", "image", "inspect", "--format",
+		"{{.GraphDriver.Data.UpperDir}} {{.Id}}", image))
+	return fmt.Sprintf("layer=%s image=%s/overlay-images/%s; ",
+		strings.TrimSuffix(inspect[0], "/diff"), n.graphRoot(), inspect[1])
 }
 
 // Each damage of podman's storage is found after a crash, and what it would keep from starting
 // is not started. Without the check the same starts fail, and their cause is named.
 func TestStorageDamage(t *testing.T) {
+	// Short waits save time, and the soak decides nothing here.
 	onBothInstances(t, "RetryPauseSec=1s\nSoakSec=2s\n", func(n *node) {
 		vars := map[string]string{}
 		var names []string
@@ -124,7 +129,8 @@ func TestStorageDamage(t *testing.T) {
 		for _, name := range names {
 			row := rows[name]
 			why := row.LastAttempt().Why // without a reason if podman's words came late
-			if !row.State.NotRecovered() || !slices.Contains([]string{"", "image-damaged", "exec-format", "command-missing"}, why.Reason) {
+			if !row.State.NotRecovered() ||
+				!slices.Contains([]string{"", "image-damaged", "exec-format", "command-missing"}, why.Reason) {
 				n.t.Errorf("without the check: %s is %s: %s; %+v", name, row.State, row.Error, why)
 			}
 		}
