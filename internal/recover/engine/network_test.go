@@ -173,7 +173,7 @@ func TestNetwork(t *testing.T) {
 			rows: "a:0 b:0 c:0", comes: 100 * time.Second,
 			prepare: func(p *play) {
 				for i := range p.rows {
-					p.rows[i].Alone = true
+					p.rows[i].Alone, p.rows[i].Group = true, i+1
 				}
 				p.needs["a"], p.needs["b"] = true, true
 			},
