@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// checkPause lies between the first two runs of a container's health check. It doubles
-	// up to checkPauseMost.
+	// checkPause lies between the first runs of a container's health check. Later a quarter of
+	// the time so far does, up to checkPauseMost: so a check is seen to pass at most that late.
 	checkPause, checkPauseMost = 200 * time.Millisecond, 2 * time.Second
 	// checkAtLeast is the time that each run has, whatever the check's own time limit is: a
 	// command that hangs goes on in its container, and must not pile up there.
@@ -65,7 +65,8 @@ var errEnded = errors.New("the container has ended")
 // await returns nil when a check has passed. It calls fails when the first one has not.
 func (c *checks) await(ctx context.Context, name string, health recover.Health, fails func()) error {
 	limit := max(health.Timeout, checkAtLeast)
-	for pause := checkPause; ; pause = min(2*pause, checkPauseMost) {
+	began, pause := time.Now(), checkPause
+	for ; ; pause = min(max(checkPause, time.Since(began)/4), checkPauseMost) {
 		passed, err := c.try(ctx, name, health.Command, limit)
 		switch {
 		case passed:

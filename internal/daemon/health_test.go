@@ -37,17 +37,18 @@ func TestChecks(t *testing.T) {
 		"at once":  {check: passesAt(1), runs: []string{"0.0"}, told: []string{"0.0 healthy"}, own: true},
 		"with back-off": {
 			check: passesAt(8), own: true,
-			runs: []string{"0.0", "0.2", "0.6", "1.4", "3.0", "5.0", "7.0", "9.0"},
-			told: []string{"0.0 waiting", "9.0 healthy"}},
+			runs: []string{"0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "1.2", "1.6"},
+			told: []string{"0.0 waiting", "1.6 healthy"}},
 		"podman's own has passed before": {
 			check: passesAt(1), prepare: func(h *recovertest.Host) { h.OwnChecks = map[string]bool{"db": true} },
 			told: []string{"0.0 healthy"}},
 		"podman's own passes where ours cannot": {
 			check: func(context.Context) (bool, error) { return false, recovertest.ErrBroken },
 			prepare: func(h *recovertest.Host) {
-				time.AfterFunc(time.Second, func() { h.Set(func() { h.OwnChecks = map[string]bool{"db": true} }) })
+				time.AfterFunc(1100*time.Millisecond, func() { h.Set(func() { h.OwnChecks = map[string]bool{"db": true} }) })
 			},
-			runs: []string{"0.0", "0.2", "0.6"}, told: []string{"0.0 waiting", "1.4 healthy"}, own: true},
+			runs: []string{"0.0", "0.2", "0.4", "0.6", "0.8", "1.0"},
+			told: []string{"0.0 waiting", "1.2 healthy"}, own: true},
 		"a check that hangs": {
 			check: func(ctx context.Context) (bool, error) { <-ctx.Done(); return false, ctx.Err() },
 			runs:  []string{"0.0", "30.2"}, told: []string{"30.0 waiting"}},
