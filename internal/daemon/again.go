@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/diagnosis"
 	"archy-recovery/internal/recover/engine"
 )
 
@@ -60,17 +62,38 @@ func (s *starter) learnEnabled(ctx context.Context, row recover.Row) {
 	}
 }
 
-// AwaitLacking returns when the mount points are mounted, or without any something at the
-// sources of the container's bind mounts.
+// AwaitLacking returns when the mount points are mounted. Without any it returns when the image is
+// there, if that was missing, else when something is mounted at the sources of the bind mounts.
 func (s *starter) AwaitLacking(ctx context.Context, row recover.Row, points []string) error {
 	if len(points) > 0 {
 		return s.world.Systemd.AwaitMounts(ctx, points)
+	}
+	if last := row.LastAttempt(); last != nil && last.Why != nil && last.Why.Lacks == recover.LacksImage {
+		return s.awaitImage(ctx, row.Image)
 	}
 	paths := s.mountsNeeded(ctx, row)
 	if len(paths) == 0 {
 		return errors.New("what it mounts is not known")
 	}
 	return s.world.Systemd.AwaitMountAbove(ctx, paths)
+}
+
+// awaitImage returns when podman has an image. podman tells nobody, but the unit that syncs new
+// images runs for each.
+func (s *starter) awaitImage(ctx context.Context, image string) error {
+	root := s.world.storage.where()
+	if s.world.StorageUnits == nil || root == "" || image == "" {
+		return errors.New("nothing tells of new images")
+	}
+	return s.world.StorageUnits.AwaitImages(ctx, root, func() bool {
+		has, err := s.world.Podman.HasImage(ctx, image)
+		return err == nil && has
+	})
+}
+
+// lacksImage reports whether a cause of a failed start is that an image is not there.
+func lacksImage(reason string) bool {
+	return reason == diagnosis.ImageMissing || strings.HasPrefix(reason, "pull-")
 }
 
 // mountsNeeded are the paths on the host that the container of a row mounts, as far as they

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// checkPause lies between the first runs of a container's health check. Later a quarter of
+	// checkPause lies between the first runs of a container's health check. Later an eighth of
 	// the time so far does, up to checkPauseMost: so a check is seen to pass at most that late.
 	checkPause, checkPauseMost = 200 * time.Millisecond, 2 * time.Second
 	// checkAtLeast is the time that each run has, whatever the check's own time limit is: a
@@ -66,7 +66,7 @@ var errEnded = errors.New("the container has ended")
 func (c *checks) await(ctx context.Context, name string, health recover.Health, fails func()) error {
 	limit := max(health.Timeout, checkAtLeast)
 	began, pause := time.Now(), checkPause
-	for ; ; pause = min(max(checkPause, time.Since(began)/4), checkPauseMost) {
+	for ; ; pause = min(max(checkPause, time.Since(began)/8), checkPauseMost) {
 		passed, err := c.try(ctx, name, health.Command, limit)
 		switch {
 		case passed:

@@ -36,9 +36,9 @@ func TestChecks(t *testing.T) {
 		"no check": {},
 		"at once":  {check: passesAt(1), runs: []string{"0.0"}, told: []string{"0.0 healthy"}, own: true},
 		"with back-off": {
-			check: passesAt(8), own: true,
-			runs: []string{"0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "1.2", "1.6"},
-			told: []string{"0.0 waiting", "1.6 healthy"}},
+			check: passesAt(12), own: true,
+			runs: []string{"0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "1.2", "1.4", "1.6", "1.8", "2.0", "2.3"},
+			told: []string{"0.0 waiting", "2.3 healthy"}},
 		"podman's own has passed before": {
 			check: passesAt(1), prepare: func(h *recovertest.Host) { h.OwnChecks = map[string]bool{"db": true} },
 			told: []string{"0.0 healthy"}},

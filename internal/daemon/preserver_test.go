@@ -33,6 +33,11 @@ func (u *storageUnits) ask(what, root string) error {
 
 func (u *storageUnits) WatchImages(_ context.Context, root string) error { return u.ask("watch", root) }
 
+func (u *storageUnits) AwaitImages(ctx context.Context, _ string, _ func() bool) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func (u *storageUnits) Check(context.Context, string) (recover.StorageCheck, error) {
 	return recover.StorageCheck{}, u.ask("check", "")
 }

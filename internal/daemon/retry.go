@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -107,14 +106,13 @@ func (s *Service) tellRun(ctx context.Context, seen engine.Sight) {
 	}
 }
 
-// hurryForImages has containers tried at once whose image has come. podman tells nobody: this
-// is asked at the timer's tick.
+// hurryForImages has containers tried at once whose image has come. It is asked at the timer's
+// tick, for a host whose units do not watch for images.
 func (s *Service) hurryForImages(ctx context.Context) {
 	status, _ := s.board.status()
 	for _, row := range status.Recovery.Rows {
 		last := row.LastAttempt()
-		lacks := last != nil && last.Why != nil &&
-			(last.Why.Reason == "image-missing" || strings.HasPrefix(last.Why.Reason, "pull-"))
+		lacks := last != nil && last.Why != nil && lacksImage(last.Why.Reason)
 		if !lacks || !row.IsRetried() || row.Image == "" {
 			continue
 		}

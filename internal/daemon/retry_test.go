@@ -22,7 +22,9 @@ func serving(t *testing.T, h *recovertest.Host, do func(s *Service)) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	h.Set(func() { h.WatchErr = nil })
-	s := newService(h, recover.DefaultPolicy())
+	world := worldOf(h)
+	world.StorageUnits = recovertest.Storage{H: h}
+	s := New(world, recover.DefaultPolicy(), recovertest.Here)
 	go func() { done <- s.Run(ctx) }()
 	untilReady(s)
 	synctest.Wait()
@@ -323,39 +325,50 @@ func TestHoldKeepsParole(t *testing.T) {
 	})
 }
 
-// An image that has come is found at the timer's tick.
+// An image that has come is found when the unit runs that watches for images, and at the timer's
+// tick where there is none.
 func TestImageComes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := recovertest.NewHost().Quadlet("a").Ran("a")
-		h.Snapshot.Containers[0].Image = "localhost/a:1"
-		h.Marker = recovertest.Crashed
-		h.NoImages = []string{"localhost/a:1"}
-		h.Written = imageMissing("a")
-		h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
-			h.Mu.Lock()
-			defer h.Mu.Unlock()
-			if len(h.NoImages) > 0 {
-				return recovertest.Failed, nil
-			}
-			return recovertest.Up, nil
-		}
-		serving(t, h, func(s *Service) {
-			time.Sleep(6 * time.Hour)
-			tick := func() {
-				if _, err := s.TakeSnapshot(t.Context()); err != nil {
-					t.Error(err)
+	for name, root := range map[string]string{"told by the unit": "/c", "seen at the tick": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := recovertest.NewHost().Quadlet("a").Ran("a")
+				h.Snapshot.Containers[0].Image = "localhost/a:1"
+				h.Marker, h.GraphRoot, h.ImagesCame = recovertest.Crashed, root, make(chan struct{})
+				h.NoImages = []string{"localhost/a:1"}
+				h.Written = imageMissing("a")
+				h.Start["a.service"] = func(context.Context, int) (recover.Outcome, error) {
+					h.Mu.Lock()
+					defer h.Mu.Unlock()
+					if len(h.NoImages) > 0 {
+						return recovertest.Failed, nil
+					}
+					return recovertest.Up, nil
 				}
-				time.Sleep(time.Second)
-			}
-			before := tried(h, "a.service")
-			tick()
-			h.Set(func() { h.NoImages = nil })
-			tick()
-			if row := rowOf(s, "a"); row.State != recover.RowUp || tried(h, "a.service") > before+1 {
-				t.Errorf("a is %s, %+v: %+v", row.State, row.Retry, row.LastAttempt())
-			}
+				serving(t, h, func(s *Service) {
+					time.Sleep(6 * time.Hour)
+					tell := func() {
+						if root != "" {
+							select {
+							case h.ImagesCame <- struct{}{}:
+							case <-time.After(time.Second):
+								t.Error("nothing waits for images")
+							}
+						} else if _, err := s.TakeSnapshot(t.Context()); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(time.Second)
+					}
+					before := tried(h, "a.service")
+					tell()
+					h.Set(func() { h.NoImages = nil })
+					tell()
+					if row := rowOf(s, "a"); row.State != recover.RowUp || tried(h, "a.service") > before+1 {
+						t.Errorf("a is %s, %+v: %+v", row.State, row.Retry, row.LastAttempt())
+					}
+				})
+			})
 		})
-	})
+	}
 }
 
 // imageMissing is what podman writes of a container whose image is not there.

@@ -99,6 +99,9 @@ type Notifier interface {
 type StorageUnits interface {
 	// WatchImages has the storage synced soon after each image that comes from now on.
 	WatchImages(ctx context.Context, root string) error
+	// AwaitImages returns when done reports true. It calls it at once, and again each time that
+	// images have come.
+	AwaitImages(ctx context.Context, root string, done func() bool) error
 	// Sync writes to disk what is in memory of the storage's file system.
 	Sync(ctx context.Context, root string) error
 	// Check looks for what a crash damaged in the storage. It only reads, and takes 2 s at most.

@@ -66,3 +66,26 @@ func TestAwaitMountAbove(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// AwaitImages asks at once, and again when the unit that watches for images has run.
+func TestAwaitImages(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	const unit = "archy-recovery-sync@srv-my\\x20store.service"
+	f.set(unit, "inactive", "dead", nil)
+	f.set("archy-recovery-sync@srv.service", "inactive", "dead", nil)
+	asked, done := make(chan bool), make(chan error, 1)
+	go func() { done <- NewStorage(m).AwaitImages(soon(t), "/srv/my store", func() bool { return <-asked }) }()
+	asked <- false
+	f.changed("archy-recovery-sync@srv.service") // of another storage
+	f.changed(unit)
+	asked <- false
+	f.changed(unit)
+	asked <- true
+	if err := await(t, done, "the image"); err != nil {
+		t.Error(err)
+	}
+	if err := NewStorage(m).AwaitImages(soon(t), "../srv", func() bool { return true }); err == nil {
+		t.Error("a path that is not absolute is taken")
+	}
+}

@@ -156,6 +156,14 @@ function refuse(text) {
     show(byId("refusal"), el("div", {}, text && el("p", {}, text)));
 }
 
+// askRepair asks for the repair of a container, or for what it would do, and shows why it is left to the visitor.
+async function askRepair(method, name) {
+    const [plan] = (await current.json(method, `/v1/repair/${name}`)).repairs;
+    if (plan.error || plan.refused)
+        refuse(words.unrepaired(plan));
+    return plan;
+}
+
 const deeds = {
     stop: async name => {
         const text = "No recovery starts it any more, until you allow it. It goes on running if it runs now.";
@@ -169,6 +177,11 @@ const deeds = {
             await current.json("DELETE", `/v1/quarantine/${name}`);
     },
     retry: name => current.json("POST", `/v1/retry/${name}`),
+    repair: async name => {
+        const plan = await askRepair("GET", name); // changes nothing
+        if (plan.steps.length > 0 && await ask(`Repair ${name}?`, words.repair(plan), "Repair"))
+            await askRepair("POST", name);
+    },
     "retry-all": () => current.json("POST", "/v1/retry"),
     hold: () => current.json("PUT", "/v1/hold?seconds=3600"),
     unhold: () => current.json("DELETE", "/v1/hold"),

@@ -114,7 +114,7 @@ function missing(status, rows) {
                   output.length > 0 && el("details", { "data-key": `output-${row.name}` },
                                           el("summary", {}, "Last lines of output"), el("pre", {}, output.join("\n"))),
                   el("p", { class: "actions" }, canTry(row) && button("retry", row.name, "Try now"),
-                     actions(status, row.name)));
+                     words.isDamaged(row) && button("repair", row.name, "Repair …"), actions(status, row.name)));
     })), tries(status, rows));
 }
 

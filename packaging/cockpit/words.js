@@ -85,6 +85,24 @@ export function why(row) {
     };
 }
 
+// isDamaged reports whether a repair may mend what keeps a container down.
+export const isDamaged = row => row.state === "damaged" ||
+    ["image-damaged", "name-in-use-storage"].includes(row.attempts?.at(-1)?.why?.reason);
+
+// repair says what a repair would do.
+export const repair = plan => `${plan.fault}. It would ` + plan.steps.map(step => {
+    switch (step.kind) {
+    case "remove-container": return `remove the container ${step.target.slice(0, 12)}, which its unit makes anew`;
+    case "start": return `start ${step.target}`;
+    default: return `${step.kind} ${step.target}`;
+    }
+}).join(", then ") + ". No volume is touched.";
+
+// unrepaired says why a repair did not mend a container.
+export const unrepaired = plan => plan.error
+    ? `${plan.container} is not mended: ${plan.error}`
+    : `${plan.container}: ${plan.fault}. That is left to you: ${plan.refused}`;
+
 // next says what is going to happen to a container without anybody's doing. It is empty if nothing is.
 export function next(row) {
     if (row.retry?.ended)

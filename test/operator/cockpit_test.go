@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,10 +35,13 @@ func TestCockpit(t *testing.T) {
 	n.waitSaved(saved, "evil")
 	n.crashUntilQuarantined()
 	n.user.Systemctl("start", "db", "web", "shop")
-	n.waitSaved(saved, "db", "web", "shop", "evil")
+	forget := n.forgotten("till")
+	n.user.Systemctl("start", "till")
+	n.waitSaved(saved, "db", "web", "shop", "evil", "till")
 
-	// The next cut, with a container that cannot start any more, and whose output has markup. The
-	// database is slow, so there is time to log in.
+	// The next cut, with a container that cannot start any more, and whose output has markup, and one
+	// that only podman's storage still knows. The database is slow, so there is time to log in.
+	forget()
 	n.quadlet(machine.User, "shop", 2, "Exec=-state /<img/src=hostile>")
 	n.Remove("/var/tmp/go")
 	n.PullPlug()
@@ -46,6 +50,7 @@ func TestCockpit(t *testing.T) {
 	t.Run("live", func(t *testing.T) { v.with(t).watchRecovery(n.with(t)) })
 	t.Run("explains", func(t *testing.T) { v.with(t).readReasons() })
 	t.Run("acts", func(t *testing.T) { v.with(t).act(n.with(t)) })
+	t.Run("repairs", func(t *testing.T) { v.with(t).repair(n.with(t)) })
 	t.Run("keyboard", func(t *testing.T) { v.with(t).useKeyboard(n.with(t)) })
 	t.Run("history", func(t *testing.T) { v.with(t).lookBack() })
 	t.Run("enables", func(t *testing.T) { v.with(t).enableSystem(n.with(t)) })
@@ -92,6 +97,19 @@ func (n *node) trap() string {
 	return "[Service]\nExecStartPost=/bin/sh -c 'test ! -e /var/tmp/armed || touch %t/plug'"
 }
 
+// forgotten makes a unit that runs a container anew, but removes no old one before that. The returned
+// function has podman's database forget the container, as an old database does after a crash.
+func (n *node) forgotten(name string) func() {
+	n.t.Helper()
+	n.WriteFile("/home/archy/.config/systemd/user/"+name+".service", "[Service]\nType=notify\nNotifyAccess=all\n"+
+		"Environment=PODMAN_SYSTEMD_UNIT=%n\nExecStart=/usr/bin/podman run --rm --sdnotify=conmon --detach --name "+
+		name+" "+machine.Image+"\n", 0o644, machine.User)
+	n.user.Reload()
+	database := "/home/archy/.local/share/containers/storage/db.sql"
+	n.user.MustRun("cp", database, database+".before")
+	return func() { n.user.MustRun("mv", database+".before", database) }
+}
+
 // crashUntilQuarantined has the trap cut the power at each start of its container, until that is
 // quarantined.
 func (n *node) crashUntilQuarantined() {
@@ -128,9 +146,9 @@ func (v *visitor) watchRecovery(n *node) {
 		`d.querySelector('tr[data-key="row-db"]')?.innerText.includes("up") && d.body.innerText.includes("under way")`)
 	v.await("another picture", fmt.Sprintf(`(d.querySelector(".picture img")?.src ?? "") !== %q`, before))
 	v.awaitText("How recovery went")
-	v.awaitText("2 of 4 containers run. Not back: shop, evil.")
+	v.awaitText("2 of 5 containers run. Not back: shop, till, evil.")
 	said := js[string](v, `d.querySelector('[role="status"]').textContent`)
-	if !strings.Contains(said, "Not back: shop, evil.") {
+	if !strings.Contains(said, "Not back: shop, till, evil.") {
 		v.t.Errorf("a screen reader is told %q", said)
 	}
 	v.await("the picture of the end", `decodeURIComponent(d.querySelector(".picture img").src).includes("READY")`)
@@ -198,6 +216,31 @@ func (v *visitor) act(n *node) {
 	v.awaitText("evil is released from quarantine")
 	if out := n.MustRun("archy-recovery", "--uid", "1000", "quarantine", "list"); strings.Contains(out, "quarantined") {
 		v.t.Errorf("the quarantine is still %q", out)
+	}
+}
+
+// repair mends a container that only podman's storage knows, after a look at what that would do.
+func (v *visitor) repair(n *node) {
+	repairs := func() string {
+		out, _ := n.Run("archy-recovery", "--uid", "1000", "repair", "till")
+		return out
+	}
+	v.awaitText("till failed to start")
+	v.press(`li[data-key="missing-till"] button[data-action=repair]`)
+	v.awaitText("Repair till?")
+	v.awaitText("It would remove the container")
+	v.shoot("repair")
+	v.press(`dialog button[value=no]`)
+	v.await("its end", `!d.querySelector("dialog").open`)
+	if out := repairs(); !strings.Contains(out, "would remove the container") {
+		v.t.Errorf("a cancelled repair was made; repair says %q", out)
+	}
+	v.press(`li[data-key="missing-till"] button[data-action=repair]`)
+	v.press("#question-yes")
+	v.await("the container", `!d.querySelector('li[data-key="missing-till"]') &&
+		d.querySelector('tr[data-key="row-till"]').innerText.includes("up")`)
+	if !slices.Contains(strings.Fields(n.user.MustRun("podman", "ps", "--format", "{{.Names}}")), "till") {
+		v.t.Error("the container does not run")
 	}
 }
 

@@ -49,7 +49,7 @@ func (n *node) waitUp(within time.Duration, name string) time.Duration {
 }
 
 // What failed in recovery is tried again after READY until it is up, or until somebody ends
-// that: a mount and an address that come late, a directory that is made later, a container that
+// that: a mount, an image and an address that come late, a directory that is made later, a container that
 // needs another one. A monitor may be faster. Then the daemon is started again, during a hold,
 // and then the power fails.
 func TestRetries(t *testing.T) {
@@ -69,14 +69,19 @@ func TestRetries(t *testing.T) {
 		n.needing("listed", 1)
 		n.needingQuadlet("masked", 1)
 		n.needingQuadlet("reset", 1)
+		const image = "localhost/late:1"
+		n.user.MustRun("podman", "tag", machine.Image, image)
+		n.Quadlet(n.uid, "image.container", "[Container]\nContainerName=image\nImage="+image+"\n")
+		n.user.Systemctl("start", "image")
 		n.needing("later", 2)
 		n.needing("crash", 2)
 		n.quadlet("well", 0, "", "")
 		n.user.Systemctl("start", "well")
 		n.enable()
-		n.waitSaved("address", "app", "crash", "later", "listed", "made", "masked", "monitored", "mount", "removed", "reset",
+		n.waitSaved("address", "app", "crash", "image", "later", "listed", "made", "masked", "monitored", "mount", "removed", "reset",
 			"sql", "well")
 
+		n.user.MustRun("podman", "untag", image)
 		n.PullPlug()
 		n.Remove(lateDir)
 		n.Remove("/var/tmp/nas/data")
@@ -95,11 +100,15 @@ func TestRetries(t *testing.T) {
 		}
 
 		// What a signal tells does not wait for its back-off.
-		n.waitStates(10*time.Second, map[string]recover.RowState{"mount": recover.RowFailed})
+		n.waitStates(10*time.Second, map[string]recover.RowState{"mount": recover.RowFailed, "image": recover.RowFailed})
 		time.Sleep(time.Until(ready.Add(8 * time.Second))) // the cause of its failure is known, and its soak is over
 		n.MustRun("mount", "--bind", disk, "/var/tmp/nas")
 		if took := n.waitUp(10*time.Second, "mount"); took > 2*time.Second {
 			n.t.Errorf("mount ran only %s after the mount", took)
+		}
+		n.user.MustRun("podman", "tag", machine.Image, image)
+		if took := n.waitUp(10*time.Second, "image"); took > 2*time.Second {
+			n.t.Errorf("image ran only %s after its image had come", took)
 		}
 		// What ends the tries of the others.
 		n.cli("user-stopped", "add", "listed")
@@ -128,7 +137,7 @@ func TestRetries(t *testing.T) {
 			"made": recover.RowUp, "app": recover.RowUp, "address": recover.RowUp,
 			"masked": recover.RowUserStopped, "reset": recover.RowFailed, "later": recover.RowFailed,
 		})
-		n.wantRunning("address", "app", "made", "monitored", "mount", "sql", "well")
+		n.wantRunning("address", "app", "image", "made", "monitored", "mount", "sql", "well")
 
 		// A hold, and a daemon that is started again meanwhile.
 		n.cli("hold", "1h")
@@ -158,7 +167,7 @@ func TestRetries(t *testing.T) {
 		// What was to be tried again is in the next set.
 		n.waitStates(10*time.Second, map[string]recover.RowState{"later": recover.RowUp, "crash": recover.RowFailed})
 		n.mend("crash")
-		n.waitSaved("address", "app", "crash", "later", "made", "monitored", "mount", "reset", "sql", "well")
+		n.waitSaved("address", "app", "crash", "image", "later", "made", "monitored", "mount", "reset", "sql", "well")
 		n.PullPlug()
 		n.Boot()
 		n.waitRecovered()

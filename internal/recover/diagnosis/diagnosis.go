@@ -86,7 +86,7 @@ func byWords(lines []Line, started bool, facts Facts) (Reason, bool) {
 			if !ok {
 				continue
 			}
-			if strings.HasPrefix(c.ID, "pull-") || c.ID == "image-missing" {
+			if strings.HasPrefix(c.ID, "pull-") || c.ID == ImageMissing {
 				// podman takes an image that is there and damaged for one that is not: that is the cause.
 				if r, ok := damageBefore(lines, facts); ok {
 					return r, true

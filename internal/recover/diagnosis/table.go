@@ -39,6 +39,8 @@ const (
 	BindMissing = "bind-source-missing"
 	// ImageDamaged: an image is damaged in podman's storage.
 	ImageDamaged = "image-damaged"
+	// ImageMissing: an image is not there, and is not pulled.
+	ImageMissing = "image-missing"
 )
 
 var table = []Cause{
@@ -189,7 +191,7 @@ var table = []Cause{
 			"then run `{systemctl} restart {unit}`.",
 	},
 	{
-		ID:        "image-missing",
+		ID:        ImageMissing,
 		MessageID: "7166fc4191534a95a73805b114cbbc69",
 		Means:     "The image is not on this host, and is not to be pulled or cannot be found by its short name.",
 		sentence:  "the image {image|that it needs} is not there",

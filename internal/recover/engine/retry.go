@@ -270,7 +270,7 @@ func (t *retries) hurry(r *Run, i int) {
 func (t *retries) watch(ctx context.Context, r *Run) {
 	for i := range t.due {
 		row := r.rows[i]
-		if t.watched[i] != nil || len(t.lacks[i].points) == 0 && !lacksBind(row) {
+		if t.watched[i] != nil || len(t.lacks[i].points) == 0 && !lacks(row) {
 			continue
 		}
 		watching, cancel := context.WithCancel(ctx)
@@ -289,11 +289,10 @@ func (t *retries) watch(ctx context.Context, r *Run) {
 // lackAtLeast is how long something has to have been missing to count as the reason of a failure.
 const lackAtLeast = time.Second
 
-// lacksBind reports whether a row's last attempt failed since the source of a bind mount was
-// not there.
-func lacksBind(row recover.Row) bool {
+// lacks reports whether a row's last attempt lacked something of whose arrival something tells.
+func lacks(row recover.Row) bool {
 	last := row.LastAttempt()
-	return last != nil && last.Why != nil && last.Why.LacksBind
+	return last != nil && last.Why != nil && last.Why.Lacks != ""
 }
 
 func (t *retries) unwatch(i int) {

@@ -182,7 +182,7 @@ func TestRetryAtOnce(t *testing.T) {
 			UnitState: recover.UnitState{Active: "inactive"}})
 		p.h.Start["bind.service"], p.h.Start["pulled.service"] = there, there
 		p.s.explain = func(_ context.Context, row recover.Row) recover.Explanation {
-			return recover.Explanation{Cause: "x", LacksBind: row.Name == "bind"}
+			return recover.Explanation{Cause: "x", Lacks: map[string]recover.Lacking{"bind": recover.LacksBind}[row.Name]}
 		}
 		p.h.Mounted = make(chan struct{})
 		p.play(p.s, func(rows []recover.Row) {

@@ -77,8 +77,8 @@ type Starter interface {
 	// that if there is nothing to wait for.
 	AwaitHealthy(ctx context.Context, row recover.Row, tell func(recover.RowHealth))
 	// AwaitLacking returns when what the row's last attempt lacked has arrived: all of the mount
-	// points, or without any a mount at the source of a bind mount, or above it. The error
-	// says that this cannot be awaited.
+	// points, without any its image, or else a mount at the source of a bind mount, or above it.
+	// The error says that this cannot be awaited.
 	AwaitLacking(ctx context.Context, row recover.Row, points []string) error
 	// Explain says why the row's last attempt failed, or why its container fell. The
 	// zero Explanation says nothing.

@@ -95,6 +95,7 @@ type Host struct {
 	NetworkNeeds map[string]recover.NetworkNeed
 	NotMounted   []string
 	Mounted      chan struct{} // closed when all is mounted
+	ImagesCame   chan struct{} // told that images have come
 	AwaitErr     error
 	Ends         map[string]time.Duration // how long units take to end
 	EndAs        string                   // and how

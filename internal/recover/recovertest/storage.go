@@ -12,6 +12,18 @@ type Storage struct{ H *Host }
 // WatchImages does nothing.
 func (Storage) WatchImages(context.Context, string) error { return nil }
 
+// AwaitImages calls done, and again for each value of ImagesCame.
+func (s Storage) AwaitImages(ctx context.Context, _ string, done func() bool) error {
+	for !done() {
+		select {
+		case <-s.H.ImagesCame:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Sync does nothing.
 func (Storage) Sync(context.Context, string) error { return nil }
 
