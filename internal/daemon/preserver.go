@@ -60,9 +60,10 @@ func (p *preserver) run(ctx context.Context) {
 		if errors.Is(err, recover.ErrMasked) {
 			return
 		}
-		engine.Sleep(ctx, syncEvery)
+		synced := time.Now()
 		select {
 		case <-p.made:
+			engine.Sleep(ctx, syncEvery-time.Since(synced)) // no timer runs while nothing is made
 		case <-ctx.Done():
 		}
 	}
