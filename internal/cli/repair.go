@@ -19,9 +19,10 @@ func newRepair(f *globalFlags) *cobra.Command {
 		Long: `Show what would mend the containers that are down since a crash of the host damaged
 podman's storage, or only the container NAME. With --yes it is done, and they are
 started. Removed are only containers that their unit makes anew at each start, also if
-only podman's storage knows them. Neither a volume nor an image is removed, nor a
-container that holds data: for these the command says what you can do, and what would
-be lost.`,
+only podman's storage knows them, and damaged images that nothing else needs and whose
+registry has the digest that ran. No volume is removed, nor a container that holds
+data: for these the command says what you can do, and what would be lost. To pull an
+image may take long.`,
 		Args:              atMostOneContainer,
 		ValidArgsFunction: completing(f, retryNames),
 		RunE: f.onInstance(func(r request) error {
@@ -60,6 +61,10 @@ func askRepairs(r request, yes bool) (control.Repairs, error) {
 // repairWords say what a step does.
 var repairWords = map[recover.RepairKind]string{
 	recover.RepairRemoveContainer: "remove the container %.12s",
+	recover.RepairReserveName:     "keep the name %s for it, so that nothing pulls another version meanwhile",
+	recover.RepairRemoveImage:     "remove the image %.12s",
+	recover.RepairPull:            "pull %s",
+	recover.RepairTag:             "give it the name %s",
 	recover.RepairStart:           "start %s",
 }
 

@@ -15,7 +15,8 @@ func TestPrintRepairs(t *testing.T) {
 	for _, kind := range recover.RepairKinds() {
 		steps = append(steps, recover.RepairStep{Kind: kind, Target: "web"})
 	}
-	made := []recover.RepairStep{{Kind: steps[0].Kind, Target: strings.Repeat("ab", 32), Done: true}, steps[1]}
+	made := []recover.RepairStep{{Kind: steps[0].Kind, Target: strings.Repeat("ab", 32), Done: true},
+		steps[len(steps)-1]}
 	kept := recover.Repair{Container: "db", Fault: "its layer has \x1b[2Jx", Refused: "it holds data"}
 	for name, test := range map[string]struct {
 		repairs []recover.Repair
@@ -25,7 +26,9 @@ func TestPrintRepairs(t *testing.T) {
 	}{
 		"nothing": {nil, nil, false, "nothing that is down is known to be damaged\n"},
 		"a plan": {[]recover.Repair{{Container: "web", Fault: "f", Steps: steps}}, []string{"web"}, false,
-			"web: f\n  would remove the container web\n  would start web\n" +
+			"web: f\n  would remove the container web\n" +
+				"  would keep the name web for it, so that nothing pulls another version meanwhile\n" +
+				"  would remove the image web\n  would pull web\n  would give it the name web\n  would start web\n" +
 				"Nothing was changed. Do it with: archy-recovery --uid 77 repair --yes web\n"},
 		"done in part": {[]recover.Repair{{Container: "web", Fault: "f", Steps: made, Error: "e"}}, nil, true,
 			"web: f\n  done: remove the container abababababab\n  not done: start web\n  failed: e\n"},

@@ -44,6 +44,8 @@ var recoveryKeys = []recoveryKey{
 	timeSpanKey("SoakSec", func(c *Config) *time.Duration { return &c.Policy.Soak }),
 	timeSpanKey("ProbationSec", func(c *Config) *time.Duration { return &c.Policy.Probation }),
 	yesNoKey("RetryAfterReady", func(c *Config) *bool { return &c.Policy.RetryAfterReady }),
+	wordKey("Repair", func(c *Config) *recover.RepairLevel { return &c.Policy.Repair },
+		recover.RepairNothing, recover.RepairContainers, recover.RepairImages),
 	timeSpansKey("ParoleSec", func(c *Config) *[]time.Duration { return &c.Policy.Parole }),
 	logLevelKey("LogLevel", func(c *Config) *bool { return &c.Debug }),
 }

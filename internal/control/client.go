@@ -37,8 +37,14 @@ func NewClient(path string) *Client {
 
 // call sends a request to a path below /v1/ and decodes its answer.
 func call[T any](ctx context.Context, c *Client, method, path string) (answer T, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout,
-		fmt.Errorf("the daemon did not answer within %s", answerTimeout))
+	return callWithin[T](ctx, c, answerTimeout, method, path)
+}
+
+// callWithin is call for what may take longer.
+func callWithin[T any](
+	ctx context.Context, c *Client, within time.Duration, method, path string,
+) (answer T, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("the daemon did not answer within %s", within))
 	defer cancel()
 	res, err := c.send(ctx, method, path)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"archy-recovery/internal/daemon"
 	"archy-recovery/internal/recover"
@@ -19,14 +20,21 @@ func (c *Client) Repairs(ctx context.Context, name string) (Repairs, error) {
 	return call[Repairs](ctx, c, http.MethodGet, pathOf("repair", name))
 }
 
-// Repair has the daemon mend them, or only the named one.
+// Repair has the daemon mend them, or only the named one. It takes as long as an image takes to
+// come.
 func (c *Client) Repair(ctx context.Context, name string) (Repairs, error) {
-	return call[Repairs](ctx, c, http.MethodPost, pathOf("repair", name))
+	return callWithin[Repairs](ctx, c, daemon.RepairWithin+answerTimeout, http.MethodPost, pathOf("repair", name))
 }
 
 func (s *Server) getRepair(w http.ResponseWriter, r *http.Request) { s.repair(w, r, s.service.Repairs) }
 
-func (s *Server) postRepair(w http.ResponseWriter, r *http.Request) { s.repair(w, r, s.service.Repair) }
+// postRepair has no time limit but that of a repair, of which there is one at a time.
+func (s *Server) postRepair(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	until := time.Now().Add(daemon.RepairWithin)
+	_, _ = c.SetReadDeadline(until), c.SetWriteDeadline(until.Add(s.limits.event))
+	s.repair(w, r, s.service.Repair)
+}
 
 func (s *Server) repair(
 	w http.ResponseWriter, r *http.Request, ask func(context.Context, string) ([]recover.Repair, error),

@@ -23,7 +23,9 @@ type checkup struct {
 	board *board
 	once  sync.Once
 	// over is closed when the answer is there, or will not come.
-	over   chan struct{}
+	over chan struct{}
+
+	mu     sync.Mutex
 	answer storageAnswer
 }
 
@@ -60,7 +62,9 @@ func (c *checkup) run(ctx context.Context, root string) {
 			"MESSAGE_ID", recover.MsgImpaired, "reason", err)
 		return
 	}
+	c.mu.Lock()
 	c.answer = storageAnswer{found}
+	c.mu.Unlock()
 	for _, d := range found.Damages {
 		c.world.Log.Warn("podman's storage is damaged: "+d.Path+" "+d.What, "MESSAGE_ID", recover.MsgStorageDamaged,
 			"path", d.Path, "images", strings.Join(imageNames(d), " "))
@@ -110,10 +114,21 @@ func (c *checkup) soFar() storageAnswer {
 	}
 	select {
 	case <-c.over:
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		return c.answer
 	default:
 		return storageAnswer{}
 	}
+}
+
+// mended is told that an image has come again: its damage does not keep anything down any more.
+func (c *checkup) mended(image string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer.Damages = slices.DeleteFunc(slices.Clone(c.answer.Damages), func(d recover.Damage) bool {
+		return recover.StorageCheck{Damages: []recover.Damage{d}}.Image(image) != nil
+	})
 }
 
 // wait is what is known when the look is over, or ctx has ended. It does not wait for a look

@@ -62,7 +62,13 @@ func recoverOn(t *testing.T, h *recovertest.Host, units StorageUnits, then ...fu
 // recoverWorld is recoverOn for a world.
 func recoverWorld(t *testing.T, world World, then ...func(*Service)) recover.Report {
 	t.Helper()
-	s := New(world, recover.DefaultPolicy(), recovertest.Here)
+	return recoverWith(t, world, recover.DefaultPolicy(), then...)
+}
+
+// recoverWith is recoverWorld with a policy.
+func recoverWith(t *testing.T, world World, p recover.Policy, then ...func(*Service)) recover.Report {
+	t.Helper()
+	s := New(world, p, recovertest.Here)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

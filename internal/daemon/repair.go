@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/diagnosis"
@@ -19,6 +20,16 @@ type Mender interface {
 	ImageInfo(ctx context.Context, image string) (recover.ImageInfo, error)
 	// RemoveContainer removes a container that does not run, and no volume.
 	RemoveContainer(ctx context.Context, id string) error
+	// RegistryHas asks the registry for an image, and changes nothing.
+	RegistryHas(ctx context.Context, reference string) error
+	// ReserveName has a name lead to an image without content, which says what it is reserved for.
+	ReserveName(ctx context.Context, name string, r recover.Reserved) error
+	// RemoveImage removes an image that no container uses and that has no name any more, or one.
+	RemoveImage(ctx context.Context, id string) error
+	// PullImage gets an image from its registry. It may take long.
+	PullImage(ctx context.Context, reference string) error
+	// TagImage gives an image a name, also if another image has that.
+	TagImage(ctx context.Context, reference, name string) error
 }
 
 // ErrRepairing means that a repair is under way.
@@ -45,9 +56,16 @@ func (s *Service) Repairs(ctx context.Context, name string) ([]recover.Repair, e
 // Repair mends what Repairs shows, and starts what it mended. If the power fails on the way, the
 // next repair goes on: a step is shown only while it is needed. ErrFrozen: recovery is not
 // complete. ErrRepairing: another one is under way. ErrNotDamaged: there is nothing to mend of name.
+//
+// A client that does not wait for the end does not end it: an image would come by half.
 func (s *Service) Repair(ctx context.Context, name string) ([]recover.Repair, error) {
-	return s.repairer.ask(ctx, name, func(repair *recover.Repair) { s.repairer.do(ctx, repair) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RepairWithin)
+	defer cancel()
+	return s.repairer.ask(ctx, name, s.repairer.doer(ctx))
 }
+
+// RepairWithin bounds a repair: an image may have to come over a slow line.
+const RepairWithin = time.Hour
 
 // ask plans the repairs and calls do for each. It does that once at a time, and not beside a
 // recovery: a look at the storage reads much.
@@ -108,6 +126,7 @@ func (r *repairer) plan(ctx context.Context, name string) ([]recover.Repair, err
 			repairs = append(repairs, repair)
 		}
 	}
+	recover.ShareImages(repairs)
 	if name != "" && (!known || len(repairs) == 0) {
 		return nil, fmt.Errorf("%s: %w", name, ErrNotDamaged)
 	}
@@ -129,18 +148,21 @@ func (r *repairer) planOne(
 		return recover.Repair{}, false, nil
 	}
 	reason, said := why(row)
-	var damage *recover.Damage // of the image
-	switch d := found.Image(row.Image); {
+	image := r.imageOf(ctx, row, found)
+	switch {
 	case byHand[reason.Reason]:
 		return recover.Repair{Container: row.Name, Fault: reason.Cause, Steps: []recover.RepairStep{},
 			Refused: "podman's API cannot mend that. " + reason.Advice}, true, nil
-	case d != nil:
-		damage, f.ImageDamaged, f.Fault = d, true, "its image "+row.Image+" is damaged: "+d.Path+" "+d.What
+	case image.reserved():
+		f.ImageDamaged, f.Fault = true, "a repair of its image "+row.Image+" was cut short"
+	case image.damage != nil:
+		d := image.damage
+		f.ImageDamaged, f.Fault = true, "its image "+row.Image+" is damaged: "+d.Path+" "+d.What
 	case f.Container != nil && found.Container(f.Container.ID) != nil:
 		d := found.Container(f.Container.ID)
-		f.ImageDamaged, f.Fault = d.Own == nil, "its own layer is damaged: "+d.Path+" "+d.What
-		if f.ImageDamaged {
-			damage, f.Fault = d, "the image that it was made from is damaged: "+d.Path+" "+d.What
+		f.Fault = "its own layer is damaged: " + d.Path + " " + d.What
+		if d.Own == nil { // its image by now is another one, if podman has one
+			f.ImageDamaged, f.Fault = image.info == nil, "the image that it was made from is damaged: "+d.Path+" "+d.What
 		}
 	case external:
 		f.Fault = "its name is in use by a container that only podman's storage knows"
@@ -154,7 +176,7 @@ func (r *repairer) planOne(
 		return recover.Repair{}, false, err
 	}
 	if f.ImageDamaged {
-		r.learnImage(ctx, row, &f, damage, stored)
+		r.learnImage(ctx, image, found, stored, &f)
 	}
 	repair := recover.PlanRepair(f)
 	if len(repair.Steps) > 0 {
@@ -190,52 +212,63 @@ func (r *repairer) makesAnew(ctx context.Context, row recover.Row) (bool, error)
 	}), nil
 }
 
-// learnImage fills in what podman knows of the damaged image, what else uses it, and what else has
-// the damage, nil if that is not known.
-func (r *repairer) learnImage(
-	ctx context.Context, row recover.Row, f *recover.RepairFacts, damage *recover.Damage, stored []recover.StoredName,
-) {
-	info, err := r.service.world.Mender.ImageInfo(ctx, row.Image)
-	if err != nil {
-		return // podman cannot read what is damaged
-	}
-	f.Image = &info
-	for _, s := range stored {
-		if s.ImageID == info.ID && s.Name != row.Name {
-			f.Users = append(f.Users, s)
+// doer returns what makes one repair after the other.
+func (r *repairer) doer(ctx context.Context) func(*recover.Repair) {
+	failed := map[string]bool{} // the references of images that did not come
+	return func(repair *recover.Repair) {
+		if failed[repair.After] {
+			repair.Error = repair.After + " did not come"
+			return
 		}
-	}
-	if damage == nil {
-		return
-	}
-	for _, image := range damage.Images {
-		if image.ID != info.ID {
-			f.Sharers = append(f.Sharers, imageNames(recover.Damage{Images: []recover.StoredImage{image}})...)
+		r.do(ctx, repair)
+		if reference := repair.Pulls(); reference != "" {
+			failed[reference] = repair.Error != ""
 		}
 	}
 }
 
 // do makes the steps of a repair. Each is in the journal.
 func (r *repairer) do(ctx context.Context, repair *recover.Repair) {
-	w := r.service.world
+	if reference := repair.Pulls(); reference != "" {
+		if err := r.service.world.Mender.RegistryHas(ctx, reference); err != nil {
+			repair.Error = fmt.Sprintf("nothing was changed: the registry does not give %s: %v", reference, err)
+			r.service.world.Log.Error("a repair failed", "MESSAGE_ID", recover.MsgRepaired, "container", repair.Container,
+				"step", string(recover.RepairPull), "target", reference, "error", err)
+			return
+		}
+	}
 	for i := range repair.Steps {
 		step := &repair.Steps[i]
-		var err error
-		if step.Kind == recover.RepairRemoveContainer {
-			err = w.Mender.RemoveContainer(ctx, step.Target)
-		} else {
-			err = r.start(ctx, step.Target)
-		}
-		if err != nil {
+		if err := r.step(ctx, *repair, *step); err != nil {
 			repair.Error = fmt.Sprintf("%s %s: %v", step.Kind, step.Target, err)
-			w.Log.Error("a repair failed", "MESSAGE_ID", recover.MsgRepaired, "container", repair.Container,
+			r.service.world.Log.Error("a repair failed", "MESSAGE_ID", recover.MsgRepaired, "container", repair.Container,
 				"step", string(step.Kind), "target", step.Target, "error", err)
 			return
 		}
 		step.Done = true
-		w.Log.Info("a step of a repair is done", "MESSAGE_ID", recover.MsgRepaired, "container", repair.Container,
-			"step", string(step.Kind), "target", step.Target)
+		r.service.world.Log.Info("a step of a repair is done", "MESSAGE_ID", recover.MsgRepaired,
+			"container", repair.Container, "step", string(step.Kind), "target", step.Target)
 	}
+}
+
+// step makes one step.
+func (r *repairer) step(ctx context.Context, repair recover.Repair, step recover.RepairStep) error {
+	m := r.service.world.Mender
+	switch step.Kind {
+	case recover.RepairRemoveContainer:
+		return m.RemoveContainer(ctx, step.Target)
+	case recover.RepairReserveName:
+		return m.ReserveName(ctx, step.Target, repair.Reserves())
+	case recover.RepairRemoveImage:
+		return m.RemoveImage(ctx, step.Target)
+	case recover.RepairPull:
+		return m.PullImage(ctx, step.Target)
+	case recover.RepairTag:
+		return r.tag(ctx, repair.Pulls(), step.Target)
+	case recover.RepairStart:
+		return r.start(ctx, step.Target)
+	}
+	return fmt.Errorf("no such step: %s", step.Kind)
 }
 
 // start has the engine start a container that was mended, or that the operator thinks so. Only

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/diagnosis"
 	"archy-recovery/internal/recover/recovertest"
 )
 
@@ -18,9 +19,12 @@ func brokenHost() *recovertest.Host {
 	own := recover.StoredContainer{ID: "id-p", Names: []string{"p"}}
 	h.Damages = []recover.Damage{damageOf("localhost/app:1"),
 		{Path: "overlay/y/lower", What: "is empty", Own: &own, Containers: []recover.StoredContainer{own}}}
-	h.Images = map[string]string{"localhost/app:1": "img"}
+	h.Images = map[string]string{"localhost/app:1": "i"}
 	h.External = []recover.StoredName{{ID: "ghost", Name: "web", External: true}}
 	h.Start["web.service"] = recovertest.Fails
+	h.Written = map[string][]diagnosis.Line{"web": {{Comm: "podman", Transport: "stdout", Message: "Error: creating " +
+		`container storage: the container name "web" is already in use by 0123456789abcdef. You have to remove that ` +
+		"container to be able to reuse that name: that name is already in use by an external entity"}}}
 	h.Start["container-p.service"] = recovertest.Fails
 	h.Start["app.service"] = recovertest.Fails
 	return h
@@ -34,6 +38,16 @@ func repairOn(t *testing.T, h *recovertest.Host, do func(*Service)) {
 	recoverWorld(t, world, do)
 }
 
+// comesAgain is what an image's repair does: the registry is asked first, and the name never leads
+// nowhere.
+const comesAgain = `ask localhost/app@sha256:1
+reserve localhost/app:1
+remove image i
+pull localhost/app@sha256:1
+tag localhost/app:1
+remove image reserved-localhost/app:1
+`
+
 // historyOf is what was done on a host, a line each.
 func historyOf(h *recovertest.Host) string {
 	h.Mu.Lock()
@@ -41,8 +55,8 @@ func historyOf(h *recovertest.Host) string {
 	return strings.Join(h.History, "\n")
 }
 
-// A plan changes nothing. A repair removes what only the storage knows, starts that container,
-// and leaves the image, and what holds data.
+// A plan changes nothing. A repair removes what only the storage knows, has the image come again by
+// its digest, starts these containers, and leaves what holds data.
 func TestRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := brokenHost()
@@ -53,7 +67,9 @@ func TestRepair(t *testing.T) {
 			if err != nil || len(plan) != 3 || historyOf(h) != before {
 				t.Errorf("%+v, %v", plan, err)
 			}
-			h.Set(func() { h.Start["web.service"] = recovertest.UpAfter(0) })
+			h.Set(func() {
+				h.Start["web.service"], h.Start["app.service"] = recovertest.UpAfter(0), recovertest.UpAfter(0)
+			})
 			done, err := s.Repair(t.Context(), "")
 			if err != nil || len(done) != 3 {
 				t.Errorf("%+v, %v", done, err)
@@ -64,18 +80,21 @@ func TestRepair(t *testing.T) {
 					t.Errorf("%s: %s", r.Container, r.Error)
 				case r.Container == "web" && (len(r.Steps) != 2 || !r.Steps[0].Done || !r.Steps[1].Done):
 					t.Errorf("web: %+v", r)
-				case r.Container == "app" && !strings.Contains(r.Refused, "podman pull localhost/app:1@sha256:1"):
-					t.Errorf("app: %s", r.Refused)
+				case r.Container == "app" && r.Pulls() != "localhost/app@sha256:1":
+					t.Errorf("app: %+v", r)
 				case r.Container == "p" && !strings.Contains(r.Refused, "Lost would be"):
 					t.Errorf("p: %s", r.Refused)
 				}
 			}
 			time.Sleep(time.Minute)
-			if row := rowOf(s, "web"); row.State != recover.RowUp {
-				t.Errorf("web is %s: %s", row.State, row.Error)
+			for _, name := range []string{"web", "app"} {
+				if row := rowOf(s, name); row.State != recover.RowUp {
+					t.Errorf("%s is %s: %s", name, row.State, row.Error)
+				}
 			}
-			if history := historyOf(h); !strings.Contains(history, "remove ghost") ||
-				strings.Contains(history, "remove id-p") {
+			history := historyOf(h)
+			if !strings.Contains(history, "remove ghost") || strings.Contains(history, "remove id-p") ||
+				!strings.Contains(history, comesAgain) {
 				t.Errorf("the history is %s", history)
 			}
 		})
@@ -131,6 +150,49 @@ func TestRepairRefuses(t *testing.T) {
 					}
 					if strings.Contains(historyOf(h), "remove ghost") {
 						t.Error("it was removed")
+					}
+				})
+			})
+		})
+	}
+}
+
+// If something fails on the way, the next repair goes on there. If the registry does not have the
+// image, nothing is changed.
+func TestImageRepairGoesOn(t *testing.T) {
+	for fails, want := range map[string]string{
+		"ask":            comesAgain,
+		"reserve":        comesAgain,
+		"remove image i": strings.Replace(comesAgain, "reserve localhost/app:1\n", "", 1),
+		"pull":           strings.Replace(comesAgain, "reserve localhost/app:1\nremove image i\n", "", 1),
+		"tag":            strings.Replace(comesAgain, "reserve localhost/app:1\nremove image i\n", "", 1),
+	} {
+		t.Run(fails, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := brokenHost()
+				h.MendErr = fails
+				repairOn(t, h, func(s *Service) {
+					r, err := s.Repair(t.Context(), "app")
+					if err != nil || len(r) != 1 || r[0].Error == "" {
+						t.Errorf("%+v, %v", r, err)
+					}
+					if fails == "ask" && !strings.Contains(r[0].Error, "nothing was changed") {
+						t.Error(r[0].Error)
+					}
+					before := historyOf(h)
+					if fails == "ask" && strings.Contains(before, "image") {
+						t.Errorf("the history is %s", before)
+					}
+					h.Set(func() { h.MendErr, h.Start["app.service"] = "", recovertest.UpAfter(0) })
+					if r, err = s.Repair(t.Context(), "app"); err != nil || len(r) != 1 || r[0].Error != "" {
+						t.Errorf("%+v, %v", r, err)
+					}
+					time.Sleep(time.Minute)
+					if got := strings.TrimPrefix(historyOf(h), before+"\n"); !strings.HasPrefix(got, want) {
+						t.Errorf("the second repair did\n%s\nwant\n%s", got, want)
+					}
+					if row := rowOf(s, "app"); row.State != recover.RowUp {
+						t.Errorf("app is %s: %s", row.State, row.Error)
 					}
 				})
 			})

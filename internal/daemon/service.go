@@ -27,6 +27,7 @@ type Service struct {
 	keeper   *keeper
 	checkup  *checkup
 	repairer repairer
+	mender   *selfRepairer
 	podman   *survey.Patient
 	hold     *hold
 	failures *failureLog
@@ -74,6 +75,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 	}
 	s.keeper.tellStatus, s.keeper.tellRun, s.keeper.amended = s.tellStatus, s.tellRun, s.history.amended
 	s.repairer.service = s
+	s.mender = newSelfRepairer(s)
 	return s
 }
 
@@ -116,6 +118,7 @@ func (s *Service) Run(ctx context.Context) error {
 			s.keeper.preserver.run(running)
 		})
 		s.background.Go(func() { s.follow(running, run) })
+		s.background.Go(func() { s.mender.run(running) })
 		s.background.Go(func() {
 			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})
 			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history,
@@ -246,6 +249,7 @@ func (s *Service) observe(e engine.Event) {
 		s.world.Notifier.Status(line)
 	}
 	s.failures.hear(e)
+	s.mender.hear(e.Row)
 }
 
 // changesNow reports whether an event tells what its container does now.

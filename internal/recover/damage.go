@@ -68,6 +68,22 @@ func (c StorageCheck) Image(reference string) *Damage {
 	return nil
 }
 
+// Sharing returns the other images that need what is damaged of the image with an ID.
+func (c StorageCheck) Sharing(id string) (others []StoredImage) {
+	for _, d := range c.Damages {
+		if !slices.ContainsFunc(d.Images, func(i StoredImage) bool { return i.ID == id }) {
+			continue
+		}
+		for _, i := range d.Images {
+			known := slices.ContainsFunc(others, func(o StoredImage) bool { return o.ID == i.ID })
+			if i.ID != id && !known {
+				others = append(others, i)
+			}
+		}
+	}
+	return others
+}
+
 // Container returns the damage of what the existing container with an ID was made from, or
 // of its own layer; nil if none is known.
 func (c StorageCheck) Container(id string) *Damage {

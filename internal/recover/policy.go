@@ -67,6 +67,8 @@ type Policy struct {
 	Jobs                     Jobs
 	// RetryAfterReady: what failed or fell is tried again after READY.
 	RetryAfterReady bool
+	// Repair is what is repaired after a crash of the host without being asked.
+	Repair RepairLevel
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
@@ -96,6 +98,7 @@ func DefaultPolicy() Policy {
 		Jobs:          JobsRestart,
 
 		RetryAfterReady: true,
+		Repair:          RepairNothing,
 
 		Soak:      20 * time.Second,
 		Probation: 10 * time.Second,

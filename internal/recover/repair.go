@@ -2,7 +2,7 @@ package recover
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // A Repair is what mends a container whose image or layer a crash damaged, or the reason why
@@ -16,6 +16,8 @@ type Repair struct {
 	Refused string `json:"refused,omitempty"`
 	// Error is why a step failed. The steps after it were not made.
 	Error string `json:"error,omitempty"`
+	// After is the reference of an image that another repair has to have got first, empty for none.
+	After string `json:"-"`
 }
 
 // A RepairStep is one change. Done is set once it was made.
@@ -33,13 +35,83 @@ const (
 	// RepairRemoveContainer removes a container that its unit makes anew, or that only the
 	// storage knows. Its target is an ID.
 	RepairRemoveContainer RepairKind = "remove-container"
+	// RepairReserveName has the name of a damaged image lead to one without content. Without
+	// it, a start between the next two steps would pull what the name means by now in the
+	// registry. Its target is a name.
+	RepairReserveName RepairKind = "reserve-name"
+	// RepairRemoveImage removes an image that nothing else needs. Its target is an ID.
+	RepairRemoveImage RepairKind = "remove-image"
+	// RepairPull gets an image from its registry, by the digest that ran. Its target is the
+	// reference with that digest.
+	RepairPull RepairKind = "pull"
+	// RepairTag gives an image that was pulled its name. Its target is that.
+	RepairTag RepairKind = "tag"
 	// RepairStart starts the container by its unit.
 	RepairStart RepairKind = "start"
 )
 
 // RepairKinds lists the kinds of steps.
 func RepairKinds() []RepairKind {
-	return []RepairKind{RepairRemoveContainer, RepairStart}
+	return []RepairKind{RepairRemoveContainer, RepairReserveName, RepairRemoveImage, RepairPull, RepairTag, RepairStart}
+}
+
+// A RepairLevel is what the daemon repairs by itself after a crash of the host.
+type RepairLevel string
+
+// The values of Repair=.
+const (
+	RepairNothing    RepairLevel = "no"
+	RepairContainers RepairLevel = "container" // containers that their units make anew
+	RepairImages     RepairLevel = "image"     // images that come again from their registry, too
+)
+
+// Allows reports whether a repair may be made by itself: its steps change no more than that.
+func (l RepairLevel) Allows(r Repair) bool {
+	if l == RepairImages {
+		return len(r.Steps) > 0
+	}
+	return l == RepairContainers && len(r.Steps) > 0 && r.Pulls() == ""
+}
+
+// Pulls is the reference that a repair pulls, empty if it pulls none.
+func (r Repair) Pulls() string {
+	for _, step := range r.Steps {
+		if step.Kind == RepairPull {
+			return step.Target
+		}
+	}
+	return ""
+}
+
+// Reserves is what the names of its image are reserved for.
+func (r Repair) Reserves() Reserved {
+	reserved := Reserved{Reference: r.Pulls()}
+	for _, step := range r.Steps {
+		switch step.Kind {
+		case RepairRemoveImage:
+			reserved.ID = step.Target
+		case RepairTag:
+			reserved.Names = append(reserved.Names, step.Target)
+		}
+	}
+	return reserved
+}
+
+// ShareImages has each image come only once, where several containers of the repairs need it. The
+// others only start after that.
+func ShareImages(repairs []Repair) {
+	coming := map[string]bool{}
+	for i := range repairs {
+		r := &repairs[i]
+		reference := r.Pulls()
+		if coming[reference] {
+			r.After = reference
+			r.Steps = slices.DeleteFunc(r.Steps, func(s RepairStep) bool {
+				return s.Kind != RepairRemoveContainer && s.Kind != RepairStart
+			})
+		}
+		coming[reference] = reference != ""
+	}
 }
 
 // An ImageInfo is what podman knows of an image.
@@ -48,6 +120,16 @@ type ImageInfo struct {
 	// Names are its tags, and Digests its references with the digest that a registry gave it;
 	// none if it was built, imported or loaded here.
 	Names, Digests []string
+	// Reserved: it has no content, and keeps its names for an image that comes again.
+	Reserved *Reserved
+}
+
+// Reserved is what a name was reserved for: the image with ID, which was damaged, all its Names,
+// and the Reference by which it comes again. podman keeps them as labels of the image that has
+// the name meanwhile. So a repair that was cut short can go on.
+type Reserved struct {
+	ID, Reference string
+	Names         []string
 }
 
 // A StoredName is a container that exists, as podman or only its storage lists it.
@@ -69,6 +151,12 @@ type RepairFacts struct {
 	Image *ImageInfo
 	// ImageDamaged: its image is damaged, whether podman knows that or not.
 	ImageDamaged bool
+	// Found: a look at the storage found the damage, so that all images are known that have it.
+	Found bool
+	// Unreserved are those of its names that have yet to be reserved before it is removed. Gone:
+	// it was removed already.
+	Unreserved []string
+	Gone       bool
 	// Users are the other containers of that image, and Sharers the other images that need what
 	// is damaged: podman keeps a layer while one of them has it.
 	Users   []StoredName
@@ -76,9 +164,9 @@ type RepairFacts struct {
 }
 
 // PlanRepair says what mends a container. It removes nothing that holds data: a container
-// whose unit does not make it anew holds what it wrote. It removes no image: the words say what
-// would, with the digest that ran, since a tag may mean another version by now, which could
-// migrate a database.
+// whose unit does not make it anew holds what it wrote. An image is removed only if nothing else
+// needs it, and a registry gave it: it comes again by the digest that ran, since a tag may mean
+// another version by now, which could migrate a database. Otherwise the words say what would help.
 func PlanRepair(f RepairFacts) Repair {
 	r := Repair{Container: f.Name, Fault: f.Fault, Steps: []RepairStep{}}
 	switch {
@@ -92,8 +180,10 @@ func PlanRepair(f RepairFacts) Repair {
 		r.Refused = fmt.Sprintf("no unit makes it anew. Lost would be all that it wrote outside of volumes since it "+
 			"was created. To give that up: podman rm %.12s, get its image anew if that is damaged, and create it again",
 			f.Container.ID)
-	case f.ImageDamaged:
+	case f.ImageDamaged && !f.imageComesAgain():
 		r.Refused = imageByHand(f)
+	case f.ImageDamaged:
+		r.Steps = imageSteps(f)
 	case f.Container == nil:
 		r.Refused = "nothing is left to remove: see what podman says at its start, with archy-recovery retry " + f.Name
 	default:
@@ -103,43 +193,4 @@ func PlanRepair(f RepairFacts) Repair {
 		}
 	}
 	return r
-}
-
-// imageByHand says how the operator gets an image anew.
-func imageByHand(f RepairFacts) string {
-	if f.Image == nil {
-		return "podman cannot read the image any more. Remove it, get it again (pull, build, load or import), and " +
-			"then: archy-recovery retry " + f.Name
-	}
-	text := "the image has to come anew."
-	if len(f.Users) > 0 {
-		var users []string
-		for _, u := range f.Users {
-			users = append(users, u.Name)
-		}
-		text += " It is also used by " + strings.Join(users, " ") + ": podman removes it only when they are gone, " +
-			"and what they wrote outside of volumes goes with them."
-	}
-	if len(f.Sharers) > 0 {
-		text += " The damage is also in " + strings.Join(f.Sharers, " ") + ": as long as one of these images is " +
-			"there, podman keeps what is damaged, and takes it for whole."
-	}
-	var commands []string
-	if f.Container != nil {
-		commands = append(commands, fmt.Sprintf("podman rm %.12s", f.Container.ID)) // its unit makes it anew
-	}
-	names := f.Image.Names
-	if len(names) == 0 {
-		names = []string{f.Image.ID}
-	}
-	commands = append(commands, "podman rmi "+strings.Join(names, " "))
-	if len(f.Image.Digests) == 0 {
-		commands = append(commands, "then build, load or import it again: no registry has it")
-	} else {
-		commands = append(commands, "podman pull "+f.Image.Digests[0])
-		for _, name := range f.Image.Names {
-			commands = append(commands, "podman tag "+f.Image.Digests[0]+" "+name)
-		}
-	}
-	return text + " " + strings.Join(append(commands, "archy-recovery retry "+f.Name), "; ")
 }

@@ -46,6 +46,7 @@ var rows = []struct {
 	{"fsyncs", fsyncsRow},
 	{"tick", tickRow},
 	{"durable", durableRow},
+	{"sync", syncRow},
 	{"answer", answerRow},
 	{"fall", fallRow},
 	{"scale", scaleRow},
@@ -69,6 +70,13 @@ func rowNames() (names []string) {
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == askVerb {
 		ask()
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == writeVerb {
+		if err := write(writeData); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	if len(os.Args) > 2 && os.Args[1] == killVerb {

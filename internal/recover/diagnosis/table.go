@@ -67,9 +67,10 @@ var table = []Cause{
 		Means: "The image, or a layer of it, is damaged in podman's storage: a power cut can lose what was not yet " +
 			"on the disk.",
 		sentence: "a layer of the image[ {image}] is damaged in podman's storage[: {path}]",
-		advice: "Get the image anew: `{podman} rmi --force {image|IMAGE}`, which removes its containers, too, but " +
-			"no volumes; `{podman} pull {image|IMAGE}`; create plain containers again; run `{systemctl} " +
-			"restart {unit}`. `archy-recovery storage check GRAPHROOT` tells what else is damaged.",
+		advice: "See what mends that with `archy-recovery repair {container|NAME}`, and do it with `--yes`. By hand: " +
+			"`{podman} rmi --force {image|IMAGE}`, which removes its containers, too, but no volumes; `{podman} pull " +
+			"{image|IMAGE}`; create plain containers again; run `{systemctl} restart {unit}`. `archy-recovery " +
+			"storage check GRAPHROOT` tells what else is damaged.",
 	},
 	{
 		ID:        "database-damaged",
@@ -121,8 +122,9 @@ var table = []Cause{
 		Means: "podman's storage holds a container of that name that podman itself no longer knows, such as one " +
 			"left by a crash or made by buildah.",
 		sentence: "the name[ {name}] is in use by a container that only podman's storage knows[: {id}]",
-		advice: "See it with `{podman} ps --all --external`, remove it with `{podman} rm --force {id|ID}`, then " +
-			"run `{systemctl} restart {unit}`.",
+		advice: "See what mends that with `archy-recovery repair {container|NAME}`, and do it with `--yes`. By hand: " +
+			"see it with `{podman} ps --all --external`, remove it with `{podman} rm {id|ID}`, then run `{systemctl} " +
+			"restart {unit}`.",
 	},
 	{
 		ID:        "name-in-use",

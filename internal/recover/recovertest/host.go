@@ -122,6 +122,11 @@ type Host struct {
 	// External are the containers that only the storage knows. Looking, if set, is received from
 	// twice by each look at the storage: when it begins, and before its answer.
 	External []recover.StoredName
+	// Reserved are the images that keep a name, by ID; Unnamed the IDs of images without a name.
+	// MendErr is the begin of the change that cannot be made, as the history would tell it.
+	Reserved map[string]recover.Reserved
+	Unnamed  []string
+	MendErr  string
 	Looking  chan struct{}
 
 	// Stuck holds the locks of containers: podman answers for one, and lists any, only

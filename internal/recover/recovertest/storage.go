@@ -2,6 +2,9 @@ package recovertest
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 
 	"archy-recovery/internal/recover"
 )
@@ -59,15 +62,89 @@ func (s Storage) StoredNames(context.Context) ([]recover.StoredName, error) {
 	return names, s.H.PodmanErr
 }
 
-// ImageInfo knows the images of Images, each with a digest.
+// ImageInfo knows the images of Images by their names and IDs, each with the digest "1".
 func (s Storage) ImageInfo(_ context.Context, image string) (recover.ImageInfo, error) {
 	s.H.Mu.Lock()
 	defer s.H.Mu.Unlock()
-	id, known := s.H.Images[image]
-	if !known {
+	id, named := s.H.Images[image]
+	if !named {
+		id = image
+	}
+	info := recover.ImageInfo{ID: id}
+	for name, its := range s.H.Images {
+		if its == id {
+			info.Names = append(info.Names, name)
+			info.Digests = append(info.Digests, digestOf(name))
+		}
+	}
+	if reserved, is := s.H.Reserved[id]; is {
+		info.Reserved, info.Digests = &reserved, nil
+	}
+	if !named && !slices.Contains(s.H.Unnamed, id) && len(info.Names) == 0 {
 		return recover.ImageInfo{}, recover.ErrNoImage
 	}
-	return recover.ImageInfo{ID: id, Names: []string{image}, Digests: []string{image + "@sha256:1"}}, nil
+	slices.Sort(info.Names)
+	slices.Sort(info.Digests)
+	return info, nil
+}
+
+// digestOf is the reference of an image by its digest.
+func digestOf(name string) string {
+	repository, _, _ := strings.Cut(name, ":")
+	return repository + "@sha256:1"
+}
+
+// change tells the history of a change, and makes it, unless MendErr forbids a change with that
+// begin.
+func (s Storage) change(say string, do func()) error {
+	s.H.Mu.Lock()
+	defer s.H.Mu.Unlock()
+	if s.H.MendErr != "" && strings.HasPrefix(say, s.H.MendErr) {
+		return errors.New("it cannot be done: " + say)
+	}
+	s.H.Say("%s", say)
+	do()
+	return nil
+}
+
+// RegistryHas has every image, unless MendErr is "ask".
+func (s Storage) RegistryHas(_ context.Context, reference string) error {
+	return s.change("ask "+reference, func() {})
+}
+
+// ReserveName gives the name to an image that says so.
+func (s Storage) ReserveName(_ context.Context, name string, r recover.Reserved) error {
+	return s.change("reserve "+name, func() {
+		if s.H.Reserved == nil {
+			s.H.Reserved = map[string]recover.Reserved{}
+		}
+		s.H.Unnamed = append(s.H.Unnamed, s.H.Images[name])
+		s.H.Images[name] = "reserved-" + name
+		s.H.Reserved["reserved-"+name] = r
+	})
+}
+
+// RemoveImage removes an image that has no name.
+func (s Storage) RemoveImage(_ context.Context, id string) error {
+	return s.change("remove image "+id, func() {
+		s.H.Unnamed = slices.DeleteFunc(s.H.Unnamed, func(i string) bool { return i == id })
+		s.H.Damages = slices.DeleteFunc(s.H.Damages, func(d recover.Damage) bool {
+			return slices.ContainsFunc(d.Images, func(i recover.StoredImage) bool { return i.ID == id })
+		})
+	})
+}
+
+// PullImage pulls it.
+func (s Storage) PullImage(_ context.Context, reference string) error {
+	return s.change("pull "+reference, func() {})
+}
+
+// TagImage gives it the name.
+func (s Storage) TagImage(_ context.Context, reference, name string) error {
+	return s.change("tag "+name, func() {
+		s.H.Unnamed = append(s.H.Unnamed, s.H.Images[name])
+		s.H.Images[name] = "of " + reference
+	})
 }
 
 // RemoveContainer removes it, and says so in the history.
