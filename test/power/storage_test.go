@@ -68,7 +68,9 @@ type storageSeries struct {
 	*node
 	synced          bool
 	images, written []fates
-	damaged, found  int
+	// damaged counts the damaged images, found those that were found before their start, and
+	// seen those that the check finds when it is asked afterwards.
+	damaged, found, seen int
 	// takes is how long an import takes that has the machine for itself.
 	takes time.Duration
 }
@@ -93,7 +95,7 @@ func (s *storageSeries) String() string {
 	for _, f := range append(slices.Clone(s.images), s.written...) {
 		cells = append(cells, fmt.Sprintf("%d, %d, %d", f.gone, f.damaged, f.whole))
 	}
-	cells = slices.Insert(cells, len(s.images), fmt.Sprintf("%d of %d", s.found, s.damaged))
+	cells = slices.Insert(cells, len(s.images), fmt.Sprintf("%d, %d of %d", s.found, s.seen, s.damaged))
 	return strings.Join(cells, " | ") + " |"
 }
 
@@ -182,6 +184,19 @@ func (s *storageSeries) round(round int) {
 	s.examine(round, at, images, written)
 }
 
+// check looks for damage once more, when recovery is over.
+func (s *storageSeries) check() (c recover.StorageCheck) {
+	s.t.Helper()
+	text := s.MustRun("archy-recovery", "storage", "check", "--json", storageRoot)
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Logf("of %d layers %d were examined, complete: %v, unknown: %q; the daemon said\n%s", c.Layers, c.Examined,
+		c.Complete, c.Unknown, s.MustRun("sh", "-c", "journalctl -b -o short-monotonic | grep -E 'storage is damaged|"+
+			"Look for Damage|not known whether' || true"))
+	return c
+}
+
 // write makes a container and writes 200 files into it.
 func (s *storageSeries) write(a *arrival) {
 	from := "/run/app" + strings.TrimPrefix(a.name, "written") + "/."
@@ -197,6 +212,7 @@ func (s *storageSeries) write(a *arrival) {
 func (s *storageSeries) examine(round int, at time.Time, images, written []arrival) {
 	s.t.Helper()
 	st := s.waitRecovered()
+	check := s.check()
 	x := s.index()
 	for _, a := range images {
 		fate := s.fate(a, x.layerOf(func(i stored) bool { return i.ID == a.id }))
@@ -213,6 +229,9 @@ func (s *storageSeries) examine(round int, at time.Time, images, written []arriv
 			s.damaged++
 			if known {
 				s.found++
+			}
+			if check.Image("localhost/"+a.name+":1") != nil {
+				s.seen++
 			}
 		case row.State == recover.RowDamaged:
 			s.t.Errorf("%s is %s, and its image is %s", a.name, row.State, fate)
