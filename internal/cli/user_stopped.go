@@ -27,7 +27,7 @@ func newUserStopped(f *globalFlags) *cobra.Command {
 			RunE:  f.onInstance(func(r request) error { return answer(r, askUserStopped, printNames) }),
 		},
 		newUserStoppedSet(f, "add NAME…", "Add containers to the list; running containers are not stopped", true),
-		newUserStoppedSet(f, "remove NAME…", "Remove containers from the list; nothing is started before the next recovery",
+		newUserStoppedSet(f, "remove NAME…", "Remove containers from the list, and start what needs them",
 			false),
 	)
 	return cmd

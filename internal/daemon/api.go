@@ -21,7 +21,8 @@ func (s *Service) Reports() ([]recover.Report, error) { return s.world.Store.Rep
 func (s *Service) UserStopped() ([]string, error) { return s.world.Store.UserStopped() }
 
 // SetUserStopped puts a name on the list or takes it off, and reports whether
-// that changed anything. The container itself is neither stopped nor started.
+// that changed anything. The container itself is neither stopped nor started. A look is to follow
+// soon: what needs a container that was taken off may start.
 func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err error) {
 	if err := recover.CheckName(name); err != nil {
 		return false, err
@@ -33,6 +34,7 @@ func (s *Service) SetUserStopped(name string, stopped bool) (changed bool, err e
 		s.world.Log.Info("user-stopped list changed",
 			"MESSAGE_ID", recover.MsgUserStoppedSet, "container", name, "stopped", stopped)
 		s.board.change(func() {})
+		s.keeper.lookSoon()
 	}
 	return changed, nil
 }

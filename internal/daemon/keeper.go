@@ -39,8 +39,8 @@ type keeper struct {
 	board    *board
 	marker   *marker
 	suspects *suspects
-	// learned tells that it is known now where podman keeps its containers.
-	learned   chan struct{}
+	// asked tells that a look is to be made for what no watch tells of.
+	asked     chan struct{}
 	judged    *judgments
 	preserver *preserver
 	// tellStatus tells what runs now, where that has changed.
@@ -96,7 +96,7 @@ func newKeeper(w World, identity recover.Identity, b *board, m *marker, book *su
 	return &keeper{world: w, identity: identity, board: b, marker: m, suspects: book, tellStatus: func() {},
 		tellRun:   func(context.Context, engine.Sight) {},
 		amended:   func() {},
-		preserver: newPreserver(w), learned: make(chan struct{}, 1),
+		preserver: newPreserver(w), asked: make(chan struct{}, 1),
 		judged: newJudgments(), failures: map[string]bool{}, believed: map[survey.Claim]bool{},
 		jobs: map[string]bool{}, unnamed: map[string]bool{}, pulse: pulse{world: w, identity: identity}}
 }
@@ -126,7 +126,15 @@ func (k *keeper) learnStorage(ctx context.Context) {
 		return
 	}
 	if k.world.storage.at(root) {
-		k.learned <- struct{}{} // has room: this is asked once
+		k.lookSoon()
+	}
+}
+
+// lookSoon has a look made soon, and does not wait for it.
+func (k *keeper) lookSoon() {
+	select {
+	case k.asked <- struct{}{}:
+	default: // it is to be made already
 	}
 }
 
@@ -174,7 +182,7 @@ func (k *keeper) awaitChange(ctx context.Context, changes <-chan struct{}) (open
 	case _, open = <-changes:
 		return open
 	case <-k.judged.changed:
-	case <-k.learned:
+	case <-k.asked:
 	case <-again:
 	case <-ctx.Done():
 	}
@@ -343,7 +351,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 		SoftReboots: k.identity.SoftReboots,
 		Monotonic:   began,
 		GraphRoot:   k.world.storage.where(),
-	}, seen{list, states}, nil
+	}, seen{list, states, k.suspects.listed.allowed(userStopped, list)}, nil
 }
 
 // lookFinally is the look at the stop: it saves what was held back.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -76,8 +77,17 @@ func (s *Service) mayRetry(name string) error {
 	if suspect, known := s.board.currentSuspects().Find(name); known && suspect.Quarantined {
 		return notReady(name + " is in quarantine. Let it go: archy-recovery quarantine release " + name)
 	}
-	if slices.Contains(s.suspects.byUser(stopped), name) {
+	listed := s.suspects.byUser(stopped)
+	if slices.Contains(listed, name) {
 		return notReady(name + " is on the user-stopped list. Take it off: archy-recovery user-stopped remove " + name)
+	}
+	status, _ := s.board.status()
+	for _, row := range status.Recovery.Rows {
+		needed := slices.DeleteFunc(slices.Clone(row.Stopped), func(n string) bool { return !slices.Contains(listed, n) })
+		if row.Name == name && row.State == recover.RowNeedsStopped && len(needed) > 0 {
+			return notReady(name + " " + (&recover.NeedsStopped{Names: needed}).Error() +
+				". Allow that: archy-recovery user-stopped remove " + strings.Join(needed, " "))
+		}
 	}
 	return nil
 }
@@ -98,10 +108,11 @@ func (s *Service) Hold(ctx context.Context, d time.Duration) time.Time {
 	return until
 }
 
-// tellRun tells the engine what a look has seen, if something is tried again.
+// tellRun tells the engine what a look has seen, if something may be tried again.
 func (s *Service) tellRun(ctx context.Context, seen engine.Sight) {
 	status, _ := s.board.status()
-	if status.State == recover.Ready && slices.ContainsFunc(status.Recovery.Rows, recover.Row.IsRetried) {
+	mayStart := func(row recover.Row) bool { return row.IsRetried() || row.State == recover.RowNeedsStopped }
+	if status.State == recover.Ready && slices.ContainsFunc(status.Recovery.Rows, mayStart) {
 		_ = s.askRun(ctx, func(run *engine.Run) { run.See(seen) }) // the next look tells it again
 	}
 }
@@ -125,22 +136,26 @@ func (s *Service) hurryForImages(ctx context.Context) {
 // unrecovered are the members of the set that recovery has not brought up in this boot: a
 // daemon that is started again goes on with them.
 func (s *Service) unrecovered(snapshot *recover.Snapshot) []recover.Container {
-	if !s.policy.RetryAfterReady {
-		return nil
-	}
 	return slices.DeleteFunc(slices.Clone(snapshot.Containers), func(c recover.Container) bool {
 		return !c.Unrecovered || c.Job
 	})
 }
 
 // resumed are the rows of a daemon that was started again in order: what the recovery of this
-// boot left down, with the tries that it had. They are not started at once.
+// boot left down, with the tries that it had, and what waits for the user. They are not started
+// at once.
 func (s *Service) resumed(rows []recover.Row) []recover.Row {
 	before := s.history.ofThisBoot()
-	rows = slices.DeleteFunc(rows, func(row recover.Row) bool { return row.State != recover.RowQueued })
+	rows = slices.DeleteFunc(rows, func(row recover.Row) bool {
+		retried := row.State == recover.RowQueued && s.policy.RetryAfterReady
+		return !retried && row.State != recover.RowNeedsStopped
+	})
 	for i := range rows {
 		row := &rows[i]
-		row.State, row.Error = recover.RowFailed, "it was not up when the service was started again"
+		waits := row.State == recover.RowNeedsStopped
+		if !waits {
+			row.State, row.Error = recover.RowFailed, "it was not up when the service was started again"
+		}
 		n := slices.IndexFunc(before.Rows, func(r recover.Row) bool { return r.Name == row.Name })
 		if n < 0 {
 			continue
@@ -148,6 +163,9 @@ func (s *Service) resumed(rows []recover.Row) []recover.Row {
 		was := before.Rows[n]
 		row.Attempts, row.Dropped, row.Waits, row.Restarts = was.Attempts, was.Dropped, was.Waits, was.Restarts
 		row.Queued, row.Retry = was.Queued, was.Retry
+		if waits {
+			continue
+		}
 		if was.State == recover.RowFell {
 			row.State = was.State
 		}

@@ -19,12 +19,18 @@ import (
 // serving runs a service in a bubble, from READY on.
 func serving(t *testing.T, h *recovertest.Host, do func(s *Service)) {
 	t.Helper()
+	servingWith(t, h, recover.DefaultPolicy(), do)
+}
+
+// servingWith is serving with a policy.
+func servingWith(t *testing.T, h *recovertest.Host, p recover.Policy, do func(s *Service)) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	h.Set(func() { h.WatchErr = nil })
 	world := worldOf(h)
 	world.StorageUnits = recovertest.Storage{H: h}
-	s := New(world, recover.DefaultPolicy(), recovertest.Here)
+	s := New(world, p, recovertest.Here)
 	go func() { done <- s.Run(ctx) }()
 	untilReady(s)
 	synctest.Wait()

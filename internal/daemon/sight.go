@@ -25,6 +25,8 @@ type sight struct {
 type seen struct {
 	list  recover.Sightings
 	units map[string]recover.UnitState
+	// allowed is engine.Sight.Allowed.
+	allowed func(name string) bool
 }
 
 // asSight is what the engine is told of a look that began at began and whose set is next.
@@ -44,7 +46,7 @@ func (s seen) asSight(began time.Time, next recover.Snapshot) engine.Sight {
 	starts := func(row recover.Row) bool { return !row.Generated && s.units[row.Unit].Returning() }
 	return engine.Sight{
 		Began: began, Runs: func(row recover.Row) bool { return either(runs)(row) && !starts(row) },
-		Member: either(members), Units: s.units,
+		Member: either(members), Units: s.units, Allowed: s.allowed,
 	}
 }
 

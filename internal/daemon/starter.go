@@ -108,7 +108,8 @@ func (s *starter) Start(ctx context.Context, row recover.Row) (recover.Outcome, 
 		return recover.Outcome{Job: "done", UnitState: recover.UnitState{Active: "active"}}, nil
 	}
 	none := recover.Outcome{Unit: row.Unit, Generated: row.Generated}
-	if planned != row.Unit || s.tied == nil || !slices.Equal(*s.tied, userStopped) {
+	again := row.Retry != nil && len(row.Stopped) > 0 // the plan has not heeded what is stopped once more
+	if again || planned != row.Unit || s.tied == nil || !slices.Equal(*s.tied, userStopped) {
 		if err := s.vetoAlong(ctx, &row, userStopped); err != nil {
 			none.Stopped = row.Stopped
 			return none, err

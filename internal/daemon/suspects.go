@@ -22,6 +22,7 @@ type suspects struct {
 	identity recover.Identity
 	board    *board
 	entries  stopEntries
+	listed   listed
 	// flight keeps the names of the containers that are in flight.
 	flight *engine.Flight
 
@@ -42,14 +43,16 @@ type suspects struct {
 
 func newSuspects(w World, p recover.Policy, identity recover.Identity, b *board) *suspects {
 	s := &suspects{world: w, policy: p, identity: identity, board: b,
-		entries: stopEntries{store: w.Store, board: b}, seenRunning: map[string]time.Time{}}
+		entries: stopEntries{store: w.Store, board: b}, listed: listed{names: map[string]bool{}}, seenRunning: map[string]time.Time{}}
 	s.flight = engine.NewFlight(s.saveInFlight, s.soaked)
 	return s
 }
 
 // byUser is the user-stopped list without the names that archy-recovery put there.
 func (s *suspects) byUser(stopped []string) []string {
-	return s.entries.byUser(stopped, s.board.currentSuspects())
+	names := s.entries.byUser(stopped, s.board.currentSuspects())
+	s.listed.saw(names)
+	return names
 }
 
 // change changes the book, shows it and writes it. If it cannot be written the next

@@ -64,7 +64,7 @@ func setGroups(rows []Row, pulls map[string][]string, suspects Quarantine, oneBy
 	o := turnOrder{rows: rows, pulls: pulls, seen: map[int]bool{}}
 	isSuspect := func(i int) bool {
 		_, known := suspects.Find(rows[i].Name)
-		return known || oneByOne
+		return (known || oneByOne) && rows[i].State == RowQueued
 	}
 	for i, row := range rows {
 		if row.Alone && isSuspect(i) {
@@ -132,7 +132,9 @@ func joinBringers(rows []Row) {
 // tiers, with the last group of them. Suspects that start after all others are no
 // reason to wait.
 func followTiers(rows []Row) {
-	suspects := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return !r.Alone || r.Careful })
+	suspects := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool {
+		return !r.Alone || r.Careful || r.State != RowQueued
+	})
 	for i := range rows {
 		row := &rows[i]
 		if row.State != RowQueued || row.Alone {

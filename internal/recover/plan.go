@@ -129,7 +129,7 @@ func setApart(rows []Row, holds Holds, p Policy) {
 		suspect, known := holds.Quarantine.Find(row.Name)
 		known = known && !suspect.Noted
 		row.Strikes = suspect.Strikes
-		if row.State != RowQueued {
+		if row.State != RowQueued && row.State != RowNeedsStopped { // that one may start after READY
 			continue
 		}
 		row.Alone = known || p.Mode == ModeSafe
@@ -147,7 +147,7 @@ func setApart(rows []Row, holds Holds, p Policy) {
 					if unit == row.Unit {
 						row.Error = "is started by the same unit as " + name + ", which is quarantined"
 					}
-				case row.State == RowQueued:
+				case row.State != RowQuarantined:
 					row.Alone = true
 				}
 			}

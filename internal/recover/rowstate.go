@@ -38,7 +38,7 @@ var rowStates = []struct {
 	state RowState
 	next  []RowState
 }{
-	{RowQueued, []RowState{RowStarting, RowFailed, RowFell, RowWaiting}},
+	{RowQueued, []RowState{RowStarting, RowFailed, RowFell, RowWaiting, RowNeedsStopped}},
 	{RowWaiting, []RowState{RowQueued, RowFailed, RowNeedsStopped, RowNoNetwork, RowActive, RowUserStopped}},
 	{RowStarting, []RowState{
 		RowUp, RowRetrying, RowWaiting, RowFailed, RowDeferred, RowSkipped, RowUserStopped,
@@ -57,7 +57,7 @@ var rowStates = []struct {
 	{RowDamaged, []RowState{RowQueued}},
 	{state: RowMissing},
 	{state: RowUserStopped},
-	{state: RowNeedsStopped},
+	{RowNeedsStopped, []RowState{RowQueued, RowActive, RowUserStopped}},
 	{state: RowQuarantined},
 	{state: RowHeld},
 }

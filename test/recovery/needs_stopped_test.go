@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/test/machine"
@@ -12,7 +13,7 @@ import (
 
 // A container on the user-stopped list is not started because another unit, or podman, would
 // start it along: what needs it is left alone, and what only wants it starts without it.
-// When the user allows it again, all of them start.
+// When the user allows it again, all of them start at once, in spite of a restart of the service.
 func TestNeedsStopped(t *testing.T) {
 	onBothInstances(t, "SoakSec=1\nProbationSec=1\n", func(n *node) {
 		unit := func(name, needs string) {
@@ -62,7 +63,37 @@ func TestNeedsStopped(t *testing.T) {
 		n.waitSaved(ran...)
 		n.waitSoaked()
 
-		n.cli("user-stopped", "remove", "sql", "psql")
+		// With the service upgraded meanwhile, which goes on with what it left.
+		n.MustRun("systemctl", "restart", n.unit())
+		st = n.waitRecovered()
+		n.wantStates(st, map[string]recover.RowState{
+			"chained": needsStopped, "needer": needsStopped, "pnet": needsStopped, "preq": needsStopped,
+		})
+		up := func(names ...string) map[string]recover.RowState {
+			all := map[string]recover.RowState{}
+			for _, name := range names {
+				all[name] = recover.RowUp
+			}
+			return all
+		}
+		n.cli("hold", "1h")
+		n.cli("user-stopped", "remove", "sql")
+		if text := n.cli("retry", "needer"); !strings.Contains(text, "needer") {
+			n.t.Errorf("retry says %q", text)
+		}
+		n.waitStates(time.Minute, up("needer"))
+		n.waitStates(0, map[string]recover.RowState{"chained": needsStopped, "pnet": needsStopped})
+		n.cli("hold", "--end")
+		n.waitStates(time.Minute, up("chained"))
+		// Another program allows it; nothing tells of that but the timer's next look.
+		n.MustRun("sh", "-c", "echo '[]' >"+n.dataFile("user-stopped.json"))
+		n.cli("snapshot")
+		n.waitStates(time.Minute, up("chained", "needer", "pnet", "preq"))
+		all := slices.Concat(ran, []string{"sql", "psql"})
+		n.wantRunning(all...)
+		n.waitSaved(all...)
+		n.waitSoaked()
+
 		n.crash()
 		st = n.waitRecovered()
 		for _, row := range st.Containers {
@@ -70,6 +101,6 @@ func TestNeedsStopped(t *testing.T) {
 				n.t.Errorf("%s is %s: %s", row.Name, row.State, row.Error)
 			}
 		}
-		n.wantRunning(slices.Concat(ran, []string{"sql", "psql"})...)
+		n.wantRunning(all...)
 	})
 }

@@ -38,7 +38,6 @@ func (r *Run) Hold(until time.Time) {
 	for i, row := range r.rows { // what has not had its turn yet is put off
 		if row.State == recover.RowQueued && row.BeingRetried() && !row.Retry.ByHand {
 			r.queue = slices.DeleteFunc(r.queue, func(j int) bool { return i == j })
-			r.flight.Cancel(row.Name)
 			uncount(&r.rows[i])
 			r.retries.postpone(r, i, row.Error)
 		}
@@ -73,7 +72,7 @@ func (r *Run) Again(name string) (names []string, err error) {
 		return []string{name}, nil
 	}
 	for i, row := range r.rows {
-		open := row.NotRetried() == "" || row.State == recover.RowNoNetwork || row.BeingRetried()
+		open := row.NotRetried() == "" || row.State == recover.RowNoNetwork || row.BeingRetried() || r.isAllowed(i)
 		if open && r.tryNow(i) {
 			names = append(names, row.Name)
 		}
@@ -85,10 +84,9 @@ func (r *Run) Again(name string) (names []string, err error) {
 func (r *Run) tryNow(i int) bool {
 	row := &r.rows[i]
 	switch row.State {
-	case recover.RowFailed, recover.RowFell, recover.RowDamaged:
-		row.Retry = &recover.Retry{Tries: triesOf(*row), Next: time.Now()}
-		r.retries.due[i], r.retries.forced[i] = row.Retry.Next, true
-		r.tell(RetryPlanned, i)
+	case recover.RowFailed, recover.RowFell, recover.RowDamaged, recover.RowNeedsStopped:
+		r.retries.forced[i] = true
+		r.planNow(i)
 	case recover.RowWaiting, recover.RowNoNetwork:
 		r.waits[i]++ // what it waits for does not matter any more
 		delete(r.needs, i)
@@ -121,6 +119,8 @@ type Sight struct {
 	Began time.Time
 	// Runs reports whether a row's container runs, and Member whether it is to run.
 	Runs, Member func(recover.Row) bool
+	// Allowed reports whether the user has allowed a container again that was stopped.
+	Allowed func(name string) bool
 	// Units are the states of units.
 	Units map[string]recover.UnitState
 }
@@ -130,6 +130,10 @@ type Sight struct {
 // Ask.
 func (r *Run) See(s Sight) {
 	for i, row := range r.rows {
+		if row.State == recover.RowNeedsStopped {
+			r.seeAllowed(i, s)
+			continue
+		}
 		_, planned := r.retries.due[i]
 		waits := row.State == recover.RowNoNetwork || row.State == recover.RowWaiting && r.ready
 		if !planned && !waits || lastChange(row).After(s.Began) {
@@ -140,8 +144,7 @@ func (r *Run) See(s Sight) {
 		case s.Runs(row):
 			r.set(i, recover.RowActive, FoundUp, "")
 		case !s.Member(row):
-			r.set(i, recover.RowUserStopped, Skipped, "it is not to run any more: it was stopped, masked, removed, or put "+
-				"on the user-stopped list")
+			r.set(i, recover.RowUserStopped, Skipped, notToRun)
 		case !planned || row.Generated:
 		case unit.Active == "failed":
 			seen := *row.Retry
@@ -154,6 +157,9 @@ func (r *Run) See(s Sight) {
 		}
 	}
 }
+
+// notToRun is why a container is user-stopped after READY.
+const notToRun = "it is not to run any more: it was stopped, masked, removed, or put on the user-stopped list"
 
 // RetryReset is why the tries of a container end whose unit was reset.
 const RetryReset = "someone has reset the failure of its unit (systemctl reset-failed)"

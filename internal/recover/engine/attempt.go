@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (r *Run) fill(ctx context.Context) (job bool) {
 			limit = r.policy.FirstAttempt
 		}
 		row := &r.rows[i]
-		r.flight.Add(row.Name)
+		r.flight.Add(append(slices.Clone(r.retries.under[i].along), row.Name)...)
 		r.move(i, recover.RowStarting)
 		row.Error = ""
 		row.BeginAttempt()
@@ -132,6 +133,9 @@ func (r *Run) take(ctx context.Context, a attempt) {
 		r.retries.withdraw(row)
 		r.tries[a.row]--
 		r.offline.await(ctx, r, a.row, why)
+	case state == recover.RowNeedsStopped && row.Retry != nil: // the user has stopped it again
+		r.retries.withdraw(row)
+		r.set(a.row, state, kind, why)
 	case state == recover.RowDamaged:
 		row.Attempts = row.Attempts[:len(row.Attempts)-1]
 		r.tries[a.row]--

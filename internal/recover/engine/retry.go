@@ -177,6 +177,9 @@ func (t *retries) leaves(r *Run, i int) (until time.Time) {
 func (t *retries) try(r *Run, i int) {
 	row := &r.rows[i]
 	u := retry{began: time.Now(), before: *row}
+	if row.State == recover.RowNeedsStopped {
+		u.along = slices.Clone(row.Stopped)
+	}
 	for _, other := range r.rows {
 		if other.State.FailedOrFell() && slices.Contains(row.Brings, other.Name) {
 			u.along = append(u.along, other.Name)
@@ -189,7 +192,6 @@ func (t *retries) try(r *Run, i int) {
 	row.Retry = &recover.Retry{Tries: row.Retry.Tries + 1, ByHand: t.forced[i], SeenFailed: row.Retry.SeenFailed}
 	r.tries[i] = max(r.tries[i], 1) // the second attempt's limit holds, and no other one follows
 	r.expired, r.ends = false, time.Now().Add(r.policy.Deadline)
-	r.flight.Add(append(u.along, row.Name)...)
 	r.move(i, recover.RowQueued)
 	if !row.Alone {
 		r.enqueue(i)
@@ -207,8 +209,13 @@ func (t *retries) withdraw(row *recover.Row) {
 // uncount takes a try off a row's count that was not made.
 func uncount(row *recover.Row) { row.Retry = &recover.Retry{Tries: max(0, row.Retry.Tries-1)} }
 
-// postpone has a row tried later that could not be tried.
+// postpone has a row tried later that could not be tried. What is allowed again the next look
+// finds again.
 func (t *retries) postpone(r *Run, i int, why string) {
+	if before := t.under[i].before; before.State == recover.RowNeedsStopped {
+		r.set(i, before.State, RetryPlanned, (&recover.NeedsStopped{Names: before.Stopped}).Error())
+		return
+	}
 	r.set(i, t.stateBefore(i), RetryPlanned, why)
 }
 

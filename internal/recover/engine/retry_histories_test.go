@@ -37,6 +37,7 @@ type ship struct {
 	falls   time.Duration
 	code    int
 	gone    string // why it is not to be started any more
+	stopped bool   // the user has stopped what it needs
 	told    bool   // the run was told that
 	forced  bool   // by hand
 	hurried bool   // what it needs has come up
@@ -83,6 +84,9 @@ func (f *fleet) Start(ctx context.Context, row recover.Row) (recover.Outcome, er
 	case s.gone == "masked":
 		defer f.mu.Unlock()
 		return recover.Outcome{}, recover.ErrMasked
+	case s.stopped:
+		defer f.mu.Unlock()
+		return recover.Outcome{}, &recover.NeedsStopped{Names: []string{"x" + row.Name}}
 	case s.gone != "" && !s.told:
 		defer f.mu.Unlock()
 		return recover.Outcome{}, &RetryOver{Why: s.gone, Stopped: s.gone == "stopped"}
@@ -96,7 +100,7 @@ func (f *fleet) Start(ctx context.Context, row recover.Row) (recover.Outcome, er
 		f.fail("%s is started, though it runs", row.Name)
 	case time.Now().Before(f.held) && !s.forced && row.Retry != nil:
 		f.fail("%s is started in a hold", row.Name)
-	case row.Job && row.Retry != nil:
+	case row.Job && !s.last.IsZero():
 		f.fail("the job %s is started again", row.Name)
 	case row.Retry != nil && !s.forced && !s.hurried && time.Since(s.last) < recover.RetryPause(s.pursuit, 0)-time.Second:
 		f.fail("%s is started %s after its last start, and that was its number %d", row.Name, time.Since(s.last), s.pursuit)
@@ -195,6 +199,9 @@ func tellRetries(t *testing.T, seed int) {
 			s.falls = time.Duration(1+f.draw(15)) * time.Second
 			s.code = f.draw(4) // some end well
 		}
+		if s.stopped = f.draw(5) == 0; s.stopped {
+			row.State, row.Stopped = recover.RowNeedsStopped, []string{"x" + name}
+		}
 		rows, f.ships[name] = append(rows, row), s
 	}
 	slices.SortStableFunc(rows, func(a, b recover.Row) int {
@@ -227,7 +234,20 @@ func tellRetries(t *testing.T, seed int) {
 		time.Sleep(f.minutes(12))
 		f.happens(run, rows[f.draw(len(rows))].Name, last)
 	}
-	time.Sleep(5 * time.Hour) // all is mended, and no hold lasts as long
+	f.mu.Lock()
+	for _, s := range f.ships {
+		s.hurried, s.stopped = s.hurried || s.stopped, false
+	}
+	f.mu.Unlock()
+	if err := run.Ask(t.Context(), func() { run.See(f.look("", "", "")) }); err != nil {
+		f.fail("it cannot be asked: %v", err)
+	}
+	// All is mended then, and no hold lasts as long. A look after it finds what it has put off.
+	time.Sleep(5 * time.Hour)
+	if err := run.Ask(t.Context(), func() { run.See(f.look("", "", "")) }); err != nil {
+		f.fail("it cannot be asked: %v", err)
+	}
+	time.Sleep(time.Minute)
 	synctest.Wait()
 	f.mu.Lock()
 	for _, row := range rows {
@@ -251,10 +271,22 @@ func tellRetries(t *testing.T, seed int) {
 	<-done
 }
 
+// look is a look at a container, at which its unit is in a state.
+func (f *fleet) look(name, unit, gone string) Sight {
+	return Sight{Began: time.Now(), Units: map[string]recover.UnitState{name + ".service": {Loaded: true, Active: unit}},
+		Runs:   func(row recover.Row) bool { return row.Name == name && f.ships[name].runs },
+		Member: func(row recover.Row) bool { return row.Name != name || gone != "stopped" },
+		Allowed: func(needed string) bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return !f.ships[strings.TrimPrefix(needed, "x")].stopped
+		}}
+}
+
 // happens has something happen to a container that is tried again.
 func (f *fleet) happens(run *Run, name string, last map[string]recover.Row) {
 	s := f.ships[name]
-	what := f.draw(8)
+	what := f.draw(9)
 	f.mu.Lock()
 	row := last[name]
 	down := !s.runs && s.gone == "" && (row.State == recover.RowFailed || row.State == recover.RowFell) && !row.Job &&
@@ -267,6 +299,9 @@ func (f *fleet) happens(run *Run, name string, last map[string]recover.Row) {
 			hold = time.Time{}
 		}
 		f.held = hold
+	case what == 8:
+		s.stopped = !s.stopped && row.State == recover.RowNeedsStopped
+		s.hurried = s.hurried || !s.stopped && row.State == recover.RowNeedsStopped
 	case !down:
 		f.mu.Unlock()
 		return
@@ -282,15 +317,14 @@ func (f *fleet) happens(run *Run, name string, last map[string]recover.Row) {
 		s.forced = true
 	}
 	f.mu.Unlock()
-	see := func(unit string) {
-		run.See(Sight{Began: time.Now(), Units: map[string]recover.UnitState{name + ".service": {Loaded: true, Active: unit}},
-			Runs:   func(row recover.Row) bool { return row.Name == name && s.runs },
-			Member: func(row recover.Row) bool { return row.Name != name || s.gone != "stopped" }})
-	}
+	see := func(unit string) { run.See(f.look(name, unit, s.gone)) }
 	err := run.Ask(f.t.Context(), func() {
 		switch {
 		case what == 7:
 			run.Hold(hold)
+		case what == 8 && !looked:
+		case what == 8:
+			see("inactive")
 		case what >= 5:
 			if names, err := run.Again(name); err != nil || len(names) != 1 {
 				f.fail("%s cannot be tried by hand: %v", name, err)

@@ -30,6 +30,8 @@ type retryPlay struct {
 	starts map[string][]float64 // seconds, by container
 	row    map[string]recover.Row
 	disk   []string
+	// stopped are the containers that the user has stopped, separated by spaces.
+	stopped string
 }
 
 func newRetryPlay(t *testing.T, rows string) *retryPlay {
@@ -110,7 +112,11 @@ func (p *retryPlay) see(began time.Time, runs, members string, units map[string]
 	has := func(names string) func(recover.Row) bool {
 		return func(row recover.Row) bool { return slices.Contains(strings.Fields(names), row.Name) }
 	}
-	p.ask(func() { p.run.See(Sight{Began: began, Runs: has(runs), Member: has(members), Units: units}) })
+	stopped := strings.Fields(p.stopped)
+	p.ask(func() {
+		p.run.See(Sight{Began: began, Runs: has(runs), Member: has(members), Units: units,
+			Allowed: func(name string) bool { return !slices.Contains(stopped, name) }})
+	})
 }
 
 // A container that fails for ever is tried with back-off: at most once in half an hour in the
