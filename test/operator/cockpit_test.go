@@ -146,9 +146,9 @@ func (v *visitor) watchRecovery(n *node) {
 		`d.querySelector('tr[data-key="row-db"]')?.innerText.includes("up") && d.body.innerText.includes("under way")`)
 	v.await("another picture", fmt.Sprintf(`(d.querySelector(".picture img")?.src ?? "") !== %q`, before))
 	v.awaitText("How recovery went")
-	v.awaitText("2 of 5 containers run. Not back: shop, till, evil.")
+	v.awaitText("2 of 5 containers run. Not back: shop, evil, till.")
 	said := js[string](v, `d.querySelector('[role="status"]').textContent`)
-	if !strings.Contains(said, "Not back: shop, till, evil.") {
+	if !strings.Contains(said, "Not back: shop, evil, till.") {
 		v.t.Errorf("a screen reader is told %q", said)
 	}
 	v.await("the picture of the end", `decodeURIComponent(d.querySelector(".picture img").src).includes("READY")`)
@@ -228,7 +228,7 @@ func (v *visitor) repair(n *node) {
 	v.awaitText("till failed to start")
 	v.press(`li[data-key="missing-till"] button[data-action=repair]`)
 	v.awaitText("Repair till?")
-	v.awaitText("It would remove the container")
+	v.awaitText("A repair would remove the container")
 	v.shoot("repair")
 	v.press(`dialog button[value=no]`)
 	v.await("its end", `!d.querySelector("dialog").open`)
@@ -236,6 +236,7 @@ func (v *visitor) repair(n *node) {
 		v.t.Errorf("a cancelled repair was made; repair says %q", out)
 	}
 	v.press(`li[data-key="missing-till"] button[data-action=repair]`)
+	v.await("the question", `d.querySelector("dialog").open`)
 	v.press("#question-yes")
 	v.await("the container", `!d.querySelector('li[data-key="missing-till"]') &&
 		d.querySelector('tr[data-key="row-till"]').innerText.includes("up")`)

@@ -81,7 +81,7 @@ func TestRetries(t *testing.T) {
 		n.waitSaved("address", "app", "crash", "image", "later", "listed", "made", "masked", "monitored", "mount", "removed", "reset",
 			"sql", "well")
 
-		n.user.MustRun("podman", "untag", image)
+		n.user.MustRun("podman", "untag", image, image)
 		n.PullPlug()
 		n.Remove(lateDir)
 		n.Remove("/var/tmp/nas/data")
