@@ -113,7 +113,7 @@ func printQuarantine(w io.Writer, q control.Quarantine, _ int) {
 }
 
 // partsOf are the suspects of the case that a crash belongs to, and what else was in
-// flight at it.
+// flight at it, or had been started by something else.
 func partsOf(c recover.Crash, suspects recover.Quarantine) (those, others string) {
 	var is, not []string
 	for _, name := range c.InFlight {
@@ -122,6 +122,9 @@ func partsOf(c recover.Crash, suspects recover.Quarantine) (those, others string
 			continue
 		}
 		not = append(not, name)
+	}
+	for _, name := range c.Started {
+		not = append(not, name+" (started by something else)")
 	}
 	return cmp.Or(strings.Join(is, " "), "none"), cmp.Or(strings.Join(not, " "), "nothing")
 }

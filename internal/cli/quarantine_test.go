@@ -23,7 +23,8 @@ func TestQuarantineList(t *testing.T) {
 		},
 		Crashes: []recover.Crash{
 			{BootID: "1", Case: "1", Noticed: at(6), Cause: recover.CausePowerLoss, InFlight: []string{"db", "evil", "web"}},
-			{BootID: "3", Case: "3", Noticed: at(8), Cause: recover.CauseOOM, Named: "named", InFlight: []string{"named"}},
+			{BootID: "3", Case: "3", Noticed: at(8), Cause: recover.CauseOOM, Named: "named", InFlight: []string{"named"},
+				Started: []string{"sync"}},
 			{BootID: "4", Case: "4", Noticed: at(8), Cause: recover.CausePanic, InFlight: []string{"db", "seen"}},
 		},
 		Quiet: 3, RecoveryComplete: true,
@@ -41,7 +42,7 @@ func TestQuarantineList(t *testing.T) {
 		"seen noted 1 2026-11-30 08:00:00 at the next recovery 7 of 8 after one more soak",
 		"NOTICED CAUSE EVIDENCE CRASHED BOOT SUSPECTS ALSO IN FLIGHT",
 		"2026-11-30 06:00:00 power-loss none: it may be power loss 1 db evil web",
-		"out-of-memory the kernel names named 3 named nothing",
+		"out-of-memory the kernel names named 3 named sync (started by something else)",
 		"kernel-panic no power loss 4 seen db",
 		"archy-recovery quarantine release NAME",
 	} {

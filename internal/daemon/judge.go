@@ -45,6 +45,7 @@ func (s *suspects) judge(
 			happened, unit := s.flown(ctx, crash, view)
 			happened.Cause = v.Cause
 			happened.Named = s.killed(v.Cgroup, view, unit)
+			happened.Started = s.startedByOthers(v.Started, happened)
 			now = before.Strike(happened, unit)
 		}
 	}
@@ -154,6 +155,20 @@ func (s *suspects) flown(
 		}
 	}
 	return all, unit
+}
+
+// startedByOthers are the containers of the set that were started within a soak before a crash
+// and that recovery had not in flight: something else had started them.
+func (s *suspects) startedByOthers(starts []recover.NearEnd, crash recover.Crash) (names []string) {
+	known := slices.Concat(crash.InFlight, crash.Along)
+	for _, start := range starts {
+		near := start.Before <= s.policy.Soak && recover.HasName(s.board.currentSet().Containers, start.Name)
+		if near && !slices.Contains(known, start.Name) {
+			names, known = append(names, start.Name), append(known, start.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // killed is the container in a control group, "" if that is none of the set's, or of a

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/recover/recovertest"
@@ -89,6 +90,27 @@ func TestPodmanNeedsQuarantined(t *testing.T) {
 			if row.Name == "app" && !strings.Contains(row.Error, "needs pdb, which is quarantined") {
 				t.Errorf("app: %s", row.Error)
 			}
+		}
+	})
+}
+
+// A crash names the containers of the set that something else had started within their soak. They
+// are no suspects.
+func TestStartedByOthers(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("a").Quadlet("b").Quadlet("long").Ran("a", "b", "long")
+	h.Marker = recovertest.Crashed
+	at := func(second time.Duration, started string) recover.Sign {
+		return recover.Sign{Entry: recover.Entry{Message: "x"}, Monotonic: second * time.Second, Started: started}
+	}
+	h.BootEnd = recover.BootEnd{Tail: []recover.Sign{at(10, "long"), at(95, "b"), at(96, "b"), at(97, "a"),
+		at(98, "stranger"), {Kind: recover.SignPanic, Cause: recover.CausePanic, Monotonic: 100 * time.Second}}}
+	h.InFlight = recover.InFlight{BootID: "b1", Names: []string{"a"}}
+	withService(t, h, func(s *Service) {
+		untilReady(s)
+		book := s.board.currentBook()
+		if got := suspectsOf(s); !slices.Equal(got, []string{"a"}) || len(book.Crashes) != 1 ||
+			!slices.Equal(book.Crashes[0].Started, []string{"b"}) {
+			t.Errorf("suspected are %q, of %+v", got, book.Crashes)
 		}
 	})
 }

@@ -27,7 +27,9 @@ func (r *Reader) BootEnd(ctx context.Context, boot, thisBoot string) (recover.Bo
 func (r *Reader) journalEnd(ctx context.Context, boot, next string) (recover.BootEnd, error) {
 	var end recover.BootEnd
 	err := r.each(ctx, func(e entry) bool {
-		end.Tail = append(end.Tail, signOf(e))
+		sign := signOf(e)
+		sign.Started = startOf(e, r.uid)
+		end.Tail = append(end.Tail, sign)
 		return true
 	}, "--lines="+strconv.Itoa(tailLines), "_BOOT_ID="+boot)
 	if err != nil {

@@ -162,3 +162,25 @@ func TestSigns(t *testing.T) {
 		})
 	}
 }
+
+// The tail of a boot names the containers that podman, run by our user, had started.
+func TestStartsInTail(t *testing.T) {
+	start := func(name string, more ...string) string {
+		return object(append([]string{`"PODMAN_EVENT":"start"`, `"PODMAN_NAME":"` + name + `"`}, more...)...)
+	}
+	r := journalctl(t, forKernel("", prints(strings.Join([]string{
+		start("web", `"_UID":"1000"`, `"__MONOTONIC_TIMESTAMP":"5"`),
+		start("forged", `"_UID":"1001"`),
+		start("pod-infra", `"_UID":"1000"`, `"PODMAN_POD_ID":"1"`),
+		object(`"PODMAN_EVENT":"died"`, `"PODMAN_NAME":"dead"`, `"_UID":"1000"`),
+	}, "\n"))))
+	r.uid = 1000
+	end, err := r.BootEnd(t.Context(), "a", "b")
+	var got []string
+	for _, s := range end.Tail {
+		got = append(got, s.Started)
+	}
+	if diff := cmp.Diff([]string{"web", "", "", ""}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}

@@ -37,6 +37,9 @@ type Crash struct {
 	// Named is the container that the kernel named when memory ran out.
 	Named    string   `json:"named,omitempty"`
 	InFlight []string `json:"inFlight"`
+	// Started are those that something else had started shortly before. That makes none of them
+	// a suspect: only the kernel can name one.
+	Started []string `json:"started,omitempty"`
 	// Along are those that the starts of others may have brought along.
 	Along []string `json:"-"`
 }
@@ -89,10 +92,11 @@ func (b Casebook) Strike(crash Crash, unit map[string]string) Casebook {
 	b.Judged = crash.BootID
 	b.Suspects, b.Crashes = slices.Clone(b.Suspects), slices.Clone(b.Crashes)
 	if crash.Named != "" {
-		if !slices.Contains(crash.InFlight, crash.Named) {
+		if !slices.Contains(slices.Concat(crash.InFlight, crash.Started), crash.Named) {
 			return b // the kernel says which it was, and it was none of these
 		}
 		crash.InFlight, crash.Along = []string{crash.Named}, nil
+		crash.Started = slices.DeleteFunc(slices.Clone(crash.Started), func(name string) bool { return name == crash.Named })
 	}
 	if again := b.Suspects.Held().Those(crash.includes); len(again) > 0 { // on parole
 		return b.strikeAgain(crash, again)

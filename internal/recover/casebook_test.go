@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"archy-recovery/internal/recover"
+
+	"pgregory.net/rapid"
 )
 
 // tell has a book judge crashes, each written as "CAUSE: NAMES". A panic is evidence.
@@ -206,5 +208,38 @@ func TestSoakCountsOnceABoot(t *testing.T) {
 	}
 	if a, known := b.Suspects.Find("a"); !known || a.Lived != 1 || b.SoaksLeft(a) != 7 {
 		t.Errorf("%+v", b.Suspects)
+	}
+}
+
+// What something else has started near a crash is told, and changes nothing: whatever was started,
+// nobody else is suspected, nor is anybody cleared. Only the kernel's word makes it a suspect.
+func TestStartedByOthersIsNoStrike(t *testing.T) {
+	all := []string{"a", "b", "c", "d", "e"}
+	rapid.Check(t, func(rt *rapid.T) {
+		some := func(what string) []string {
+			return rapid.SliceOfNDistinct(rapid.SampledFrom(all), 1, 4, rapid.ID).Draw(rt, what)
+		}
+		told, untold := recover.Casebook{}, recover.Casebook{}
+		for n := range rapid.IntRange(1, 8).Draw(rt, "crashes") {
+			crash := recover.Crash{BootID: fmt.Sprint(n), InFlight: some("in flight"),
+				Cause: rapid.SampledFrom([]recover.Cause{recover.CausePowerLoss, recover.CausePanic}).Draw(rt, "cause")}
+			untold = untold.Strike(crash, nil)
+			crash.Started = slices.DeleteFunc(some("started"), func(name string) bool {
+				return slices.Contains(crash.InFlight, name)
+			})
+			told = told.Strike(crash, nil)
+			if !told.Same(untold) {
+				rt.Fatalf("after %+v:\n%+v\nwithout it:\n%+v", crash, told, untold)
+			}
+		}
+	})
+	var b recover.Casebook
+	for n := range 2 {
+		b = b.Strike(recover.Crash{BootID: fmt.Sprint(n), Cause: recover.CauseOOM, InFlight: []string{"a"},
+			Started: []string{"b", "c"}, Named: "b"}, nil)
+	}
+	if got := namesOf(b.Suspects.Held()); !slices.Equal(got, []string{"b"}) ||
+		!slices.Equal(b.Crashes[0].Started, []string{"c"}) {
+		t.Errorf("the kernel named b twice: %+v", b)
 	}
 }

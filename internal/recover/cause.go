@@ -82,6 +82,8 @@ type Sign struct {
 	Cgroup string
 	// Exit says how a process ended, such as "killed 9". Only SignProcessExit has it.
 	Exit string
+	// Started is the container that podman says was started.
+	Started string
 	// Monotonic is the time between the start of the boot and the entry.
 	Monotonic time.Duration
 }
@@ -122,6 +124,23 @@ type BootEnd struct {
 	// Records holds what systemd-pstore said in the boot after it. It found the
 	// records that the kernel had left in the firmware or in reserved memory.
 	Records []Sign
+}
+
+// A NearEnd is a container that was started in a boot, as the last entries of its journal tell.
+type NearEnd struct {
+	Name string
+	// Before is how long before the last entry.
+	Before time.Duration
+}
+
+// started are the containers that were started last in the boot, as far as the tail tells.
+func (e BootEnd) started() (starts []NearEnd) {
+	for _, s := range e.Tail {
+		if s.Started != "" {
+			starts = append(starts, NearEnd{s.Started, e.Tail[len(e.Tail)-1].Monotonic - s.Monotonic})
+		}
+	}
+	return starts
 }
 
 // oomWindow is how long before the end of a journal an out-of-memory kill counts as
@@ -268,6 +287,7 @@ func (v Verdict) Explain(ctx context.Context, journal Journal, here Identity) Ve
 		var end BootEnd
 		end, err = journal.BootEnd(ctx, v.Previous.BootID, here.BootID)
 		v.Cause, evidence = ExplainHost(end)
+		v.Started = end.started()
 		switch v.Cause {
 		case CausePowerLoss:
 			v.InWords = end.inWords(evidence)

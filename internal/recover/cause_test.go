@@ -100,3 +100,15 @@ func TestReasonOfServiceCrash(t *testing.T) {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}
 }
+
+// The verdict has what was started last in the boot that crashed, and how long before its end.
+func TestStartedNearEnd(t *testing.T) {
+	at := func(second time.Duration, started string) Sign {
+		return Sign{Entry: Entry{Message: "x"}, Monotonic: second * time.Second, Started: started}
+	}
+	end := BootEnd{Tail: []Sign{at(10, "db"), at(95, ""), at(97, "web"), at(100, "")}}
+	want := []NearEnd{{"db", 90 * time.Second}, {"web", 3 * time.Second}}
+	if diff := cmp.Diff(want, end.started()); diff != "" || (BootEnd{}).started() != nil {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -103,6 +103,8 @@ type Verdict struct {
 	Evidence []Entry `json:"evidence,omitempty"`
 	// Cgroup is Sign.Cgroup, where memory ran out.
 	Cgroup string `json:"-"`
+	// Started are the containers that were started last before the end of the host, by whatever.
+	Started []NearEnd `json:"-"`
 	// Previous is the run that the verdict is about, nil where there was none.
 	Previous *Identity `json:"previous,omitempty"`
 	// LastAlive is when the last run was alive, as far as it wrote that down: at most some
