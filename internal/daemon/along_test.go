@@ -158,7 +158,6 @@ func TestAllowedIsStarted(t *testing.T) {
 						t.Errorf("tried by hand: %v", err)
 					}
 				})
-				h.Set(func() { h.WatchErr = nil })
 				servingWith(t, h, p, func(s *Service) {
 					want(s, map[string]recover.RowState{"app": recover.RowNeedsStopped, "plain": recover.RowNeedsStopped})
 					if changed, err := s.SetUserStopped("db", false); err != nil || !changed {

@@ -39,6 +39,7 @@ func servingWith(t *testing.T, h *recovertest.Host, p recover.Policy, do func(s 
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	synctest.Wait() // the end of its watch is told beside it
 }
 
 // tried is how often a unit was started after READY.

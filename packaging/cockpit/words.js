@@ -90,14 +90,15 @@ export const isDamaged = row => row.state === "damaged" ||
     ["image-damaged", "name-in-use-storage"].includes(row.attempts?.at(-1)?.why?.reason);
 
 // repair says what a repair would do.
-export const repair = plan => `${plan.fault[0].toUpperCase()}${plan.fault.slice(1)}. A repair would ` + plan.steps.map(step => {
-    switch (step.kind) {
-    case "remove-container": return `remove the container ${step.target.slice(0, 12)}, which its unit makes anew`;
-    case "start": return `start ${step.target}`;
-    case "remove-image": return `remove the image ${step.target}`;
-    default: return `${step.kind} ${step.target}`;
-    }
-}).join(", then ") + ". No volume is touched.";
+export const repair = plan => `${plan.fault[0].toUpperCase()}${plan.fault.slice(1)}. A repair would ` +
+    plan.steps.map(step => {
+        switch (step.kind) {
+        case "remove-container": return `remove the container ${step.target.slice(0, 12)}, which its unit makes anew`;
+        case "start": return `start ${step.target}`;
+        case "remove-image": return `remove the image ${step.target}`;
+        default: return `${step.kind} ${step.target}`;
+        }
+    }).join(", then ") + ". No volume is touched.";
 
 // unrepaired says why a repair did not mend a container.
 export const unrepaired = plan => plan.error
