@@ -71,7 +71,7 @@ func TestRepairsItselfAfterHold(t *testing.T) {
 		world := worldOf(h)
 		world.StorageUnits, world.Mender = recovertest.Storage{H: h}, recovertest.Storage{H: h}
 		p := recover.DefaultPolicy()
-		p.Repair = recover.RepairImages
+		p.Repair, p.RetryAfterReady = recover.RepairImages, false // so nothing else wakes it
 		recoverWith(t, world, p, func(*Service) {
 			time.Sleep(10 * time.Minute)
 			if history := historyOf(h); strings.Contains(history, "remove") {
@@ -108,4 +108,26 @@ func TestRepairsItselfLater(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An image that has come again keeps nothing down: a start that fails for another reason is tried
+// again, although the look at the storage after the crash found its damage.
+func TestMendedIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := brokenHost()
+		repairOn(t, h, func(s *Service) {
+			if r, err := s.Repair(t.Context(), "app"); err != nil || len(r) != 1 || r[0].Error != "" {
+				t.Errorf("%+v, %v", r, err)
+			}
+			time.Sleep(10 * time.Minute)
+			if row := rowOf(s, "app"); row.State != recover.RowFailed {
+				t.Errorf("app is %s: %s", row.State, row.Error)
+			}
+			h.Set(func() { h.Start["app.service"] = recovertest.UpAfter(0) })
+			time.Sleep(time.Hour)
+			if row := rowOf(s, "app"); row.State != recover.RowUp {
+				t.Errorf("app is %s: %s", row.State, row.Error)
+			}
+		})
+	})
 }
