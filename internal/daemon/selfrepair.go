@@ -97,22 +97,28 @@ func (r *selfRepairer) repair(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, RepairWithin)
 	defer cancel()
 	mend := r.service.repairer.doer(ctx)
-	late := false
+	again := map[string]bool{}
 	_, err := r.service.repairer.ask(ctx, "", func(repair *recover.Repair) {
-		if until, _ := r.service.hold.until(); !down[repair.Container] || until.After(time.Now()) || ctx.Err() != nil {
+		if !down[repair.Container] || !r.service.policy.Repair.Allows(*repair) {
 			return
 		}
-		r.tried[repair.Container] = true
-		if !r.service.policy.Repair.Allows(*repair) {
+		if until, _ := r.service.hold.until(); until.After(time.Now()) || ctx.Err() != nil {
+			again[repair.Container] = true
 			return
 		}
 		mend(repair)
-		if failed := repair.Error != ""; failed && (repair.Pulls() != "" || repair.After != "") {
-			r.tried[repair.Container], late = false, true // after a power cut, the network may come later
-		}
+		comes := repair.Pulls() != "" || repair.After != ""
+		again[repair.Container] = comes && repair.Error != "" // after a power cut, the network may come later
 	})
-	if r.late++; !late {
+	if err != nil {
+		return err
+	}
+	r.late++
+	for name := range down {
+		r.tried[name] = r.tried[name] || down[name] && !again[name]
+	}
+	if !slices.Contains(slices.Collect(maps.Values(again)), true) {
 		r.late = 0
 	}
-	return err
+	return nil
 }
