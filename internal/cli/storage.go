@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/storage"
@@ -51,18 +52,24 @@ func oneDirectory(cmd *cobra.Command, args []string) error {
 
 func newStorageCheck(f *globalFlags) *cobra.Command {
 	var file string
+	var within time.Duration
 	cmd := &cobra.Command{
 		Use:   "check DIRECTORY",
 		Short: "Look for what a crash damaged in podman's storage",
 		Long: `Look for what a crash of the host damaged in podman's storage at DIRECTORY, its
-graph root. It only reads, for 2 s at most. It compares the lists of layers, images
-and containers with one another and with the files, and the files of the newest
-layers with what they were made from. What it may not read is unknown.`,
+graph root. It only reads. It compares the lists of layers, images and containers
+with one another and with the files, and the files of the newest layers with what
+they were made from. What it may not read, or has no time for, is unknown. The unit
+that runs beside a recovery takes 2 s at most.`,
 		Example: `  archy-recovery storage check ~/.local/share/containers/storage`,
 		Args:    oneDirectory,
 		RunE: f.onInstance(func(r request) error {
-			ctx, cancel := context.WithTimeout(r.ctx(), storage.CheckWithin)
-			defer cancel()
+			ctx := r.ctx()
+			if within > 0 {
+				var cancel func()
+				ctx, cancel = context.WithTimeout(ctx, within)
+				defer cancel()
+			}
 			answer, err := storage.Check(ctx, r.args[0])
 			switch {
 			case err != nil:
@@ -75,6 +82,7 @@ layers with what they were made from. What it may not read is unknown.`,
 	}
 	f.addJSON(cmd, "print JSON")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write JSON to this `FILE`")
+	cmd.Flags().DurationVar(&within, "within", 0, "end after this long, such as 2s (0: look at all)")
 	return cmd
 }
 

@@ -12,9 +12,6 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// CheckWithin bounds a check: it runs beside a recovery.
-const CheckWithin = 2 * time.Second
-
 // confirmAfter is how much later the index is read again before a fault in it is believed:
 // podman may be at work.
 const confirmAfter = 200 * time.Millisecond

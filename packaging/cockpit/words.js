@@ -89,16 +89,20 @@ export function why(row) {
 export const isDamaged = row => row.state === "damaged" ||
     ["image-damaged", "name-in-use-storage"].includes(row.attempts?.at(-1)?.why?.reason);
 
+// repairStep says what one step of a repair does.
+function repairStep(step) {
+    switch (step.kind) {
+    case "remove-container": return `remove the container ${step.target.slice(0, 12)}, which its unit makes anew`;
+    case "reserve-name": return `keep the name ${step.target}, so that nothing pulls another version meanwhile`;
+    case "remove-image": return `remove the image ${step.target.slice(0, 12)}`;
+    case "tag": return `give it the name ${step.target}`;
+    default: return `${step.kind} ${step.target}`;
+    }
+}
+
 // repair says what a repair would do.
 export const repair = plan => `${plan.fault[0].toUpperCase()}${plan.fault.slice(1)}. A repair would ` +
-    plan.steps.map(step => {
-        switch (step.kind) {
-        case "remove-container": return `remove the container ${step.target.slice(0, 12)}, which its unit makes anew`;
-        case "start": return `start ${step.target}`;
-        case "remove-image": return `remove the image ${step.target}`;
-        default: return `${step.kind} ${step.target}`;
-        }
-    }).join(", then ") + ". No volume is touched.";
+    plan.steps.map(repairStep).join(", then ") + ". No volume is touched.";
 
 // unrepaired says why a repair did not mend a container.
 export const unrepaired = plan => plan.error
