@@ -66,7 +66,7 @@ func syncRow(b *bench, r *Result) {
 		for _, how := range order {
 			verb := map[string]string{with: "unmask", without: "mask"}[how]
 			m.MustRun("sh", "-c", "systemctl stop 'archy-recovery-sync@*'; systemctl "+verb+
-				" archy-recovery-sync@.path archy-recovery-sync@.service; systemctl restart "+unit)
+				" archy-recovery-sync@.path archy-recovery-sync@.service; systemctl reset-failed; systemctl restart "+unit)
 			if how == with {
 				m.WaitFor(time.Minute, "the watch for images", func() bool {
 					_, err := m.Run("systemctl", "is-active", "archy-recovery-sync@var-lib-containers-storage.path")
