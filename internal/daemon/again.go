@@ -65,13 +65,22 @@ func (s *starter) learnEnabled(ctx context.Context, row recover.Row) {
 // AwaitLacking returns when the mount points are mounted. Without any it returns when the image is
 // there, if that was missing, else when something is mounted at the sources of the bind mounts.
 func (s *starter) AwaitLacking(ctx context.Context, row recover.Row, points []string) error {
+	err := s.awaitLacking(ctx, row, points)
+	if err != nil && ctx.Err() == nil {
+		s.world.Log.Debug("what a container lacks cannot be awaited", "container", row.Name, "error", err)
+	}
+	return err
+}
+
+func (s *starter) awaitLacking(ctx context.Context, row recover.Row, points []string) error {
 	if len(points) > 0 {
 		return s.world.Systemd.AwaitMounts(ctx, points)
 	}
 	if last := row.LastAttempt(); last != nil && last.Why != nil && last.Why.Lacks == recover.LacksImage {
 		return s.awaitImage(ctx, row.Image)
 	}
-	paths := s.mountsNeeded(ctx, row)
+	paths, byManager := s.mountsNeeded(ctx, row)
+	paths = append(paths, byManager...) // it mounts what is configured, and a person may mount the rest
 	if len(paths) == 0 {
 		return errors.New("what it mounts is not known")
 	}
@@ -82,6 +91,9 @@ func (s *starter) AwaitLacking(ctx context.Context, row recover.Row, points []st
 // images runs for each.
 func (s *starter) awaitImage(ctx context.Context, image string) error {
 	root := s.world.storage.where()
+	if root == "" { // it is found with the first looks after READY
+		root, _ = s.world.Podman.GraphRoot(ctx)
+	}
 	if s.world.StorageUnits == nil || root == "" || image == "" {
 		return errors.New("nothing tells of new images")
 	}
@@ -97,15 +109,16 @@ func lacksImage(reason string) bool {
 }
 
 // mountsNeeded are the paths on the host that the container of a row mounts, as far as they
-// can be asked. A Quadlet container is gone, and its unit knows; a plain one has no unit that
-// does.
-func (s *starter) mountsNeeded(ctx context.Context, row recover.Row) []string {
+// can be asked, and those that its manager mounts itself. A Quadlet container is gone, and its
+// unit knows; a plain one has no unit that does.
+func (s *starter) mountsNeeded(ctx context.Context, row recover.Row) (paths, byManager []string) {
 	binds, _ := s.world.Podman.Binds(ctx, row.Name)
-	needed, volumes, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
-	for _, volume := range volumes {
+	needed, _ := s.world.Systemd.MountsNeeded(ctx, row.Unit)
+	paths = slices.Concat(binds, needed.Paths)
+	for _, volume := range needed.Volumes {
 		if device, err := s.world.Podman.VolumeDevice(ctx, volume); err == nil && device != "" {
-			needed = append(needed, device)
+			paths = append(paths, device)
 		}
 	}
-	return slices.Concat(binds, needed)
+	return paths, needed.ByManager
 }

@@ -267,7 +267,7 @@ func (s *starter) vetoNotMounted(ctx context.Context, row recover.Row) error {
 	if err != nil || len(points) == 0 {
 		return nil //nolint:nilerr // what cannot be asked delays nothing
 	}
-	paths := s.mountsNeeded(ctx, row)
+	paths, _ := s.mountsNeeded(ctx, row) // what systemd mounts by itself is no reason to wait
 	points = slices.DeleteFunc(points, func(point string) bool {
 		return !slices.ContainsFunc(paths, func(p string) bool { return recover.Below(p, point) })
 	})

@@ -49,6 +49,15 @@ type Podman interface {
 	RunHealthCheck(ctx context.Context, name string) error
 }
 
+// MountsNeeded is what a unit's container needs to be mounted.
+type MountsNeeded struct {
+	// Paths are on the host. ByManager are those that the manager mounts itself before it starts
+	// the unit, if a mount is configured for them.
+	Paths, ByManager []string
+	// Volumes are named volumes.
+	Volumes []string
+}
+
 // Systemd is what recovery asks of the service manager that runs the units.
 type Systemd interface {
 	// States returns the state of each unit, loading it if need be; one that
@@ -99,9 +108,8 @@ type Systemd interface {
 	// NotMounted lists the host's mount points that are configured by the
 	// operator, and where nothing is mounted nor would be at the first access.
 	NotMounted(ctx context.Context) ([]string, error)
-	// MountsNeeded lists the paths on the host that a unit needs to be mounted,
-	// where the manager does not see to that itself, and the named volumes of its container.
-	MountsNeeded(ctx context.Context, unit string) (paths, volumes []string, err error)
+	// MountsNeeded tells what a unit needs to be mounted.
+	MountsNeeded(ctx context.Context, unit string) (MountsNeeded, error)
 	// AwaitMounts returns when all of the mount points are mounted.
 	AwaitMounts(ctx context.Context, points []string) error
 	// AwaitMountAbove returns when something is mounted on one of the paths, or on a

@@ -226,17 +226,16 @@ func TestMountsNeeded(t *testing.T) {
 		" --mount type=bind,src=/mnt/d,dst=/d img")
 	props["Unit.RequiresMountsFor"] = []string{"/mnt/a", "/run/user/1000"}
 	f.set("a.service", "inactive", "dead", props)
-	got, volumes, err := m.MountsNeeded(soon(t), "a.service")
-	// systemd itself mounts the paths of RequiresMountsFor=.
-	if diff := cmp.Diff([]string{"/mnt/b", "/mnt/d"}, got); err != nil || diff != "" {
+	got, err := m.MountsNeeded(soon(t), "a.service")
+	want := recover.MountsNeeded{Paths: []string{"/mnt/b", "/mnt/d"}, ByManager: []string{"/mnt/a", "/run/user/1000"},
+		Volumes: []string{"named"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("host: %v (-want +got):\n%s", err, diff)
 	}
-	if !slices.Equal(volumes, []string{"named"}) {
-		t.Errorf("volumes %q", volumes)
-	}
 	m.hostBus = "unix:path=/elsewhere" // the manager of a user cannot mount
-	got, _, err = m.MountsNeeded(soon(t), "a.service")
-	want := []string{"/mnt/a", "/mnt/b", "/mnt/d", "/mnt/a", "/run/user/1000"}
+	got, err = m.MountsNeeded(soon(t), "a.service")
+	want = recover.MountsNeeded{Paths: []string{"/mnt/a", "/mnt/b", "/mnt/d", "/mnt/a", "/run/user/1000"},
+		Volumes: []string{"named"}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("user: %v (-want +got):\n%s", err, diff)
 	}

@@ -88,20 +88,20 @@ func isOperators(file string) bool {
 	return strings.HasPrefix(file, "/etc/") || strings.HasPrefix(file, "/run/") || strings.HasPrefix(file, "/usr/local/")
 }
 
-// MountsNeeded lists the paths of the host that a unit's container needs to be mounted: the sources of its
-// bind mounts. It leaves out those of RequiresMountsFor=, which systemd mounts itself. A user's manager
-// cannot mount, so for it they are listed too. volumes are the container's named volumes.
-func (m *Manager) MountsNeeded(ctx context.Context, unit string) (paths, volumes []string, err error) {
+// MountsNeeded tells what a unit's container needs to be mounted: the sources of its bind mounts, and
+// its named volumes. systemd itself mounts the paths of RequiresMountsFor= (systemd.unit(5)); a user's
+// manager cannot.
+func (m *Manager) MountsNeeded(ctx context.Context, unit string) (needed recover.MountsNeeded, err error) {
 	if err := checkUnit(unit); err != nil {
-		return nil, nil, err
+		return needed, err
 	}
 	l, err := m.connect(ctx)
 	if err != nil {
-		return nil, nil, err
+		return needed, err
 	}
 	var at dbus.ObjectPath
 	if err := l.call(ctx, managerPath, managerIfc+".LoadUnit", unit).Store(&at); err != nil {
-		return nil, nil, l.explain(err)
+		return needed, l.explain(err)
 	}
 	var commands []execCommand
 	v, err := l.get(ctx, at, serviceIfc, "ExecStart")
@@ -109,22 +109,24 @@ func (m *Manager) MountsNeeded(ctx context.Context, unit string) (paths, volumes
 		err = v.Store(&commands)
 	}
 	if err != nil {
-		return nil, nil, l.explain(err)
+		return needed, l.explain(err)
 	}
 	for _, c := range commands {
 		sources, named := podmancmd.MountSources(c.Argv)
-		paths, volumes = append(paths, sources...), append(volumes, named...)
+		needed.Paths, needed.Volumes = append(needed.Paths, sources...), append(needed.Volumes, named...)
 	}
 	v, err = l.get(ctx, at, unitIfc, "RequiresMountsFor")
 	if err != nil {
-		return nil, nil, l.explain(err)
+		return needed, l.explain(err)
 	}
 	required, _ := v.Value().([]string)
 	if m.address != m.hostBus {
-		return append(paths, required...), volumes, nil
+		needed.Paths = append(needed.Paths, required...)
+		return needed, nil
 	}
-	paths = slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(required, p) })
-	return paths, volumes, nil
+	needed.Paths = slices.DeleteFunc(needed.Paths, func(p string) bool { return slices.Contains(required, p) })
+	needed.ByManager = required
+	return needed, nil
 }
 
 // AwaitMounts returns when each of the mount points is mounted. It listens to the host's units and looks

@@ -179,8 +179,8 @@ func (f Systemd) NotMounted(context.Context) ([]string, error) {
 	return slices.Clone(f.H.NotMounted), f.H.BusErr
 }
 
-func (f Systemd) MountsNeeded(_ context.Context, unit string) (paths, volumes []string, err error) {
-	return f.H.Needed[unit], f.H.Volumes[unit], f.H.BusErr
+func (f Systemd) MountsNeeded(_ context.Context, unit string) (recover.MountsNeeded, error) {
+	return recover.MountsNeeded{Paths: f.H.Needed[unit], Volumes: f.H.Volumes[unit]}, f.H.BusErr
 }
 
 func (f Systemd) AwaitMounts(ctx context.Context, points []string) error {
