@@ -101,7 +101,8 @@ func (s *storageSeries) String() string {
 
 func newStorageSeries(t *testing.T, fs vm.FileSystem, synced bool) *storageSeries {
 	// The soak decides nothing here, and short waits save time. An emulated machine is slow.
-	n := start(t, vm.Options{FS: fs, Limit: 10 * time.Minute}, "SoakSec=1\nRetryPauseSec=1\nRetryAfterReady=no\n")
+	n := start(t, vm.Options{FS: fs, Limit: 10 * time.Minute},
+		"SoakSec=1\nRetryPauseSec=1\nRetryAfterReady=no\nFirstAttemptSec=10min\n")
 	s := &storageSeries{node: n, synced: synced,
 		images: make([]fates, len(imageColumns)), written: make([]fates, len(writtenColumns))}
 	if !synced {
@@ -109,7 +110,8 @@ func newStorageSeries(t *testing.T, fs vm.FileSystem, synced bool) *storageSerie
 	}
 	for i := range storageAges {
 		n.WriteFile(fmt.Sprintf("/etc/containers/systemd/app%d.container", i), fmt.Sprintf(
-			"[Container]\nImage=localhost/app%[1]d:1\nContainerName=app%[1]d\nEntrypoint=/testapp\nPull=never\n", i), 0o644)
+			"[Container]\nImage=localhost/app%[1]d:1\nContainerName=app%[1]d\nEntrypoint=/testapp\nPull=never\n"+
+				"[Service]\nTimeoutStartSec=900\n", i), 0o644)
 	}
 	n.MustRun("sh", "-ec", `for i in 0 1 2 3 4 5; do podman tag "$1" localhost/app$i:1; done
 		podman create --name base "$1"; podman cp base:/testapp /var/testapp; podman rm base
