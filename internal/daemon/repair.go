@@ -127,10 +127,14 @@ func (r *repairer) plan(ctx context.Context, name string) ([]recover.Repair, err
 		}
 	}
 	recover.ShareImages(repairs)
-	if name != "" && (!known || len(repairs) == 0) {
-		return nil, fmt.Errorf("%s: %w", name, ErrNotDamaged)
+	switch {
+	case name == "" || known && len(repairs) > 0:
+		return repairs, nil
+	case !found.Complete:
+		return nil, fmt.Errorf("%s: %w, and not all was looked at. See all with archy-recovery storage check %s",
+			name, ErrNotDamaged, root)
 	}
-	return repairs, nil
+	return nil, fmt.Errorf("%s: %w", name, ErrNotDamaged)
 }
 
 // planOne plans the repair of one container, and reports whether anything of it is damaged.

@@ -199,3 +199,22 @@ func TestImageRepairGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// If not all could be looked at, that nothing is damaged is not what a repair says.
+func TestRepairSawNotAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := brokenHost()
+		h.Damages, h.External, h.Images = nil, nil, map[string]string{"localhost/app:1": "i"}
+		repairOn(t, h, func(s *Service) {
+			if _, err := s.Repairs(t.Context(), "app"); !errors.Is(err, ErrNotDamaged) ||
+				strings.Contains(err.Error(), "not all") {
+				t.Error(err)
+			}
+			h.Set(func() { h.Hurried = true })
+			if _, err := s.Repairs(t.Context(), "app"); !errors.Is(err, ErrNotDamaged) ||
+				!strings.Contains(err.Error(), "archy-recovery storage check /c") {
+				t.Error(err)
+			}
+		})
+	})
+}

@@ -116,7 +116,9 @@ type Host struct {
 	ScopeEnds map[string]chan struct{}     // closed when the scope has ended, by ID
 	Stalls    func() (recover.Stalls, error)
 
-	// Damages are those of podman's storage, and StorageErr is why they cannot be looked for.
+	// Damages are those of podman's storage, and StorageErr is why they cannot be looked for. Hurried:
+	// there is no time to look at all.
+	Hurried    bool
 	Damages    []recover.Damage
 	StorageErr error
 	// External are the containers that only the storage knows. Looking, if set, is received from

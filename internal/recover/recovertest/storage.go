@@ -47,7 +47,8 @@ func (s Storage) Check(ctx context.Context, root string) (recover.StorageCheck, 
 	}
 	s.H.Mu.Lock()
 	defer s.H.Mu.Unlock()
-	return recover.StorageCheck{GraphRoot: root, Damages: slices.Clone(s.H.Damages), Complete: true}, s.H.StorageErr
+	return recover.StorageCheck{GraphRoot: root, Damages: slices.Clone(s.H.Damages),
+		Complete: !s.H.Hurried}, s.H.StorageErr
 }
 
 // StoredNames lists what podman knows, and External.
