@@ -39,6 +39,7 @@ var rows = []struct {
 	{"slow", slowRow},
 	{"old", oldRow},
 	{"needs", needsRow},
+	{"boot", bootRow},
 	{"plain", plainRow},
 	{"hung", hungRow},
 	{"network", networkRow},

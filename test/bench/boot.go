@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"archy-recovery/test/machine"
+)
+
+// withoutRecovery lets systemd start the units of the row boot by itself, while it exists.
+const withoutRecovery = "/etc/bench-without-recovery"
+
+// flooding writes the journal of the boot before: some 200 MB.
+const flooding = "head -c 200000000 /dev/urandom | base64 -w 1000 | systemd-cat -t flood; journalctl --sync"
+
+// bootRow measures a boot after a power cut, with a large journal: from user space to the last of 30
+// Quadlet units, by turns with archy-recovery and with systemd alone, and from the daemon's exec to
+// the first start of a unit.
+func bootRow(b *bench, r *Result) {
+	m := newMachine(b)
+	r.With += tools(m)
+	f := trivial()
+	m.WriteFile(confFile, "[Recovery]\nSoakSec=1\n", 0o644, 0)
+	m.WriteFile("/etc/systemd/system/archy-recovery.service.d/90-bench.conf",
+		"[Unit]\nConditionPathExists=!"+withoutRecovery+"\n", 0o644, 0)
+	m.WriteFile("/etc/systemd/journald.conf.d/90-bench.conf",
+		"[Journal]\nRateLimitIntervalSec=0\nSystemMaxUse=2G\nSystemKeepFree=1M\n", 0o644, 0)
+	f.quadlets(m, false)
+	m.MustRun("systemctl", "daemon-reload")
+	m.MustRun("systemctl", "restart", "systemd-journald")
+	m.MustRun(append([]string{"systemctl", "start"}, f.sockets()...)...)
+	m.MustRun("systemctl", "enable", "--now", unit)
+	m.MustRun("archy-recovery", "snapshot")
+	m.MustRun("sh", "-c", flooding)
+	var first, executed, own, alone []float64
+	for range 2 * b.rounds {
+		m.PullPlug()
+		m.Remove(withoutRecovery)
+		f.quadlets(m, false)
+		began, last := bootTrial(b, m, f)
+		own = append(own, last-began)
+		exec := moments(b, m, "ExecMainHandoffTimestampMonotonic", unit)[0]
+		starts := moments(b, m, "InactiveExitTimestampMonotonic", f.sockets()...)
+		first = append(first, 1000*(slices.Min(starts)-exec))
+		executed = append(executed, 1000*(exec-began))
+		wantRecovered(b.t, m, containers)
+		time.Sleep(2 * time.Second) // until no container is a suspect of the next cut
+
+		m.PullPlug()
+		m.WriteFile(withoutRecovery, "", 0o644, 0)
+		for _, c := range f {
+			text, err := m.ReadFile("/etc/containers/systemd/" + c.socket + ".container")
+			if err != nil {
+				b.t.Fatalf("%v", err)
+			}
+			m.WriteFile("/etc/containers/systemd/"+c.socket+".container",
+				text+"[Install]\nWantedBy=multi-user.target\n", 0o644, 0)
+		}
+		began, last = bootTrial(b, m, f)
+		alone = append(alone, last-began)
+	}
+	r.Title = fmt.Sprintf("A boot after a power cut: %d Quadlet units, and a journal of 200 MB", containers)
+	r.claimAtMost("user space to the last container, against systemd alone", "≤ 1.05", "", ratios(own, alone), 1.05)
+	r.claimAtMost("from the daemon's exec to the first start of a unit", "≤ 100 ms", "ms", first, 100)
+	r.draw("archy-recovery, from user space to the last container", "s", own)
+	r.draw("systemd alone, which starts all at once: the same", "s", alone)
+	r.add("from user space to the daemon's exec", "ms", executed)
+	r.note("systemd alone starts the units in no order, beside the rest of the boot. archy-recovery starts five tiers.")
+}
+
+// bootTrial boots, waits until the boot is over, and returns the moments, in seconds, at which user space
+// began and the last container was up.
+func bootTrial(b *bench, m *machine.Machine, f fleet) (began, last float64) {
+	m.BootNoWait()
+	if out, err := m.Run("systemctl", "is-system-running", "--wait"); err != nil {
+		b.t.Fatalf("the machine is %s: %s", strings.TrimSpace(out), m.MustRun("systemctl", "--failed", "--no-legend"))
+	}
+	return moments(b, m, "UserspaceTimestampMonotonic")[0],
+		slices.Max(moments(b, m, "ActiveEnterTimestampMonotonic", f.sockets()...))
+}
+
+// moments are what a property holds for each of the units, or for the manager, in seconds. Each has to
+// be known.
+func moments(b *bench, m *machine.Machine, property string, units ...string) (at []float64) {
+	out := m.MustRun(append([]string{"systemctl", "show", "--value", "--property=" + property}, units...)...)
+	for _, line := range strings.Fields(out) {
+		at = append(at, float64(number64(b, line))/1e6)
+	}
+	if len(at) != max(1, len(units)) || slices.Contains(at, 0) {
+		b.t.Fatalf("%s: %q", property, out)
+	}
+	return at
+}
