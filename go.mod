@@ -6,9 +6,12 @@ go 1.26.0
 require (
 	github.com/chromedp/chromedp v0.23.1 // tests: drives Chromium, which opens the page for Cockpit
 	github.com/coreos/go-systemd/v22 v22.7.0 // socket activation, sd_notify, journal fields
+	github.com/go-sql-driver/mysql v1.10.1 // tests: an application that needs MariaDB
 	github.com/godbus/dbus/v5 v5.2.4 // D-Bus to systemd
+	github.com/gomodule/redigo v1.9.3 // tests: an application that needs Redis
 	github.com/google/go-cmp v0.7.0 // tests: diffs
 	github.com/google/renameio/v2 v2.0.2 // atomic, durable replacement of files
+	github.com/lib/pq v1.12.3 // tests: an application that needs PostgreSQL
 	github.com/lmittmann/tint v1.2.1 // log lines on a terminal
 	github.com/prometheus/client_golang v1.25.0 // tests: Prometheus' linter of metric names
 	github.com/prometheus/client_model v0.6.3 // tests: what Prometheus' parser returns
@@ -24,6 +27,7 @@ require (
 )
 
 require (
+	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/chromedp/cdproto v0.160.1 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect

@@ -19,7 +19,7 @@
 // It keeps the tree in the cache directory, under a hash of all its inputs. A
 // second cached directory, the store, holds podman's storage with the test
 // image, for root and for the user. To make it, the package boots a machine and
-// imports the image there.
+// imports the image there. A spec may name more images (see [ImageSpec]).
 //
 // Every machine has a supervisor. It is this same program, started again with
 // another argv[0] (see supervise). It is PID 1 of its own PID namespace, with
@@ -92,8 +92,8 @@
 //     podman-auto-update.timer and the console's getty. They add only load and
 //     noise. On a user's machine apt's timers start services that want
 //     network-online.target, at random hours.
-//   - The one image holds one static program, test/testapp. It does what its
-//     flags say, and needs almost no time to start.
+//   - Most machines have one image with one static program, test/testapp. It does what
+//     its flags say, and needs almost no time to start. TestRealSoftware has databases.
 //
 // Because tests act on it from outside:
 //

@@ -19,7 +19,13 @@ import (
 type Spec struct {
 	Suite    string   // Debian release by name: "trixie" if empty, or "bookworm".
 	Packages []string // Debian packages in addition to those of every machine.
+	// Images are in the stores of root and of the user, in addition to the test
+	// application's. They are no part of the tree.
+	Images []ImageSpec
 }
+
+// images are all images of the spec's stores.
+func (s Spec) images() []ImageSpec { return append([]ImageSpec{Testapp}, s.Images...) }
 
 // basePackages turn a bare Debian into a machine for rootful and rootless podman.
 var basePackages = []string{

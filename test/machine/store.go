@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,55 +9,54 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // storeVersion is part of the cache key. Change it together with buildStore.
 const storeVersion = "1"
 
 // storeDir returns the cached directory with root's and the user's container
-// stores. They hold the test image, as podman of this tree stores it. A missing
-// directory is made first.
+// stores. They hold the images of the spec, as podman of this tree stores them. A
+// missing directory is made first.
 func storeDir(ctx context.Context, spec Spec, tree string, log io.Writer) (string, error) {
-	app, err := appKey()
-	if err != nil {
-		return "", err
+	parts := []string{storeVersion}
+	for _, image := range spec.images() {
+		key, err := image.key()
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, key)
 	}
-	return Cached(ctx, "store-"+spec.key()+"-"+app, func(dir string) error {
+	return Cached(ctx, "store-"+spec.key()+"-"+shortHash(parts...), func(dir string) error {
 		fmt.Fprintf(log, "machine: making the container store %s\n", dir)
-		return buildStore(ctx, tree, dir)
+		return buildStore(ctx, spec, tree, dir, log)
 	})
 }
 
-// buildStore boots a machine with empty stores, has podman import the image for
+// buildStore boots a machine with empty stores, has podman import the images for
 // both users, and copies the stores after a clean power-off.
-func buildStore(ctx context.Context, tree, dir string) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+func buildStore(ctx context.Context, spec Spec, tree, dir string, log io.Writer) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // packages may come from the network
 	defer cancel()
 	h, err := newHost(ctx, tree, "")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	// The user can read the root directory, unlike /root. /tmp is another mount.
-	if err := putImage(ctx, filepath.Join(h.dir, upperName)); err != nil {
-		return err
-	}
 	if err := h.boot(ctx); err != nil {
 		return err
 	}
 	if err := h.awaitReady(ctx); err != nil {
 		return err
 	}
-	for _, uid := range []int{0, User} {
-		s := &Shell{m: &Machine{host: h}, uid: uid}
-		if uid != 0 {
-			if err := s.awaitUserManager(ctx); err != nil {
-				return err
-			}
-		}
-		_, err := s.RunContext(ctx, "podman", "import", "--change", `ENTRYPOINT ["/testapp"]`, "/"+imageTar, Image)
-		if err != nil {
-			return err
+	user := &Shell{m: &Machine{host: h}, uid: User}
+	if err := user.awaitUserManager(ctx); err != nil {
+		return err
+	}
+	for _, image := range spec.images() {
+		if err := importImage(ctx, h, spec, image, log); err != nil {
+			return fmt.Errorf("import the image %s: %w", image.Name, err)
 		}
 	}
 	if err := powerOff(ctx, h, "poweroff"); err != nil {
@@ -67,21 +65,31 @@ func buildStore(ctx context.Context, tree, dir string) (err error) {
 	return copyStores(ctx, h.dir, dir)
 }
 
-const imageTar = "testapp.tar"
+// imageTar is the file that podman imports. The user can read the root directory, unlike
+// /root, and /tmp is in memory.
+const imageTar = "/image.tar"
 
-// putImage writes the image's tar file into the root directory of a disk that is
-// not in use.
-func putImage(ctx context.Context, disk string) error {
-	program := filepath.Join(disk, "testapp")
-	defer os.Remove(program)
-	if err := buildApp(ctx, program); err != nil {
+// importImage imports an image for root and for the user.
+func importImage(ctx context.Context, h *host, spec Spec, image ImageSpec, log io.Writer) error {
+	file, err := h.open(imageTar, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC, 0o644)
+	if err != nil {
 		return err
 	}
-	var image bytes.Buffer
-	if err := writeImage(&image, program); err != nil {
+	defer file.Close()
+	if err := image.write(ctx, spec.suite(), file, log); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(disk, imageTar), image.Bytes(), 0o644)
+	for _, uid := range []int{0, User} {
+		s := &Shell{m: &Machine{host: h}, uid: uid}
+		args := []string{"podman", "import", "--quiet"}
+		if change := image.Change(); change != "" {
+			args = append(args, "--change", change)
+		}
+		if _, err := s.RunContext(ctx, append(args, imageTar, image.Name)...); err != nil {
+			return err
+		}
+	}
+	return h.remove(imageTar)
 }
 
 // fillStores writes the stores of a machine's directory: copies of the cached

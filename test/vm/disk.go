@@ -65,8 +65,9 @@ var packages = []string{"kmod", "linux-image-cloud-amd64", "udev"}
 
 // diskDir returns the cached directory with a disk that was never booted, the
 // kernel and the initial RAM disk. A missing directory is made first.
-func diskDir(ctx context.Context, fs FileSystem, log io.Writer) (string, error) {
-	layers, key, err := machine.Layers(ctx, machine.Spec{Packages: packages}, log)
+func diskDir(ctx context.Context, opts Options, log io.Writer) (string, error) {
+	fs := opts.FS
+	layers, key, err := machine.Layers(ctx, machine.Spec{Packages: packages, Images: opts.Images}, log)
 	if err != nil {
 		return "", err
 	}

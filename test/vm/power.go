@@ -20,7 +20,7 @@ func (m *VM) BootNoWait(params ...string) {
 	}
 	ctx, cancel := m.timeout("the boot")
 	defer cancel()
-	q, err := startQemu(ctx, m.dir, m.opts, params)
+	q, err := startQemu(ctx, m.dir, m.opts, m.forward(), params)
 	m.must("boot", err)
 	m.q.Store(q)
 	m.must("boot", q.awaitBoot(ctx, ""))

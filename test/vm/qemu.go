@@ -47,7 +47,7 @@ type pending struct {
 }
 
 // startQemu switches a machine on and returns when QEMU accepts commands.
-func startQemu(ctx context.Context, dir string, opts Options, params []string) (*qemu, error) {
+func startQemu(ctx context.Context, dir string, opts Options, forward string, params []string) (*qemu, error) {
 	q := &qemu{State: change.NewState(), waiting: map[int]*pending{}}
 	agent, err := listen(dir, agentName)
 	if err != nil {
@@ -60,7 +60,7 @@ func startQemu(ctx context.Context, dir string, opts Options, params []string) (
 	}
 	defer monitor.Close()
 
-	q.cmd = exec.Command("qemu-system-x86_64", arguments(opts, params)...)
+	q.cmd = exec.Command("qemu-system-x86_64", arguments(opts, forward, params)...)
 	q.cmd.Dir = dir
 	q.cmd.Stderr = &q.stderr
 	// An interrupt from the terminal must end only the test.
@@ -108,7 +108,7 @@ func listen(dir, name string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-func arguments(opts Options, params []string) []string {
+func arguments(opts Options, forward string, params []string) []string {
 	cmdline := []string{"root=/dev/vda", "rw", "rootfstype=" + opts.FS.Type, "console=ttyS0", "panic=-1",
 		"quiet", "systemd.show_status=0"}
 	accel, cpu := "kvm", "host"
@@ -136,7 +136,7 @@ func arguments(opts Options, params []string) []string {
 		"-device", "acpi-erst,memdev=erst",
 		"-device", "virtio-rng-pci",
 		// QEMU's own router (user-mode networking). It leads neither to the host nor further.
-		"-netdev", "user,id=lan,restrict=on", "-device", "virtio-net-pci,netdev=lan",
+		"-netdev", "user,id=lan,restrict=on" + forward, "-device", "virtio-net-pci,netdev=lan",
 	}
 	return append(args, opts.Devices...)
 }

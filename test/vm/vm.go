@@ -21,9 +21,11 @@ const User = machine.User
 // Options describe a machine.
 type Options struct {
 	FS      FileSystem
-	Memory  int           // in MiB; 0 is 2048
-	Devices []string      // QEMU's arguments for additional devices
-	Limit   time.Duration // for a boot, a power-off or a command; 0 is 4 minutes
+	Memory  int                 // in MiB; 0 is 2048
+	Devices []string            // QEMU's arguments for additional devices
+	Limit   time.Duration       // for a boot, a power-off or a command; 0 is 4 minutes
+	Images  []machine.ImageSpec // in podman's stores, in addition to the test application's
+	Publish int                 // a TCP port of the machine that [VM.Dial] reaches
 }
 
 func (o Options) memory() int {
@@ -43,6 +45,7 @@ type VM struct {
 	t    machine.TB
 	opts Options
 	dir  string
+	port int                  // of the host, for Options.Publish
 	q    atomic.Pointer[qemu] // nil when off
 }
 
@@ -76,10 +79,17 @@ func (m *VM) prepare() error {
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
 		return fmt.Errorf("%w; \"make power-test\" installs the programs for virtual machines", err)
 	}
+	if m.opts.Publish != 0 {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		m.port = port
+	}
 	// The network limits how fast a disk is made, so the test's limit does not apply.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	made, err := diskDir(ctx, m.opts.FS, os.Stderr)
+	made, err := diskDir(ctx, m.opts, os.Stderr)
 	if err != nil {
 		return err
 	}
