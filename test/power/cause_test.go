@@ -13,9 +13,7 @@ import (
 // boot must name each.
 func TestCauses(t *testing.T) {
 	watchdog := []string{"-device", "i6300esb", "-action", "watchdog=reset"}
-	// Each crash must find the container out of flight. Otherwise the next boot
-	// treats it as a suspect.
-	n := start(t, vm.Options{FS: vm.Ext4, Devices: watchdog}, "SoakSec=2\nProbationSec=1\n")
+	n := start(t, vm.Options{FS: vm.Ext4, Devices: watchdog}, "")
 	// The machine has no udev that would load the driver.
 	n.WriteFile("/etc/modules-load.d/watchdog.conf", "i6300esb\n", 0o644)
 	n.quadlet("app")
@@ -56,6 +54,7 @@ func TestCauses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := &node{n.VM, t}
+			n.waitSoaked() // else the next boot treats the container as a suspect
 			boot := n.BootID()
 			c.provoke()
 			n.WaitReboot(boot)
