@@ -32,10 +32,11 @@ func newMachine(b *bench) *machine.Machine {
 	return installed(b, machine.HostNetwork())
 }
 
-// installed boots a machine with archy-recovery installed.
+// installed boots a machine with archy-recovery installed. The options come after those of
+// all machines.
 func installed(b *bench, options ...machine.Option) *machine.Machine {
-	options = append(options, machine.WithSpec(spec), machine.Timeout(10*time.Minute))
-	m := machine.Start(b.t, options...)
+	own := []machine.Option{machine.WithSpec(spec), machine.Timeout(10 * time.Minute)}
+	m := machine.Start(b.t, append(own, options...)...)
 	m.Install(b.deb)
 	m.MustRun("sh", "-c", "systemctl disable --now --quiet "+disabledUnits+" || true")
 	m.MustRun("mkdir", "-p", crashDir)
@@ -55,6 +56,8 @@ type contender struct {
 	// untilReady ends the trial when the sockets listen. Otherwise the command
 	// must end, too.
 	untilReady bool
+	// look records who is ready by now; nil looks for the sockets.
+	look func(ready map[string]time.Duration, began time.Time)
 	// check checks the result of a trial that began at this time; may be nil.
 	check func(began time.Time)
 }
@@ -103,7 +106,11 @@ func (c contender) run(t machine.TB, m *machine.Machine) trial {
 		case <-ctx.Done():
 			t.Fatalf("%s: after 5 minutes only %d of %d are ready", c.name, len(tr.ready), len(c.ready))
 		case <-tick.C:
-			recordReady(m, c.ready, tr.ready, time.Since(begin))
+			if c.look != nil {
+				c.look(tr.ready, begin)
+			} else {
+				recordReady(m, c.ready, tr.ready, time.Since(begin))
+			}
 		}
 	}
 	log, _ := m.ReadFile(crashDir + "/log") // without a crash there is no file
@@ -151,20 +158,30 @@ func saveCrash(t machine.TB, m *machine.Machine, f fleet) savedState {
 			running = append(running, c.socket)
 		}
 	}
-	// The state of an earlier fleet must not be recovered.
-	clearSuspects(m)
-	for _, name := range []string{"archipelago.pid", "running-containers.json", "running-containers.json.previous"} {
-		m.Remove(dataDir + name)
-	}
+	forget(m)
 	// The tiers start one after another, because some containers need the tier below.
 	for tier := range tiers {
 		m.Systemctl(append([]string{"start"}, f.sockets(tier)...)...)
 	}
+	return saveRunning(t, m, len(running))
+}
+
+// forget removes the state of an earlier fleet, which must not be recovered.
+func forget(m *machine.Machine) {
+	clearSuspects(m)
+	for _, name := range []string{"archipelago.pid", "running-containers.json", "running-containers.json.previous"} {
+		m.Remove(dataDir + name)
+	}
+}
+
+// saveRunning runs archy-recovery beside so many containers, cuts the power, and returns the
+// files that are on the disk then.
+func saveRunning(t machine.TB, m *machine.Machine, running int) savedState {
 	m.Systemctl("start", unit)
 	m.WaitFor(30*time.Second, "the snapshot", func() bool {
 		text, _ := m.ReadFile(dataDir + "running-containers.json")
 		var s recover.Snapshot
-		return json.Unmarshal([]byte(text), &s) == nil && len(s.Containers) == len(running)
+		return json.Unmarshal([]byte(text), &s) == nil && len(s.Containers) == running
 	})
 	m.PullPlug()
 	saved := savedState{}

@@ -41,6 +41,7 @@ var rows = []struct {
 	{"needs", needsRow},
 	{"boot", bootRow},
 	{"plain", plainRow},
+	{"software", softwareRow},
 	{"hung", hungRow},
 	{"network", networkRow},
 	{"readiness", readinessRow},

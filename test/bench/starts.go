@@ -144,13 +144,7 @@ func needsRow(b *bench, r *Result) {
 	r.With += tools(m)
 	saved := saveCrash(b.t, m, f)
 	f.plain(m, "podman", "pod-", "--restart=always")
-	// Docker's data cannot be on the machine's overlay, so they are in the directory of
-	// podman's.
-	m.WriteFile("/etc/docker/daemon.json", dockerConf, 0o644, 0)
-	m.MustRun("podman", "create", "--name", "image", machine.Image)
-	m.Systemctl("start", "docker.service")
-	m.MustRun("sh", "-c", `podman export image | docker import --change 'ENTRYPOINT ["/testapp"]' - `+machine.Image)
-	m.MustRun("podman", "rm", "image")
+	dockerImages(m, []machine.ImageSpec{machine.Testapp})
 	// At boot Docker starts the containers that ran when it was killed.
 	dockers := f.plain(m, "docker", "dock-", "--restart=always")
 	m.MustRun(append([]string{"docker", "start"}, dockers...)...)

@@ -31,8 +31,9 @@ import (
 	_ "github.com/lib/pq"
 )
 
-// patience is how long the application waits for a store when it starts.
-const patience = 5 * time.Second
+// patience is how long a store may take to answer. One that refuses the connection ends the
+// application at once.
+const patience = time.Minute
 
 func main() {
 	check := flag.Bool("check", false, "only ask the application that listens, and exit 1 unless it is well")
