@@ -81,10 +81,15 @@ func (r Row) RetryLine(now time.Time) string {
 		return "not tried again: " + r.Retry.Ended
 	case r.Retry.Next.IsZero():
 		return ""
-	case !r.Retry.Next.After(now):
-		return "to be tried again now"
 	}
-	return fmt.Sprintf("tried again in %s", r.Retry.Next.Sub(now).Round(time.Second))
+	what := "tried again"
+	if r.State == RowNeedsStopped { // that was put off
+		what = "started"
+	}
+	if !r.Retry.Next.After(now) {
+		return "to be " + what + " now"
+	}
+	return fmt.Sprintf("%s in %s", what, r.Retry.Next.Sub(now).Round(time.Second))
 }
 
 // A Hold is a time in which nothing is started by itself after READY: neither what failed nor

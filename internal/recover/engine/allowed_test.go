@@ -99,8 +99,10 @@ func TestAllowedInHold(t *testing.T) {
 			held(time.Hour)
 			p.stopped = ""
 			p.look("alone")
-			if row := p.state("app"); row.Error != "db, which it needs, may start again" || !row.Retry.Next.Equal(time.Now()) {
-				t.Errorf("in the hold it says %q, %+v", row.Error, row.Retry)
+			row := p.state("app")
+			if now := time.Now(); row.Error != "db, which it needs, may start again" || !row.Retry.Next.Equal(now) ||
+				row.RetryLine(now) != "to be started now" || row.RetryLine(now.Add(-time.Minute)) != "started in 1m0s" {
+				t.Errorf("in the hold it says %q, %+v, %q", row.Error, row.Retry, row.RetryLine(now))
 			}
 			p.ask(func() {
 				if names, err := p.run.Again("web"); err != nil || len(names) != 1 {
