@@ -303,3 +303,37 @@ func TestOnIdle(t *testing.T) {
 		t.Fatal("not idle after the last connection has ended")
 	}
 }
+
+// A repair may take longer than other requests: an image has to come. It goes on without the client.
+func TestRepairTakesLong(t *testing.T) {
+	t.Parallel()
+	l := defaultLimits
+	l.request, l.event = 50*time.Millisecond, 50*time.Millisecond
+	w := rich()
+	d := newLimitedDaemon(t, w, os.Getuid(), silent, l).run().ready()
+	looking := make(chan struct{})
+	w.Set(func() { w.Looking = looking })
+	step := func(what string) {
+		t.Helper()
+		select {
+		case looking <- struct{}{}:
+		case <-time.After(20 * time.Second):
+			t.Fatal("timed out: ", what)
+		}
+	}
+	const request = "POST /v1/repair HTTP/1.1\r\nHost: x\r\n\r\n"
+	c := d.dial()
+	c.send(request)
+	step("the begin of a repair")
+	time.Sleep(4 * l.request) // past both limits of another request
+	step("the end of its look")
+	if res := c.answer(); res.StatusCode != http.StatusOK {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	gone := d.dial()
+	gone.send(request)
+	step("the begin of another repair")
+	gone.conn.Close()
+	time.Sleep(4 * l.request)
+	step("the end of its look, without its client")
+}
