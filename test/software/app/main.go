@@ -21,7 +21,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -112,20 +111,19 @@ func open(ctx context.Context) (stores, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all := stores{}
-	for name, source := range map[string]string{"postgres": os.Getenv("POSTGRES"), "mysql": os.Getenv("MARIADB")} {
-		db, err := sql.Open(name, source)
+	for _, d := range []struct{ name, driver, source, insert string }{
+		{"postgres", "postgres", os.Getenv("POSTGRES"), "INSERT INTO numbers VALUES ($1)"},
+		{"mariadb", "mysql", os.Getenv("MARIADB"), "INSERT INTO numbers VALUES (?)"},
+	} {
+		db, err := sql.Open(d.driver, d.source)
 		if err == nil {
 			db.SetMaxIdleConns(8)
 			_, err = db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS numbers (n BIGINT PRIMARY KEY)")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", d.name, err)
 		}
-		if name == "mysql" {
-			all["mariadb"] = database{db, "INSERT INTO numbers VALUES (?)"}
-		} else {
-			all["postgres"] = database{db, "INSERT INTO numbers VALUES ($1)"}
-		}
+		all[d.name] = database{db, d.insert}
 	}
 	r := keys{&redis.Pool{MaxIdle: 8, DialContext: func(ctx context.Context) (redis.Conn, error) {
 		return redis.DialContext(ctx, "tcp", os.Getenv("REDIS"))
@@ -245,5 +243,5 @@ func (all stores) add(ctx context.Context, n int64) error {
 	for range all {
 		failed = append(failed, <-results)
 	}
-	return errors.Join(slices.Clip(failed)...)
+	return errors.Join(failed...)
 }
