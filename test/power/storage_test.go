@@ -217,7 +217,10 @@ func (s *storageSeries) examine(round int, at time.Time, images, written []arriv
 	check := s.check()
 	x := s.index()
 	for _, a := range images {
-		fate := s.fate(a, x.layerOf(func(i stored) bool { return i.ID == a.id }))
+		// A cut between its coming and its name leaves an image without one, and the name to the last one.
+		fate := s.fate(a, x.layerOf(func(i stored) bool {
+			return i.ID == a.id && slices.Contains(i.Names, "localhost/"+a.name+":1")
+		}))
 		s.images[column(imageColumns, at.Sub(a.at))].count(fate)
 		row := recover.Row{}
 		if i := slices.IndexFunc(st.Containers, func(r recover.Row) bool { return r.Name == a.name }); i >= 0 {
