@@ -137,6 +137,8 @@ func (f Podman) ImageID(_ context.Context, image string) (string, error) {
 }
 
 func (f Podman) HasImage(_ context.Context, image string) (bool, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
 	return !slices.Contains(f.H.NoImages, image), f.H.PodmanErr
 }
 

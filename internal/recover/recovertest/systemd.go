@@ -170,6 +170,8 @@ func (f Systemd) Order(_ context.Context, units []string) (map[string][]string, 
 }
 
 func (f Systemd) Definition(_ context.Context, unit string) (string, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
 	return f.H.Definition[unit], f.H.BusErr
 }
 
@@ -180,6 +182,8 @@ func (f Systemd) NotMounted(context.Context) ([]string, error) {
 }
 
 func (f Systemd) MountsNeeded(_ context.Context, unit string) (recover.MountsNeeded, error) {
+	f.H.Mu.Lock()
+	defer f.H.Mu.Unlock()
 	return recover.MountsNeeded{Paths: f.H.Needed[unit], Volumes: f.H.Volumes[unit]}, f.H.BusErr
 }
 
