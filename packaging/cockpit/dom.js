@@ -55,6 +55,9 @@ function move(element, parent, before) {
         focused.focus();
 }
 
+// kept are the attributes that say what somebody has done: opened a part, or pressed a button.
+const kept = ["open", "disabled"];
+
 function update(shown, wanted) {
     if (shown.nodeType === Node.TEXT_NODE) {
         if (shown.data !== wanted.data)
@@ -62,11 +65,11 @@ function update(shown, wanted) {
         return;
     }
     for (const { name } of [...shown.attributes]) {
-        if (name !== "open" && !wanted.hasAttribute(name))
+        if (!kept.includes(name) && !wanted.hasAttribute(name))
             shown.removeAttribute(name);
     }
     for (const { name, value } of wanted.attributes) {
-        if (name !== "open" && shown.getAttribute(name) !== value)
+        if (!kept.includes(name) && shown.getAttribute(name) !== value)
             shown.setAttribute(name, value);
     }
     show(shown, wanted);

@@ -196,6 +196,7 @@ const deeds = {
 };
 
 async function act(button) {
+    const place = button.parentElement;
     refuse("");
     button.disabled = true;
     try {
@@ -205,7 +206,8 @@ async function act(button) {
         refuse(`Nothing was changed: ${error.message}.${help}`);
     } finally {
         button.disabled = false;
-        button.focus();
+        if (document.activeElement === document.body) // else the visitor has gone on meanwhile
+            (button.isConnected ? button : place.querySelector("button"))?.focus();
     }
 }
 
