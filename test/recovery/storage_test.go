@@ -105,11 +105,13 @@ func TestStorageDamage(t *testing.T) {
 			vars[name], names = n.damagedImage(name), append(names, name)
 		}
 		heals := n.damagedImage("heals")
+		// The look at the storage takes up to 2 s, and no start waits for it. All others start after this one.
+		n.quadlet("slow", 0, "Notify=true\nExec=-ready-after 4s", "")
 		n.user.Reload()
-		n.user.Systemctl(append([]string{"start", "heals"}, names...)...)
+		n.user.Systemctl(append([]string{"start", "slow", "heals"}, names...)...)
 		n.plain("own", 1)
 		n.plain("whole", 1)
-		names = append(names, "own", "whole", "heals")
+		names = append(names, "own", "whole", "heals", "slow")
 		n.enable()
 		n.waitSaved(names...)
 		own := strings.TrimSuffix(strings.TrimSpace(
@@ -122,7 +124,8 @@ func TestStorageDamage(t *testing.T) {
 		}
 		n.MustRun("truncate", "-s", "0", own+"/lower")
 		n.MustRun("sh", "-c", heals+`rm $layer/../l/$(cat $layer/link)`)
-		names = slices.DeleteFunc(names, func(name string) bool { return name == "whole" || name == "heals" })
+		well := []string{"whole", "heals", "slow"}
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(well, name) })
 		n.crash()
 		n.waitSoaked()
 		rows := n.waitExplained(names)
@@ -134,7 +137,7 @@ func TestStorageDamage(t *testing.T) {
 				n.t.Errorf("without the check: %s is %s: %s; %+v", name, row.State, row.Error, why)
 			}
 		}
-		n.wantRunning("whole", "heals")
+		n.wantRunning(well...)
 
 		n.user.Systemctl("unmask", "archy-recovery-check@.service")
 		n.crash()
@@ -153,8 +156,8 @@ func TestStorageDamage(t *testing.T) {
 				n.t.Errorf("%s: %s", row.Name, row.Error)
 			}
 		}
-		n.wantRunning("whole", "heals")
-		n.waitSaved(append(names, "whole", "heals")...)
+		n.wantRunning(well...)
+		n.waitSaved(append(names, well...)...)
 	})
 }
 
