@@ -206,7 +206,8 @@ async function act(button) {
         refuse(`Nothing was changed: ${error.message}.${help}`);
     } finally {
         button.disabled = false;
-        if (document.activeElement === document.body) // else the visitor has gone on meanwhile
+        const focused = document.activeElement;
+        if (focused === document.body || byId("question").contains(focused)) // else the visitor has gone on meanwhile
             (button.isConnected ? button : place.querySelector("button"))?.focus();
     }
 }

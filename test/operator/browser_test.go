@@ -177,7 +177,8 @@ func (v *visitor) await(what, expression string) {
 	if err != nil {
 		v.shoot("failed")
 		v.wantQuietConsole()
-		v.t.Fatalf("browser: no sign of %s: %v\nthe page says: %s", what, err, v.text())
+		focused := js[string](v, `d.activeElement?.outerHTML.slice(0, 200) ?? ""`)
+		v.t.Fatalf("browser: no sign of %s: %v\nthe focus is on: %s\nthe page says: %s", what, err, focused, v.text())
 	}
 }
 
