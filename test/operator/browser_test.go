@@ -195,7 +195,14 @@ func (v *visitor) text() string { return js[string](v, "d.body.innerText") }
 func (v *visitor) press(selector string) {
 	v.t.Helper()
 	quoted, _ := json.Marshal(selector)
-	v.await(selector, fmt.Sprintf("d.querySelector(%s)", quoted))
+	v.await(selector+", where a click meets it", fmt.Sprintf(`(() => {
+		const e = d.querySelector(%s);
+		if (!e || e.disabled)
+			return false;
+		e.scrollIntoView({ block: "center" });
+		const r = e.getBoundingClientRect();
+		return r.width > 0 && e.contains(d.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2));
+	})()`, quoted))
 	at := js[[2]float64](v, fmt.Sprintf(`(() => {
 		const e = d.querySelector(%s);
 		e.scrollIntoView({ block: "center" });
