@@ -89,9 +89,6 @@ func (g *graph) reach(unit string, direct func(node) []string) (reached []string
 	return reached
 }
 
-// dependencyProperties are the properties that a graph reads of each unit.
-var dependencyProperties = []string{"Requires", "BindsTo", "Requisite", "Wants", "Upholds", "After"}
-
 // readFrom reads the units, and all that can be reached from them through units that are down. It asks for
 // those of one distance together: systemd has other things to do after a boot.
 func (g *graph) readFrom(ctx context.Context, units []string) error {
@@ -125,25 +122,22 @@ func (g *graph) readFrom(ctx context.Context, units []string) error {
 	return nil
 }
 
-// readDependencies reads the dependencies of units that are listed.
+// readDependencies reads the dependencies of units that are listed. One call for all properties of a unit
+// takes systemd less time than six, and a boot waits for this.
 func (g *graph) readDependencies(ctx context.Context, units []string) error {
-	var asked []property
-	for _, unit := range units {
-		for _, name := range dependencyProperties {
-			asked = append(asked, property{g.nodes[unit].Path, unitIfc, name})
-		}
-	}
-	answers := g.link.getAll(ctx, asked)
+	answers := make([]allProperties, len(units))
+	inParallel(len(units), func(i int) { answers[i] = g.link.getAllOf(ctx, g.nodes[units[i]].Path, unitIfc) })
 	for i, unit := range units {
-		n := g.nodes[unit]
-		for j, into := range []*[]string{&n.requires, &n.requires, &n.requisite, &n.wants, &n.upholds, &n.after} {
-			a := answers[i*len(dependencyProperties)+j]
-			if err := lost(ctx, g.link, a.err); err != nil {
-				return err
-			}
-			names, _ := a.value.Value().([]string) // none: an older systemd lacks the property (Upholds: 249)
-			*into = append(*into, names...)
+		if err := lost(ctx, g.link, answers[i].err); err != nil {
+			return err
 		}
+		names := func(property string) []string { // none: an older systemd lacks the property (Upholds: 249)
+			names, _ := answers[i].values[property].Value().([]string)
+			return names
+		}
+		n := g.nodes[unit]
+		n.requires = slices.Concat(names("Requires"), names("BindsTo"))
+		n.requisite, n.wants, n.upholds, n.after = names("Requisite"), names("Wants"), names("Upholds"), names("After")
 		g.nodes[unit] = n
 	}
 	return nil

@@ -193,6 +193,8 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 		} else {
 			f.reply(msg, waitsFor)
 		}
+	case "GetAll":
+		f.getAll(msg, at, msg.Body[0].(string))
 	case "Get":
 		f.get(msg, at, msg.Body[0].(string), msg.Body[1].(string))
 	default:
@@ -337,6 +339,21 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 		return
 	}
 	f.reply(msg, dbus.MakeVariant(value))
+}
+
+// getAll answers GetAll for a unit.
+func (f *fakeSystemd) getAll(msg *dbus.Message, path dbus.ObjectPath, iface string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	values := map[string]dbus.Variant{}
+	if u := f.units[unitOf(path)]; u != nil {
+		for key, value := range u.props {
+			if name, ok := strings.CutPrefix(key, strings.TrimPrefix(iface, systemd+".")+"."); ok {
+				values[name] = dbus.MakeVariant(value)
+			}
+		}
+	}
+	f.reply(msg, values)
 }
 
 // hasReference reports whether a client has a reference to the unit.

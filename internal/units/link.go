@@ -142,16 +142,37 @@ const maxCalls = 32
 // getAll reads properties in parallel. The answers have the order of the properties.
 func (l *link) getAll(ctx context.Context, asked []property) []answer {
 	answers := make([]answer, len(asked))
-	for part := range slices.Chunk(answers, maxCalls) {
-		var calls sync.WaitGroup
-		for i := range part {
-			p := asked[i]
-			calls.Go(func() { part[i].value, part[i].err = l.get(ctx, p.path, p.iface, p.name) })
-		}
-		calls.Wait()
-		asked = asked[len(part):]
-	}
+	inParallel(len(asked), func(i int) {
+		p := asked[i]
+		answers[i].value, answers[i].err = l.get(ctx, p.path, p.iface, p.name)
+	})
 	return answers
+}
+
+// allProperties are those of an object on one interface.
+type allProperties struct {
+	values map[string]dbus.Variant
+	err    error
+}
+
+// getAllOf reads all properties of an object on an interface, in one call.
+func (l *link) getAllOf(ctx context.Context, path dbus.ObjectPath, iface string) (all allProperties) {
+	all.err = l.call(ctx, path, "org.freedesktop.DBus.Properties.GetAll", iface).Store(&all.values)
+	return all
+}
+
+// inParallel calls do for each number below n, maxCalls at a time.
+func inParallel(n int, do func(i int)) {
+	places := make(chan struct{}, maxCalls)
+	var calls sync.WaitGroup
+	for i := range n {
+		places <- struct{}{}
+		calls.Go(func() {
+			defer func() { <-places }()
+			do(i)
+		})
+	}
+	calls.Wait()
 }
 
 // lost returns why systemd did not answer a question: ctx has ended, or the bus is gone. It is nil if systemd
