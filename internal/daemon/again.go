@@ -76,7 +76,7 @@ func (s *starter) awaitLacking(ctx context.Context, row recover.Row, points []st
 	if len(points) > 0 {
 		return s.world.Systemd.AwaitMounts(ctx, points)
 	}
-	if last := row.LastAttempt(); last != nil && last.Why != nil && last.Why.Lacks == recover.LacksImage {
+	if last := row.LastAttempt(); last != nil && last.Why != nil && lacksImage(last.Why.Reason) {
 		return s.awaitImage(ctx, row.Image)
 	}
 	paths, byManager := s.mountsNeeded(ctx, row)

@@ -76,12 +76,7 @@ func (s *starter) Explain(ctx context.Context, row recover.Row) recover.Explanat
 	if named {
 		e.Reason = reason.ID
 		e.NeedsNetwork = s.explainedByNetwork(ctx, reason.ID)
-		switch {
-		case reason.ID == diagnosis.BindMissing:
-			e.Lacks = recover.LacksBind
-		case lacksImage(reason.ID):
-			e.Lacks = recover.LacksImage
-		}
+		e.Arrives = reason.ID == diagnosis.BindMissing || lacksImage(reason.ID)
 	}
 	if reason.ID == diagnosis.PortTaken {
 		if holder := s.world.portHolder(ctx, reason.Names["port"]); holder != "" {

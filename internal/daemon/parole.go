@@ -124,7 +124,7 @@ func (p *parole) try(ctx context.Context, suspect recover.Suspect) {
 func (p *parole) start(ctx context.Context, name string) error {
 	status, _ := p.suspects.board.status()
 	row := recover.Row{Name: name}
-	if i := slices.IndexFunc(status.Recovery.Rows, func(r recover.Row) bool { return r.Name == name }); i >= 0 {
+	if i := recover.IndexRow(status.Recovery.Rows, name); i >= 0 {
 		row = status.Recovery.Rows[i]
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.policy.SecondAttempt)

@@ -115,7 +115,7 @@ func (r *repairer) plan(ctx context.Context, name string) ([]recover.Repair, err
 		}
 		known = true
 		row := recover.Row{Name: c.Name, Image: c.Image, Unit: c.Unit}
-		if i := slices.IndexFunc(status.Recovery.Rows, func(r recover.Row) bool { return r.Name == c.Name }); i >= 0 {
+		if i := recover.IndexRow(status.Recovery.Rows, c.Name); i >= 0 {
 			row = status.Recovery.Rows[i]
 		}
 		repair, damaged, err := r.planOne(ctx, row, found, stored)
@@ -236,8 +236,7 @@ func (r *repairer) do(ctx context.Context, repair *recover.Repair) {
 	if reference := repair.Pulls(); reference != "" {
 		if err := r.service.world.Mender.RegistryHas(ctx, reference); err != nil {
 			repair.Error = fmt.Sprintf("nothing was changed: the registry does not give %s: %v", reference, err)
-			r.service.world.Log.Error("a repair failed", "MESSAGE_ID", recover.MsgRepaired, "container", repair.Container,
-				"step", string(recover.RepairPull), "target", reference, "error", err)
+			r.tellFailed(*repair, recover.RepairStep{Kind: recover.RepairPull, Target: reference}, err)
 			return
 		}
 	}
@@ -245,14 +244,18 @@ func (r *repairer) do(ctx context.Context, repair *recover.Repair) {
 		step := &repair.Steps[i]
 		if err := r.step(ctx, *repair, *step); err != nil {
 			repair.Error = fmt.Sprintf("%s %s: %v", step.Kind, step.Target, err)
-			r.service.world.Log.Error("a repair failed", "MESSAGE_ID", recover.MsgRepaired, "container", repair.Container,
-				"step", string(step.Kind), "target", step.Target, "error", err)
+			r.tellFailed(*repair, *step, err)
 			return
 		}
 		step.Done = true
 		r.service.world.Log.Info("a step of a repair is done", "MESSAGE_ID", recover.MsgRepaired,
 			"container", repair.Container, "step", string(step.Kind), "target", step.Target)
 	}
+}
+
+func (r *repairer) tellFailed(repair recover.Repair, step recover.RepairStep, err error) {
+	r.service.world.Log.Error("a repair failed", "MESSAGE_ID", recover.MsgRepaired,
+		"container", repair.Container, "step", string(step.Kind), "target", step.Target, "error", err)
 }
 
 // step makes one step.

@@ -82,12 +82,15 @@ func (s *Service) mayRetry(name string) error {
 		return notReady(name + " is on the user-stopped list. Take it off: archy-recovery user-stopped remove " + name)
 	}
 	status, _ := s.board.status()
-	for _, row := range status.Recovery.Rows {
-		needed := slices.DeleteFunc(slices.Clone(row.Stopped), func(n string) bool { return !slices.Contains(listed, n) })
-		if row.Name == name && row.State == recover.RowNeedsStopped && len(needed) > 0 {
-			return notReady(name + " " + (&recover.NeedsStopped{Names: needed}).Error() +
-				". Allow that: archy-recovery user-stopped remove " + strings.Join(needed, " "))
-		}
+	rows := status.Recovery.Rows
+	i := recover.IndexRow(rows, name)
+	if i < 0 || rows[i].State != recover.RowNeedsStopped {
+		return nil
+	}
+	allowed := func(needed string) bool { return !slices.Contains(listed, needed) }
+	if stopped := slices.DeleteFunc(slices.Clone(rows[i].Stopped), allowed); len(stopped) > 0 {
+		return notReady(name + " " + (&recover.NeedsStopped{Names: stopped}).Error() +
+			". Allow that: archy-recovery user-stopped remove " + strings.Join(stopped, " "))
 	}
 	return nil
 }
@@ -156,7 +159,7 @@ func (s *Service) resumed(rows []recover.Row) []recover.Row {
 		if !waits {
 			row.State, row.Error = recover.RowFailed, "it was not up when the service was started again"
 		}
-		n := slices.IndexFunc(before.Rows, func(r recover.Row) bool { return r.Name == row.Name })
+		n := recover.IndexRow(before.Rows, row.Name)
 		if n < 0 {
 			continue
 		}

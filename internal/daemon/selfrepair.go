@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -88,9 +86,11 @@ func (r *selfRepairer) repair(ctx context.Context) error {
 	status, _ := r.service.Status()
 	down := map[string]bool{}
 	for _, row := range status.Recovery.Rows {
-		down[row.Name] = r.mayMend(row) && !r.tried[row.Name]
+		if r.mayMend(row) && !r.tried[row.Name] {
+			down[row.Name] = true
+		}
 	}
-	if !slices.Contains(slices.Collect(maps.Values(down)), true) {
+	if len(down) == 0 {
 		r.late = 0
 		return nil
 	}
@@ -107,17 +107,18 @@ func (r *selfRepairer) repair(ctx context.Context) error {
 			return
 		}
 		mend(repair)
-		comes := repair.Pulls() != "" || repair.After != ""
-		again[repair.Container] = comes && repair.Error != "" // after a power cut, the network may come later
+		if comes := repair.Pulls() != "" || repair.After != ""; comes && repair.Error != "" {
+			again[repair.Container] = true // after a power cut, the network may come later
+		}
 	})
 	if err != nil {
 		return err
 	}
 	r.late++
 	for name := range down {
-		r.tried[name] = r.tried[name] || down[name] && !again[name]
+		r.tried[name] = !again[name]
 	}
-	if !slices.Contains(slices.Collect(maps.Values(again)), true) {
+	if len(again) == 0 {
 		r.late = 0
 	}
 	return nil

@@ -43,7 +43,8 @@ type suspects struct {
 
 func newSuspects(w World, p recover.Policy, identity recover.Identity, b *board) *suspects {
 	s := &suspects{world: w, policy: p, identity: identity, board: b,
-		entries: stopEntries{store: w.Store, board: b}, listed: listed{names: map[string]bool{}}, seenRunning: map[string]time.Time{}}
+		entries: stopEntries{store: w.Store, board: b}, listed: listed{names: map[string]bool{}},
+		seenRunning: map[string]time.Time{}}
 	s.flight = engine.NewFlight(s.saveInFlight, s.soaked)
 	return s
 }

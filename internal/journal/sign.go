@@ -10,12 +10,11 @@ import (
 // startOf returns the container that podman, run by the user uid, says was started, empty if the
 // entry says nothing like that.
 func startOf(e entry, uid int) string {
-	name := e.fields["PODMAN_NAME"]
-	started := e.fields["PODMAN_EVENT"] == "start" && e.fields["_UID"] == strconv.Itoa(uid)
-	if !started || isInfra(name, e.fields["PODMAN_POD_ID"]) {
+	started, is := containerEvent(e).(recover.ContainerStarted)
+	if !is || started.Infra || e.fields["_UID"] != strconv.Itoa(uid) {
 		return ""
 	}
-	return name
+	return started.Name
 }
 
 // signOf returns what an entry says about the end of a boot or of a service.

@@ -14,7 +14,8 @@ func FuzzCommandLine(f *testing.F) {
 		"podman --log-level debug container start -a db", "podman run --name", "podman run --name= x",
 		"podman start ../x", "docker run --name a b", "/x/start-container /s /usr/bin/podman start a",
 		"podman run --mount src= -v  --volume=rel:/x x",
-		"podman --x=y run --name a --name b", "start-container ", "podman run -l io.archy.tier=100 --name a x", "podman - -- run",
+		"podman --x=y run --name a --name b", "start-container ",
+		"podman run -l io.archy.tier=100 --name a x", "podman - -- run",
 	} {
 		f.Add(strings.ReplaceAll(seed, " ", "\x00"))
 	}

@@ -46,11 +46,16 @@ func (r Report) NotRecovered() []Row {
 	return rows
 }
 
+// IndexRow is the index of the row with a name, -1 without one.
+func IndexRow(rows []Row, name string) int {
+	return slices.IndexFunc(rows, func(row Row) bool { return row.Name == name })
+}
+
 // With is the report with other rows in place of those with the same names.
 func (r Report) With(rows []Row) Report {
 	r.Rows = slices.Clone(r.Rows)
 	for _, row := range rows {
-		if i := slices.IndexFunc(r.Rows, func(old Row) bool { return old.Name == row.Name }); i >= 0 {
+		if i := IndexRow(r.Rows, row.Name); i >= 0 {
 			r.Rows[i] = row
 		}
 	}

@@ -151,18 +151,10 @@ type Explanation struct {
 	// NeedsNetwork says that the cause is one that the absence of the network explains, and
 	// that the network is not there.
 	NeedsNetwork bool `json:"-"`
-	// Lacks is what the attempt lacked, if something tells when that comes.
-	Lacks Lacking `json:"-"`
+	// Arrives says that something tells when what the attempt lacked arrives: the source of a
+	// bind mount, or an image.
+	Arrives bool `json:"-"`
 }
-
-// Lacking is a kind of thing that an attempt lacked, and whose arrival something tells of.
-type Lacking string
-
-// The kinds: the source of a bind mount, and an image.
-const (
-	LacksBind  Lacking = "bind"
-	LacksImage Lacking = "image"
-)
 
 // A Wait is a time in which a container was not started for want of another, of a
 // mount, or of the network.

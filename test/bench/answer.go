@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"archy-recovery/test/machine"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -41,14 +43,19 @@ func ask() {
 	fmt.Println(now.Nano() / 1000)
 }
 
-// answerRow measures how long a client waits for the first answer.
-func answerRow(b *bench, r *Result) {
-	m := recovered(b, r)
+// installSelf puts this program on the machine, as askPath.
+func installSelf(b *bench, m *machine.Machine) {
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		b.t.Fatalf("%v", err)
 	}
 	m.WriteFile(askPath, string(program), 0o755, 0)
+}
+
+// answerRow measures how long a client waits for the first answer.
+func answerRow(b *bench, r *Result) {
+	m := recovered(b, r)
+	installSelf(b, m)
 	var took, sandbox []float64
 	for range 4 * b.rounds {
 		m.MustRun("sh", "-c", "systemctl stop archy-recovery.socket "+unit+"; systemctl reset-failed; "+

@@ -18,12 +18,13 @@ func TestWorse(t *testing.T) {
 		claim Claim
 		want  bool
 	}{
-		"ratio within the spread":       {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{1.1}}, false},
-		"ratio above it":                {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{1, 1.2, 1.2}}, true},
-		"ratio that is better":          {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{0.5}, Met: true}, false},
-		"ratio that should be large":    {Claim{What: "least", Target: "≥ 0.95", Figures: []float64{0.8}}, true},
-		"large one that is better":      {Claim{What: "least", Target: "≥ 0.95", Figures: []float64{2}, Met: true}, false},
-		"time within its target":        {Claim{What: "time", Target: "≤ 2 s", Figures: []float64{1.9}, Unit: "s", Met: true}, false},
+		"ratio within the spread":    {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{1.1}}, false},
+		"ratio above it":             {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{1, 1.2, 1.2}}, true},
+		"ratio that is better":       {Claim{What: "most", Target: "≤ 1.05", Figures: []float64{0.5}, Met: true}, false},
+		"ratio that should be large": {Claim{What: "least", Target: "≥ 0.95", Figures: []float64{0.8}}, true},
+		"large one that is better":   {Claim{What: "least", Target: "≥ 0.95", Figures: []float64{2}, Met: true}, false},
+		"time within its target": {
+			Claim{What: "time", Target: "≤ 2 s", Figures: []float64{1.9}, Unit: "s", Met: true}, false},
 		"time that misses it":           {Claim{What: "time", Target: "≤ 2 s", Figures: []float64{2.1}, Unit: "s"}, true},
 		"time that missed it before":    {Claim{What: "missed", Target: "≤ 1 s", Figures: []float64{9}, Unit: "s"}, false},
 		"claim that is not on the page": {Claim{What: "new", Target: "≤ 1", Figures: []float64{9}}, false},

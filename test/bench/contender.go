@@ -56,7 +56,7 @@ type contender struct {
 	// untilReady ends the trial when the sockets listen. Otherwise the command
 	// must end, too.
 	untilReady bool
-	// look records who is ready by now; nil looks for the sockets.
+	// look records which containers are ready by now; nil looks for the sockets.
 	look func(ready map[string]time.Duration, began time.Time)
 	// check checks the result of a trial that began at this time; may be nil.
 	check func(began time.Time)

@@ -92,11 +92,7 @@ func fallRow(b *bench, r *Result) {
 	const within, after = 100, 50
 	m := newMachine(b)
 	r.With += tools(m)
-	program, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		b.t.Fatalf("%v", err)
-	}
-	m.WriteFile(askPath, string(program), 0o755, 0)
+	installSelf(b, m)
 	var names []string
 	for i := range within {
 		name := fmt.Sprintf("fall%03d", i)

@@ -50,11 +50,7 @@ func write(dir string) error {
 // writes of a container beside it.
 func syncRow(b *bench, r *Result) {
 	m := recovered(b, r)
-	program, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		b.t.Fatalf("%v", err)
-	}
-	m.WriteFile(askPath, string(program), 0o755, 0)
+	installSelf(b, m)
 	const with, without = "with the sync", "without"
 	took, p99s, worst := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
 	all := map[string][]float64{}
@@ -104,8 +100,8 @@ func imageBesideWrites(b *bench, m *machine.Machine) (took time.Duration, writes
 	writer.Go(func() {
 		// The program needs the libraries of the machine.
 		out, err = m.Run("podman", "run", "--rm", "--network=none", "--entrypoint=/program",
-			"--volume="+askPath+":/program:ro", "--volume=/usr:/usr:ro", "--volume=/usr/lib:/lib:ro", "--volume=/usr/lib64:/lib64:ro",
-			"--volume="+data+":"+writeData, machine.Image, writeVerb)
+			"--volume="+askPath+":/program:ro", "--volume=/usr:/usr:ro", "--volume=/usr/lib:/lib:ro",
+			"--volume=/usr/lib64:/lib64:ro", "--volume="+data+":"+writeData, machine.Image, writeVerb)
 	})
 	m.WaitFor(time.Minute, "the first writes", func() bool {
 		_, err := m.Run("test", "-s", data+"/records")

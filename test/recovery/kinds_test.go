@@ -112,7 +112,8 @@ var kinds = []kind{
 	// podman 5.4 may crash in the first command of a boot, if that stops what is left of pods (a nil pointer in its
 	// pkg/parallel). docs/kinds.md says what helps.
 	{row: "a service of yours that runs a script, and is enabled", up: true, names: "enabled",
-		script: script("enabled", "Restart=on-failure\n", "[Install]\nWantedBy=default.target\n") + "$CTL enable --now enabled"},
+		script: script("enabled", "Restart=on-failure\n", "[Install]\nWantedBy=default.target\n") +
+			"$CTL enable --now enabled"},
 	{row: "`podman-compose`", up: true, names: "pc_app_1 pc_db_1",
 		files:  map[string]string{"~/pc/compose.yaml": composeFile},
 		script: "cd pc; podman-compose up --detach"},

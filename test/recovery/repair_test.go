@@ -90,7 +90,7 @@ func TestRepair(t *testing.T) {
 	})
 }
 
-// registry has the machine run Debian's registry, as a user would who has one of their own.
+// registry has the machine run Debian's registry, as on a host with a registry of its own.
 func (n *node) registry() {
 	n.t.Helper()
 	n.WriteFile("/etc/docker/registry/config.yml", "version: 0.1\nstorage: {filesystem: {rootdirectory: "+registryDir+

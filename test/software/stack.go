@@ -118,70 +118,61 @@ func (s Stack) Files() map[string]string {
 	return files
 }
 
-// quadlet is the program's Quadlet file.
-func (s Stack) quadlet(p program) string {
-	lines := []string{"[Container]", "Image=" + p.image, "ContainerName=" + p.name, "Exec=" + p.command,
-		fmt.Sprintf("Label=%s=%d", recover.TierLabel, p.tier)}
-	add := func(key, value string) {
+// A setting of a program: the key of a Quadlet file, the option of podman-run(1), and the value.
+type setting struct{ key, option, value string }
+
+// settings are what a Quadlet file and a command line say alike.
+func (s Stack) settings(p program) (all []setting) {
+	add := func(key, option, value string) {
 		if value != "" {
-			lines = append(lines, key+"="+value)
+			all = append(all, setting{key, option, value})
 		}
 	}
-	add("User", p.user)
-	add("HealthCmd", p.health)
+	add("Label", "--label", fmt.Sprintf("%s=%d", recover.TierLabel, p.tier))
+	add("User", "--user", p.user)
+	if s.Engine != "docker" { // that would run it by a shell, which the application's image does not have
+		add("HealthCmd", "--health-cmd", p.health)
+	}
 	if p.volume != "" {
-		add("Volume", p.name+":"+p.volume)
+		add("Volume", "--volume", p.name+":"+p.volume)
 	}
 	for _, mount := range p.mounts {
-		add("Volume", mount)
+		add("Volume", "--volume", mount)
 	}
 	for _, env := range p.env {
-		add("Environment", `"`+env+`"`)
+		add("Environment", "--env", env)
 	}
 	if s.Host {
-		add("Network", "host")
-	} else {
-		add("Network", "shop.network")
+		add("Network", "--network", "host")
+	} else if p.publish {
+		add("PublishPort", "--publish", fmt.Sprintf("%d:80", s.Port))
 	}
-	if p.publish && !s.Host {
-		add("PublishPort", fmt.Sprintf("%d:80", s.Port))
+	return all
+}
+
+// quadlet is the program's Quadlet file.
+func (s Stack) quadlet(p program) string {
+	lines := []string{"[Container]", "Image=" + p.image, "ContainerName=" + p.name, "Exec=" + p.command}
+	for _, set := range s.settings(p) {
+		lines = append(lines, set.key+"="+set.value)
+	}
+	if !s.Host {
+		lines = append(lines, "Network=shop.network")
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
 
 // run is the command that runs the program as a container without a unit.
 func (s Stack) run(p program) string {
-	engine := cmp.Or(s.Engine, "podman")
-	args := []string{engine, "run", "--detach", "--name", p.name}
-	add := func(option, value string) {
-		if value != "" {
-			args = append(args, option, "'"+value+"'")
-		}
+	args := []string{cmp.Or(s.Engine, "podman"), "run", "--detach", "--name", p.name}
+	for _, set := range s.settings(p) {
+		args = append(args, set.option, "'"+set.value+"'")
 	}
-	add("--label", fmt.Sprintf("%s=%d", recover.TierLabel, p.tier))
-	add("--user", p.user)
-	if p.volume != "" {
-		add("--volume", p.name+":"+p.volume)
-	}
-	for _, mount := range p.mounts {
-		add("--volume", mount)
-	}
-	for _, env := range p.env {
-		add("--env", env)
-	}
-	if s.Host {
-		add("--network", "host")
-	} else {
-		add("--network", "systemd-shop") // the name that Quadlet gives shop.network
-	}
-	if p.publish && !s.Host {
-		add("--publish", fmt.Sprintf("%d:80", s.Port))
+	if !s.Host {
+		args = append(args, "--network", "systemd-shop") // the name that Quadlet gives shop.network
 	}
 	if s.Engine != "" {
-		add("--restart", "always")
-	}
-	if engine == "podman" { // Docker would run it by a shell, which the application's image does not have
-		add("--health-cmd", p.health)
+		args = append(args, "--restart", "always")
 	}
 	return strings.Join(append(args, p.image, p.command), " ")
 }

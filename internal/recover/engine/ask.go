@@ -62,7 +62,7 @@ func (e *CannotRetry) Error() string {
 // are tried again by themselves. It returns their names. It is to be called by way of Ask.
 func (r *Run) Again(name string) (names []string, err error) {
 	if name != "" {
-		i := slices.IndexFunc(r.rows, func(row recover.Row) bool { return row.Name == name })
+		i := recover.IndexRow(r.rows, name)
 		if i < 0 {
 			return nil, &CannotRetry{Name: name}
 		}
@@ -109,7 +109,7 @@ func triesOf(row recover.Row) int {
 // Hurry has a row tried at once, since what it lacked has arrived. It is to be called by way of
 // Ask.
 func (r *Run) Hurry(name string) {
-	if i := slices.IndexFunc(r.rows, func(row recover.Row) bool { return row.Name == name }); i >= 0 {
+	if i := recover.IndexRow(r.rows, name); i >= 0 {
 		r.retries.hurry(r, i)
 	}
 }

@@ -25,7 +25,7 @@ func newOrder(rows []recover.Row) order {
 	o := order{needs: map[int][]need{}, waiting: map[int][]need{}}
 	for i, row := range rows {
 		for _, n := range row.Needs {
-			j := slices.IndexFunc(rows, func(other recover.Row) bool { return other.Name == n.Name })
+			j := recover.IndexRow(rows, n.Name)
 			if j >= 0 && j != i {
 				o.needs[i] = append(o.needs[i], need{j, n.Until})
 			}

@@ -277,7 +277,7 @@ func (t *retries) hurry(r *Run, i int) {
 func (t *retries) watch(ctx context.Context, r *Run) {
 	for i := range t.due {
 		row := r.rows[i]
-		if t.watched[i] != nil || len(t.lacks[i].points) == 0 && !lacks(row) {
+		if t.watched[i] != nil || len(t.lacks[i].points) == 0 && !arrives(row) {
 			continue
 		}
 		watching, cancel := context.WithCancel(ctx)
@@ -296,10 +296,10 @@ func (t *retries) watch(ctx context.Context, r *Run) {
 // lackAtLeast is how long something has to have been missing to count as the reason of a failure.
 const lackAtLeast = time.Second
 
-// lacks reports whether a row's last attempt lacked something of whose arrival something tells.
-func lacks(row recover.Row) bool {
+// arrives reports whether something tells when what a row's last attempt lacked arrives.
+func arrives(row recover.Row) bool {
 	last := row.LastAttempt()
-	return last != nil && last.Why != nil && last.Why.Lacks != ""
+	return last != nil && last.Why != nil && last.Why.Arrives
 }
 
 func (t *retries) unwatch(i int) {

@@ -188,7 +188,7 @@ func TestRetryAtOnce(t *testing.T) {
 			UnitState: recover.UnitState{Active: "inactive"}})
 		p.h.Start["bind.service"], p.h.Start["pulled.service"] = there, there
 		p.s.explain = func(_ context.Context, row recover.Row) recover.Explanation {
-			return recover.Explanation{Cause: "x", Lacks: map[string]recover.Lacking{"bind": recover.LacksBind}[row.Name]}
+			return recover.Explanation{Cause: "x", Arrives: row.Name == "bind"}
 		}
 		p.h.Mounted = make(chan struct{})
 		p.play(p.s, func(rows []recover.Row) {
