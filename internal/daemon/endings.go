@@ -119,6 +119,7 @@ func (s *Service) afterHostCrash(
 	if snapshot != nil {
 		want = snapshot.Containers
 	}
+	s.release = s.world.Systemd.KeepLoaded(ctx, unitsOf(want))
 	view := host.NamedUnits(ctx, want)
 	now := <-replaying
 	if listed == nil && !view.Covers(now.set) {

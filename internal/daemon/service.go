@@ -42,6 +42,8 @@ type Service struct {
 	unsure map[string]bool
 	// tied is the user-stopped list that the plan heeds, nil if it heeds none.
 	tied *[]string
+	// release ends what keeps the units of the plan loaded.
+	release func()
 	// again: an earlier run of the service has begun in this boot.
 	again bool
 	// telling is held while STATUS= is told after READY: what is told last was true last.
@@ -71,7 +73,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		checkup:  newCheckup(w, b),
 		podman:   podman,
 		hold:     newHold(w, b, identity.BootID),
-		doubtful: map[string]bool{}, unsure: map[string]bool{},
+		doubtful: map[string]bool{}, unsure: map[string]bool{}, release: func() {},
 	}
 	s.keeper.tellStatus, s.keeper.tellRun, s.keeper.amended = s.tellStatus, s.tellRun, s.history.amended
 	s.repairer.service = s
@@ -109,6 +111,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.noteVolatile()
 		s.findMissing(ctx)
 		s.ready() // also without a watch: other units wait for it
+		s.release()
 		running, halt := context.WithCancel(ctx)
 		defer halt() // before the wait for what runs in the background
 		s.background.Go(func() { s.noteAutostart(running) })

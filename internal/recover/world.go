@@ -63,6 +63,9 @@ type Systemd interface {
 	// States returns the state of each unit, loading it if need be; one that
 	// cannot be loaded has Loaded false.
 	States(ctx context.Context, units []string) (map[string]UnitState, error)
+	// KeepLoaded makes questions about the units cheaper until release is called. It
+	// changes no answer.
+	KeepLoaded(ctx context.Context, units []string) (release func())
 	// ContainerUnits lists those of the named units that run a podman container,
 	// or say that they do; with nil, those that run one, of all that are
 	// installed, but for those that Install wrote.

@@ -30,6 +30,12 @@ func (d *directory) replace(name string, content []byte) error {
 	return d.sync()
 }
 
+// replaceSoon is replace, but the new file may reach the disk only with the next change that is durable. A
+// power cut before that leaves the old file.
+func (d *directory) replaceSoon(name string, content []byte) error {
+	return d.replaceIn(d.path, name, content, 0o644)
+}
+
 // replaceIn is replace without the fsync of the directory. The temporary file is in dir, which
 // must be on the same file system. mode is that of the new file, whatever the old one had.
 func (d *directory) replaceIn(dir, name string, content []byte, mode fs.FileMode) error {

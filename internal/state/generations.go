@@ -49,7 +49,8 @@ func load[T any](d *Dir, name string, parse func([]byte) (T, error)) (T, error) 
 	return zero, fmt.Errorf("%s: %w (%v)", d.file(name), recover.ErrLost, err)
 }
 
-// keepGeneration keeps good content as the last good generation of a file.
+// keepGeneration keeps good content as the last good generation of a file. It reaches the disk with the
+// file that replaces it, at the latest: until then the file itself is there.
 func (d *Dir) keepGeneration(name string, content []byte) {
 	if d.otherHolds || d.readOnly {
 		return
@@ -57,7 +58,7 @@ func (d *Dir) keepGeneration(name string, content []byte) {
 	if kept, err := d.read(previous(name)); err == nil && bytes.Equal(kept, content) {
 		return
 	}
-	if err := d.replace(previous(name), content); err != nil {
+	if err := d.replaceSoon(previous(name), content); err != nil {
 		d.reportDamage("cannot be written, so the last good generation is not kept", previous(name), err)
 		return
 	}

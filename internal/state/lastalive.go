@@ -31,13 +31,14 @@ func (d *Dir) LastAlive() (recover.LastAlive, error) {
 	return a, nil
 }
 
-// SaveLastAlive replaces the moment.
+// SaveLastAlive replaces the moment. It may reach the disk only with the next write that is durable: until
+// then a power cut leaves an earlier moment, at which the run was alive, too.
 func (d *Dir) SaveLastAlive(a recover.LastAlive) error {
 	content, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
-	return d.replace(lastAliveFile, append(content, '\n'))
+	return d.replaceSoon(lastAliveFile, append(content, '\n'))
 }
 
 func parseLastAlive(content []byte) (recover.LastAlive, error) {

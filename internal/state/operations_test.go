@@ -18,6 +18,10 @@ type operation struct {
 	readIn func(*Dir) string
 	// removes says that the operation only removes a file, so it needs no room.
 	removes bool
+	// without is a file that is not there before the operation.
+	without string
+	// soon says that the change is durable with the next one that is durable when it returns.
+	soon bool
 }
 
 // read returns the state of a directory with these files.
@@ -34,56 +38,75 @@ func (op operation) read(t *testing.T, files map[string]string) string {
 
 var operations = map[string]operation{
 	"WriteMarker": {
-		func(d *Dir) error {
-			return d.WriteMarker(recover.Marker{Identity: recover.Identity{BootID: "b2", PID: 9}})
+		do:      func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftNothing)) },
+		readIn:  markerIn,
+		without: markerFile,
+	},
+	"WriteMarker again": {
+		do:     func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftNothing)) },
+		readIn: markerIn,
+		soon:   true,
+	},
+	"WriteMarker again, and start": {
+		do: func(d *Dir) error {
+			return errors.Join(d.WriteMarker(marker2(recover.LeftNothing)),
+				d.SaveInFlight(recover.InFlight{BootID: "b2", Names: []string{"two"}}))
 		},
-		func(d *Dir) string { return fmt.Sprintf("%+v", *d.Marker()) },
-		false,
+		readIn: markerIn,
+	},
+	"WriteMarker with what is left": {
+		do:     func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftStarts)) },
+		readIn: markerIn,
 	},
 	"RemoveMarker": {
-		(*Dir).RemoveMarker,
-		func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) },
-		true,
+		do:      (*Dir).RemoveMarker,
+		readIn:  func(d *Dir) string { return fmt.Sprint(d.Marker() == nil) },
+		removes: true,
 	},
 	"SaveSnapshot": {
-		func(d *Dir) error {
+		do: func(d *Dir) error {
 			return d.SaveSnapshot(recover.Snapshot{Timestamp: 2, Containers: []recover.Container{{Name: "two"}}})
 		},
-		func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) },
-		false,
+		readIn: func(d *Dir) string { s, err := d.Snapshot(); return fmt.Sprint(s.Containers, err) },
 	},
 	"EditUserStopped": {
-		func(d *Dir) error { return stop(d, "x", "y") },
-		func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) },
-		false,
+		do:     func(d *Dir) error { return stop(d, "x", "y") },
+		readIn: func(d *Dir) string { names, err := d.UserStopped(); return fmt.Sprint(names, err) },
 	},
 	"SaveInFlight": {
-		func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2", Names: []string{"two"}}) },
-		func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
-		false,
+		do:     func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2", Names: []string{"two"}}) },
+		readIn: func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
 	},
 	"SaveInFlight empty": {
-		func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2"}) },
-		func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
-		true,
+		do:      func(d *Dir) error { return d.SaveInFlight(recover.InFlight{BootID: "b2"}) },
+		readIn:  func(d *Dir) string { f, err := d.InFlight(); return fmt.Sprint(f, err) },
+		removes: true,
 	},
 	"SaveQuarantine": {
-		func(d *Dir) error {
+		do: func(d *Dir) error {
 			return d.SaveQuarantine(recover.Casebook{Suspects: recover.Quarantine{{Name: "two"}}})
 		},
-		func(d *Dir) string { q, err := d.Quarantine(); return fmt.Sprint(q, err) },
-		false,
+		readIn: func(d *Dir) string { q, err := d.Quarantine(); return fmt.Sprint(q, err) },
 	},
 	"SaveReport": {
-		func(d *Dir) error { return report(d, recover.Report{ID: 2, BootID: "b2"}) },
-		reports,
-		false,
+		do:     func(d *Dir) error { return report(d, recover.Report{ID: 2, BootID: "b2"}) },
+		readIn: reports,
 	},
 	"SaveReport again": {
-		func(d *Dir) error { return report(d, recover.Report{ID: 1, BootID: "b2"}) },
-		reports,
-		false,
+		do:     func(d *Dir) error { return report(d, recover.Report{ID: 1, BootID: "b2"}) },
+		readIn: reports,
 	},
+}
+
+func marker2(left recover.Leftover) recover.Marker {
+	return recover.Marker{Identity: recover.Identity{BootID: "b2", PID: 9}, Left: left}
+}
+
+func markerIn(d *Dir) string {
+	if m := d.Marker(); m != nil {
+		return fmt.Sprintf("%+v", *m)
+	}
+	return "none"
 }
 
 // reports returns the IDs and boots of the reports.

@@ -101,8 +101,7 @@ func (g *graph) readFrom(ctx context.Context, units []string) error {
 		for i, u := range listed {
 			n := node{listedUnit: u}
 			g.nodes[todo[i]] = n
-			// What else there is, such as a mount or a slice, runs no container.
-			if (checkUnit(u.Name) == nil || isTarget(u.Name)) && (g.isDown(n) || slices.Contains(units, todo[i])) {
+			if mayStart(u.Name) && (g.isDown(n) || slices.Contains(units, todo[i])) {
 				down = append(down, todo[i])
 			}
 		}
@@ -121,6 +120,10 @@ func (g *graph) readFrom(ctx context.Context, units []string) error {
 	}
 	return nil
 }
+
+// mayStart reports whether a unit by that name may run containers, or start others that do. What else there is,
+// such as a mount or a slice, does not.
+func mayStart(name string) bool { return checkUnit(name) == nil || isTarget(name) }
 
 // readDependencies reads the dependencies of units that are listed. One call for all properties of a unit
 // takes systemd less time than six, and a boot waits for this.

@@ -40,3 +40,26 @@ func TestOrder(t *testing.T) {
 		t.Errorf("%v, %q", err, got)
 	}
 }
+
+// Most units are in no order, or in a direct one. That is read without what they need otherwise.
+func TestDirectOrder(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	for unit, after := range map[string][]string{
+		"db.service":      {"basic.target", "lan.service", "db.service"},
+		"app.service":     {"db.service", "lan.service"},
+		"lan.service":     {"basic.target", "lan-pre.target"}, // it is down, as a network of Quadlet is
+		"lan-pre.target":  {"lan.service"},
+		"running.service": {"db.service"},
+	} {
+		f.set(unit, "inactive", "", map[string]any{"Unit.After": after})
+	}
+	f.set("basic.target", "active", "", map[string]any{"Unit.After": []string{"app.service"}})
+	got, err := m.Order(soon(t), []string{"db.service", "app.service", "gone.service"})
+	if diff := cmp.Diff(map[string][]string{"app.service": {"db.service"}}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if n := f.count("GetAll"); n > 0 {
+		t.Errorf("%d units were read whole", n)
+	}
+}
