@@ -46,7 +46,7 @@ USER_UNITS := $(wildcard packaging/systemd/user/*)
 SANDBOXED := archy-recovery.service archy-recovery@.service archy-recovery-snapshot.service archy-recovery-snapshot@.service \
 		archy-recovery-sync@.service archy-recovery-check@.service
 # These may use the network, which counts as exposure.
-NETWORKED := archy-recovery-incomplete.service archy-recovery-incomplete@.service
+NETWORKED := archy-recovery-incomplete.service archy-recovery-incomplete@.service archy-recovery-network-check.service
 
 .PHONY: build
 build: ## build bin/archy-recovery and bin/start-container

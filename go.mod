@@ -10,6 +10,7 @@ require (
 	github.com/godbus/dbus/v5 v5.2.4 // D-Bus to systemd
 	github.com/gomodule/redigo v1.9.3 // tests: an application that needs Redis
 	github.com/google/go-cmp v0.7.0 // tests: diffs
+	github.com/google/nftables v0.3.0 // the kernel's firewall rules over netlink
 	github.com/google/renameio/v2 v2.0.2 // atomic, durable replacement of files
 	github.com/lib/pq v1.12.3 // tests: an application that needs PostgreSQL
 	github.com/lmittmann/tint v1.2.1 // log lines on a terminal
@@ -33,11 +34,14 @@ require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42 // indirect
+	github.com/mdlayher/socket v0.5.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pandatix/go-abnf v0.5.3 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
+	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect

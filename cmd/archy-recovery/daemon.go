@@ -88,6 +88,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 
 		PodmanFirst:  !i.System,
 		StorageUnits: storageUnits{units.NewStorage(manager), i.StorageAnswer()},
+		NetworkUnit:  networkUnitOf(i, manager),
 		Mender:       client,
 		Autostart: struct {
 			*units.Manager

@@ -69,11 +69,13 @@ var mayImport = map[string][]string{
 	"podmancmd":           {},
 	"logging":             {},
 	"sdnotify":            {},
-	"storage":             {"recover"},
+	"answerfile":          {},
+	"storage":             {"answerfile", "recover"},
+	"firewall":            {"recover"},
 	"control":             {"daemon", "recover", "timeline"},
 	"cli": {
-		"config", "control", "journal", "podman", "recover", "recover/survey", "state", "storage", "timeline",
-		"units",
+		"answerfile", "config", "control", "firewall", "journal", "podman", "recover", "recover/survey", "state",
+		"storage", "timeline", "units",
 	},
 }
 

@@ -86,6 +86,10 @@ func (i Instance) PodmanSocket() string {
 	return fmt.Sprintf("/run/user/%d/podman/podman.sock", i.UID)
 }
 
+// NetworkAnswer is the file in which the unit that looks at the rules of root's networks leaves its
+// answer.
+const NetworkAnswer = "/run/archy-recovery-network-check/answer.json"
+
 // StorageAnswer is the file in which the unit that checks podman's storage leaves its answer.
 func (i Instance) StorageAnswer() string {
 	if i.System {

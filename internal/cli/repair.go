@@ -22,7 +22,8 @@ started. Removed are only containers that their unit makes anew at each start, a
 only podman's storage knows them, and damaged images that nothing else needs and whose
 registry has the digest that ran. No volume is removed, nor a container that holds
 data: for these the command says what you can do, and what would be lost. To pull an
-image may take long.`,
+image may take long. Running containers of root's that a firewall has cut off from
+their networks are named, with the cure.`,
 		Args:              atMostOneContainer,
 		ValidArgsFunction: completing(f, retryNames),
 		RunE: f.onInstance(func(r request) error {
@@ -89,6 +90,9 @@ func printRepairs(w io.Writer, r request, p control.Repairs, yes bool) {
 		if repair.Error != "" {
 			fmt.Fprintf(w, "  failed: %s\n", printable(repair.Error))
 		}
+	}
+	for _, text := range p.Unknown {
+		fmt.Fprintf(w, "not known: %s\n", printable(text))
 	}
 	switch {
 	case len(p.Repairs) == 0:

@@ -39,6 +39,7 @@ func (p Program) addVerbs(root *cobra.Command, f *globalFlags) {
 		newRetry(f),
 		newHold(f),
 		newRepair(f),
+		newNetwork(f),
 		newStorage(f),
 		newOnIncomplete(f),
 		newConfig(f),

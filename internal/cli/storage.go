@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"archy-recovery/internal/answerfile"
 	"archy-recovery/internal/recover"
 	"archy-recovery/internal/storage"
 
@@ -70,14 +71,14 @@ that runs beside a recovery takes 2 s at most.`,
 				ctx, cancel = context.WithTimeout(ctx, within)
 				defer cancel()
 			}
-			answer, err := storage.Check(ctx, r.args[0])
+			found, err := storage.Check(ctx, r.args[0])
 			switch {
 			case err != nil:
 				return err
 			case file != "":
-				return storage.WriteAnswer(file, answer)
+				return answerfile.Write(file, found)
 			}
-			return show(r, answer, printStorageCheck)
+			return show(r, found, printStorageCheck)
 		}),
 	}
 	f.addJSON(cmd, "print JSON")

@@ -11,9 +11,7 @@ import (
 )
 
 // Repairs answers GET and POST of /v1/repair: what mends what a crash damaged.
-type Repairs struct {
-	Repairs []recover.Repair `json:"repairs"`
-}
+type Repairs = recover.Repairs
 
 // Repairs asks what would mend the damaged containers, or only the named one.
 func (c *Client) Repairs(ctx context.Context, name string) (Repairs, error) {
@@ -37,7 +35,7 @@ func (s *Server) postRepair(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) repair(
-	w http.ResponseWriter, r *http.Request, ask func(context.Context, string) ([]recover.Repair, error),
+	w http.ResponseWriter, r *http.Request, ask func(context.Context, string) (recover.Repairs, error),
 ) {
 	name, ok := s.nameOf(w, r)
 	if !ok {
@@ -54,6 +52,7 @@ func (s *Server) repair(
 	case err != nil:
 		s.writeProblem(w, http.StatusInternalServerError, err)
 	default:
-		s.writeJSON(w, Repairs{orEmpty(repairs)})
+		repairs.Repairs = orEmpty(repairs.Repairs)
+		s.writeJSON(w, repairs)
 	}
 }

@@ -37,6 +37,8 @@ type board struct {
 	// leftDown names what a clean boot did not start though it had run. What runs by now is
 	// in no note.
 	leftDown []string
+	// lostRules says which containers lack rules of their networks, as of the last look.
+	lostRules string
 	// clockNotSet: the clock was behind a moment of an earlier boot when this run began.
 	clockNotSet bool
 	held        time.Time // the end of the hold
@@ -87,6 +89,9 @@ func (b *board) status() (recover.Status, <-chan struct{}) {
 	})
 	if note := leftDownNote(stillDown); note != "" {
 		report.Notes = append(report.Notes, note)
+	}
+	if b.lostRules != "" {
+		report.Notes = append(report.Notes, b.lostRules)
 	}
 	return recover.Status{
 		State:            b.phase,

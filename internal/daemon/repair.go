@@ -49,7 +49,7 @@ type repairer struct {
 
 // Repairs says what would mend each container that is down and damaged, or only the named
 // one. It changes nothing. The storage is looked at anew. Errors are as for Repair.
-func (s *Service) Repairs(ctx context.Context, name string) ([]recover.Repair, error) {
+func (s *Service) Repairs(ctx context.Context, name string) (recover.Repairs, error) {
 	return s.repairer.ask(ctx, name, func(*recover.Repair) {})
 }
 
@@ -58,7 +58,7 @@ func (s *Service) Repairs(ctx context.Context, name string) ([]recover.Repair, e
 // complete. ErrRepairing: another one is under way. ErrNotDamaged: there is nothing to mend of name.
 //
 // A client that does not wait for the end does not end it: an image would come by half.
-func (s *Service) Repair(ctx context.Context, name string) ([]recover.Repair, error) {
+func (s *Service) Repair(ctx context.Context, name string) (recover.Repairs, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RepairWithin)
 	defer cancel()
 	return s.repairer.ask(ctx, name, s.repairer.doer(ctx))
@@ -69,51 +69,80 @@ const RepairWithin = time.Hour
 
 // ask plans the repairs and calls do for each. It does that once at a time, and not beside a
 // recovery: a look at the storage reads much.
-func (r *repairer) ask(ctx context.Context, name string, do func(*recover.Repair)) ([]recover.Repair, error) {
+func (r *repairer) ask(ctx context.Context, name string, do func(*recover.Repair)) (recover.Repairs, error) {
 	if r.service.Phase() != recover.Ready {
-		return nil, ErrFrozen
+		return recover.Repairs{}, ErrFrozen
 	}
 	if !r.busy.TryLock() {
-		return nil, ErrRepairing
+		return recover.Repairs{}, ErrRepairing
 	}
 	defer r.busy.Unlock()
-	repairs, err := r.plan(ctx, name)
-	for i := range repairs {
-		do(&repairs[i])
+	plan, err := r.plan(ctx, name)
+	for i := range plan.Repairs {
+		do(&plan.Repairs[i])
 	}
-	return repairs, err
+	return plan, err
 }
 
-func (r *repairer) plan(ctx context.Context, name string) ([]recover.Repair, error) {
+func (r *repairer) plan(ctx context.Context, name string) (plan recover.Repairs, err error) {
 	if name != "" {
 		if err := recover.CheckName(name); err != nil {
-			return nil, err
+			return plan, err
 		}
 	}
 	w := r.service.world
 	if w.Mender == nil || w.StorageUnits == nil {
-		return nil, errors.New("there is no access to podman's storage")
+		return plan, errors.New("there is no access to podman's storage")
 	}
 	root := w.storage.where()
 	if root == "" {
-		return nil, errors.New("it is not known yet where podman's storage is. Ask again when podman answers")
+		return plan, errors.New("it is not known yet where podman's storage is. Ask again when podman answers")
 	}
 	found, err := w.StorageUnits.Check(ctx, root)
 	if err != nil {
-		return nil, fmt.Errorf("the storage cannot be looked at: %w", err)
+		return plan, fmt.Errorf("the storage cannot be looked at: %w", err)
 	}
+	lost := r.service.networks.look(ctx)
 	stored, err := w.Mender.StoredNames(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("podman does not list its containers: %w", err)
+		return plan, fmt.Errorf("podman does not list its containers: %w", err)
 	}
+	r.service.networks.tell(lost, stored)
+	plan.Repairs, err = r.planAll(ctx, name, found, stored)
+	if err != nil {
+		return plan, err
+	}
+	for _, n := range lost.Repairs(stored) {
+		if name == "" || n.Container == name {
+			plan.Repairs = append(plan.Repairs, n)
+		}
+	}
+	if lost.Unknown != "" {
+		plan.Unknown = append(plan.Unknown, "whether the rules of podman's networks are there: "+lost.Unknown)
+	}
+	switch {
+	case name != "" && len(plan.Repairs) == 0 && !found.Complete:
+		return plan, fmt.Errorf("%s: %w, and not all was looked at. See all with archy-recovery storage check %s",
+			name, ErrNotDamaged, root)
+	case name != "" && len(plan.Repairs) == 0:
+		return plan, fmt.Errorf("%s: %w", name, ErrNotDamaged)
+	case !found.Complete:
+		plan.Unknown = append(plan.Unknown, "what else is damaged in podman's storage: there was no time to look "+
+			"at all of it. See all with archy-recovery storage check "+root)
+	}
+	return plan, nil
+}
+
+// planAll plans the repairs of what a crash damaged in the storage, of the whole set or one of it.
+func (r *repairer) planAll(
+	ctx context.Context, name string, found recover.StorageCheck, stored []recover.StoredName,
+) ([]recover.Repair, error) {
 	status, _ := r.service.Status()
 	repairs := []recover.Repair{}
-	known := false
 	for _, c := range status.Set.Containers {
 		if name != "" && c.Name != name {
 			continue
 		}
-		known = true
 		row := recover.Row{Name: c.Name, Image: c.Image, Unit: c.Unit}
 		if i := recover.IndexRow(status.Recovery.Rows, c.Name); i >= 0 {
 			row = status.Recovery.Rows[i]
@@ -127,14 +156,7 @@ func (r *repairer) plan(ctx context.Context, name string) ([]recover.Repair, err
 		}
 	}
 	recover.ShareImages(repairs)
-	switch {
-	case name == "" || known && len(repairs) > 0:
-		return repairs, nil
-	case !found.Complete:
-		return nil, fmt.Errorf("%s: %w, and not all was looked at. See all with archy-recovery storage check %s",
-			name, ErrNotDamaged, root)
-	}
-	return nil, fmt.Errorf("%s: %w", name, ErrNotDamaged)
+	return repairs, nil
 }
 
 // planOne plans the repair of one container, and reports whether anything of it is damaged.

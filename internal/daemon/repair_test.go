@@ -48,6 +48,9 @@ tag localhost/app:1
 remove image reserved-localhost/app:1
 `
 
+// mends is what a repair, or its plan, lists.
+func mends(r recover.Repairs, err error) ([]recover.Repair, error) { return r.Repairs, err }
+
 // historyOf is what was done on a host, a line each.
 func historyOf(h *recovertest.Host) string {
 	h.Mu.Lock()
@@ -63,14 +66,14 @@ func TestRepair(t *testing.T) {
 		repairOn(t, h, func(s *Service) {
 			synctest.Wait()
 			before := historyOf(h)
-			plan, err := s.Repairs(t.Context(), "")
+			plan, err := mends(s.Repairs(t.Context(), ""))
 			if err != nil || len(plan) != 3 || historyOf(h) != before {
 				t.Errorf("%+v, %v", plan, err)
 			}
 			h.Set(func() {
 				h.Start["web.service"], h.Start["app.service"] = recovertest.UpAfter(0), recovertest.UpAfter(0)
 			})
-			done, err := s.Repair(t.Context(), "")
+			done, err := mends(s.Repair(t.Context(), ""))
 			if err != nil || len(done) != 3 {
 				t.Errorf("%+v, %v", done, err)
 			}
@@ -105,16 +108,16 @@ func TestRepairOfOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := brokenHost()
 		repairOn(t, h, func(s *Service) {
-			if r, err := s.Repairs(t.Context(), "p"); err != nil || len(r) != 1 || r[0].Container != "p" {
+			if r, err := mends(s.Repairs(t.Context(), "p")); err != nil || len(r) != 1 || r[0].Container != "p" {
 				t.Errorf("%+v, %v", r, err)
 			}
 			for name, want := range map[string]error{"nobody": ErrNotDamaged, "../x": nil} {
-				if _, err := s.Repair(t.Context(), name); err == nil || want != nil && !errors.Is(err, want) {
+				if _, err := mends(s.Repair(t.Context(), name)); err == nil || want != nil && !errors.Is(err, want) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
 			h.Set(func() { h.StorageErr = errors.New("no unit") })
-			if _, err := s.Repairs(t.Context(), ""); err == nil {
+			if _, err := mends(s.Repairs(t.Context(), "")); err == nil {
 				t.Error("it is not known what is damaged, and that is no error")
 			}
 		})
@@ -144,7 +147,7 @@ func TestRepairRefuses(t *testing.T) {
 				h := brokenHost()
 				test.set(h)
 				repairOn(t, h, func(s *Service) {
-					r, err := s.Repair(t.Context(), "web")
+					r, err := mends(s.Repair(t.Context(), "web"))
 					if err != nil || len(r) != 1 || len(r[0].Steps) > 0 || !strings.Contains(r[0].Refused, test.want) {
 						t.Errorf("%+v, %v", r, err)
 					}
@@ -172,7 +175,7 @@ func TestImageRepairGoesOn(t *testing.T) {
 				h := brokenHost()
 				h.MendErr = fails
 				repairOn(t, h, func(s *Service) {
-					r, err := s.Repair(t.Context(), "app")
+					r, err := mends(s.Repair(t.Context(), "app"))
 					if err != nil || len(r) != 1 || r[0].Error == "" {
 						t.Errorf("%+v, %v", r, err)
 					}
@@ -184,7 +187,7 @@ func TestImageRepairGoesOn(t *testing.T) {
 						t.Errorf("the history is %s", before)
 					}
 					h.Set(func() { h.MendErr, h.Start["app.service"] = "", recovertest.UpAfter(0) })
-					if r, err = s.Repair(t.Context(), "app"); err != nil || len(r) != 1 || r[0].Error != "" {
+					if r, err = mends(s.Repair(t.Context(), "app")); err != nil || len(r) != 1 || r[0].Error != "" {
 						t.Errorf("%+v, %v", r, err)
 					}
 					time.Sleep(time.Minute)
@@ -206,12 +209,12 @@ func TestRepairSawNotAll(t *testing.T) {
 		h := brokenHost()
 		h.Damages, h.External, h.Images = nil, nil, map[string]string{"localhost/app:1": "i"}
 		repairOn(t, h, func(s *Service) {
-			if _, err := s.Repairs(t.Context(), "app"); !errors.Is(err, ErrNotDamaged) ||
+			if _, err := mends(s.Repairs(t.Context(), "app")); !errors.Is(err, ErrNotDamaged) ||
 				strings.Contains(err.Error(), "not all") {
 				t.Error(err)
 			}
 			h.Set(func() { h.Hurried = true })
-			if _, err := s.Repairs(t.Context(), "app"); !errors.Is(err, ErrNotDamaged) ||
+			if _, err := mends(s.Repairs(t.Context(), "app")); !errors.Is(err, ErrNotDamaged) ||
 				!strings.Contains(err.Error(), "archy-recovery storage check /c") {
 				t.Error(err)
 			}

@@ -116,7 +116,7 @@ func TestMendedIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := brokenHost()
 		repairOn(t, h, func(s *Service) {
-			if r, err := s.Repair(t.Context(), "app"); err != nil || len(r) != 1 || r[0].Error != "" {
+			if r, err := mends(s.Repair(t.Context(), "app")); err != nil || len(r) != 1 || r[0].Error != "" {
 				t.Errorf("%+v, %v", r, err)
 			}
 			time.Sleep(10 * time.Minute)

@@ -26,6 +26,7 @@ type Service struct {
 	suspects *suspects
 	keeper   *keeper
 	checkup  *checkup
+	networks *networks
 	repairer repairer
 	mender   *selfRepairer
 	podman   *survey.Patient
@@ -71,6 +72,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		suspects: book,
 		keeper:   newKeeper(w, identity, b, m, book),
 		checkup:  newCheckup(w, b),
+		networks: &networks{world: w, board: b},
 		podman:   podman,
 		hold:     newHold(w, b, identity.BootID),
 		doubtful: map[string]bool{}, unsure: map[string]bool{}, release: func() {},
@@ -122,6 +124,7 @@ func (s *Service) Run(ctx context.Context) error {
 		})
 		s.background.Go(func() { s.follow(running, run) })
 		s.background.Go(func() { s.mender.run(running) })
+		s.background.Go(func() { s.lookAtNetworks(running) })
 		s.background.Go(func() {
 			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})
 			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history,

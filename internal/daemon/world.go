@@ -30,6 +30,8 @@ type World struct {
 	PodmanFirst bool
 	// StorageUnits may be nil: then podman's storage is not synced.
 	StorageUnits StorageUnits
+	// NetworkUnit may be nil: then it is not looked whether networks have lost their rules.
+	NetworkUnit NetworkUnit
 	// Mender may be nil: then nothing is repaired.
 	Mender Mender
 	// Autostart may be nil: then nothing is noted of what else starts containers.

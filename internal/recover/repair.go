@@ -20,6 +20,13 @@ type Repair struct {
 	After string `json:"-"`
 }
 
+// Repairs are what mends the containers of a host.
+type Repairs struct {
+	Repairs []Repair `json:"repairs"`
+	// Unknown says what could not be looked at, and how to: there may be more to mend.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
 // A RepairStep is one change. Done is set once it was made.
 type RepairStep struct {
 	Kind   RepairKind `json:"kind"`

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"archy-recovery/internal/answerfile"
 	"archy-recovery/internal/recover"
 )
 
@@ -200,12 +201,12 @@ func TestAnswer(t *testing.T) {
 	s := newStore(t)
 	s.write("overlay/"+id("b")+"/lower", "")
 	file := filepath.Join(t.TempDir(), "answer.json")
-	if err := WriteAnswer(file, check(t, s)); err != nil {
+	if err := answerfile.Write(file, check(t, s)); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := ReadAnswer(file, s.root)
-	if err != nil || answer.Image("localhost/web") == nil || answer.Container(id("c")) == nil {
-		t.Errorf("%+v, %v", answer, err)
+	found, err := ReadAnswer(file, s.root)
+	if err != nil || found.Image("localhost/web") == nil || found.Container(id("c")) == nil {
+		t.Errorf("%+v, %v", found, err)
 	}
 	if _, err := ReadAnswer(file, "/elsewhere"); err == nil {
 		t.Error("an answer about another storage is taken")

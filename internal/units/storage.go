@@ -55,7 +55,18 @@ func (s Storage) start(ctx context.Context, template, root, suffix, want string)
 	if err != nil {
 		return err
 	}
-	outcome, err := s.manager.Start(ctx, name)
+	return startInto(ctx, s.manager, name, want)
+}
+
+// RunNetworkCheck runs the unit that looks at the rules of podman's networks, and returns when it
+// has written its answer. Errors are as for Storage.Sync.
+func RunNetworkCheck(ctx context.Context, m *Manager) error {
+	return startInto(ctx, m, "archy-recovery-network-check.service", "inactive")
+}
+
+// startInto starts a unit, which then has to be in a state.
+func startInto(ctx context.Context, m *Manager, name, want string) error {
+	outcome, err := m.Start(ctx, name)
 	if err == nil && outcome.Active != want {
 		err = fmt.Errorf("%s: job %s, unit %s %s", name, outcome.Job, outcome.Active, outcome.Result)
 	}

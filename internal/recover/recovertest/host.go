@@ -121,6 +121,11 @@ type Host struct {
 	Hurried    bool
 	Damages    []recover.Damage
 	StorageErr error
+	// Networks is what a look at the rules of podman's networks finds, NetworksErr why there is none,
+	// and NetworkLooks how often it was made.
+	Networks     recover.NetworkCheck
+	NetworksErr  error
+	NetworkLooks int
 	// External are the containers that only the storage knows. Looking, if set, is received from
 	// twice by each look at the storage: when it begins, and before its answer.
 	External []recover.StoredName

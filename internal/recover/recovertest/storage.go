@@ -166,3 +166,11 @@ func (s Storage) RemoveContainer(_ context.Context, id string) error {
 	}
 	return nil
 }
+
+// CheckNetworks tells Networks, or NetworksErr.
+func (s Storage) CheckNetworks(context.Context) (recover.NetworkCheck, error) {
+	s.H.Mu.Lock()
+	defer s.H.Mu.Unlock()
+	s.H.NetworkLooks++
+	return s.H.Networks, s.H.NetworksErr
+}
