@@ -90,6 +90,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 		StorageUnits: storageUnits{units.NewStorage(manager), i.StorageAnswer()},
 		NetworkUnit:  networkUnitOf(i, manager),
 		Mender:       client,
+		Archives:     dir.Archives(),
 		Autostart: struct {
 			*units.Manager
 			*podman.Client

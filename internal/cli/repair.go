@@ -19,11 +19,11 @@ func newRepair(f *globalFlags) *cobra.Command {
 		Long: `Show what would mend the containers that are down since a crash of the host damaged
 podman's storage, or only the container NAME. With --yes it is done, and they are
 started. Removed are only containers that their unit makes anew at each start, also if
-only podman's storage knows them, and damaged images that nothing else needs and whose
-registry has the digest that ran. No volume is removed, nor a container that holds
-data: for these the command says what you can do, and what would be lost. To pull an
-image may take long. Running containers of root's that a firewall has cut off from
-their networks are named, with the cure.`,
+only podman's storage knows them, and damaged images that nothing else needs. Such an
+image comes again from its archive (KeepImages=), or by the digest that ran from its
+registry, which may take long. No volume is removed, nor a container that holds data:
+for these the command says what you can do, and what would be lost. Running containers
+of root's that a firewall has cut off from their networks are named, with the cure.`,
 		Args:              atMostOneContainer,
 		ValidArgsFunction: completing(f, retryNames),
 		RunE: f.onInstance(func(r request) error {
@@ -65,6 +65,7 @@ var repairWords = map[recover.RepairKind]string{
 	recover.RepairReserveName:     "keep the name %s for it, so that nothing pulls another version meanwhile",
 	recover.RepairRemoveImage:     "remove the image %.12s",
 	recover.RepairPull:            "pull %s",
+	recover.RepairLoad:            "load the image %.12s from its archive",
 	recover.RepairTag:             "give it the name %s",
 	recover.RepairStart:           "start %s",
 }

@@ -30,7 +30,8 @@ func TestPrintRepairs(t *testing.T) {
 		"a plan": {[]recover.Repair{{Container: "web", Fault: "f", Steps: steps}}, nil, []string{"web"}, false,
 			"web: f\n  would remove the container web\n" +
 				"  would keep the name web for it, so that nothing pulls another version meanwhile\n" +
-				"  would remove the image web\n  would pull web\n  would give it the name web\n  would start web\n" +
+				"  would remove the image web\n  would pull web\n  would load the image web from its archive\n" +
+				"  would give it the name web\n  would start web\n" +
 				"Nothing was changed. Do it with: archy-recovery --uid 77 repair --yes web\n"},
 		"done in part": {[]recover.Repair{{Container: "web", Fault: "f", Steps: made, Error: "e"}}, nil, nil, true,
 			"web: f\n  done: remove the container abababababab\n  not done: start web\n  failed: e\n"},

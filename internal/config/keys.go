@@ -46,6 +46,8 @@ var recoveryKeys = []recoveryKey{
 	yesNoKey("RetryAfterReady", func(c *Config) *bool { return &c.Policy.RetryAfterReady }),
 	wordKey("Repair", func(c *Config) *recover.RepairLevel { return &c.Policy.Repair },
 		recover.RepairNothing, recover.RepairContainers, recover.RepairImages),
+	yesNoKey("KeepImages", func(c *Config) *bool { return &c.Policy.KeepImages }),
+	sizeKey("KeepImagesMax", func(c *Config) *int64 { return &c.Policy.KeepImagesMax }),
 	timeSpansKey("ParoleSec", func(c *Config) *[]time.Duration { return &c.Policy.Parole }),
 	logLevelKey("LogLevel", func(c *Config) *bool { return &c.Debug }),
 }
@@ -137,6 +139,11 @@ func countKey(name string, field func(*Config) *int) recoveryKey {
 		}
 		return n, nil
 	}, strconv.Itoa)
+}
+
+// sizeKey is a key whose value is a number of bytes.
+func sizeKey(name string, field func(*Config) *int64) recoveryKey {
+	return newKey(name, field, ParseSize, FormatSize)
 }
 
 // timeSpanKey is a key whose value is a time span of systemd.time(7).

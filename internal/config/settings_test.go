@@ -49,7 +49,8 @@ func TestSettingsReadBack(t *testing.T) {
 		"defaults": "",
 		"changed": "[Recovery]\nDataDirectory=/srv/a\nCleanBoot=restore\nCleanBootList=a b\n" +
 			"FirstAttemptSec=90\nSecondAttemptSec=1h 1ms\nRetryPauseSec=1.5\nTierDeadlineSec=61\n" +
-			"MaxParallel=1\nWaitFor=healthy\nJobs=leave\nRetryAfterReady=no\nSoakSec=1us\nLogLevel=debug\n" +
+			"MaxParallel=1\nWaitFor=healthy\nJobs=leave\nRetryAfterReady=no\n" +
+			"KeepImages=yes\nKeepImagesMax=1500M\nSoakSec=1us\nLogLevel=debug\n" +
 			"[Tiers]\nTier0=x *-db\nTier99=z\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,9 +22,13 @@ type preserver struct {
 	made  chan struct{}
 	// ids are podman's IDs of the containers seen last. Only the keeper's looks use it.
 	ids map[string]bool
+	// sawNew tells that there are new containers.
+	sawNew func()
 }
 
-func newPreserver(w World) *preserver { return &preserver{world: w, made: make(chan struct{}, 1)} }
+func newPreserver(w World) *preserver {
+	return &preserver{world: w, made: make(chan struct{}, 1), sawNew: func() {}}
+}
 
 // saw is told what podman lists.
 func (p *preserver) saw(list recover.Sightings) {
@@ -35,6 +39,7 @@ func (p *preserver) saw(list recover.Sightings) {
 	}
 	p.ids = ids
 	if fresh {
+		p.sawNew()
 		select {
 		case p.made <- struct{}{}:
 		default: // one sync is for all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,11 @@ type Mender interface {
 	RemoveImage(ctx context.Context, id string) error
 	// PullImage gets an image from its registry. It may take long.
 	PullImage(ctx context.Context, reference string) error
+	// SaveImage writes the archive of an image, and LoadImage gets an image from its archive, of that
+	// size in bytes. CheckArchive says whether an archive has all of the image with an ID.
+	SaveImage(ctx context.Context, id string, w io.Writer) error
+	LoadImage(ctx context.Context, archive io.ReadSeeker, size int64) error
+	CheckArchive(archive io.Reader, id string) error
 	// TagImage gives an image a name, also if another image has that.
 	TagImage(ctx context.Context, reference, name string) error
 }
@@ -240,27 +246,26 @@ func (r *repairer) makesAnew(ctx context.Context, row recover.Row) (bool, error)
 
 // doer returns what makes one repair after the other.
 func (r *repairer) doer(ctx context.Context) func(*recover.Repair) {
-	failed := map[string]bool{} // the references of images that did not come
+	failed := map[string]bool{} // what images are called by that did not come
 	return func(repair *recover.Repair) {
 		if failed[repair.After] {
 			repair.Error = repair.After + " did not come"
 			return
 		}
+		image := repair.Comes() // by its registry, if its archive turns out to be damaged
 		r.do(ctx, repair)
-		if reference := repair.Pulls(); reference != "" {
-			failed[reference] = repair.Error != ""
+		if image != "" {
+			failed[image] = repair.Error != ""
 		}
 	}
 }
 
 // do makes the steps of a repair. Each is in the journal.
 func (r *repairer) do(ctx context.Context, repair *recover.Repair) {
-	if reference := repair.Pulls(); reference != "" {
-		if err := r.service.world.Mender.RegistryHas(ctx, reference); err != nil {
-			repair.Error = fmt.Sprintf("nothing was changed: the registry does not give %s: %v", reference, err)
-			r.tellFailed(*repair, recover.RepairStep{Kind: recover.RepairPull, Target: reference}, err)
-			return
-		}
+	if step, err := r.certain(ctx, repair); err != nil {
+		repair.Error = "nothing was changed: " + err.Error()
+		r.tellFailed(*repair, step, err)
+		return
 	}
 	for i := range repair.Steps {
 		step := &repair.Steps[i]
@@ -292,8 +297,10 @@ func (r *repairer) step(ctx context.Context, repair recover.Repair, step recover
 		return m.RemoveImage(ctx, step.Target)
 	case recover.RepairPull:
 		return m.PullImage(ctx, step.Target)
+	case recover.RepairLoad:
+		return r.load(ctx, step.Target)
 	case recover.RepairTag:
-		return r.tag(ctx, repair.Pulls(), step.Target)
+		return r.tag(ctx, repair.Comes(), step.Target)
 	case recover.RepairStart:
 		return r.start(ctx, step.Target)
 	}

@@ -83,7 +83,7 @@ func TestRepair(t *testing.T) {
 					t.Errorf("%s: %s", r.Container, r.Error)
 				case r.Container == "web" && (len(r.Steps) != 2 || !r.Steps[0].Done || !r.Steps[1].Done):
 					t.Errorf("web: %+v", r)
-				case r.Container == "app" && r.Pulls() != "localhost/app@sha256:1":
+				case r.Container == "app" && r.Comes() != "localhost/app@sha256:1":
 					t.Errorf("app: %+v", r)
 				case r.Container == "p" && !strings.Contains(r.Refused, "Lost would be"):
 					t.Errorf("p: %s", r.Refused)

@@ -52,6 +52,10 @@ func (r *repairer) learnImage(
 		image.Digests = sameRepositoryFirst(image.Digests, i.reference)
 		f.Image, f.Unreserved, f.Found = &image, image.Names, found.Image(image.ID) != nil
 	}
+	f.Pinned = strings.Contains(i.reference, "@")
+	if archives := r.service.world.Archives; archives != nil {
+		f.Archive = archives.Path(f.Image.ID)
+	}
 	for _, s := range stored {
 		if s.ImageID == f.Image.ID && s.Name != f.Name {
 			f.Users = append(f.Users, s)
@@ -65,7 +69,10 @@ func (r *repairer) learnImage(
 // learnReserved fills in where a repair that was cut short goes on.
 func (r *repairer) learnReserved(ctx context.Context, reserved recover.Reserved, f *recover.RepairFacts) {
 	m := r.service.world.Mender
-	f.Image = &recover.ImageInfo{ID: reserved.ID, Digests: []string{reserved.Reference}}
+	f.Image = &recover.ImageInfo{ID: reserved.ID}
+	if reserved.Reference != reserved.ID {
+		f.Image.Digests = []string{reserved.Reference}
+	}
 	_, err := m.ImageInfo(ctx, reserved.ID)
 	// What else has the damage was asked before the first name was reserved.
 	f.Found, f.Gone = true, errors.Is(err, recover.ErrNoImage)

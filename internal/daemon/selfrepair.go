@@ -107,7 +107,7 @@ func (r *selfRepairer) repair(ctx context.Context) error {
 			return
 		}
 		mend(repair)
-		if comes := repair.Pulls() != "" || repair.After != ""; comes && repair.Error != "" {
+		if comes := repair.Comes() != "" || repair.After != ""; comes && repair.Error != "" {
 			again[repair.Container] = true // after a power cut, the network may come later
 		}
 	})

@@ -29,6 +29,7 @@ type Service struct {
 	networks *networks
 	repairer repairer
 	mender   *selfRepairer
+	archives *archivist
 	podman   *survey.Patient
 	hold     *hold
 	failures *failureLog
@@ -80,6 +81,8 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 	s.keeper.tellStatus, s.keeper.tellRun, s.keeper.amended = s.tellStatus, s.tellRun, s.history.amended
 	s.repairer.service = s
 	s.mender = newSelfRepairer(s)
+	s.archives = newArchivist(w, p, b)
+	s.keeper.preserver.sawNew = s.archives.sawNew
 	return s
 }
 
@@ -125,6 +128,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.background.Go(func() { s.follow(running, run) })
 		s.background.Go(func() { s.mender.run(running) })
 		s.background.Go(func() { s.lookAtNetworks(running) })
+		s.background.Go(func() { s.archives.run(running) })
 		s.background.Go(func() {
 			starts := newStarter(s.world, s.policy, s.suspects, s.ids, func(string, recover.Life) {})
 			(&parole{suspects: s.suspects, starter: starts, policy: s.policy, history: s.history,

@@ -34,6 +34,8 @@ type World struct {
 	NetworkUnit NetworkUnit
 	// Mender may be nil: then nothing is repaired.
 	Mender Mender
+	// Archives may be nil: then no image is kept.
+	Archives Archives
 	// Autostart may be nil: then nothing is noted of what else starts containers.
 	Autostart Autostart
 

@@ -102,13 +102,21 @@ func (c *Client) open(ctx context.Context, method, path string, body []byte) (io
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	return c.send(req)
+}
+
+// send makes a request whose body, if it has one, can be had again, and returns the body of the
+// answer, as open does.
+func (c *Client) send(req *http.Request) (io.ReadCloser, error) {
 	res, err := c.http.Do(req)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		// The dial function cannot do this, because net/http lets a dial outlive ctx.
-		if wakeErr := c.wake(ctx); wakeErr != nil {
+		if wakeErr := c.wake(req.Context()); wakeErr != nil {
 			return nil, fmt.Errorf("podman: %w; podman.socket cannot be started: %w", err, wakeErr)
 		}
-		req.Body, _ = req.GetBody() // never fails
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
 		res, err = c.http.Do(req)
 	}
 	if err != nil {

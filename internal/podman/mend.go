@@ -50,12 +50,13 @@ func (c *Client) ImageInfo(ctx context.Context, image string) (recover.ImageInfo
 		RepoTags    []string
 		RepoDigests []string
 		Labels      map[string]string
+		Size        int64
 	}
 	err := c.get(ctx, "images/"+url.PathEscape(image)+"/json", &i)
 	if notFound(err) {
 		return recover.ImageInfo{}, fmt.Errorf("%w: %s: %w", recover.ErrNoImage, image, err)
 	}
-	info := recover.ImageInfo{ID: i.ID, Names: i.RepoTags, Reserved: reservedOf(i.Labels)}
+	info := recover.ImageInfo{ID: i.ID, Names: i.RepoTags, Size: i.Size, Reserved: reservedOf(i.Labels)}
 	for _, digest := range i.RepoDigests {
 		// podman gives what was built or imported here a digest, too; no registry has that.
 		if !strings.HasPrefix(digest, "localhost/") {

@@ -69,6 +69,9 @@ type Policy struct {
 	RetryAfterReady bool
 	// Repair is what is repaired after a crash of the host without being asked.
 	Repair RepairLevel
+	// KeepImages: the images of the set are kept in archives, of KeepImagesMax bytes in all at most.
+	KeepImages    bool
+	KeepImagesMax int64
 	// Soak is how long after its start a container counts as a possible cause
 	// of a crash of the host.
 	Soak time.Duration
@@ -99,6 +102,7 @@ func DefaultPolicy() Policy {
 
 		RetryAfterReady: true,
 		Repair:          RepairNothing,
+		KeepImagesMax:   20 << 30,
 
 		Soak:      20 * time.Second,
 		Probation: 10 * time.Second,

@@ -1,6 +1,7 @@
 package recover
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -16,7 +17,10 @@ type Repair struct {
 	Refused string `json:"refused,omitempty"`
 	// Error is why a step failed. The steps after it were not made.
 	Error string `json:"error,omitempty"`
-	// After is the reference of an image that another repair has to have got first, empty for none.
+	// Registry is the reference by which its registry gives the image, by the digest that ran; empty
+	// if none does.
+	Registry string `json:"-"`
+	// After is what Comes is of another repair that has to be made first, empty for none.
 	After string `json:"-"`
 }
 
@@ -51,7 +55,9 @@ const (
 	// RepairPull gets an image from its registry, by the digest that ran. Its target is the
 	// reference with that digest.
 	RepairPull RepairKind = "pull"
-	// RepairTag gives an image that was pulled its name. Its target is that.
+	// RepairLoad gets an image from its archive. Its target is the ID.
+	RepairLoad RepairKind = "load"
+	// RepairTag gives an image that has come its name. Its target is that.
 	RepairTag RepairKind = "tag"
 	// RepairStart starts the container by its unit.
 	RepairStart RepairKind = "start"
@@ -59,7 +65,8 @@ const (
 
 // RepairKinds lists the kinds of steps.
 func RepairKinds() []RepairKind {
-	return []RepairKind{RepairRemoveContainer, RepairReserveName, RepairRemoveImage, RepairPull, RepairTag, RepairStart}
+	return []RepairKind{RepairRemoveContainer, RepairReserveName, RepairRemoveImage, RepairPull, RepairLoad,
+		RepairTag, RepairStart}
 }
 
 // A RepairLevel is what the daemon repairs by itself after a crash of the host.
@@ -69,7 +76,7 @@ type RepairLevel string
 const (
 	RepairNothing    RepairLevel = "no"
 	RepairContainers RepairLevel = "container" // containers that their units make anew
-	RepairImages     RepairLevel = "image"     // images that come again from their registry, too
+	RepairImages     RepairLevel = "image"     // images that come again from an archive or their registry, too
 )
 
 // Allows reports whether a repair may be made by itself: its steps change no more than that.
@@ -77,13 +84,14 @@ func (l RepairLevel) Allows(r Repair) bool {
 	if l == RepairImages {
 		return len(r.Steps) > 0
 	}
-	return l == RepairContainers && len(r.Steps) > 0 && r.Pulls() == ""
+	return l == RepairContainers && len(r.Steps) > 0 && r.Comes() == ""
 }
 
-// Pulls is the reference that a repair pulls, empty if it pulls none.
-func (r Repair) Pulls() string {
+// Comes is what an image is called by that a repair gets: the reference that it pulls, or the ID
+// that it loads. It is empty if it gets none.
+func (r Repair) Comes() string {
 	for _, step := range r.Steps {
-		if step.Kind == RepairPull {
+		if step.Kind == RepairPull || step.Kind == RepairLoad {
 			return step.Target
 		}
 	}
@@ -92,7 +100,7 @@ func (r Repair) Pulls() string {
 
 // Reserves is what the names of its image are reserved for.
 func (r Repair) Reserves() Reserved {
-	reserved := Reserved{Reference: r.Pulls()}
+	reserved := Reserved{Reference: cmp.Or(r.Registry, r.Comes())}
 	for _, step := range r.Steps {
 		switch step.Kind {
 		case RepairRemoveImage:
@@ -110,14 +118,14 @@ func ShareImages(repairs []Repair) {
 	coming := map[string]bool{}
 	for i := range repairs {
 		r := &repairs[i]
-		reference := r.Pulls()
-		if coming[reference] {
-			r.After = reference
+		image := r.Comes()
+		if coming[image] {
+			r.After = image
 			r.Steps = slices.DeleteFunc(r.Steps, func(s RepairStep) bool {
 				return s.Kind != RepairRemoveContainer && s.Kind != RepairStart
 			})
 		}
-		coming[reference] = reference != ""
+		coming[image] = image != ""
 	}
 }
 
@@ -127,13 +135,15 @@ type ImageInfo struct {
 	// Names are its tags, and Digests its references with the digest that a registry gave it;
 	// none if it was built, imported or loaded here.
 	Names, Digests []string
+	// Size is what its layers have, in bytes; about what an archive of it takes.
+	Size int64
 	// Reserved: it has no content, and keeps its names for an image that comes again.
 	Reserved *Reserved
 }
 
-// Reserved is what a name was reserved for: the image with ID, which was damaged, all its Names,
-// and the Reference by which it comes again. podman keeps them as labels of the image that has
-// the name meanwhile. So a repair that was cut short can go on.
+// Reserved is what a name was reserved for: the image with ID, which was damaged, all its Names, and
+// the Reference by which its registry gives it, or the ID if none does. podman keeps them as labels
+// of the image that has the name meanwhile. So a repair that was cut short can go on.
 type Reserved struct {
 	ID, Reference string
 	Names         []string
@@ -164,6 +174,10 @@ type RepairFacts struct {
 	// it was removed already.
 	Unreserved []string
 	Gone       bool
+	// Archive is the file of an archive of the image, empty without one. Pinned: the container calls
+	// the image by a digest of its registry, which one from an archive does not have.
+	Archive string
+	Pinned  bool
 	// Users are the other containers of that image, and Sharers the other images that need what
 	// is damaged: podman keeps a layer while one of them has it.
 	Users   []StoredName
@@ -172,8 +186,9 @@ type RepairFacts struct {
 
 // PlanRepair says what mends a container. It removes nothing that holds data: a container
 // whose unit does not make it anew holds what it wrote. An image is removed only if nothing else
-// needs it, and a registry gave it: it comes again by the digest that ran, since a tag may mean
-// another version by now, which could migrate a database. Otherwise the words say what would help.
+// needs it, and it comes again: from its archive, or from the registry that gave it by the digest
+// that ran, since a tag may mean another version by now, which could migrate a database. Otherwise
+// the words say what would help.
 func PlanRepair(f RepairFacts) Repair {
 	r := Repair{Container: f.Name, Fault: f.Fault, Steps: []RepairStep{}}
 	switch {
@@ -191,6 +206,9 @@ func PlanRepair(f RepairFacts) Repair {
 		r.Refused = imageByHand(f)
 	case f.ImageDamaged:
 		r.Steps = imageSteps(f)
+		if len(f.Image.Digests) > 0 {
+			r.Registry = f.Image.Digests[0]
+		}
 	case f.Container == nil:
 		r.Refused = "nothing is left to remove: see what podman says at its start, with archy-recovery retry " + f.Name
 	default:

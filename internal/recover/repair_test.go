@@ -56,6 +56,25 @@ func TestPlanRepair(t *testing.T) {
 			"refused: the image has to come anew. The damage is also in localhost/b:1: "},
 		"one that was built here": {RepairFacts{MakesAnew: true, ImageDamaged: true, Image: built, Found: true},
 			"refused: the image has to come anew. podman rmi localhost/web:1; then build, load or import it again"},
+		"one that was built here comes from its archive": {
+			RepairFacts{MakesAnew: true, ImageDamaged: true, Image: built, Found: true, Unreserved: built.Names,
+				Archive: "/d/img.tar"},
+			"reserve-name localhost/web:1, remove-image img, load img, tag localhost/web:1, start web"},
+		"an archive needs no registry": {
+			RepairFacts{MakesAnew: true, ImageDamaged: true, Image: image, Found: true, Archive: "/d/img.tar"},
+			"remove-image img, load img, tag r.io/web:1, tag r.io/web:latest, start web"},
+		"nor, after a cut, the image": {
+			RepairFacts{ImageDamaged: true, Image: built, Gone: true, Archive: "/d/img.tar"},
+			"load img, tag localhost/web:1, start web"},
+		"an image from an archive has no digest": {
+			RepairFacts{MakesAnew: true, ImageDamaged: true, Image: pinned, Found: true, Archive: "/d/img.tar", Pinned: true},
+			"remove-image img, pull r.io/web@sha256:d, start web"},
+		"others use it, and it has an archive": {
+			RepairFacts{MakesAnew: true, ImageDamaged: true, Image: built, Found: true, Archive: "/d/img.tar",
+				Users: []StoredName{{ID: "o", Name: "other"}}},
+			"refused: the image has to come anew. It is also used by other: podman removes it only when they are gone, and " +
+				"what they wrote outside of volumes goes with them. podman rmi localhost/web:1; podman load --input /d/img.tar; " +
+				"podman tag img localhost/web:1; archy-recovery retry web"},
 		"one that podman cannot read": {RepairFacts{MakesAnew: true, ImageDamaged: true},
 			"refused: podman cannot read the image"},
 		"a plain one keeps its image": {RepairFacts{ImageDamaged: true, Image: image, Found: true, Container: web},
@@ -82,10 +101,11 @@ func TestPlanRepair(t *testing.T) {
 func TestRepairLevel(t *testing.T) {
 	container := Repair{Steps: []RepairStep{{Kind: RepairRemoveContainer}, {Kind: RepairStart}}}
 	image := Repair{Steps: []RepairStep{{Kind: RepairRemoveImage}, {Kind: RepairPull, Target: "r"}, {Kind: RepairStart}}}
-	for level, want := range map[RepairLevel][3]bool{
-		RepairNothing: {}, RepairContainers: {true, false, false}, RepairImages: {true, true, false},
+	load := Repair{Steps: []RepairStep{{Kind: RepairRemoveImage}, {Kind: RepairLoad, Target: "i"}, {Kind: RepairStart}}}
+	for level, want := range map[RepairLevel][4]bool{
+		RepairNothing: {}, RepairContainers: {true, false, false, false}, RepairImages: {true, true, true, false},
 	} {
-		got := [3]bool{level.Allows(container), level.Allows(image), level.Allows(Repair{Refused: "no"})}
+		got := [4]bool{level.Allows(container), level.Allows(image), level.Allows(load), level.Allows(Repair{Refused: "no"})}
 		if got != want {
 			t.Errorf("%s: %v, want %v", level, got, want)
 		}
@@ -108,7 +128,20 @@ func TestShareImages(t *testing.T) {
 	if got := fmt.Sprint(repairs[2].Steps); got != "[{remove-container cb false} {start b false}]" {
 		t.Errorf("b: %s", got)
 	}
-	if repairs[0].Pulls() != "r" || repairs[3].Pulls() != "s" || repairs[2].Pulls() != "" {
+	if repairs[0].Comes() != "r" || repairs[3].Comes() != "s" || repairs[2].Comes() != "" {
 		t.Errorf("%+v", repairs)
+	}
+}
+
+// What keeps a name says by what the image comes: its registry's digest, or its ID.
+func TestReserves(t *testing.T) {
+	f := RepairFacts{MakesAnew: true, ImageDamaged: true, Found: true, Archive: "/d/img.tar",
+		Image: &ImageInfo{ID: "img", Names: []string{"r.io/web:1"}, Digests: []string{"r.io/web@sha256:d"}}}
+	if r := PlanRepair(f).Reserves(); r.Reference != "r.io/web@sha256:d" || r.ID != "img" || len(r.Names) != 1 {
+		t.Errorf("%+v", r)
+	}
+	f.Image.Digests = nil
+	if r := PlanRepair(f).Reserves(); r.Reference != "img" {
+		t.Errorf("%+v", r)
 	}
 }

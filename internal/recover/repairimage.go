@@ -7,8 +7,12 @@ import (
 
 // imageComesAgain reports whether the image can be removed and come again without a loss.
 func (f RepairFacts) imageComesAgain() bool {
-	return f.Image != nil && len(f.Image.Digests) > 0 && (f.Found || f.Gone) && len(f.Users) == 0 && len(f.Sharers) == 0
+	return f.Image != nil && (len(f.Image.Digests) > 0 || f.fromArchive()) && (f.Found || f.Gone) &&
+		len(f.Users) == 0 && len(f.Sharers) == 0
 }
+
+// fromArchive reports whether the image comes from its archive: that needs no network.
+func (f RepairFacts) fromArchive() bool { return f.Archive != "" && !f.Pinned }
 
 // imageSteps have a damaged image come again. At each moment its names lead to the damaged one, to
 // one without content, or to the one that has come: no start pulls another version.
@@ -23,7 +27,11 @@ func imageSteps(f RepairFacts) (steps []RepairStep) {
 	if !f.Gone {
 		add(RepairRemoveImage, f.Image.ID)
 	}
-	add(RepairPull, f.Image.Digests[0])
+	if f.fromArchive() {
+		add(RepairLoad, f.Image.ID)
+	} else {
+		add(RepairPull, f.Image.Digests[0])
+	}
 	for _, name := range f.Image.Names {
 		add(RepairTag, name)
 	}
@@ -59,12 +67,19 @@ func imageByHand(f RepairFacts) string {
 		names = []string{f.Image.ID}
 	}
 	commands = append(commands, "podman rmi "+strings.Join(names, " "))
-	if len(f.Image.Digests) == 0 {
-		commands = append(commands, "then build, load or import it again: no registry has it")
-	} else {
-		commands = append(commands, "podman pull "+f.Image.Digests[0])
-		for _, name := range f.Image.Names {
-			commands = append(commands, "podman tag "+f.Image.Digests[0]+" "+name)
+	get, comes := "", ""
+	switch {
+	case f.fromArchive():
+		get, comes = "podman load --input "+f.Archive, f.Image.ID
+	case len(f.Image.Digests) > 0:
+		get, comes = "podman pull "+f.Image.Digests[0], f.Image.Digests[0]
+	default:
+		get = "then build, load or import it again: no registry has it, and it was not kept (KeepImages=)"
+	}
+	commands = append(commands, get)
+	for _, name := range f.Image.Names {
+		if comes != "" {
+			commands = append(commands, "podman tag "+comes+" "+name)
 		}
 	}
 	return text + " " + strings.Join(append(commands, "archy-recovery retry "+f.Name), "; ")

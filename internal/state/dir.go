@@ -1,6 +1,6 @@
-// Package state keeps the data directory: marker, snapshot, user-stopped list,
-// in-flight list, quarantine and history. Nothing else writes there. Every write
-// survives a power failure at any moment: the file then has its old content or its new.
+// Package state keeps the data directory: marker, snapshot, user-stopped list, in-flight list,
+// quarantine, history, and archives of images. Nothing else writes there. Every write survives a
+// power failure at any moment: the file then has its old content or its new.
 package state
 
 import (
@@ -107,4 +107,5 @@ func (d *Dir) removeTemporaryFiles() {
 	}
 	d.removeAll(historyDir + "/.*.json*")
 	d.removeAll(historyDir + "/*.json~") // the form of earlier versions
+	d.removeAll(archiveDir + "/.*")
 }

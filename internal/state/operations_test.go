@@ -37,6 +37,19 @@ func (op operation) read(t *testing.T, files map[string]string) string {
 }
 
 var operations = map[string]operation{
+	"KeepArchive": {
+		func(d *Dir) error { return keep(archivesOf(d), archived, "an image") },
+		func(d *Dir) string {
+			kept, err := archivesOf(d).Kept()
+			text := fmt.Sprint(err)
+			for _, k := range kept {
+				content, err := os.ReadFile(archivesOf(d).Path(k.ID))
+				text += fmt.Sprintf(" %s %d %s %v", k.ID, k.Size, content, err)
+			}
+			return text
+		},
+		false,
+	},
 	"WriteMarker": {
 		do:      func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftNothing)) },
 		readIn:  markerIn,

@@ -95,6 +95,7 @@ function repairStep(step) {
     case "remove-container": return `remove the container ${step.target.slice(0, 12)}, which its unit makes anew`;
     case "reserve-name": return `keep the name ${step.target}, so that nothing pulls another version meanwhile`;
     case "remove-image": return `remove the image ${step.target.slice(0, 12)}`;
+    case "load": return `load the image ${step.target.slice(0, 12)} from its archive`;
     case "tag": return `give it the name ${step.target}`;
     default: return `${step.kind} ${step.target}`;
     }

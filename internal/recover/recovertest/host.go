@@ -133,8 +133,15 @@ type Host struct {
 	// MendErr is the begin of the change that cannot be made, as the history would tell it.
 	Reserved map[string]recover.Reserved
 	Unnamed  []string
-	MendErr  string
-	Looking  chan struct{}
+	// Archives has the archives of images by their IDs, and ArchiveRoom is what the disk has for more,
+	// in bytes. ImageSize is the size of each image.
+	Archives    map[string]string
+	ArchiveRoom int64
+	ImageSize   int64
+	// NoDigests: no registry has the images.
+	NoDigests bool
+	MendErr   string
+	Looking   chan struct{}
 
 	// Stuck holds the locks of containers: podman answers for one, and lists any, only
 	// when its channel is closed.

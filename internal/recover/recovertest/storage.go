@@ -3,6 +3,8 @@ package recovertest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -71,12 +73,15 @@ func (s Storage) ImageInfo(_ context.Context, image string) (recover.ImageInfo, 
 	if !named {
 		id = image
 	}
-	info := recover.ImageInfo{ID: id}
+	info := recover.ImageInfo{ID: id, Size: s.H.ImageSize}
 	for name, its := range s.H.Images {
 		if its == id {
 			info.Names = append(info.Names, name)
 			info.Digests = append(info.Digests, digestOf(name))
 		}
+	}
+	if s.H.NoDigests {
+		info.Digests = nil
 	}
 	if reserved, is := s.H.Reserved[id]; is {
 		info.Reserved, info.Digests = &reserved, nil
@@ -138,6 +143,33 @@ func (s Storage) RemoveImage(_ context.Context, id string) error {
 // PullImage pulls it.
 func (s Storage) PullImage(_ context.Context, reference string) error {
 	return s.change("pull "+reference, func() {})
+}
+
+// archiveOf is the archive of an image.
+func archiveOf(id string) string { return "archive of " + id }
+
+// SaveImage saves it.
+func (s Storage) SaveImage(_ context.Context, id string, w io.Writer) error {
+	return s.change("save "+id, func() { _, _ = io.WriteString(w, archiveOf(id)) })
+}
+
+// CheckArchive takes only what SaveImage writes for whole.
+func (Storage) CheckArchive(archive io.Reader, id string) error {
+	text, err := io.ReadAll(archive)
+	if err == nil && string(text) != archiveOf(id) {
+		err = errors.New("it is damaged")
+	}
+	return err
+}
+
+// LoadImage loads it. It has no name then.
+func (s Storage) LoadImage(_ context.Context, archive io.ReadSeeker, size int64) error {
+	text, err := io.ReadAll(archive)
+	if err != nil || int64(len(text)) != size {
+		return fmt.Errorf("%d bytes of %d: %w", len(text), size, err)
+	}
+	id := strings.TrimPrefix(string(text), archiveOf(""))
+	return s.change("load "+id, func() { s.H.Unnamed = append(s.H.Unnamed, id) })
 }
 
 // TagImage gives it the name.
