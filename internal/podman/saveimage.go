@@ -3,9 +3,11 @@ package podman
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"syscall"
 )
 
 // SaveImage writes the archive of an image, given by its ID, as podman save --format
@@ -44,6 +46,10 @@ func (c *Client) LoadImage(ctx context.Context, archive io.ReadSeeker, size int6
 	req.ContentLength = size
 	req.Header.Set("Content-Type", "application/x-tar")
 	answer, err := c.send(req)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("podman took only a part of it; its directory for temporary files, by default /var/tmp, "+
+			"may be full: %w", err)
+	}
 	if err != nil {
 		return err
 	}
