@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,10 +66,21 @@ func archivesOn(h *recovertest.Host) (kept map[string]bool, saves int) {
 	return kept, strings.Count(strings.Join(h.History, "\n"), "save i")
 }
 
+// asksForPressure counts how often a host's pressure is asked for. There is none.
+func asksForPressure(h *recovertest.Host) *atomic.Int32 {
+	var asked atomic.Int32
+	h.Stalls = func() (recover.Stalls, error) {
+		asked.Add(1)
+		return recover.Stalls{}, nil
+	}
+	return &asked
+}
+
 // The images of the set are kept once their containers have lasted, each once. Then nothing is done
 // until there is a new container.
 func TestImagesAreKept(t *testing.T) {
 	h := keepingHost()
+	asked := asksForPressure(h)
 	keeping(t, h, nil, func() {
 		if kept, _ := archivesOn(h); len(kept) > 0 {
 			t.Errorf("within the soak %v is kept", kept)
@@ -77,15 +89,12 @@ func TestImagesAreKept(t *testing.T) {
 		if kept, saves := archivesOn(h); !kept["iweb"] || !kept["idb"] || saves != 2 {
 			t.Errorf("kept %v with %d saves", kept, saves)
 		}
-		asked := 0
-		h.Set(func() {
-			h.Stalls = func() (recover.Stalls, error) { asked++; return recover.Stalls{}, nil }
-		})
+		asked.Store(0)
 		time.Sleep(48 * time.Hour)
 		h.Changes <- struct{}{}
 		time.Sleep(48 * time.Hour)
-		if _, saves := archivesOn(h); saves != 2 || asked > 0 {
-			t.Errorf("%d saves, and the pressure was asked for %d times while nothing was new", saves, asked)
+		if _, saves := archivesOn(h); saves != 2 || asked.Load() > 0 {
+			t.Errorf("%d saves, and the pressure was asked for %d times while nothing was new", saves, asked.Load())
 		}
 		h.Set(func() {
 			h.Images["r.io/app:1"] = "iapp"
@@ -144,16 +153,14 @@ func TestImagesAreNotKept(t *testing.T) {
 func TestKeepingIsTriedAgain(t *testing.T) {
 	h := keepingHost()
 	h.MendErr = "save idb"
-	tries := 0
+	asked := asksForPressure(h)
 	keeping(t, h, nil, func() {
 		time.Sleep(30 * time.Minute)
-		h.Set(func() {
-			h.Stalls = func() (recover.Stalls, error) { tries++; return recover.Stalls{}, nil }
-		})
+		asked.Store(0)
 		time.Sleep(100 * time.Hour)
 		// After 1, 3, 7, 15, 31, 55 and 79 h. Each asks for the pressure twice, before it saves.
-		if tries != 14 {
-			t.Errorf("it asked for the pressure %d times", tries)
+		if n := asked.Load(); n != 14 {
+			t.Errorf("it asked for the pressure %d times", n)
 		}
 		h.Set(func() { h.MendErr = "" })
 		time.Sleep(24 * time.Hour)
@@ -168,15 +175,16 @@ func TestKeepingGivesWay(t *testing.T) {
 	for _, name := range []string{"memory", "io", "the kernel does not tell"} {
 		t.Run(name, func(t *testing.T) {
 			h := keepingHost()
-			pressed := true
+			var pressed atomic.Bool
+			pressed.Store(true)
 			h.Stalls = func() (s recover.Stalls, err error) {
 				since := time.Duration(time.Now().UnixNano())
 				switch {
 				case name == "the kernel does not tell":
 					return s, errors.New("no file")
-				case pressed && name == "memory":
+				case pressed.Load() && name == "memory":
 					s.Memory = since / 5
-				case pressed:
+				case pressed.Load():
 					s.IO = since / 2
 				}
 				return s, nil
@@ -186,7 +194,7 @@ func TestKeepingGivesWay(t *testing.T) {
 				if _, saves := archivesOn(h); (saves == 0) != (name != "the kernel does not tell") {
 					t.Errorf("%d saves under pressure", saves)
 				}
-				h.Set(func() { pressed = false })
+				pressed.Store(false)
 				time.Sleep(2 * time.Hour)
 				if kept, _ := archivesOn(h); len(kept) != 2 {
 					t.Errorf("kept %v", kept)
