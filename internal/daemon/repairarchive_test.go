@@ -36,7 +36,7 @@ func archiveOn(t *testing.T, h *recovertest.Host, archive string, do func(*Servi
 func repairApp(t *testing.T, h *recovertest.Host, s *Service) recover.Repair {
 	t.Helper()
 	h.Set(func() { h.MendErr, h.Start["app.service"] = "", recovertest.UpAfter(0) })
-	done, err := s.Repair(t.Context(), "app")
+	done, err := mends(s.Repair(t.Context(), "app"))
 	if err != nil || len(done) != 1 {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -49,7 +49,7 @@ func TestRepairFromArchive(t *testing.T) {
 	h := brokenHost()
 	h.NoDigests = true
 	archiveOn(t, h, "archive of i", func(s *Service) {
-		plan, err := s.Repairs(t.Context(), "app")
+		plan, err := mends(s.Repairs(t.Context(), "app"))
 		if err != nil || len(plan) != 1 || plan[0].Comes() != "i" || strings.Contains(historyOf(h), "load") {
 			t.Errorf("%+v, %v", plan, err)
 		}
@@ -75,7 +75,7 @@ func TestRepairFromArchiveGoesOn(t *testing.T) {
 			h := brokenHost()
 			h.MendErr, h.NoDigests = fails, true
 			archiveOn(t, h, "archive of i", func(s *Service) {
-				if r, err := s.Repair(t.Context(), "app"); err != nil || len(r) != 1 || r[0].Error == "" {
+				if r, err := mends(s.Repair(t.Context(), "app")); err != nil || len(r) != 1 || r[0].Error == "" {
 					t.Errorf("%+v, %v", r, err)
 				}
 				before := historyOf(h)

@@ -38,8 +38,8 @@ func (op operation) read(t *testing.T, files map[string]string) string {
 
 var operations = map[string]operation{
 	"KeepArchive": {
-		func(d *Dir) error { return keep(archivesOf(d), archived, "an image") },
-		func(d *Dir) string {
+		do: func(d *Dir) error { return keep(archivesOf(d), archived, "an image") },
+		readIn: func(d *Dir) string {
 			kept, err := archivesOf(d).Kept()
 			text := fmt.Sprint(err)
 			for _, k := range kept {
@@ -48,7 +48,6 @@ var operations = map[string]operation{
 			}
 			return text
 		},
-		false,
 	},
 	"WriteMarker": {
 		do:      func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftNothing)) },
