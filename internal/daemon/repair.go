@@ -133,8 +133,8 @@ func (r *repairer) plan(ctx context.Context, name string) (plan recover.Repairs,
 	case name != "" && len(plan.Repairs) == 0:
 		return plan, fmt.Errorf("%s: %w", name, ErrNotDamaged)
 	case !found.Complete:
-		plan.Unknown = append(plan.Unknown, "what else is damaged in podman's storage: there was no time to look "+
-			"at all of it. See all with archy-recovery storage check "+root)
+		plan.Unknown = append(plan.Unknown, "what else is damaged in podman's storage: not all of it was "+
+			"looked at. See all with archy-recovery storage check "+root)
 	}
 	return plan, nil
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -28,6 +29,10 @@ func Check(ctx context.Context, graphRoot string) (recover.StorageCheck, error) 
 		return answer, err
 	}
 	defer root.Close()
+	if driver := otherDriver(root); driver != "" {
+		answer.Unknown = []string{fmt.Sprintf("it has the driver %q, and only overlay is looked at", driver)}
+		return answer, nil
+	}
 	x, err := readIndex(root)
 	if err != nil {
 		return answer, err
@@ -48,6 +53,15 @@ func Check(ctx context.Context, graphRoot string) (recover.StorageCheck, error) 
 	answer.Examined, answer.Complete = found.contents(ctx)
 	answer.Damages, answer.Unknown = found.damages(), found.unknown
 	return answer, nil
+}
+
+// otherDriver is the driver of a storage that has none of overlay's, such as "vfs", empty for others.
+func otherDriver(root *os.Root) string {
+	directories, _ := fs.Glob(root.FS(), "*-layers")
+	if len(directories) == 0 || slices.Contains(directories, "overlay-layers") {
+		return ""
+	}
+	return strings.TrimSuffix(directories[0], "-layers")
 }
 
 // A fault is what is wrong with a layer, an image or a file of the index.

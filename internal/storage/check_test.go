@@ -185,6 +185,21 @@ func TestNoStorage(t *testing.T) {
 	}
 }
 
+// Of a storage with another driver nothing is known.
+func TestOtherDriver(t *testing.T) {
+	dir := t.TempDir()
+	for _, of := range []string{"layers", "images", "containers"} {
+		if err := os.Mkdir(filepath.Join(dir, "vfs-"+of), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer, err := Check(t.Context(), dir)
+	if err != nil || answer.Complete || len(answer.Damages) > 0 || len(answer.Unknown) != 1 ||
+		!strings.Contains(answer.Unknown[0], `"vfs"`) {
+		t.Errorf("%+v, %v", answer, err)
+	}
+}
+
 // A damaged list of what a layer was made from says nothing about the layer.
 func TestSplitDamaged(t *testing.T) {
 	for _, text := range []string{"", "\x00\x00", split(nil)[:10], split(map[string]string{"a": "b"})[:30]} {
