@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -15,9 +17,12 @@ import (
 // header is the first line of each unit that Install writes.
 const header = "# Written by archy-recovery for a container that has no unit; gone after a reboot.\n"
 
-// Install writes units, a map of names to texts, to the runtime unit directory. Then it reloads the
-// manager once. It keeps a unit of the same name that another program wrote. The directory ends
-// with the boot, so no write is durable.
+// Install writes units, a map of names to texts, to the runtime unit directory, and has the manager read
+// them. It keeps a unit of the same name that another program wrote. The directory ends with the boot,
+// so no write is durable.
+//
+// A reload of the manager runs all generators and reads all units again: tenths of a second, in which a
+// boot starts nothing. So there is one only where systemd does not find the files by itself.
 func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	for name := range units { // all names are checked before the first write
 		if err := checkUnit(name); err != nil {
@@ -39,11 +44,37 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	if err := m.writeHolder(); err != nil {
 		return err
 	}
+	if m.startHolder(ctx) == nil && m.upToDate(ctx, append(slices.Collect(maps.Keys(units)), holder)) {
+		return nil
+	}
 	if err := m.reload(ctx); err != nil {
 		return err
 	}
 	_ = m.startHolder(ctx) // without it systemctl shows less, and the units start all the same
 	return nil
+}
+
+// upToDate reports whether systemd has loaded the units from the files that are there now. It finds a new
+// file when it loads a unit, and does not read one again (Unit.LoadState, Unit.NeedDaemonReload).
+func (m *Manager) upToDate(ctx context.Context, units []string) bool {
+	l, err := m.connect(ctx)
+	if err != nil {
+		return false
+	}
+	var asked []property
+	for _, unit := range units {
+		asked = append(asked, property{pathOf(unit), unitIfc, "LoadState"},
+			property{pathOf(unit), unitIfc, "NeedDaemonReload"})
+	}
+	answers := l.getAll(ctx, asked)
+	for i := 0; i < len(answers); i += 2 {
+		load, _ := answers[i].value.Value().(string)
+		outdated, known := answers[i+1].value.Value().(bool)
+		if load != "loaded" || !known || outdated {
+			return false
+		}
+	}
+	return true
 }
 
 // RemoveGenerated removes the units that Install wrote for containers that do not exist any

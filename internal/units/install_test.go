@@ -16,23 +16,40 @@ func TestInstall(t *testing.T) {
 		"container-a.service": "[Service]\nExecStart=/usr/bin/podman start a\n",
 		"container-b.service": "[Service]\nExecStart=/usr/bin/podman start b\n",
 	}
-	seen := make(chan []string, 2) // the units at each reload
+	f.starts(func(c *startCall) { c.reply("/org/freedesktop/systemd1/job/1") })
+	seen := make(chan []string, 9) // the units at each reload
 	f.change(func() { f.onReload = func() { seen <- unitsIn(t, m.runtimeDir) } })
-	for range 2 { // the second time over its own units
+	install := func() {
 		if err := m.Install(soon(t), units); err != nil {
 			t.Fatal(err)
 		}
-		got, want := await(t, seen, "the reload"), slices.Sorted(maps.Keys(units))
-		if !slices.Equal(got, want) {
-			t.Errorf("the units at the reload are %q, want %q", got, want)
+	}
+	install() // systemd has found none of them
+	got, want := await(t, seen, "the reload"), slices.Sorted(maps.Keys(units))
+	if !slices.Equal(got, want) {
+		t.Errorf("the units at the reload are %q, want %q", got, want)
+	}
+	loaded := func(outdated bool, names ...string) {
+		for _, name := range names {
+			f.set(name, "inactive", "", map[string]any{"Unit.LoadState": "loaded", "Unit.NeedDaemonReload": outdated})
 		}
 	}
-	if n := f.count("Reload"); n != 2 {
-		t.Errorf("%d reloads, want 2", n)
+	loaded(false, append(want, holder)...)
+	install() // over its own units, which systemd has read
+	if n := f.count("Reload"); n != 1 {
+		t.Errorf("%d reloads, want 1", n)
+	}
+	for i, name := range append(want, holder) {
+		loaded(true, name) // systemd has read an older one
+		install()
+		if n := f.count("Reload"); n != 2+i {
+			t.Errorf("%d reloads with an outdated %s, want %d", n, name, 2+i)
+		}
+		loaded(false, name)
 	}
 	wantHeld(t, m, "container-a.service container-b.service")
-	if n := f.count("StartUnit"); n != 2 {
-		t.Errorf("the target was started %d times, want 2", n)
+	if n := f.count("StartUnit"); n != 9 {
+		t.Errorf("the target was started %d times, want once, and once more after each of 4 reloads", n)
 	}
 	for name, text := range units {
 		content, err := os.ReadFile(filepath.Join(m.runtimeDir, name))
