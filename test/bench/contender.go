@@ -51,6 +51,7 @@ type contender struct {
 	// booted runs when the machine idles, before the start; may be nil.
 	booted func()
 	start  []string // the command; time counts from its start
+	uid    int      // of the user that runs it
 	// ready holds the sockets that must listen before the trial ends.
 	ready []string
 	// untilReady ends the trial when the sockets listen. Otherwise the command
@@ -90,7 +91,7 @@ func (c contender) run(t machine.TB, m *machine.Machine) trial {
 	ended := make(chan end, 1)
 	begin := time.Now()
 	go func() {
-		_, err := m.RunContext(ctx, c.start...)
+		_, err := m.As(c.uid).RunContext(ctx, c.start...)
 		ended <- end{time.Now(), err}
 	}()
 	// A socket has no event, so this polls. It does so for all contenders alike.

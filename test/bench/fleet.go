@@ -139,7 +139,7 @@ func (f fleet) quadlets(m *machine.Machine, ordered bool) {
 
 // plain makes the containers without units, with `podman create` or `docker create`
 // and these options. Their names are those of the sockets with a prefix.
-func (f fleet) plain(m *machine.Machine, engine, prefix string, options ...string) (names []string) {
+func (f fleet) plain(m *machine.Shell, engine, prefix string, options ...string) (names []string) {
 	for _, c := range f {
 		args := append([]string{engine, "create", "--name", prefix + c.socket, "--network=host",
 			"--volume", crashDir + ":/crashes", "--label", fmt.Sprintf("%s=%d", recover.TierLabel, c.tier)}, options...)

@@ -8,7 +8,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"archy-recovery/test/machine"
 )
 
 // A wakeUp is the daemon's activity from a wake-up until it sleeps again.
@@ -29,51 +32,41 @@ const scavengingTime = 1.1
 var scheduling = regexp.MustCompile(`^\d+ +[\d.]+ (<\.\.\. )?(futex|nanosleep|epoll_pwait|sched_yield|` +
 	`sched_getaffinity|madvise|getpid|tgkill|rt_sigreturn|--- SIGURG)\b`)
 
-// idleRow counts the wake-ups of an idle daemon with strace.
+// idleRow counts the wake-ups of idle daemons, each on a machine of its own, side by side.
 func idleRow(b *bench, r *Result) {
-	m := recovered(b, r)
+	var machines []*machine.Machine
+	with := r.With
+	for range b.rounds {
+		r.With = with // each of them adds its tools
+		machines = append(machines, recovered(b, r))
+	}
 	time.Sleep(35 * time.Second) // until the soak and the release of memory are over
-	pid := m.Show(unit, "MainPID")["MainPID"]
-	const trace = "/var/tmp/bench-idle"
-	seconds := strconv.Itoa(int(b.idle.Seconds()))
-	// timeout(1) ends strace, and its exit status shows that.
-	ctx, cancel := context.WithTimeout(context.Background(), b.idle+time.Minute)
-	defer cancel()
-	_, err := m.RunContext(ctx, "sh", "-c", "timeout "+seconds+" strace -f -ttt -s 60 -p "+pid+" -o "+trace+
-		" 2>/dev/null; test $? = 124")
-	if err != nil {
-		b.t.Fatalf("%v", err)
+	traces := make([]idleTrace, len(machines))
+	var watching sync.WaitGroup
+	for i, m := range machines {
+		traces[i].pid = m.Show(unit, "MainPID")["MainPID"]
+		watching.Go(func() { traces[i].watch(m, b.idle) })
 	}
-	text, err := m.ReadFile(trace)
-	if err != nil {
-		b.t.Fatalf("%v", err)
-	}
-	wakeUps := parseWakeUps(text)
-	watchdog, asked, echo, others := 0, 0, 0, 0
-	last := 0.0
-	for _, w := range wakeUps {
-		switch {
-		case w.watchdog:
-			watchdog++
-			last = w.began
-		case !w.working && w.began-last < scavengingTime:
-			echo++
-		case w.asked:
-			asked++
-		default:
-			others++
-			b.t.Logf("a wake-up of neither the watchdog nor the timer:\n%s", strings.Join(w.calls, ""))
+	watching.Wait()
+	var others, all, watchdog, echo, asked, rss []float64
+	for i, tr := range traces {
+		if tr.err != nil {
+			b.t.Fatalf("%v", tr.err)
 		}
+		n := tr.count(b)
+		others, watchdog = append(others, n.others), append(watchdog, n.watchdog)
+		echo, asked = append(echo, n.echo), append(asked, n.asked)
+		all = append(all, (n.others+n.watchdog+n.echo+n.asked)*time.Hour.Seconds()/b.idle.Seconds())
+		rss = append(rss, memory(b.t, machines[i], tr.pid, "VmRSS"))
 	}
-	r.Title, r.Rounds = fmt.Sprintf("The idle daemon, watched for %s", b.idle), 1
+	r.Title = fmt.Sprintf("Idle daemons side by side, watched for %s", b.idle)
 	r.claimAtMost("Wake-ups at idle that are neither the watchdog's nor the timer's, in "+b.idle.String(), "0", "",
-		[]float64{float64(others)}, 0)
-	hour := time.Hour.Seconds() / b.idle.Seconds()
-	r.add("wake-ups an hour, at this rate", "", []float64{float64(len(wakeUps)) * hour})
-	r.add("the watchdog's", "", []float64{float64(watchdog)})
-	r.add("of Go's runtime, within a second after the watchdog's", "", []float64{float64(echo)})
-	r.add("of the snapshot timer's client and what it asks for", "", []float64{float64(asked)})
-	r.add("RSS", "MB", []float64{memory(b.t, m, pid, "VmRSS")})
+		others, 0)
+	r.add("wake-ups an hour, at this rate", "", all)
+	r.add("the watchdog's", "", watchdog)
+	r.add("of Go's runtime, within a second after the watchdog's", "", echo)
+	r.add("of the snapshot timer's client and what it asks for", "", asked)
+	r.add("RSS", "MB", rss)
 	r.note("Wake-ups of Go's runtime make only system calls of its scheduler. A wake-up by the watchdog can cause a " +
 		"garbage collection, after which the runtime returns memory in small portions.")
 	r.note("The snapshot timer is off, and no client asks, so only the watchdog wakes the daemon.")
@@ -82,6 +75,48 @@ func idleRow(b *bench, r *Result) {
 			r.add("size of the binary archy-recovery"+arch, "MB", []float64{float64(info.Size()) / 1e6})
 		}
 	}
+}
+
+// An idleTrace is strace's output for an idle daemon.
+type idleTrace struct {
+	pid, text string
+	err       error
+}
+
+// watch traces the daemon for so long. It may be called from any goroutine.
+func (tr *idleTrace) watch(m *machine.Machine, howLong time.Duration) {
+	const trace = "/var/tmp/bench-idle"
+	seconds := strconv.Itoa(int(howLong.Seconds()))
+	// timeout(1) ends strace, and its exit status shows that.
+	ctx, cancel := context.WithTimeout(context.Background(), howLong+time.Minute)
+	defer cancel()
+	_, tr.err = m.RunContext(ctx, "sh", "-c", "timeout "+seconds+" strace -f -ttt -s 60 -p "+tr.pid+" -o "+trace+
+		" 2>/dev/null; test $? = 124")
+	if tr.err == nil {
+		tr.text, tr.err = m.ReadFile(trace)
+	}
+}
+
+// idleCounts are numbers of wake-ups, by their cause.
+type idleCounts struct{ watchdog, asked, echo, others float64 }
+
+func (tr *idleTrace) count(b *bench) (n idleCounts) {
+	last := 0.0
+	for _, w := range parseWakeUps(tr.text) {
+		switch {
+		case w.watchdog:
+			n.watchdog++
+			last = w.began
+		case !w.working && w.began-last < scavengingTime:
+			n.echo++
+		case w.asked:
+			n.asked++
+		default:
+			n.others++
+			b.t.Logf("a wake-up of neither the watchdog nor the timer:\n%s", strings.Join(w.calls, ""))
+		}
+	}
+	return n
 }
 
 // parseWakeUps groups the system calls of a trace. Calls less than a tenth of a

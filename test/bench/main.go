@@ -41,6 +41,7 @@ var rows = []struct {
 	{"needs", needsRow},
 	{"boot", bootRow},
 	{"plain", plainRow},
+	{"plain-user", plainUserRow},
 	{"software", softwareRow},
 	{"hung", hungRow},
 	{"network", networkRow},

@@ -115,7 +115,7 @@ func oldRow(b *bench, r *Result) {
 	var commands, sockets []string
 	for _, f := range fleets {
 		contenders = append(contenders, recoveryContender(b.t, m, f, saveCrash(b.t, m, f)))
-		commands = append(commands, oldPath+" "+strings.Join(f.plain(m, "podman", "old-"), " ")+" &")
+		commands = append(commands, oldPath+" "+strings.Join(f.plain(m.Shell, "podman", "old-"), " ")+" &")
 		sockets = append(sockets, f.sockets()...)
 	}
 	contenders = append(contenders, contender{name: "the old module", ready: sockets,
@@ -143,10 +143,10 @@ func needsRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	saved := saveCrash(b.t, m, f)
-	f.plain(m, "podman", "pod-", "--restart=always")
+	f.plain(m.Shell, "podman", "pod-", "--restart=always")
 	dockerImages(m, []machine.ImageSpec{machine.Testapp})
 	// At boot Docker starts the containers that ran when it was killed.
-	dockers := f.plain(m, "docker", "dock-", "--restart=always")
+	dockers := f.plain(m.Shell, "docker", "dock-", "--restart=always")
 	m.MustRun(append([]string{"docker", "start"}, dockers...)...)
 	trials := compare(b, m, recoveryContender(b.t, m, f, saved),
 		contender{name: "podman-restart.service", start: []string{"systemctl", "start", "podman-restart.service"},
