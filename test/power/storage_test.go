@@ -134,7 +134,7 @@ func (s *storageSeries) content(name string) (sums string) {
 	s.t.Helper()
 	return s.MustRun("sh", "-ec", `mkdir /run/"$1"; cd /run/"$1"
 		head -c 13107200 /dev/urandom | split -b 65536 -d -a 3 - file
-		cp /var/testapp .; tar -c -f ../"$1".tar *; sha256sum file*`, "sh", name)
+		cp /var/testapp .; tar -c -f ../"$1".tar *; sha256sum file* testapp`, "sh", name)
 }
 
 // An arrival is an image that came, or a container that was written to, and when.
@@ -301,7 +301,7 @@ func (s *storageSeries) fate(a arrival, layer string) string {
 	if layer == "" {
 		return "gone"
 	}
-	sums, _ := s.Run("sh", "-c", `cd "$1" && sha256sum file*`, "sh", path.Join(storageRoot, "overlay", layer, "diff"))
+	sums, _ := s.Run("sh", "-c", `cd "$1" && sha256sum file* testapp`, "sh", path.Join(storageRoot, "overlay", layer, "diff"))
 	if sums != a.sums {
 		return "damaged"
 	}
