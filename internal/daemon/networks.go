@@ -15,7 +15,7 @@ type NetworkUnit interface {
 }
 
 // checkNetworksWithin bounds a look with the start of its unit.
-const checkNetworksWithin = 25 * time.Second
+const checkNetworksWithin = 15 * time.Second
 
 // networks tells whether the rules of podman's networks are there, as of the last look. A firewall
 // that is loaded later drops them, and nothing tells of that.

@@ -55,7 +55,7 @@ func TestDebian12(t *testing.T) {
 		n.wantMonitorAfterReady()
 		// netavark 1.4 does not note which rules it made, so none of them is called lost.
 		// The user's storage has the driver vfs, and only overlay is looked at.
-		plan := n.cli("repair")
+		plan := n.repairs()
 		want := map[bool]string{true: "whether the rules of podman's networks are there: podman's network program has noted " +
 			"no rules", false: "what else is damaged in podman's storage: not all of it was looked at"}[n.uid == 0]
 		if !strings.Contains(plan, "not known: "+want) || strings.Contains(plan, "podman network reload") {

@@ -51,7 +51,7 @@ func TestNetworkRulesLost(t *testing.T) {
 			}
 		}
 	}
-	plan := n.cli("repair")
+	plan := n.repairs()
 	wants(plan, "web: the rules of its published ports are gone (18080/tcp, network podman)")
 	if strings.Contains(plan, "db: ") {
 		t.Error("db has its rules")
@@ -87,6 +87,17 @@ func TestNetworkRulesLost(t *testing.T) {
 	}
 }
 
+// repairs is what repair says. Soon after READY the daemon may have yet to learn where the storage is.
+func (n *node) repairs() (plan string) {
+	n.t.Helper()
+	n.WaitFor(time.Minute, "an answer of repair", func() bool {
+		var err error
+		plan, err = n.Run(n.command("repair")...)
+		return err == nil
+	})
+	return plan
+}
+
 // A user's networks are in a network namespace of their own. A firewall of the host does not reach
 // their rules, so nothing looks at them.
 func TestUsersNetworkRulesStay(t *testing.T) {
@@ -108,7 +119,7 @@ func TestUsersNetworkRulesStay(t *testing.T) {
 		rules, "table inet netavark") {
 		t.Errorf("the user's rules are\n%s", rules)
 	}
-	if plan := n.cli("repair"); strings.Contains(plan, "not known") || strings.Contains(plan, "podman network reload") {
+	if plan := n.repairs(); strings.Contains(plan, "not known") || strings.Contains(plan, "podman network reload") {
 		t.Errorf("repair says\n%s", plan)
 	}
 }
