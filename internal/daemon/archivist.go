@@ -75,7 +75,7 @@ func (a *archivist) run(ctx context.Context) {
 		engine.Sleep(ctx, a.policy.Soak)
 		again = nil
 		if err := a.keepAll(ctx); err != nil && ctx.Err() == nil {
-			a.world.Log.Info("images are not kept yet", "reason", err, "again", late)
+			a.world.Log.Warn("images are not kept yet", "MESSAGE_ID", recover.MsgImpaired, "reason", err, "again", late)
 			again, late = time.After(late), min(2*late, keepAgainMost)
 		}
 	}

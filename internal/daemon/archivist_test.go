@@ -122,7 +122,7 @@ func TestImagesAreNotKept(t *testing.T) {
 			db.State = recover.StateExited
 			h.Sightings["db"] = db
 		}, want: "iweb"},
-		"the disk is full": {set: func(h *recovertest.Host) { h.ArchiveRoom = 19 }, want: "one"},
+		"the disk is full": {set: func(h *recovertest.Host) { h.ArchiveRoom = 29 }, want: "one"},
 		"the bound":        {edit: func(p *recover.Policy) { p.KeepImagesMax = 19 }, want: "one"},
 		"larger than podman said": {edit: func(p *recover.Policy) { p.KeepImagesMax = 5 },
 			set: func(h *recovertest.Host) { h.ImageSize = 1 }},

@@ -91,6 +91,22 @@ func TestRepairFromArchiveGoesOn(t *testing.T) {
 	}
 }
 
+// If the archive is lost after a cut, and no registry gave the image, that is left to the operator.
+func TestRepairAfterArchiveIsLost(t *testing.T) {
+	h := brokenHost()
+	h.MendErr, h.NoDigests = "load", true
+	archiveOn(t, h, "archive of i", func(s *Service) {
+		if r, err := mends(s.Repair(t.Context(), "app")); err != nil || len(r) != 1 || r[0].Error == "" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		h.Set(func() { h.Archives = nil })
+		done := repairApp(t, h, s)
+		if len(done.Steps) > 0 || !strings.Contains(done.Refused, "no registry has it, and it was not kept") {
+			t.Errorf("%+v", done)
+		}
+	})
+}
+
 // With a damaged archive the image comes from its registry. Without one nothing is changed.
 func TestRepairWithDamagedArchive(t *testing.T) {
 	h := brokenHost()

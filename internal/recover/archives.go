@@ -60,6 +60,8 @@ func PlanArchives(f ArchiveFacts) (drop []string, keep, noRoom []UsedImage) {
 	slices.SortStableFunc(spare, func(a, b KeptImage) int { return a.Kept.Compare(b.Kept) })
 	used := slices.Clone(f.Used)
 	slices.SortStableFunc(used, func(a, b UsedImage) int { return cmp.Compare(a.Size, b.Size) })
+	// podman writes the archive to a file of its own first, in most cases on the same disk.
+	fits := func(u UsedImage, more int64) bool { return u.Size <= left+more && 2*u.Size <= f.Free+more }
 	for _, u := range used {
 		if !u.Runs || slices.ContainsFunc(f.Kept, func(k KeptImage) bool { return k.ID == u.ID }) {
 			continue
@@ -68,11 +70,11 @@ func PlanArchives(f ArchiveFacts) (drop []string, keep, noRoom []UsedImage) {
 		for _, k := range spare {
 			yields += k.Size
 		}
-		if u.Size > min(left, f.Free)+yields {
+		if !fits(u, yields) {
 			noRoom = append(noRoom, u)
 			continue
 		}
-		for u.Size > min(left, f.Free) {
+		for !fits(u, 0) {
 			drop, left, f.Free = append(drop, spare[0].ID), left+spare[0].Size, f.Free+spare[0].Size
 			spare = spare[1:]
 		}

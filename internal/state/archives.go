@@ -111,6 +111,11 @@ func (a *Archives) Keep(
 	if err := checkImageID(id); err != nil {
 		return err
 	}
+	defer func() {
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			err = fmt.Errorf("%w: %w", recover.ErrNoRoom, err)
+		}
+	}()
 	dir, err := a.open()
 	if err != nil {
 		return err
@@ -124,9 +129,6 @@ func (a *Archives) Keep(
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
 			_ = os.Remove(f.Name()) // the next start tries again
-		}
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-			err = fmt.Errorf("%w: %w", recover.ErrNoRoom, err)
 		}
 	}()
 	w := &portions{ctx: ctx, archives: a, file: f, left: most, pause: pause}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"archy-recovery/internal/recover"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -83,6 +85,9 @@ func TestTinyDiskChild(t *testing.T) {
 				}
 				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), path) {
 					t.Errorf("the operation returns %v, want %v and the file's name", err, c.want)
+				}
+				if noRoom := errors.Is(err, recover.ErrNoRoom); noRoom != (name == "KeepArchive" && c.want == unix.ENOSPC) {
+					t.Errorf("that it is for want of room: %v: %v", noRoom, err)
 				}
 				if got := op.readIn(d); got != oldState {
 					t.Errorf("the state reads as %s, want the old one, %s", got, oldState)
