@@ -53,8 +53,9 @@ func (a *archivist) sawNew() {
 }
 
 const (
-	// keepAgain is when it tries again what failed, at first. The time doubles, up to keepAgainMost.
-	keepAgain, keepAgainMost = time.Hour, 24 * time.Hour
+	// keepAgain is when it tries again what failed, at first. The time doubles, up to keepAgainMost:
+	// podman 4 leaves its temporary file each time that it cannot save an image.
+	keepAgain, keepAgainMost = time.Hour, 7 * 24 * time.Hour
 )
 
 // run keeps images until ctx ends.
