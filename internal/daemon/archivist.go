@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"archy-recovery/internal/recover"
@@ -113,7 +114,7 @@ func (a *archivist) keepAll(ctx context.Context) error {
 func (a *archivist) tellNoRoom(u recover.UsedImage, err error) {
 	if !a.told[u.ID] {
 		a.world.Log.Warn("an image is not kept in an archive", "MESSAGE_ID", recover.MsgImpaired,
-			"image", u.ID, "containers", fmt.Sprint(u.Names), "bytes", u.Size, "reason", err)
+			"image", u.ID, "used_by", strings.Join(u.Names, " "), "bytes", u.Size, "reason", err)
 	}
 	a.told[u.ID] = true
 }
@@ -133,7 +134,7 @@ func (a *archivist) keep(ctx context.Context, u recover.UsedImage) error {
 	err = w.Archives.Keep(ctx, u.ID, most, func(out io.Writer) error { return w.Mender.SaveImage(ctx, u.ID, out) },
 		func(in io.Reader) error { return w.Mender.CheckArchive(in, u.ID) }, a.pauses(ctx))
 	if err == nil {
-		w.Log.Info("an image is kept in an archive", "image", u.ID, "containers", fmt.Sprint(u.Names),
+		w.Log.Info("an image is kept in an archive", "image", u.ID, "used_by", strings.Join(u.Names, " "),
 			"duration", time.Since(began).Round(time.Millisecond))
 	}
 	return err
