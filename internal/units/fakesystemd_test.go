@@ -317,7 +317,7 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 	props, key := f.manager, name
 	if path != managerPath {
 		props, key = nil, strings.TrimPrefix(iface, systemd+".")+"."+name
-		if u := f.units[unitOf(path)]; u != nil {
+		if u := f.unitAt(path); u != nil {
 			props = maps.Clone(u.props)
 			if props == nil {
 				props = map[string]any{}
@@ -346,7 +346,7 @@ func (f *fakeSystemd) getAll(msg *dbus.Message, path dbus.ObjectPath, iface stri
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	values := map[string]dbus.Variant{}
-	if u := f.units[unitOf(path)]; u != nil {
+	if u := f.unitAt(path); u != nil {
 		for key, value := range u.props {
 			if name, ok := strings.CutPrefix(key, strings.TrimPrefix(iface, systemd+".")+"."); ok {
 				values[name] = dbus.MakeVariant(value)
@@ -354,6 +354,15 @@ func (f *fakeSystemd) getAll(msg *dbus.Message, path dbus.ObjectPath, iface stri
 		}
 	}
 	f.reply(msg, values)
+}
+
+// unitAt returns the unit at a path, which may be that of an alias, nil without one.
+func (f *fakeSystemd) unitAt(path dbus.ObjectPath) *fakeUnit {
+	name := unitOf(path)
+	if own, ok := f.aliases[name]; ok {
+		name = own
+	}
+	return f.units[name]
 }
 
 // hasReference reports whether a client has a reference to the unit.
