@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -22,11 +23,20 @@ func TestCrashDuringWrite(t *testing.T) {
 		t.Fatal("strace is missing: run `make deps`")
 	}
 	t.Parallel()
-	for name, op := range operations {
+	all := maps.Clone(operations)
+	maps.Copy(all, readings)
+	for name, op := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			before := prepare(t, dir)
+			if op.first != nil {
+				d, _ := open(t, dir)
+				if err := errors.Join(op.first(d), d.Close()); err != nil {
+					t.Fatal(err)
+				}
+				before = contents(t, dir)
+			}
 			if op.without != "" {
 				delete(before, op.without)
 				if err := os.Remove(filepath.Join(dir, op.without)); err != nil {
@@ -72,7 +82,11 @@ func TestOperationChild(t *testing.T) {
 		t.Skip("runs only as a child of TestCrashDuringWrite")
 	}
 	d, _ := open(t, dir)
-	if err := operations[name].do(d); err != nil {
+	op, ok := operations[name]
+	if !ok {
+		op = readings[name]
+	}
+	if err := op.do(d); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -25,7 +25,11 @@ func load[T any](d *Dir, name string, parse func([]byte) (T, error)) (T, error) 
 		var value T
 		if value, err = parse(content); err == nil {
 			d.clearDamage(name)
-			d.keepGeneration(name, content)
+			replace := d.replaceSoon
+			if name == userStoppedFile { // its next writer may be another program, which may write in place
+				replace = d.replace
+			}
+			d.keepGeneration(name, content, replace)
 			return value, nil
 		}
 	}
@@ -49,16 +53,16 @@ func load[T any](d *Dir, name string, parse func([]byte) (T, error)) (T, error) 
 	return zero, fmt.Errorf("%s: %w (%v)", d.file(name), recover.ErrLost, err)
 }
 
-// keepGeneration keeps good content as the last good generation of a file. It reaches the disk with the
-// file that replaces it, at the latest: until then the file itself is there.
-func (d *Dir) keepGeneration(name string, content []byte) {
+// keepGeneration keeps good content as the last good generation of a file, by replace. With replaceSoon it
+// reaches the disk with the file that replaces it, at the latest: until then the file itself is there.
+func (d *Dir) keepGeneration(name string, content []byte, replace func(string, []byte) error) {
 	if d.otherHolds || d.readOnly {
 		return
 	}
 	if kept, err := d.read(previous(name)); err == nil && bytes.Equal(kept, content) {
 		return
 	}
-	if err := d.replaceSoon(previous(name), content); err != nil {
+	if err := replace(previous(name), content); err != nil {
 		d.reportDamage("cannot be written, so the last good generation is not kept", previous(name), err)
 		return
 	}
@@ -73,7 +77,7 @@ func save[T any](d *Dir, name string, value T, parse func([]byte) (T, error)) er
 	}
 	if present, err := d.read(name); err == nil {
 		if _, err := parse(present); err == nil {
-			d.keepGeneration(name, present)
+			d.keepGeneration(name, present, d.replaceSoon)
 		}
 	}
 	return d.replace(name, append(content, '\n'))

@@ -69,9 +69,9 @@ func parseMarker(content []byte) recover.Marker {
 // WriteMarker replaces the marker. Earlier versions of this program ignore the lines after
 // the fourth, and so take what was left for a crash: they start more, not less.
 //
-// Where there is a marker already, the new one reaches the disk with the next durable write, such as
-// SaveInFlight before the first start. Until then a power cut leaves the old marker, which still means
-// a crash, and nothing has been started.
+// Where there is the marker of a run that was not stopped, the new one reaches the disk with the next durable
+// write, such as SaveInFlight before the first start. Until then a power cut leaves the old marker, which
+// still means a crash, and nothing has been started.
 func (d *Dir) WriteMarker(m recover.Marker) error {
 	text := fmt.Sprintf("%d\nboot_id=%s\nsoft_reboots=%d\nstart_time=%d\n",
 		m.PID, m.BootID, m.SoftReboots, m.StartTime)
@@ -81,7 +81,9 @@ func (d *Dir) WriteMarker(m recover.Marker) error {
 	if m.Left != recover.LeftNothing {
 		text += "left=" + string(m.Left) + "\n"
 	}
-	if _, err := os.Lstat(d.file(markerFile)); err == nil && m.Left == recover.LeftNothing {
+	present, err := d.read(markerFile)
+	crashed := err == nil && parseMarker(present).Left == recover.LeftNothing
+	if crashed && m.Left == recover.LeftNothing {
 		return d.replaceSoon(markerFile, []byte(text))
 	}
 	return d.replace(markerFile, []byte(text))

@@ -18,6 +18,8 @@ type operation struct {
 	readIn func(*Dir) string
 	// removes says that the operation only removes a file, so it needs no room.
 	removes bool
+	// first comes before the operation.
+	first func(*Dir) error
 	// without is a file that is not there before the operation.
 	without string
 	// soon says that the change is durable with the next one that is durable when it returns.
@@ -66,6 +68,12 @@ var operations = map[string]operation{
 		},
 		readIn: markerIn,
 	},
+	// Of what is left in another boot alone, the next boot would restore nothing.
+	"WriteMarker over what is left in the boot": {
+		first:  func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftInBoot)) },
+		do:     func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftNothing)) },
+		readIn: markerIn,
+	},
 	"WriteMarker with what is left": {
 		do:     func(d *Dir) error { return d.WriteMarker(marker2(recover.LeftStarts)) },
 		readIn: markerIn,
@@ -107,6 +115,20 @@ var operations = map[string]operation{
 	"SaveReport again": {
 		do:     func(d *Dir) error { return report(d, recover.Report{ID: 1, BootID: "b2"}) },
 		readIn: reports,
+	},
+}
+
+// readings change only the last good generation, and report no disk that cannot be written.
+var readings = map[string]operation{
+	// Another program, which writes in place, may be cut short at any time after the list was read.
+	"UserStopped": {
+		first: func(d *Dir) error { return os.WriteFile(d.file(userStoppedFile), []byte(`["x", "y"]`), 0o644) },
+		do:    func(d *Dir) error { _, err := d.UserStopped(); return err },
+		readIn: func(d *Dir) string {
+			torn := os.WriteFile(d.file(userStoppedFile), []byte(`["x", "y", "`), 0o644)
+			names, err := d.UserStopped()
+			return fmt.Sprint(names, err != nil, torn)
+		},
 	},
 }
 
