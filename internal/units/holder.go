@@ -3,6 +3,7 @@ package units
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -27,7 +28,11 @@ func (m *Manager) writeHolder() error {
 	if len(names) > 0 {
 		text += "After=" + strings.Join(names, " ") + "\n"
 	}
-	return renameio.WriteFile(filepath.Join(m.runtimeDir, holder), []byte(text), 0o644)
+	path := filepath.Join(m.runtimeDir, holder)
+	if present, err := os.ReadFile(path); err == nil && string(present) == text {
+		return nil // systemd need not read it again
+	}
+	return renameio.WriteFile(path, []byte(text), 0o644)
 }
 
 // startHolder starts the target. It does not wait: no unit has a job yet that the target is

@@ -32,11 +32,17 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	if err := os.MkdirAll(m.runtimeDir, 0o755); err != nil {
 		return err
 	}
+	replaced := false
 	for name, text := range units {
 		path := filepath.Join(m.runtimeDir, name)
-		if _, err := os.Lstat(path); err == nil && !installedIn(m.runtimeDir, path) {
+		_, err := os.Lstat(path)
+		if err == nil && !installedIn(m.runtimeDir, path) {
 			continue // another program's unit for the container
 		}
+		if present, _ := os.ReadFile(path); err == nil && string(present) == header+text {
+			continue
+		}
+		replaced = replaced || err == nil // systemd may take the old one for newer, after the clock was set back
 		if err := renameio.WriteFile(path, []byte(header+text), 0o644); err != nil {
 			return err
 		}
@@ -44,7 +50,7 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 	if err := m.writeHolder(); err != nil {
 		return err
 	}
-	if m.startHolder(ctx) == nil && m.upToDate(ctx, append(slices.Collect(maps.Keys(units)), holder)) {
+	if !replaced && m.startHolder(ctx) == nil && m.upToDate(ctx, append(slices.Collect(maps.Keys(units)), holder)) {
 		return nil
 	}
 	if err := m.reload(ctx); err != nil {
