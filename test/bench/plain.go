@@ -20,11 +20,14 @@ type owner struct {
 	adjective  string
 	unit, data string
 	scope      []string // of systemctl
+	instance   []string // of archy-recovery
 }
 
 var (
-	root = owner{0, "rootful", unit, dataDir, nil}
-	user = owner{machine.User, "rootless", userUnit, dataDir + strconv.Itoa(machine.User) + "/", []string{"--user"}}
+	root = owner{adjective: "rootful", unit: unit, data: dataDir}
+	user = owner{uid: machine.User, adjective: "rootless", unit: userUnit,
+		data:  dataDir + strconv.Itoa(machine.User) + "/",
+		scope: []string{"--user"}, instance: []string{"--uid", strconv.Itoa(machine.User)}}
 )
 
 func plainRow(b *bench, r *Result)     { root.plain(b, r) }
@@ -100,7 +103,7 @@ func (o owner) fleet(b *bench, r *Result, m *machine.Machine, f fleet, names []s
 // wantUp ends the measurement if not so many containers of the owner are up.
 func (o owner) wantUp(b *bench, m *machine.Machine, want int) {
 	var st control.Status
-	text := m.MustRun("archy-recovery", "--uid", strconv.Itoa(o.uid), "status", "--json")
+	text := m.MustRun(slices.Concat([]string{"archy-recovery"}, o.instance, []string{"status", "--json"})...)
 	if err := json.Unmarshal([]byte(text), &st); err != nil {
 		b.t.Fatalf("status: %v", err)
 	}
