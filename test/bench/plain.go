@@ -18,14 +18,16 @@ import (
 type owner struct {
 	uid        int
 	adjective  string
+	fleets     []int
 	unit, data string
 	scope      []string // of systemctl
 	instance   []string // of archy-recovery
 }
 
 var (
-	root = owner{adjective: "rootful", unit: unit, data: dataDir}
-	user = owner{uid: machine.User, adjective: "rootless", unit: userUnit,
+	root = owner{adjective: "rootful", fleets: []int{30, 100, 300}, unit: unit, data: dataDir}
+	// crun makes a keyring for each container, and the kernel allows a user 200 (kernel.keys.maxkeys).
+	user = owner{uid: machine.User, adjective: "rootless", fleets: []int{30, 100}, unit: userUnit,
 		data:  dataDir + strconv.Itoa(machine.User) + "/",
 		scope: []string{"--user"}, instance: []string{"--uid", strconv.Itoa(machine.User)}}
 )
@@ -41,7 +43,7 @@ func (o owner) plain(b *bench, r *Result) {
 	r.Title = fmt.Sprintf("Plain containers, %s, in %d tiers", o.adjective, tiers)
 	m.MustRun("systemctl", "start", o.unit) // systemd makes the data directory
 	m.MustRun("systemctl", "stop", o.unit)
-	for _, many := range []int{30, 100, 300} {
+	for _, many := range o.fleets {
 		f := trivial()[:0]
 		for i := range many {
 			f = append(f, member{socket: fmt.Sprintf("plain%03d", i), tier: i % tiers})

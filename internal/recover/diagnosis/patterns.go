@@ -38,6 +38,9 @@ var managerPatterns = map[string]func() []*regexp.Regexp{
 // Line.words), by the cause's ID. testdata has what podman 4.3.1 and 5.4.2 wrote
 // on Debian 12 and 13, and what podman 5.8 and 6 write by their sources.
 var enginePatterns = map[string]func() []*regexp.Regexp{
+	"keys-used-up": compile(
+		`(?i)(?:create keyring|session key(?:ring)?)\b.*: disk quota exceeded`,
+	),
 	"no-space": compile(
 		`(?:^|: )(?:\w+ )?(?P<path>/[^\s:"]+): (?i:no space left on device|disk quota exceeded)`,
 		`(?i)(?:^|: )(?:no space left on device|disk quota exceeded|database or disk is full)`,

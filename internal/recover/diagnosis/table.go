@@ -45,6 +45,15 @@ const (
 
 var table = []Cause{
 	{
+		ID:        "keys-used-up",
+		MessageID: "e07091a80c2e479698c6a575421564db",
+		Means: "The kernel gives each user but root a number of keys, 200 by default. The runtime makes a keyring for " +
+			"each container.",
+		sentence: "the kernel gives this user no more keys, and each container takes one",
+		advice: "Raise the limit (`sysctl kernel.keys.maxkeys=2000`, and in /etc/sysctl.d/), or set `keyring = false` in " +
+			"containers.conf(5), then run `{systemctl} restart {unit}`. See `cat /proc/key-users`.",
+	},
+	{
 		ID:        "no-space",
 		MessageID: "1cd13d40f76042819d67bca3174a5fba",
 		Means:     "A file system that the start writes to is full: most often podman's storage.",
