@@ -28,6 +28,7 @@ type fakeSystemd struct {
 	manager   map[string]any // Manager's properties
 	before    map[dbus.ObjectPath][]fakeJob
 	gone      map[dbus.ObjectPath]bool // jobs that do not exist any more
+	onGone    func()                   // called after it was said of one
 	onCall    func(n int) bool         // gets the number of each call, reports whether to answer
 	served    int                      // the number of calls
 	onStart   func(*startCall)
@@ -146,6 +147,7 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	default:
 	}
 	onStart, onReload, files, waitsFor, gone := f.onStart, f.onReload, f.files, f.before[at], f.gone[at]
+	onGone := f.onGone
 	f.mu.Unlock()
 	if ignored {
 		return
@@ -190,6 +192,9 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	case "GetBefore":
 		if gone {
 			f.fail(msg, "org.freedesktop.DBus.Error.UnknownObject", "Unknown object '"+string(at)+"'.")
+			if onGone != nil {
+				onGone()
+			}
 		} else {
 			f.reply(msg, waitsFor)
 		}

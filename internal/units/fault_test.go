@@ -28,6 +28,23 @@ func TestJobEndLost(t *testing.T) {
 	}
 }
 
+// The answer that a job is gone may overtake the signal of its end: they are read side by side.
+func TestJobEndLate(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	f.starts(func(c *startCall) {
+		job := f.newJob()
+		c.reply(job)
+		f.set(c.unit, "inactive", "dead", map[string]any{"Service.Result": "success"})
+		f.change(func() { f.gone[job], f.onGone = true, func() { f.end(job, c.unit, "done") } })
+	})
+	o, err := m.Start(soon(t), "app.service")
+	if err != nil || o.Job != "done" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	checkNothingWaits(t, m)
+}
+
 // TestBusRestartDuringRecovery kills the bus at each call of a recovery in turn, before the answer, and
 // starts it again. Recovery must repeat the failed steps over a new connection.
 func TestBusRestartDuringRecovery(t *testing.T) {

@@ -18,6 +18,11 @@ import (
 // Most jobs end before the first, and cost no further call.
 const jobCheckDelay = 500 * time.Millisecond
 
+// signalDelay is how long the signal of a job's end may come after systemd has said that there is no such
+// job. The bus keeps their order, but this process reads answers and signals side by side, and on a busy
+// host each waits for a CPU.
+const signalDelay = 2 * time.Second
+
 // Start starts a unit and waits for the end of its job (Manager.StartUnit, Manager.JobRemoved). Then it
 // reads the state of the unit: a job with the result "done" may be one whose condition was not met.
 //
@@ -89,12 +94,14 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 				return recover.Outcome{}, recover.ErrOrderedAfterUs
 			case isUnknownObject(err):
 				// The job has ended. Its signal was lost while systemd was off the bus (systemctl
-				// daemon-reexec), or it has just arrived.
+				// daemon-reexec), or another goroutine has yet to pass it on.
 				select {
 				case result := <-end:
 					return outcomeOf(ctx, l, unit, result, referenced)
-				default:
+				case <-time.After(signalDelay):
 					return outcomeOf(ctx, l, unit, "lost", referenced)
+				case <-ctx.Done():
+					return recover.Outcome{}, ctx.Err()
 				}
 			}
 			pause *= 4
