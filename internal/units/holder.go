@@ -23,12 +23,17 @@ func (m *Manager) writeHolder() error {
 	if err != nil {
 		return err
 	}
-	text := header + "[Unit]\nDescription=Containers Without Units, Started by archy-recovery\n" +
+	return m.writeTarget(holder, "Containers Without Units, Started by archy-recovery", names)
+}
+
+// writeTarget writes a target that is ordered after the units, and does nothing else.
+func (m *Manager) writeTarget(name, description string, units []string) error {
+	text := "# Written by archy-recovery; gone after a reboot.\n[Unit]\nDescription=" + description + "\n" +
 		"DefaultDependencies=no\nConflicts=shutdown.target\nBefore=shutdown.target\n"
-	if len(names) > 0 {
-		text += "After=" + strings.Join(names, " ") + "\n"
+	if len(units) > 0 {
+		text += "After=" + strings.Join(units, " ") + "\n"
 	}
-	path := filepath.Join(m.runtimeDir, holder)
+	path := filepath.Join(m.runtimeDir, name)
 	if present, err := os.ReadFile(path); err == nil && string(present) == text {
 		return nil // systemd need not read it again
 	}

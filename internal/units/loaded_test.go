@@ -1,61 +1,61 @@
 package units
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// The units are referred to until release, and no name that is not a unit's is passed on.
+// A target refers to the units until release, and to no name that is not a unit's.
 func TestKeepLoaded(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
 	f.set("db.service", "inactive", "", nil)
-	references := func() int {
-		if _, err := m.States(soon(t), []string{"db.service"}); err != nil { // after what was sent before
+	sent := func() { // returns after what was sent before
+		t.Helper()
+		if _, err := m.States(soon(t), []string{"db.service"}); err != nil {
 			t.Fatal(err)
 		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if len(f.refs) > 1 {
-			t.Errorf("references to %v", f.refs)
-		}
-		return f.refs["db.service"]
 	}
-	release := m.KeepLoaded(soon(t), []string{"db.service", "../odd", ""})
-	if n := references(); n != 1 {
-		t.Errorf("%d references", n)
+	started := make(chan string, 1)
+	f.starts(func(c *startCall) {
+		text, err := os.ReadFile(filepath.Join(m.runtimeDir, planTarget))
+		if err != nil || !strings.Contains(string(text), "\nAfter=db.service web.service\n") {
+			t.Errorf("at its start the target is %q, %v", text, err)
+		}
+		started <- c.unit
+	})
+	release := m.KeepLoaded(soon(t), []string{"db.service", "../odd", "", "web.service"})
+	if unit := await(t, started, "the start"); unit != planTarget {
+		t.Errorf("%s was started", unit)
 	}
 	release()
-	if n := references(); n != 0 {
-		t.Errorf("%d references after the release", n)
+	sent()
+	if n := f.count("StopUnit"); n != 1 {
+		t.Errorf("%d stops", n)
+	}
+	if _, err := os.Lstat(filepath.Join(m.runtimeDir, planTarget)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the target's file after the release: %v", err)
 	}
 }
 
-// systemd needs a match on the bus for each reference, and has no more than 512. It needs others besides.
-func TestKeepLoadedLeavesMatches(t *testing.T) {
+// Without units, a directory or a bus nothing is kept, and nothing fails.
+func TestKeepLoadedInVain(t *testing.T) {
 	t.Parallel()
 	m, f := newManager(t)
-	var units []string
-	for i := range 1000 {
-		units = append(units, fmt.Sprintf("c%d.service", i))
+	m.KeepLoaded(soon(t), nil)()
+	if n := f.count("StartUnit"); n > 0 {
+		t.Errorf("%d starts without units", n)
 	}
-	release := m.KeepLoaded(soon(t), units)
-	if _, err := m.States(soon(t), units[:1]); err != nil { // after what was sent before
-		t.Fatal(err)
+	directory := t.TempDir()
+	m = New("unix:path=/nonexistent", directory, "")
+	m.KeepLoaded(soon(t), []string{"db.service"})()
+	if left, _ := os.ReadDir(directory); len(left) > 0 {
+		t.Errorf("%v is left", left)
 	}
-	if n := f.count("RefUnit"); n != maxLoaded || n > 256 {
-		t.Errorf("%d references", n)
-	}
-	release()
-	if _, err := m.States(soon(t), units[:1]); err != nil {
-		t.Fatal(err)
-	}
-	checkNoReference(t, f)
-}
-
-// Without systemd nothing is kept, and nothing fails.
-func TestKeepLoadedWithoutBus(t *testing.T) {
-	t.Parallel()
-	m := New("unix:path=/nonexistent", t.TempDir(), "")
+	m = New("unix:path=/nonexistent", filepath.Join(os.DevNull, "units"), "")
 	m.KeepLoaded(soon(t), []string{"db.service"})()
 }
