@@ -40,19 +40,22 @@ func (s *Service) assess(ctx context.Context) ([]recover.Row, error) {
 		s.world.storage.at(snapshot.GraphRoot)
 	}
 	s.again = verdict.InThisBoot(s.identity) || snapshot != nil && snapshot.Of(s.identity)
-	explained := s.explain(ctx, verdict)
+	explained := make(chan recover.Verdict, 1)
 	background := ctx
+	explain := func() { s.explain(background, verdict, explained) }
 	ctx, cancel := context.WithTimeout(ctx, assessWithin)
 	defer cancel()
 	var found findings
 	switch {
 	case !verdict.Unclean():
+		explain()
 		found = s.afterCleanStop(ctx, verdict, snapshot)
 	case snapshot != nil && s.again:
+		explain()
 		found = s.afterServiceCrash(ctx, verdict, snapshot, unsaved)
 	default:
 		s.checkup.begin(&s.background, background)
-		found = s.afterHostCrash(ctx, verdict, snapshot, unsaved)
+		found = s.afterHostCrash(ctx, verdict, snapshot, unsaved, explain)
 	}
 	if s.policy.Mode != recover.ModeNormal {
 		s.board.addNote(fmt.Sprintf("%s=%s is on the kernel command line", recover.CommandLineKey, s.policy.Mode))
@@ -94,10 +97,9 @@ func (s *Service) judge(last *recover.Marker) (recover.Verdict, error) {
 }
 
 // explain asks the journal for the verdict's cause, in the background: the journal
-// may be slow, and decides nothing but whether there are suspects. The channel
-// delivers the verdict with its cause.
-func (s *Service) explain(ctx context.Context, verdict recover.Verdict) <-chan recover.Verdict {
-	explained := make(chan recover.Verdict, 1)
+// may be slow, and decides nothing but whether there are suspects. explained, which has
+// room for it, gets the verdict with its cause.
+func (s *Service) explain(ctx context.Context, verdict recover.Verdict, explained chan<- recover.Verdict) {
 	s.background.Go(func() {
 		v := verdict.Explain(ctx, s.world.Journal, s.identity)
 		logVerdict(s.world.Log, v)
@@ -105,7 +107,6 @@ func (s *Service) explain(ctx context.Context, verdict recover.Verdict) <-chan r
 		explained <- v
 		s.history.save()
 	})
-	return explained
 }
 
 // loadSnapshot returns the last good snapshot, nil without one.

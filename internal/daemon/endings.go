@@ -104,9 +104,10 @@ func (s *Service) afterServiceCrash(
 
 // afterHostCrash finds the candidates after a crash of the host, or without a
 // snapshot of this boot: nothing of the snapshot runs. The journal is read side by
-// side with the questions to podman and systemd. unsaved are the boots to replay.
+// side with the questions to podman and systemd. unsaved are the boots to replay. explain
+// asks for the cause.
 func (s *Service) afterHostCrash(
-	ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot, unsaved []string,
+	ctx context.Context, v recover.Verdict, snapshot *recover.Snapshot, unsaved []string, explain func(),
 ) findings {
 	host := s.world.host()
 	replaying := make(chan replayed, 1)
@@ -122,6 +123,7 @@ func (s *Service) afterHostCrash(
 	s.release = s.world.Systemd.KeepLoaded(ctx, unitsOf(want))
 	view := host.NamedUnits(ctx, want)
 	now := <-replaying
+	explain() // not before: the first start waits for the replay, and both read the journal
 	if listed == nil && !view.Covers(now.set) {
 		listed = host.List(ctx)
 	}
