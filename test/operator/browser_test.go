@@ -191,8 +191,20 @@ func (v *visitor) awaitText(text string) {
 
 func (v *visitor) text() string { return js[string](v, "d.body.innerText") }
 
-// press clicks the middle of an element of the page with the mouse. It waits for the element.
+// press clicks the middle of an element of the page with the mouse. It waits for the element. While the page
+// changes, a click may miss the element, and is made again, as a person would.
 func (v *visitor) press(selector string) {
+	v.t.Helper()
+	for range 5 {
+		if v.click(selector) {
+			return
+		}
+	}
+	v.t.Fatalf("browser: five clicks have missed %s\n%s", selector, v.text())
+}
+
+// click is one try of press. It reports whether the element got the click.
+func (v *visitor) click(selector string) bool {
 	v.t.Helper()
 	quoted, _ := json.Marshal(selector)
 	v.await(selector+", where a click meets it", fmt.Sprintf(`(() => {
@@ -204,13 +216,23 @@ func (v *visitor) press(selector string) {
 		return r.width > 0 && e.contains(d.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2));
 	})()`, quoted))
 	at := js[[2]float64](v, fmt.Sprintf(`(() => {
-		const e = d.querySelector(%s);
+		const e = d.querySelector(%[1]s);
+		if (!e)
+			return [-1, -1];
 		e.scrollIntoView({ block: "center" });
+		d.defaultView.clickMet = false;
+		d.addEventListener("click", event => {
+			d.defaultView.clickMet = Boolean(d.querySelector(%[1]s)?.contains(event.target));
+		}, { capture: true, once: true });
 		const r = e.getBoundingClientRect();
 		const f = d.defaultView.frameElement.getBoundingClientRect();
 		return [f.x + r.x + r.width / 2, f.y + r.y + r.height / 2];
 	})()`, quoted))
+	if at[0] < 0 {
+		return false
+	}
 	v.do(chromedp.MouseClickXY(at[0], at[1]))
+	return js[bool](v, "Boolean(d.defaultView.clickMet)")
 }
 
 // size makes the window that large.
