@@ -47,10 +47,11 @@ func (n *node) wantVerdict(ending recover.Ending, cause recover.Cause) {
 		n.t.Errorf("%s: the verdict has no evidence", cause)
 	}
 	for _, e := range v.Evidence {
-		entry := n.Journal("--cursor="+e.Cursor, "-n", "1", "-o", "cat")
-		if strings.TrimSpace(entry) != strings.TrimSpace(e.Message) {
-			n.t.Errorf("the evidence %q is not the entry at its cursor: %q", e.Message, entry)
-		}
+		// journald may still be renaming the files that the crash left: journalctl then shows another entry.
+		n.WaitFor(10*time.Second, "the evidence at its cursor: "+e.Message, func() bool {
+			entry := n.Journal("--cursor="+e.Cursor, "-n", "1", "-o", "cat")
+			return strings.TrimSpace(entry) == strings.TrimSpace(e.Message)
+		})
 	}
 }
 
