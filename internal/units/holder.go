@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/google/renameio/v2"
 )
 
 // holder is a target that keeps the units of Install loaded. Such a unit has no process left
@@ -37,7 +35,7 @@ func (m *Manager) writeTarget(name, description string, units []string) error {
 	if present, err := os.ReadFile(path); err == nil && string(present) == text {
 		return nil // systemd need not read it again
 	}
-	return renameio.WriteFile(path, []byte(text), 0o644)
+	return os.WriteFile(path, []byte(text), 0o644) // systemd reads it when it is told to, and it ends with the boot
 }
 
 // startHolder starts the target. It does not wait: no unit has a job yet that the target is
