@@ -10,7 +10,7 @@ import (
 // chart draws the medians as bars. Each row of the page is a group with its own
 // scale. A thin line goes from the least to the most figure.
 func chart(all []Result) string {
-	const width, label, bar, gap = 860, 330, 18, 6
+	const width, label, bar, gap = 980, 450, 18, 6
 	scale := float64(width - label - 90)
 	var b strings.Builder
 	y := 10

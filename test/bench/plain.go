@@ -95,11 +95,12 @@ func (o owner) fleet(b *bench, r *Result, m *machine.Machine, f fleet, names []s
 	r.claimAtMost(what+", all ready, against podman-restart.service", "≤ 1.10", "",
 		ratios(figures(trials[0], allReady(f)), figures(trials[1], allReady(f))), 1.10)
 	r.claimAtMost(what+", CPU time of the machine, against the same", "≤ 1.20", "", ratios(cpu[0], cpu[1]), 1.20)
-	r.draw(ours+", "+what+", all ready", "s", figures(trials[0], allReady(f)))
-	r.draw("podman-restart.service, "+what+", all ready", "s", figures(trials[1], allReady(f)))
-	r.add(ours+", "+what+", READY", "s", figures(trials[0], returned))
-	r.add(ours+", "+what+", CPU time", "s", cpu[0])
-	r.add("podman-restart.service, "+what+", CPU time", "s", cpu[1])
+	each := fmt.Sprintf("%d containers", len(f)) // the title says which
+	r.draw(ours+", "+each+", all ready", "s", figures(trials[0], allReady(f)))
+	r.draw("podman-restart.service, "+each+", all ready", "s", figures(trials[1], allReady(f)))
+	r.add(ours+", "+each+", READY", "s", figures(trials[0], returned))
+	r.add(ours+", "+each+", CPU time", "s", cpu[0])
+	r.add("podman-restart.service, "+each+", CPU time", "s", cpu[1])
 }
 
 // wantUp ends the measurement if not so many containers of the owner are up.
