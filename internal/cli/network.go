@@ -69,6 +69,6 @@ func printNetworkCheck(w io.Writer, c recover.NetworkCheck, _ int) {
 	case len(c.Lost) == 0:
 		fmt.Fprintln(w, "all rules are there")
 	default:
-		fmt.Fprintln(w, "podman network reload --all brings them back, and stops nothing")
+		fmt.Fprintln(w, recover.ReloadNetworks)
 	}
 }

@@ -28,7 +28,7 @@ func (s *Service) noteAutostart(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, autostartWithin)
 	defer cancel()
-	notes, err := s.world.autostarts(ctx, unitsOf(s.board.currentSet().Containers))
+	notes, err := s.world.autostarts(ctx, survey.Units(s.board.currentSet().Containers))
 	for _, note := range notes {
 		s.board.addNote(note)
 		s.world.Log.Warn(note, "MESSAGE_ID", recover.MsgOthers)

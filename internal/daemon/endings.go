@@ -120,7 +120,7 @@ func (s *Service) afterHostCrash(
 	if snapshot != nil {
 		want = snapshot.Containers
 	}
-	s.release = s.world.Systemd.KeepLoaded(ctx, unitsOf(want))
+	s.release = s.world.Systemd.KeepLoaded(ctx, survey.Units(want))
 	view := host.NamedUnits(ctx, want)
 	now := <-replaying
 	explain() // not before: the first start waits for the replay, and both read the journal

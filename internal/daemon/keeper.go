@@ -324,7 +324,7 @@ func (k *keeper) see(ctx context.Context, last recover.Snapshot) (recover.Snapsh
 	if list, err = k.askIfStopped(ctx, last.Containers, list, sight.unanswered); err != nil {
 		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot ask podman which containers were stopped: %w", err)
 	}
-	states, err := k.world.Systemd.States(ctx, unitsOf(last.Containers))
+	states, err := k.world.Systemd.States(ctx, survey.Units(last.Containers))
 	if err != nil {
 		return recover.Snapshot{}, seen{}, fmt.Errorf("cannot ask systemd for the units: %w", err)
 	}
@@ -361,14 +361,4 @@ func (k *keeper) lookFinally(ctx context.Context) error {
 	k.mu.Unlock()
 	_, err := k.look(ctx)
 	return err
-}
-
-func unitsOf(containers []recover.Container) []string {
-	var units []string
-	for _, c := range containers {
-		if c.Unit != "" {
-			units = append(units, c.Unit)
-		}
-	}
-	return units
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/survey"
 )
 
 // restoreExample is the drop-in that makes a clean boot start what ran before, as the
@@ -45,7 +46,7 @@ func (l *leftDown) tell(ctx context.Context) {
 // nobodyStarts names those that exist, do not run and are not on their way: no target and
 // no podman-restart.service starts them.
 func (l *leftDown) nobodyStarts(ctx context.Context) (names []string, err error) {
-	units := unitsOf(l.containers)
+	units := survey.Units(l.containers)
 	states, err := l.world.Systemd.States(ctx, units)
 	if err != nil {
 		return nil, err

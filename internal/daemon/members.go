@@ -224,7 +224,7 @@ func (k *keeper) withUnseen(ctx context.Context, last recover.Snapshot) recover.
 	if !k.blind {
 		return last
 	}
-	events, err := k.world.Journal.Events(ctx, k.identity.BootID, k.since(last), unitsOf(last.Containers))
+	events, err := k.world.Journal.Events(ctx, k.identity.BootID, k.since(last), survey.Units(last.Containers))
 	if err != nil {
 		return last // not known
 	}
@@ -246,7 +246,7 @@ func (k *keeper) withoutStartedOnce(
 	if !slices.ContainsFunc(set, func(c recover.Container) bool { return c.Unrecovered }) {
 		return set
 	}
-	events, err := k.world.Journal.Events(ctx, k.identity.BootID, k.since(last), unitsOf(set))
+	events, err := k.world.Journal.Events(ctx, k.identity.BootID, k.since(last), survey.Units(set))
 	if err != nil {
 		return set // not known: better one too many
 	}

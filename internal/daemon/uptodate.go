@@ -46,7 +46,7 @@ func (u updater) replay(ctx context.Context, snapshot *recover.Snapshot, unsaved
 		now.set = withoutStoppedOnes(now.set, doubtful, recover.Replay(doubtful, events))
 	}
 	more := func(boot string, since time.Duration) {
-		events, err := u.world.Journal.Events(ctx, boot, since, unitsOf(now.set))
+		events, err := u.world.Journal.Events(ctx, boot, since, survey.Units(now.set))
 		if err != nil {
 			u.board.note(impaired, partly, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,11 +88,10 @@ func lostNow(noted func() ([]note, error), kernel func() (rules, error)) (map[st
 
 // both is what is lost in two looks, as the later one has it.
 func both(before, now map[string]recover.LostRules) map[string]recover.LostRules {
-	for key := range now {
-		if _, was := before[key]; !was {
-			delete(now, key)
-		}
-	}
+	maps.DeleteFunc(now, func(key string, _ recover.LostRules) bool {
+		_, was := before[key]
+		return !was
+	})
 	return now
 }
 

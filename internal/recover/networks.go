@@ -38,8 +38,8 @@ func (l LostRules) says() string {
 	return fmt.Sprintf("the rules of its network %s are gone, with those of its published ports (%s)", l.Network, ports)
 }
 
-// reloadNetworks is the cure, which podman's API has no call for.
-const reloadNetworks = "podman network reload --all brings them back, and stops nothing"
+// ReloadNetworks is the cure, which podman's API has no call for.
+const ReloadNetworks = "podman network reload --all brings them back, and stops nothing"
 
 // Repairs names the running containers that lack rules, in order, and the cure.
 func (c NetworkCheck) Repairs(stored []StoredName) []Repair {
@@ -54,7 +54,7 @@ func (c NetworkCheck) Repairs(stored []StoredName) []Repair {
 		if len(faults) > 0 {
 			slices.Sort(faults)
 			repairs = append(repairs, Repair{Container: s.Name, Fault: strings.Join(faults, "; "), Steps: []RepairStep{},
-				Refused: "podman's API cannot mend that. " + reloadNetworks})
+				Refused: "podman's API cannot mend that. " + ReloadNetworks})
 		}
 	}
 	slices.SortFunc(repairs, func(a, b Repair) int { return cmp.Compare(a.Container, b.Container) })
@@ -71,5 +71,5 @@ func (c NetworkCheck) Note(stored []StoredName) string {
 		return ""
 	}
 	return fmt.Sprintf("a firewall has dropped rules of podman's networks, so that others do not reach %s, or these "+
-		"do not reach others. %s. archy-recovery repair looks again", strings.Join(names, " "), reloadNetworks)
+		"do not reach others. %s. archy-recovery repair looks again", strings.Join(names, " "), ReloadNetworks)
 }

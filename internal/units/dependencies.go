@@ -63,14 +63,16 @@ func (n node) startsAlong() []string { return slices.Concat(n.requires, n.wants,
 // finds them down while the unit runs.
 func (n node) goesWith() []string { return slices.Concat(n.requires, n.requisite, n.upholds) }
 
-// isDown reports whether a start of the unit would start something.
+// isDown is that of the unit, or with asIfDown that of a service that is inactive.
 func (g *graph) isDown(n node) bool {
-	if n.Load != "loaded" {
-		return false
-	}
-	up := n.Active == "active" || n.Active == "reloading" || n.Active == "activating"
-	ends := n.JobType == "stop" // which a start would undo
-	return !up || ends || g.asIfDown && strings.HasSuffix(n.Name, ".service")
+	return n.isDown() || g.asIfDown && n.Load == "loaded" && strings.HasSuffix(n.Name, ".service")
+}
+
+// isDown reports whether a start of the unit would start something.
+func (u listedUnit) isDown() bool {
+	up := u.Active == "active" || u.Active == "reloading" || u.Active == "activating"
+	ends := u.JobType == "stop" // which a start would undo
+	return u.Load == "loaded" && (!up || ends)
 }
 
 // reach lists the units that are down and that can be reached from a unit, directly or through others.

@@ -83,7 +83,7 @@ func (l *link) down(ctx context.Context, units []string) (down []string, err err
 	}
 	listed, err := l.listByNames(ctx, units)
 	for i, u := range listed {
-		if (&graph{}).isDown(node{listedUnit: u}) {
+		if u.isDown() {
 			down = append(down, units[i])
 		}
 	}

@@ -301,7 +301,8 @@ func (s *storageSeries) fate(a arrival, layer string) string {
 	if layer == "" {
 		return "gone"
 	}
-	sums, _ := s.Run("sh", "-c", `cd "$1" && sha256sum file* testapp`, "sh", path.Join(storageRoot, "overlay", layer, "diff"))
+	files := path.Join(storageRoot, "overlay", layer, "diff")
+	sums, _ := s.Run("sh", "-c", `cd "$1" && sha256sum file* testapp`, "sh", files)
 	if sums != a.sums {
 		return "damaged"
 	}

@@ -34,7 +34,8 @@ func TestKeepImages(t *testing.T) {
 			n.t.Errorf("the archives are\n%s", out)
 		}
 		n.t.Log(n.MustRun("ls", "-l", dir))
-		if out := n.MustRun("sh", "-c", "ls -A /var/tmp /tmp | grep -i 'api\\|save\\|docker-tar\\|podman' || true"); out != "" {
+		const leftovers = "ls -A /var/tmp /tmp | grep -i 'api\\|save\\|docker-tar\\|podman' || true"
+		if out := n.MustRun("sh", "-c", leftovers); out != "" {
 			n.t.Errorf("podman left %s", out)
 		}
 

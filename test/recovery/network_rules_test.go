@@ -36,7 +36,9 @@ func TestNetworkRulesLost(t *testing.T) {
 		st, _ := n.status()
 		return strings.Join(st.Notes, "\n")
 	}
-	n.WaitFor(time.Minute, "the note of the status", func() bool { return strings.Contains(noted(), "do not reach web, or") })
+	n.WaitFor(time.Minute, "the note of the status", func() bool {
+		return strings.Contains(noted(), "do not reach web, or")
+	})
 	if got := n.Show(unit, "Result", "ExecMainStatus"); got["Result"] != "success" || got["ExecMainStatus"] != "0" {
 		t.Errorf("%s shows %v", unit, got)
 	}
@@ -115,8 +117,8 @@ func TestUsersNetworkRulesStay(t *testing.T) {
 		out, err := n.Run("curl", "--silent", "--max-time", "2", "telnet://192.0.2.10:18080")
 		return err == nil && strings.Contains(out, "testapp")
 	})
-	if rules := n.user.MustRun("podman", "unshare", "--rootless-netns", "/usr/sbin/nft", "list", "ruleset"); !strings.Contains(
-		rules, "table inet netavark") {
+	rules := n.user.MustRun("podman", "unshare", "--rootless-netns", "/usr/sbin/nft", "list", "ruleset")
+	if !strings.Contains(rules, "table inet netavark") {
 		t.Errorf("the user's rules are\n%s", rules)
 	}
 	if plan := n.repairs(); strings.Contains(plan, "not known") || strings.Contains(plan, "podman network reload") {

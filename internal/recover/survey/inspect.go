@@ -83,6 +83,16 @@ func (h Host) AskOthers(ctx context.Context, view *recover.View, containers []re
 	}
 }
 
+// Units are the units of those of the containers that have one.
+func Units(containers []recover.Container) (units []string) {
+	for _, c := range containers {
+		if c.Unit != "" {
+			units = append(units, c.Unit)
+		}
+	}
+	return units
+}
+
 // Names are the names of the containers.
 func Names(containers []recover.Container) []string {
 	names := make([]string, len(containers))

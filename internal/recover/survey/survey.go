@@ -45,12 +45,7 @@ func (h Host) List(ctx context.Context) <-chan List {
 // installed units: that keeps systemd busy for tenths of a second, in which it
 // starts nothing.
 func (h Host) NamedUnits(ctx context.Context, want []recover.Container) recover.View {
-	var named []string
-	for _, c := range want {
-		if c.Unit != "" {
-			named = append(named, c.Unit)
-		}
-	}
+	named := Units(want)
 	var view recover.View
 	if len(named) > 0 {
 		view.Units, view.SystemdErr = h.Systemd.ContainerUnits(ctx, named)
