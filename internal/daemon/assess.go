@@ -169,7 +169,8 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 	}
 	var resolved map[string]recover.Resolution
 	if !holds.UserStoppedLost && s.policy.Mode != recover.ModeOff {
-		host := s.world.host().AskOnce()
+		var host survey.Host
+		host, s.configs = s.world.host().AskOnce()
 		resolved = host.Resolve(ctx, found.candidates, found.view)
 		found.candidates = withoutOverJobs(found.candidates, found.view, resolved)
 		holds.Needs = s.order(ctx, host, found, resolved)

@@ -19,6 +19,37 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestNoCheckByPlan: a container that had no health check at the plan is not asked about again, but for one
+// that may have been made anew since.
+func TestNoCheckByPlan(t *testing.T) {
+	for name, c := range map[string]struct {
+		row   recover.Row
+		asked bool
+	}{
+		"its own unit only starts it": {recover.Row{Name: "db", Generated: true}, false},
+		"another unit":                {recover.Row{Name: "db"}, true},
+		"a retry":                     {recover.Row{Name: "db", Generated: true, Retry: &recover.Retry{}}, true},
+		"not asked at the plan":       {recover.Row{Name: "web", Generated: true}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := recovertest.NewHost()
+			host, configs := survey.Host{Podman: recovertest.Podman{H: h}}.AskOnce()
+			if config, err := host.Podman.ConfigOf(t.Context(), "db"); err != nil || config.HealthCheck {
+				t.Fatalf("%v, %v", config, err)
+			}
+			passes := func(context.Context) (bool, error) { return true, nil }
+			h.Checks = map[string]func(context.Context) (bool, error){"db": passes, "web": passes}
+			s := starterOn(h, recover.DefaultPolicy())
+			s.configs = configs
+			told := false
+			s.AwaitHealthy(t.Context(), c.row, func(recover.RowHealth) { told = true })
+			if told != c.asked {
+				t.Errorf("asked: %t", told)
+			}
+		})
+	}
+}
+
 // TestChecks: when the check of a container is run, and when it counts as healthy.
 func TestChecks(t *testing.T) {
 	type check = func(context.Context) (bool, error)

@@ -36,6 +36,8 @@ type Service struct {
 	leftDown *leftDown
 	// ids are podman's IDs of the plan's containers without a unit.
 	ids map[string]string
+	// configs are what podman said of containers for the plan.
+	configs *survey.Configs
 	// doubtful names the dead containers that podman has yet to say of whether they were stopped.
 	doubtful map[string]bool
 	// replayed is when the journal was read for the deaths before this run.
@@ -210,7 +212,7 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 		s.tellStatus()
 	})
 	starts.doubtful, starts.replayed, starts.tied = s.doubtful, s.replayed, s.tied
-	starts.unsure, starts.checkup = s.unsure, s.checkup
+	starts.unsure, starts.checkup, starts.configs = s.unsure, s.checkup, s.configs
 	run = engine.New(rows, s.policy, starts, s.suspects.flight, s.world.Gauge, s.observe)
 	s.mu.Lock()
 	s.run = run

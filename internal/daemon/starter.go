@@ -33,6 +33,8 @@ type starter struct {
 	unsure map[string]bool
 	// tied is the user-stopped list that the plan's rows heed, nil if they heed none.
 	tied *[]string
+	// configs are what podman said of containers for the plan.
+	configs *survey.Configs
 
 	mu sync.Mutex
 	// known is what is known of a container that was started, by name.

@@ -43,9 +43,9 @@ func (p storedPodman) Binds(ctx context.Context, name string) ([]string, error) 
 	return whenStored(ctx, p.storage, name, p.Podman.Binds)
 }
 
-// Dependencies implements recover.Podman.
-func (p storedPodman) Dependencies(ctx context.Context, name string) ([]string, error) {
-	return whenStored(ctx, p.storage, name, p.Podman.Dependencies)
+// ConfigOf implements recover.Podman.
+func (p storedPodman) ConfigOf(ctx context.Context, name string) (recover.ContainerConfig, error) {
+	return whenStored(ctx, p.storage, name, p.Podman.ConfigOf)
 }
 
 // ImageID implements recover.Podman.

@@ -163,22 +163,22 @@ func (c *Client) VolumeDevice(ctx context.Context, volume string) (string, error
 	return "", nil
 }
 
-// Dependencies returns the names of the containers that podman starts before it starts
-// the container name (libpod's Container.Dependencies). None if podman does not know it.
-func (c *Client) Dependencies(ctx context.Context, name string) ([]string, error) {
+// ConfigOf returns what the container name was made with. podman knows the containers that it
+// needs by their IDs (libpod's Container.Dependencies). It is empty if podman does not know the name.
+func (c *Client) ConfigOf(ctx context.Context, name string) (recover.ContainerConfig, error) {
 	i, err := c.inspect(ctx, name)
 	if errors.Is(err, recover.ErrNoContainer) {
-		return nil, nil
+		return recover.ContainerConfig{}, nil
 	}
-	var names []string
+	config := recover.ContainerConfig{HealthCheck: i.Config.Healthcheck.command() != nil}
 	for _, id := range i.Dependencies {
 		needed, err := c.nameOf(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("what container %s needs is not known: %w", name, err)
+			return recover.ContainerConfig{}, fmt.Errorf("what container %s needs is not known: %w", name, err)
 		}
-		names = append(names, needed)
+		config.Needs = append(config.Needs, needed)
 	}
-	return names, err
+	return config, err
 }
 
 // nameOf returns the name of the container with an ID.
@@ -213,21 +213,4 @@ func (c *Client) HasImage(ctx context.Context, image string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// GraphRoot returns the directory in which podman keeps containers and images.
-// (GET /libpod/info)
-func (c *Client) GraphRoot(ctx context.Context) (string, error) {
-	var info struct {
-		Store struct {
-			GraphRoot string `json:"graphRoot"`
-		} `json:"store"`
-	}
-	if err := c.get(ctx, "info", &info); err != nil {
-		return "", err
-	}
-	if !strings.HasPrefix(info.Store.GraphRoot, "/") {
-		return "", fmt.Errorf("podman names %q as its graph root, which is no absolute path", info.Store.GraphRoot)
-	}
-	return info.Store.GraphRoot, nil
 }

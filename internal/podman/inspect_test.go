@@ -124,13 +124,13 @@ func TestRestartsAtBoot(t *testing.T) {
 	}
 }
 
-// Dependencies are IDs for podman, and names for us.
-func TestDependencies(t *testing.T) {
+// What a container needs are IDs for podman, and names for us.
+func TestConfigOf(t *testing.T) {
 	t.Parallel()
 	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.EscapedPath() {
 		case "/v4.0.0/libpod/containers/app/json":
-			fmt.Fprint(w, `{"Name":"app","Dependencies":["aa11","bb22"]}`)
+			fmt.Fprint(w, `{"Name":"app","Dependencies":["aa11","bb22"],"Config":{"Healthcheck":{"Test":["CMD","ok"]}}}`)
 		case "/v4.0.0/libpod/containers/aa11/json":
 			fmt.Fprint(w, `{"Name":"db"}`)
 		case "/v4.0.0/libpod/containers/bb22/json":
@@ -143,14 +143,16 @@ func TestDependencies(t *testing.T) {
 			http.Error(w, `{"message":"no such container"}`, http.StatusNotFound)
 		}
 	})
-	for name, want := range map[string][]string{"app": {"db", "pod-infra"}, "alone": nil, "none": nil} {
-		got, err := c.Dependencies(t.Context(), name)
+	for name, want := range map[string]recover.ContainerConfig{
+		"app": {Needs: []string{"db", "pod-infra"}, HealthCheck: true}, "alone": {}, "none": {},
+	} {
+		got, err := c.ConfigOf(t.Context(), name)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}
-	if got, err := c.Dependencies(t.Context(), "odd"); err == nil {
-		t.Errorf("of one that podman does not know: %q", got)
+	if got, err := c.ConfigOf(t.Context(), "odd"); err == nil {
+		t.Errorf("of one that needs what podman does not know: %v", got)
 	}
 }
 

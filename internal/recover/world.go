@@ -27,10 +27,9 @@ type Podman interface {
 	// VolumeDevice returns the path on the host that a named volume mounts, "" if it has none:
 	// the device that it was created with (podman-volume-create(1)).
 	VolumeDevice(ctx context.Context, volume string) (string, error)
-	// Dependencies returns the names of the containers that podman starts before it
-	// starts the existing container name (podman-create(1): --requires, --network
-	// container:, --pod and others like them).
-	Dependencies(ctx context.Context, name string) ([]string, error)
+	// ConfigOf returns what the container name was made with. It is empty if podman does not
+	// know the name.
+	ConfigOf(ctx context.Context, name string) (ContainerConfig, error)
 	// ImageID returns what the image reference means now. ErrNoImage: podman does not
 	// have it.
 	ImageID(ctx context.Context, image string) (string, error)
@@ -47,6 +46,16 @@ type Podman interface {
 	// RunHealthCheck has podman run its own check of the container name, and so know how
 	// that is. A failure counts there.
 	RunHealthCheck(ctx context.Context, name string) error
+}
+
+// A ContainerConfig is what a container was made with. It is the same as long as the container
+// exists, but for podman-update(1).
+type ContainerConfig struct {
+	// Needs are the containers that podman starts before it starts this one (podman-create(1):
+	// --requires, --network container:, --pod and others like them).
+	Needs []string
+	// HealthCheck: it has a health check that podman runs.
+	HealthCheck bool
 }
 
 // MountsNeeded is what a unit's container needs to be mounted.
@@ -238,7 +247,7 @@ type ContainerUnit struct {
 	Job bool
 	// Needs names the containers without which podman does not start this one, as far
 	// as the unit's command line says. StartsExisting: that starts a container that
-	// exists, and podman knows what it needs (Podman.Dependencies).
+	// exists, and podman knows what it needs (Podman.ConfigOf).
 	Needs          []string
 	StartsExisting bool
 	// Discards: it makes the container for one run, and what that wrote outside of volumes

@@ -2,6 +2,7 @@ package units
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -66,5 +67,27 @@ func TestAwaitEnd(t *testing.T) {
 	b.kill()
 	if err := await(t, done, "the end of the bus"); !errors.Is(err, recover.ErrNoBus) {
 		t.Errorf("%v, want ErrNoBus", err)
+	}
+}
+
+// The waits for more units than the bus takes matches for.
+func TestAwaitEndOfMany(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	m, f := managerOn(t, b), newSystemd(t, b)
+	units := make([]string, maxMatches+10)
+	done := make(chan error, len(units))
+	for i := range units {
+		units[i] = fmt.Sprintf("db%d.service", i)
+		f.set(units[i], "deactivating", "stop", nil)
+		go func() { done <- m.AwaitEnd(soon(t), units[i], time.Hour) }()
+		f.awaitCall("Get")
+	}
+	for _, unit := range units {
+		f.set(unit, "failed", "failed", nil)
+		f.changed(unit)
+		if err := await(t, done, "the end of "+unit); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -106,7 +106,7 @@ func (f *follower) stopFollowing() {
 	f.feed = nil
 }
 
-// A feed is one connection that gets the signals of all units, and the waits for some of them.
+// A feed is one connection that gets the signals of some units, and the waits for these.
 type feed struct {
 	connected chan struct{} // closed once link or err is set
 	link      *link
@@ -117,15 +117,18 @@ type feed struct {
 	waits  int         // guarded by the follower, as is linger
 	linger *time.Timer // ends a feed without waits
 
-	mu    sync.Mutex
-	ended bool
-	units map[string]*followed
+	mu      sync.Mutex
+	ended   bool
+	units   map[string]*followed
+	matches int // on the bus, for units
 }
 
 // A followed unit is one with a wait, now or earlier.
 type followed struct {
 	waits map[chan struct{}]bool
-	said  map[string]string // by interface: what the last signal said, in so far as it matters here
+	// matched: the bus passes its signals on.
+	matched bool
+	said    map[string]string // by interface: what the last signal said, in so far as it matters here
 	// stopping says that a stop job was seen since the unit last ran.
 	stopping bool
 	// cause is why, nil while it is not known.
@@ -140,15 +143,11 @@ func newFeed(address string) *feed {
 		defer close(d.connected)
 		connecting, cancel := context.WithTimeout(d.ctx, callTimeout)
 		defer cancel()
-		conn, err := dial(connecting, address, d.listen, [][]dbus.MatchOption{
-			unitChanges,
-			serviceChanges,
-			{
-				dbus.WithMatchSender(systemd),
-				dbus.WithMatchInterface(managerIfc),
-				dbus.WithMatchMember("JobNew"),
-			},
-		})
+		conn, err := dial(connecting, address, d.listen, [][]dbus.MatchOption{{
+			dbus.WithMatchSender(systemd),
+			dbus.WithMatchInterface(managerIfc),
+			dbus.WithMatchMember("JobNew"),
+		}})
 		if err != nil {
 			d.err = err
 			d.close()
@@ -169,12 +168,33 @@ func (d *feed) over() bool {
 
 // subscribe returns a channel that gets a value after each change of a unit. It closes with the feed.
 func (d *feed) subscribe(unit string) chan struct{} {
+	changes, rule := d.add(unit)
+	if rule != "" {
+		// The bus takes this before any later call of the connection, so no reply is awaited. If the bus is
+		// gone, the feed ends, and so does the wait.
+		d.link.conn.BusObject().Go("org.freedesktop.DBus.AddMatch", dbus.FlagNoReplyExpected, nil, rule)
+	}
+	return changes
+}
+
+// maxMatches bounds the matches for single units. dbus-daemon allows a connection 512 by default
+// (dbus-daemon(1), max_match_rules_per_connection). With so many units the feed gets the signals of all.
+const maxMatches = 200
+
+// unitMatch matches the signals of units that change. A start of one container changes a dozen units, such as
+// mounts and slices, and systemd sends a signal for each. To read all costs more than all else that the
+// daemon does meanwhile, so a feed adds the path of a unit.
+const unitMatch = "type='signal',sender='" + systemd + "',interface='org.freedesktop.DBus.Properties'," +
+	"member='PropertiesChanged'"
+
+// add adds a wait for a unit, and returns the match that the bus needs for that, "" if it has it.
+func (d *feed) add(unit string) (changes chan struct{}, rule string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changes := make(chan struct{}, 1)
+	changes = make(chan struct{}, 1)
 	if d.ended {
 		close(changes)
-		return changes
+		return changes, ""
 	}
 	u := d.units[unit]
 	if u == nil {
@@ -185,7 +205,14 @@ func (d *feed) subscribe(unit string) chan struct{} {
 		u.said = map[string]string{} // signals were not read meanwhile
 	}
 	u.waits[changes] = true
-	return changes
+	if u.matched || d.matches > maxMatches {
+		return changes, ""
+	}
+	u.matched = true
+	if d.matches++; d.matches > maxMatches {
+		return changes, unitMatch + ",path_namespace='" + string(managerPath) + "/unit'"
+	}
+	return changes, unitMatch + ",path='" + string(pathOf(unit)) + "'"
 }
 
 func (d *feed) unsubscribe(unit string, changes chan struct{}) {
@@ -260,13 +287,4 @@ func (d *feed) receive(sig *dbus.Signal) {
 // lifeProperties are the properties of Unit and Service that a wait depends on.
 var lifeProperties = map[string]bool{
 	"ActiveState": true, "SubState": true, "NRestarts": true, "Result": true, "ExecMainStatus": true, "MainPID": true,
-}
-
-// serviceChanges matches the signals of services that restart or that change their main process.
-var serviceChanges = []dbus.MatchOption{
-	dbus.WithMatchSender(systemd),
-	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
-	dbus.WithMatchMember("PropertiesChanged"),
-	dbus.WithMatchPathNamespace(managerPath + "/unit"),
-	dbus.WithMatchArg(0, serviceIfc),
 }

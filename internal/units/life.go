@@ -180,6 +180,11 @@ func (l *link) invocation(ctx context.Context, path dbus.ObjectPath) string {
 	if err != nil {
 		return ""
 	}
+	return invocationOf(v)
+}
+
+// invocationOf is the value of Unit.InvocationID in hexadecimal.
+func invocationOf(v dbus.Variant) string {
 	id, _ := v.Value().([]byte)
 	return hex.EncodeToString(id)
 }

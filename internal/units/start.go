@@ -157,13 +157,13 @@ func outcomeOf(ctx context.Context, l *link, unit, result string, referenced boo
 	if o.Active == "active" || u.Path == "" { // without a path it is neither a service nor a socket
 		return o, nil
 	}
-	// A property that cannot be read stays empty, since the state above says enough.
-	o.Result, _ = l.getString(ctx, u.Path, serviceIfc, "Result")
-	if v, err := l.get(ctx, u.Path, serviceIfc, "ExecMainStatus"); err == nil {
-		status, _ := v.Value().(int32)
-		o.ExitStatus = int(status)
-	}
-	o.Invocation, o.MainPID = l.invocation(ctx, u.Path), l.mainPID(ctx, u.Path)
+	// They are read side by side: the next tier may wait for this. A property that cannot be read stays empty,
+	// since the state above says enough.
+	end := l.getAll(ctx, []property{{u.Path, serviceIfc, "Result"}, {u.Path, serviceIfc, "ExecMainStatus"},
+		{u.Path, unitIfc, "InvocationID"}, {u.Path, serviceIfc, "ExecMainPID"}})
+	o.Result, _ = end[0].value.Value().(string)
+	status, _ := end[1].value.Value().(int32)
+	o.ExitStatus, o.Invocation, o.MainPID = int(status), invocationOf(end[2].value), count(end[3].value)
 	if result == "dependency" {
 		o.Blockers, o.NotMounted = l.blockers(ctx, u.Path)
 	}

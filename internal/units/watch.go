@@ -54,6 +54,15 @@ var unitChanges = []dbus.MatchOption{
 	dbus.WithMatchArg(0, unitIfc),
 }
 
+// serviceChanges matches the signals of services that restart or that change their main process.
+var serviceChanges = []dbus.MatchOption{
+	dbus.WithMatchSender(systemd),
+	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+	dbus.WithMatchMember("PropertiesChanged"),
+	dbus.WithMatchPathNamespace(managerPath + "/unit"),
+	dbus.WithMatchArg(0, serviceIfc),
+}
+
 // A watcher filters the signals of one connection. It implements recover.Watch.
 type watcher struct {
 	manager   *Manager

@@ -114,9 +114,9 @@ func (f Podman) VolumeDevice(_ context.Context, volume string) (string, error) {
 	return f.H.Devices[volume], f.H.PodmanErr
 }
 
-func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error) {
+func (f Podman) ConfigOf(ctx context.Context, name string) (recover.ContainerConfig, error) {
 	if err := f.lock(ctx, name); err != nil {
-		return nil, err
+		return recover.ContainerConfig{}, err
 	}
 	f.H.Mu.Lock()
 	defer f.H.Mu.Unlock()
@@ -124,7 +124,7 @@ func (f Podman) Dependencies(ctx context.Context, name string) ([]string, error)
 		f.H.DependenciesAsked = map[string]int{}
 	}
 	f.H.DependenciesAsked[name]++
-	return f.H.Dependencies[name], f.H.PodmanErr
+	return recover.ContainerConfig{Needs: f.H.Dependencies[name], HealthCheck: f.H.Checks[name] != nil}, f.H.PodmanErr
 }
 
 func (f Podman) ImageID(_ context.Context, image string) (string, error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"archy-recovery/internal/recover"
 )
@@ -236,25 +235,20 @@ func (t *tie) forgetRunning(ctx context.Context) {
 
 // dependenciesOfEach asks podman what each of the containers depends on, side by side.
 func (h Host) dependenciesOfEach(ctx context.Context, names []string) (map[string][]string, error) {
-	var mu sync.Mutex
-	var first error
+	needs := make([][]string, len(names))
+	failed := make([]error, len(names))
+	sideBySide(len(names), func(i int) {
+		config, err := h.Podman.ConfigOf(ctx, names[i])
+		needs[i], failed[i] = config.Needs, err
+	})
 	answers := map[string][]string{}
-	places := make(chan struct{}, inspectedAtOnce)
-	var asking sync.WaitGroup
-	for _, name := range names {
-		asking.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			needed, err := h.Podman.Dependencies(ctx, name)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[name] = needed
-			if err != nil && first == nil {
-				first = fmt.Errorf("podman does not say what %s depends on: %w", name, err)
-			}
-		})
+	var first error
+	for i, name := range names {
+		answers[name] = needs[i]
+		if failed[i] != nil && first == nil {
+			first = fmt.Errorf("podman does not say what %s depends on: %w", name, failed[i])
+		}
 	}
-	asking.Wait()
 	return answers, first
 }
 

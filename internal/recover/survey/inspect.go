@@ -15,25 +15,32 @@ type Answer struct {
 	Err      error
 }
 
-// inspectedAtOnce bounds how many containers podman is asked about side by side.
-const inspectedAtOnce = 16
+// askedAtOnce bounds how many containers podman is asked about side by side.
+const askedAtOnce = 16
 
 // InspectEach asks podman of each of the containers, one at a time and side by side.
 // ErrNoContainer is an answer, too.
 func (h Host) InspectEach(ctx context.Context, names []string) []Answer {
 	answers := make([]Answer, len(names))
-	places := make(chan struct{}, inspectedAtOnce)
+	sideBySide(len(names), func(i int) {
+		s, err := h.Podman.Inspect(ctx, names[i])
+		answers[i] = Answer{names[i], s, err}
+	})
+	return answers
+}
+
+// sideBySide asks n questions, some of them at a time.
+func sideBySide(n int, ask func(i int)) {
+	places := make(chan struct{}, askedAtOnce)
 	var asking sync.WaitGroup
-	for i, name := range names {
+	for i := range n {
 		asking.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			s, err := h.Podman.Inspect(ctx, name)
-			answers[i] = Answer{name, s, err}
+			ask(i)
 		})
 	}
 	asking.Wait()
-	return answers
 }
 
 // alongsideWithin bounds the questions that replace a late list: the list has waited for

@@ -7,33 +7,47 @@ import (
 	"archy-recovery/internal/recover"
 )
 
-// AskOnce is the host for the time of one plan: podman is asked once what each container
-// depends on, though the order and the ties both need that. Each question takes the
-// container's lock.
-func (h Host) AskOnce() Host {
-	h.Podman = &askedOnce{Podman: h.Podman, answers: map[string][]string{}}
-	return h
+// AskOnce is the host for the time of one plan: podman is asked once what each container was
+// made with, though the order and the ties both need that. Each question takes the
+// container's lock. The configs are what it answered.
+func (h Host) AskOnce() (Host, *Configs) {
+	asked := &Configs{answers: map[string]recover.ContainerConfig{}}
+	h.Podman = askedOnce{h.Podman, asked}
+	return h, asked
+}
+
+// Configs are what podman has said in the time of one plan.
+type Configs struct {
+	mu      sync.Mutex
+	answers map[string]recover.ContainerConfig
+}
+
+// Known is what podman has said of a container, if it was asked and answered. nil knows nothing.
+func (c *Configs) Known(name string) (config recover.ContainerConfig, known bool) {
+	if c == nil {
+		return config, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	config, known = c.answers[name]
+	return config, known
 }
 
 type askedOnce struct {
 	recover.Podman
-	mu      sync.Mutex
-	answers map[string][]string
+	asked *Configs
 }
 
-// Dependencies implements recover.Podman. What podman did not answer is asked again.
-func (p *askedOnce) Dependencies(ctx context.Context, name string) ([]string, error) {
-	p.mu.Lock()
-	needed, known := p.answers[name]
-	p.mu.Unlock()
-	if known {
-		return needed, nil
+// ConfigOf implements recover.Podman. What podman did not answer is asked again.
+func (p askedOnce) ConfigOf(ctx context.Context, name string) (recover.ContainerConfig, error) {
+	if config, known := p.asked.Known(name); known {
+		return config, nil
 	}
-	needed, err := p.Podman.Dependencies(ctx, name)
+	config, err := p.Podman.ConfigOf(ctx, name)
 	if err == nil {
-		p.mu.Lock()
-		p.answers[name] = needed
-		p.mu.Unlock()
+		p.asked.mu.Lock()
+		p.asked.answers[name] = config
+		p.asked.mu.Unlock()
 	}
-	return needed, err
+	return config, err
 }

@@ -7,8 +7,8 @@ import (
 	"archy-recovery/internal/recover/recovertest"
 )
 
-// A plan asks podman once what each container depends on; what it did not answer is asked again.
-func TestDependenciesAskedOnce(t *testing.T) {
+// A plan asks podman once what each container was made with; what it did not answer is asked again.
+func TestConfigAskedOnce(t *testing.T) {
 	h := recovertest.NewHost().Plain("db", recover.StateExited).Plain("web", recover.StateExited)
 	h.Dependencies = map[string][]string{"web": {"db"}}
 	host := Host{Podman: recovertest.Podman{H: h}, Systemd: recovertest.Systemd{H: h}}
@@ -19,13 +19,19 @@ func TestDependenciesAskedOnce(t *testing.T) {
 			t.Errorf("%s is asked about %d times", name, n)
 		}
 	}
-	once := host.AskOnce()
+	once, configs := host.AskOnce()
 	h.PodmanErr = recovertest.ErrBroken
-	if _, err := once.Podman.Dependencies(t.Context(), "web"); err == nil {
+	if _, err := once.Podman.ConfigOf(t.Context(), "web"); err == nil {
 		t.Error("no error")
 	}
+	if _, known := configs.Known("web"); known {
+		t.Error("a question without an answer counts as one")
+	}
 	h.PodmanErr = nil
-	if needed, err := once.Podman.Dependencies(t.Context(), "web"); err != nil || len(needed) != 1 {
-		t.Errorf("%q, %v", needed, err)
+	if config, err := once.Podman.ConfigOf(t.Context(), "web"); err != nil || len(config.Needs) != 1 {
+		t.Errorf("%v, %v", config, err)
+	}
+	if config, known := configs.Known("web"); !known || len(config.Needs) != 1 {
+		t.Errorf("%v, %t", config, known)
 	}
 }

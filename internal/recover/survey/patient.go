@@ -168,9 +168,9 @@ func (p *Patient) VolumeDevice(ctx context.Context, volume string) (string, erro
 	return soon(ctx, volume, p.Podman.VolumeDevice)
 }
 
-// Dependencies implements recover.Podman.
-func (p *Patient) Dependencies(ctx context.Context, name string) ([]string, error) {
-	return soon(ctx, name, p.Podman.Dependencies)
+// ConfigOf implements recover.Podman.
+func (p *Patient) ConfigOf(ctx context.Context, name string) (recover.ContainerConfig, error) {
+	return soon(ctx, name, p.Podman.ConfigOf)
 }
 
 // Health implements recover.Podman.

@@ -12,7 +12,7 @@ import (
 // and systemd and changes nothing there: a unit that would be generated is named,
 // but neither generated nor installed.
 func (h Host) Preview(ctx context.Context, k recover.Known, p recover.Policy) recover.Preview {
-	h = h.AskOnce()
+	h, _ = h.AskOnce()
 	view := h.Look(ctx, k.Set)
 	if view.PodmanErr != nil {
 		k.Notes = append(k.Notes, fmt.Sprintf("podman does not answer: %v", view.PodmanErr))

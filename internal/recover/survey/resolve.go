@@ -35,8 +35,17 @@ func (h Host) Resolve(ctx context.Context, want []recover.Container, view recove
 			found[c.Name] = recover.Resolution{Unit: unit, Job: jobs[unit], State: states[unit]}
 			continue
 		}
-		found[c.Name] = g.withoutUnit(ctx, c.Name, view)
+		if view.Active(c.Name) { // it runs without a unit: there is nothing to start
+			found[c.Name] = recover.Resolution{}
+			continue
+		}
+		if _, known := view.Sighting(c.Name); known {
+			g.names = append(g.names, c.Name)
+			continue
+		}
+		found[c.Name] = withoutUnit(c.Name, view)
 	}
+	g.generate(ctx, found)
 	g.install(ctx, found)
 	return found
 }
@@ -99,21 +108,36 @@ func generatedName(container string) string { return "container-" + container + 
 // A generation gathers the units that podman generates for one Resolve.
 type generation struct {
 	host  Host
+	names []string          // the containers that need a unit
 	texts map[string]string // by unit
 	units map[string]string // by container
 }
 
-// withoutUnit resolves a container that has no installed unit.
-func (g *generation) withoutUnit(ctx context.Context, name string, view recover.View) recover.Resolution {
-	_, known := view.Sighting(name)
-	switch {
-	case view.Active(name): // it runs without a unit: there is nothing to start
-	case known:
-		unit, text, err := g.host.Podman.GenerateUnit(ctx, name)
-		if err != nil {
-			return recover.Resolution{Err: fmt.Errorf("podman cannot generate a unit: %w", err)}
+// generate asks podman for the units. It asks for several at a time: nothing is started
+// before the last one is there.
+func (g *generation) generate(ctx context.Context, found map[string]recover.Resolution) {
+	type generated struct {
+		unit, text string
+		err        error
+	}
+	answers := make([]generated, len(g.names))
+	sideBySide(len(g.names), func(i int) {
+		a := &answers[i]
+		a.unit, a.text, a.err = g.host.Podman.GenerateUnit(ctx, g.names[i])
+	})
+	for i, name := range g.names {
+		a := answers[i]
+		if a.err != nil {
+			found[name] = recover.Resolution{Err: fmt.Errorf("podman cannot generate a unit: %w", a.err)}
+			continue
 		}
-		g.texts[unit], g.units[name] = text, unit
+		g.texts[a.unit], g.units[name] = a.text, a.unit
+	}
+}
+
+// withoutUnit resolves a container that has no installed unit, and that podman did not list.
+func withoutUnit(name string, view recover.View) recover.Resolution {
+	switch {
 	case view.Unanswered[name]:
 		return recover.Resolution{Err: errors.New("no unit runs it and podman does not answer for it in time")}
 	case view.PodmanErr != nil:
