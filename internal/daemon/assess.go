@@ -171,9 +171,13 @@ func (s *Service) plan(ctx context.Context, found findings, suspects recover.Qua
 	if !holds.UserStoppedLost && s.policy.Mode != recover.ModeOff {
 		var host survey.Host
 		host, s.configs = s.world.host().AskOnce()
-		resolved = host.Resolve(ctx, found.candidates, found.view)
+		var generated survey.Generated
+		resolved, generated = host.Find(ctx, found.candidates, found.view)
 		found.candidates = withoutOverJobs(found.candidates, found.view, resolved)
+		installed := make(chan error, 1)
+		go func() { installed <- generated.Install(ctx) }() // systemd reads them while podman tells the order
 		holds.Needs = s.order(ctx, host, found, resolved)
+		generated.Settle(resolved, <-installed)
 		starts := survey.Starts{Resolved: resolved, View: found.view,
 			Stopped: slices.Concat(holds.UserStopped, beingStopped(resolved))}
 		if err := host.Tie(ctx, &holds, starts); err != nil {

@@ -61,22 +61,25 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 }
 
 // upToDate reports whether systemd has loaded the units from the files that are there now. It finds a new
-// file when it loads a unit, and does not read one again (Unit.LoadState, Unit.NeedDaemonReload).
+// file when it loads a unit, and does not read one again (Manager.ListUnitsByNames, Unit.NeedDaemonReload).
 func (m *Manager) upToDate(ctx context.Context, units []string) bool {
 	l, err := m.connect(ctx)
 	if err != nil {
 		return false
 	}
-	var asked []property
-	for _, unit := range units {
-		asked = append(asked, property{pathOf(unit), unitIfc, "LoadState"},
-			property{pathOf(unit), unitIfc, "NeedDaemonReload"})
+	listed, err := l.listByNames(ctx, units)
+	if err != nil {
+		return false
 	}
-	answers := l.getAll(ctx, asked)
-	for i := 0; i < len(answers); i += 2 {
-		load, _ := answers[i].value.Value().(string)
-		outdated, known := answers[i+1].value.Value().(bool)
-		if load != "loaded" || !known || outdated {
+	var asked []property
+	for _, u := range listed {
+		if u.Load != "loaded" {
+			return false
+		}
+		asked = append(asked, property{u.Path, unitIfc, "NeedDaemonReload"})
+	}
+	for _, a := range l.getAll(ctx, asked) {
+		if outdated, known := a.value.Value().(bool); !known || outdated {
 			return false
 		}
 	}

@@ -21,11 +21,21 @@ import (
 //
 // Generated units are installed together, so that the manager reloads once.
 func (h Host) Resolve(ctx context.Context, want []recover.Container, view recover.View) map[string]recover.Resolution {
+	found, generated := h.Find(ctx, want, view)
+	generated.Settle(found, generated.Install(ctx))
+	return found
+}
+
+// Find is Resolve, but leaves the generated units to be installed: podman can be asked more
+// meanwhile.
+func (h Host) Find(
+	ctx context.Context, want []recover.Container, view recover.View,
+) (map[string]recover.Resolution, Generated) {
 	hints, jobs, believeErr := h.hints(ctx, want, view)
 	states, err := h.Systemd.States(ctx, slices.Concat(slices.Collect(maps.Values(hints))...))
 	err = errors.Join(err, believeErr)
 	found := make(map[string]recover.Resolution, len(want))
-	g := generation{host: h, texts: map[string]string{}, units: map[string]string{}}
+	g := Generated{host: h, texts: map[string]string{}, units: map[string]string{}}
 	for _, c := range want {
 		if err != nil {
 			found[c.Name] = recover.Resolution{Err: fmt.Errorf("cannot ask systemd for its unit: %w", err)}
@@ -46,8 +56,7 @@ func (h Host) Resolve(ctx context.Context, want []recover.Container, view recove
 		found[c.Name] = withoutUnit(c.Name, view)
 	}
 	g.generate(ctx, found)
-	g.install(ctx, found)
-	return found
+	return found, g
 }
 
 // hints returns, by container, the units that may start it, best first; and which of
@@ -105,8 +114,8 @@ func pickUnit(units []string, states map[string]recover.UnitState) (string, bool
 // (podman-generate-systemd(1)).
 func generatedName(container string) string { return "container-" + container + ".service" }
 
-// A generation gathers the units that podman generates for one Resolve.
-type generation struct {
+// Generated are the units that podman has generated for one Resolve.
+type Generated struct {
 	host  Host
 	names []string          // the containers that need a unit
 	texts map[string]string // by unit
@@ -115,7 +124,7 @@ type generation struct {
 
 // generate asks podman for the units. It asks for several at a time: nothing is started
 // before the last one is there.
-func (g *generation) generate(ctx context.Context, found map[string]recover.Resolution) {
+func (g *Generated) generate(ctx context.Context, found map[string]recover.Resolution) {
 	type generated struct {
 		unit, text string
 		err        error
@@ -132,6 +141,7 @@ func (g *generation) generate(ctx context.Context, found map[string]recover.Reso
 			continue
 		}
 		g.texts[a.unit], g.units[name] = a.text, a.unit
+		found[name] = recover.Resolution{Unit: a.unit, Generated: true}
 	}
 }
 
@@ -149,17 +159,19 @@ func withoutUnit(name string, view recover.View) recover.Resolution {
 	return recover.Resolution{}
 }
 
-// install installs the generated units and resolves their containers.
-func (g *generation) install(ctx context.Context, found map[string]recover.Resolution) {
+// Install installs the units.
+func (g *Generated) Install(ctx context.Context) error {
 	if len(g.texts) == 0 {
-		return
+		return nil
 	}
-	err := g.host.Systemd.Install(ctx, g.texts)
+	return g.host.Systemd.Install(ctx, g.texts)
+}
+
+// Settle says in found that the units could not be installed, if err says so.
+func (g *Generated) Settle(found map[string]recover.Resolution, err error) {
 	for name, unit := range g.units {
 		if err != nil {
 			found[name] = recover.Resolution{Err: fmt.Errorf("cannot install %s: %w", unit, err)}
-			continue
 		}
-		found[name] = recover.Resolution{Unit: unit, Generated: true}
 	}
 }
