@@ -148,6 +148,22 @@ func (tr trial) last(sockets []string) time.Duration {
 // Each trial begins with the same files.
 type savedState map[string]string
 
+// crashedWith is the state that the old module leaves if the power fails while this set runs.
+func crashedWith(t machine.TB, set []recover.Container) savedState {
+	text, err := json.Marshal(recover.Snapshot{Timestamp: 1, Containers: set})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return savedState{"running-containers.json": string(text), "archipelago.pid": "1\n"}
+}
+
+// write writes the state into a data directory that belongs to uid.
+func (s savedState) write(m *machine.Machine, data string, uid int) {
+	for name, text := range s {
+		m.WriteFile(data+name, text, 0o644, uid)
+	}
+}
+
 // saveCrash runs the fleet and archy-recovery, cuts the power, and returns the
 // files that are on the disk then.
 func saveCrash(t machine.TB, m *machine.Machine, f fleet) savedState {
@@ -204,9 +220,7 @@ func recoveryContender(t machine.TB, m *machine.Machine, f fleet, saved savedSta
 	c := contender{name: "archy-recovery", start: []string{"systemctl", "start", unit}, ready: f.sockets()}
 	c.prepare = func() {
 		clearSuspects(m)
-		for name, text := range saved {
-			m.WriteFile(dataDir+name, text, 0o644, 0)
-		}
+		saved.write(m, dataDir, 0)
 	}
 	c.check = func(time.Time) { wantRecovered(t, m, len(f.sockets())) }
 	return c

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"archy-recovery/internal/recover"
 	"archy-recovery/test/machine"
 )
 
@@ -202,15 +203,14 @@ func scaleRow(b *bench, r *Result) {
 	for range b.rounds {
 		for _, n := range sizes {
 			m.MustRun("sh", "-c", "systemctl stop "+unit+" archy-recovery.socket 'idle*.service'; systemctl reset-failed")
-			var set []string
+			var set []recover.Container
 			for i := range n {
-				set = append(set, fmt.Sprintf(`{"name":%q,"image":"none","unit":%q,"tier":%d}`,
-					idleName(i), idleName(i)+".service", i%tiers))
+				tier := i % tiers
+				set = append(set, recover.Container{Name: idleName(i), Image: "none", Unit: idleName(i) + ".service",
+					Tier: &tier})
 			}
 			clearSuspects(m)
-			m.WriteFile(dataDir+"running-containers.json",
-				`{"timestamp":1,"containers":[`+strings.Join(set, ",")+`]}`, 0o644, 0)
-			m.WriteFile(dataDir+"archipelago.pid", "1\n", 0o644, 0)
+			crashedWith(b.t, set).write(m, dataDir, 0)
 			m.Systemctl("start", unit)
 			ms := float64(cgroupCPU(b.t, m, unit)) / float64(time.Millisecond)
 			pid := m.Show(unit, "MainPID")["MainPID"]
@@ -249,21 +249,17 @@ func rssRow(b *bench, r *Result) {
 	const many = 300
 	m := newMachine(b)
 	r.With += tools(m)
-	var set []string
+	var set []recover.Container
 	for i := range many {
 		name := fmt.Sprintf("many%03d", i)
 		m.WriteFile("/etc/containers/systemd/"+name+".container",
 			fmt.Sprintf("[Container]\nImage=%s\nContainerName=%s\n[Service]\nTimeoutStartSec=900\n",
 				machine.Image, name), 0o644, 0)
-		set = append(set, fmt.Sprintf(`{"name":%q,"image":%q,"unit":%q,"tier":%d}`,
-			name, machine.Image, name+".service", i%tiers))
+		tier := i % tiers
+		set = append(set, recover.Container{Name: name, Image: machine.Image, Unit: name + ".service", Tier: &tier})
 	}
 	m.Reload()
-	saved := savedState{
-		"running-containers.json": `{"timestamp":1,"containers":[` + strings.Join(set, ",") + `]}`,
-		"archipelago.pid":         "1\n",
-	}
-	c := recoveryContender(b.t, m, nil, saved)
+	c := recoveryContender(b.t, m, nil, crashedWith(b.t, set))
 	c.check = func(time.Time) { wantUp(b.t, m, many) }
 	kinds := []string{"VmRSS", "VmHWM", "RssAnon", "RssFile"}
 	figures := map[string][]float64{}

@@ -120,12 +120,12 @@ func falls(b *bench, m *machine.Machine, names []string, soak string, want recov
 	m.MustRun("sh", "-c", "systemctl stop "+unit+" archy-recovery.socket 'fall*.service'; systemctl reset-failed")
 	m.WriteFile(confFile, "[Recovery]\nSoakSec="+soak+"\n", 0o644, 0)
 	clearSuspects(m)
-	var set []string
+	var set []recover.Container
+	tier := 1
 	for _, name := range names {
-		set = append(set, fmt.Sprintf(`{"name":%q,"image":%q,"unit":%q,"tier":1}`, name, machine.Image, name+".service"))
+		set = append(set, recover.Container{Name: name, Image: machine.Image, Unit: name + ".service", Tier: &tier})
 	}
-	m.WriteFile(dataDir+"running-containers.json", `{"timestamp":1,"containers":[`+strings.Join(set, ",")+`]}`, 0o644, 0)
-	m.WriteFile(dataDir+"archipelago.pid", "1\n", 0o644, 0)
+	crashedWith(b.t, set).write(m, dataDir, 0)
 	m.Systemctl("start", "archy-recovery.socket", unit)
 	wantUp(b.t, m, len(names))
 	time.Sleep(5 * time.Second) // until the work after READY, and a short soak, are over

@@ -43,6 +43,7 @@ var rows = []struct {
 	{"plain", plainRow},
 	{"plain-user", plainUserRow},
 	{"software", softwareRow},
+	{"flicker", flickerRow},
 	{"hung", hungRow},
 	{"network", networkRow},
 	{"readiness", readinessRow},

@@ -52,34 +52,27 @@ func (o owner) plain(b *bench, r *Result) {
 		o.fleet(b, r, m, f, names)
 		m.As(o.uid).MustRun(append([]string{"podman", "rm", "--force", "--time=0"}, names...)...)
 	}
+	r.note("\"A unit each\" is one systemctl start of the units that archy-recovery generates, all at once. Where each " +
+		"container has a unit, a job, a scope and a time limit of its own, a start costs at least that.")
 	r.note("podman-restart.service starts all containers with one podman and in no order. CPU time is that of the " +
 		"machine's services, from the begin of the start until all containers are ready, and 3 s more.")
 }
 
 // fleet adds the figures of one fleet of plain containers.
 func (o owner) fleet(b *bench, r *Result, m *machine.Machine, f fleet, names []string) {
-	var set []string
-	for i, name := range names {
-		set = append(set, fmt.Sprintf(`{"name":%q,"image":%q,"tier":%d}`, name, machine.Image, f[i].tier))
+	own, floor := o.recovery(b, m, f, names), o.unitEach(m, f, names)
+	peer := contender{name: "podman-restart.service", uid: o.uid, ready: f.sockets(), start: o.systemctl("start",
+		"podman-restart.service"), prepare: floor.remove}
+	contenders := []*contender{&own, &peer}
+	if len(names) <= 100 { // of 300 the reader learns no more, and waits minutes
+		contenders = append(contenders, &floor.contender)
 	}
-	files := savedState{
-		"running-containers.json": `{"timestamp":1,"containers":[` + strings.Join(set, ",") + `]}`,
-		"archipelago.pid":         "1\n",
-	}
-	own := contender{name: ours, start: []string{"systemctl", "start", o.unit}, ready: f.sockets(),
-		prepare: func() {
-			for _, name := range []string{"in-flight.json", "quarantine.json", "running-containers.json.previous"} {
-				m.Remove(path.Join(o.data, name))
-			}
-			for name, text := range files {
-				m.WriteFile(path.Join(o.data, name), text, 0o644, o.uid)
-			}
-		},
-		check: func(time.Time) { o.wantUp(b, m, len(f)) }}
-	peer := contender{name: "podman-restart.service", uid: o.uid, ready: f.sockets(),
-		start: slices.Concat([]string{"systemctl"}, o.scope, []string{"start", "podman-restart.service"})}
-	var cpu [2][]float64
-	for i, c := range []*contender{&own, &peer} {
+	prepare, check := own.prepare, own.check
+	own.prepare = func() { floor.remove(); prepare() }
+	own.check = func(began time.Time) { check(began); floor.learn() }
+	cpu := make([][]float64, len(contenders))
+	var all []contender
+	for i, c := range contenders {
 		check, before := c.check, 0.0
 		c.booted = func() { before = cpuTime(b, m) }
 		c.check = func(began time.Time) {
@@ -89,18 +82,104 @@ func (o owner) fleet(b *bench, r *Result, m *machine.Machine, f fleet, names []s
 				check(began)
 			}
 		}
+		all = append(all, *c)
 	}
-	trials := compare(b, m, own, peer)
+	trials := compare(b, m, all...)
+	floor.remove()
 	what := fmt.Sprintf("%d %s plain containers", len(f), o.adjective)
-	r.claimAtMost(what+", all ready, against podman-restart.service", "≤ 1.10", "",
-		ratios(figures(trials[0], allReady(f)), figures(trials[1], allReady(f))), 1.10)
+	ready := make([][]float64, len(trials))
+	for i := range trials {
+		ready[i] = figures(trials[i], allReady(f))
+	}
+	r.claimAtMost(what+", all ready, against podman-restart.service", "≤ 1.10", "", ratios(ready[0], ready[1]), 1.10)
 	r.claimAtMost(what+", CPU time of the machine, against the same", "≤ 1.20", "", ratios(cpu[0], cpu[1]), 1.20)
 	each := fmt.Sprintf("%d containers", len(f)) // the title says which
-	r.draw(ours+", "+each+", all ready", "s", figures(trials[0], allReady(f)))
-	r.draw("podman-restart.service, "+each+", all ready", "s", figures(trials[1], allReady(f)))
+	r.draw(ours+", "+each+", all ready", "s", ready[0])
+	r.draw("podman-restart.service, "+each+", all ready", "s", ready[1])
 	r.add(ours+", "+each+", READY", "s", figures(trials[0], returned))
 	r.add(ours+", "+each+", CPU time", "s", cpu[0])
 	r.add("podman-restart.service, "+each+", CPU time", "s", cpu[1])
+	if len(trials) > 2 {
+		r.add("a unit each, "+each+", all ready", "s", ready[2])
+		r.add("a unit each, "+each+", CPU time", "s", cpu[2])
+		r.add("a unit each against podman-restart.service, "+each+", all ready", "", ratios(ready[2], ready[1]))
+		r.add("the same, CPU time", "", ratios(cpu[2], cpu[1]))
+		r.add(ours+" against a unit each, "+each+", all ready", "", ratios(ready[0], ready[2]))
+		r.add("the same, CPU time", "", ratios(cpu[0], cpu[2]))
+	}
+}
+
+// systemctl is a command for the owner's manager.
+func (o owner) systemctl(args ...string) []string {
+	return slices.Concat([]string{"systemctl"}, o.scope, args)
+}
+
+// recovery returns archy-recovery as a contender. Each trial begins with the same state.
+func (o owner) recovery(b *bench, m *machine.Machine, f fleet, names []string) contender {
+	var set []recover.Container
+	for i, name := range names {
+		set = append(set, recover.Container{Name: name, Image: machine.Image, Tier: &f[i].tier})
+	}
+	saved := crashedWith(b.t, set)
+	return contender{name: ours, start: []string{"systemctl", "start", o.unit}, ready: f.sockets(),
+		prepare: func() {
+			for _, name := range []string{"in-flight.json", "quarantine.json", "running-containers.json.previous"} {
+				m.Remove(path.Join(o.data, name))
+			}
+			saved.write(m, o.data, o.uid)
+		},
+		check: func(time.Time) { o.wantUp(b, m, len(f)) }}
+}
+
+// A unitEach is the contender that starts the units that archy-recovery generates, and nothing
+// else: no order, no assessment. What gives each container a unit of its own needs at least this.
+type unitEach struct {
+	contender
+	m     *machine.Machine
+	from  string            // the directory of the generated units
+	files map[string]string // texts, by the path of the copy
+	names []string
+	uid   int
+}
+
+func (o owner) unitEach(m *machine.Machine, f fleet, names []string) *unitEach {
+	u := &unitEach{m: m, from: "/run/systemd/system/", files: map[string]string{}, names: names, uid: o.uid}
+	if o.uid != 0 {
+		u.from = fmt.Sprintf("/run/user/%d/systemd/user/", o.uid)
+	}
+	args := []string{"start"}
+	for _, name := range names {
+		args = append(args, "each-"+name+".service")
+	}
+	u.contender = contender{name: "a unit each", uid: o.uid, ready: f.sockets(), start: o.systemctl(args...),
+		prepare: func() {
+			for file, text := range u.files {
+				m.WriteFile(file, text, 0o644, 0)
+			}
+		}}
+	return u
+}
+
+// learn keeps the generated units. They end with the boot.
+func (u *unitEach) learn() {
+	if len(u.files) > 0 {
+		return
+	}
+	to := "/etc/systemd/system/"
+	if u.uid != 0 {
+		to = "/etc/systemd/user/"
+	}
+	for _, name := range u.names {
+		text := u.m.MustRun("cat", u.from+"container-"+name+".service")
+		u.files[to+"each-"+name+".service"] = text
+	}
+}
+
+// remove removes the copies: archy-recovery would start them, not its own.
+func (u *unitEach) remove() {
+	for file := range u.files {
+		u.m.Remove(file)
+	}
 }
 
 // wantUp ends the measurement if not so many containers of the owner are up.
