@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -76,11 +77,8 @@ func ask(ctx context.Context, socket, method, path string) error {
 		return err
 	}
 	answer, err := io.ReadAll(io.LimitReader(conn, 16<<10))
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return fmt.Errorf("half an answer: %w", err)
+	if err != nil {
+		return cmp.Or(ctx.Err(), fmt.Errorf("half an answer: %w", err))
 	}
 	head, body, whole := strings.Cut(string(answer), "\r\n\r\n")
 	status, _, _ := strings.Cut(head, "\r\n")

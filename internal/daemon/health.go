@@ -42,8 +42,8 @@ func newChecks(podman recover.Podman) *checks {
 // returns early if there is no check, if the container has ended, or if podman cannot be
 // asked: that delays nothing.
 func (s *starter) AwaitHealthy(ctx context.Context, row recover.Row, tell func(recover.RowHealth)) {
-	// A unit of the operator's may make its container anew, and after READY anybody may.
-	if config, known := s.configs.Known(row.Name); known && !config.HealthCheck && row.Generated && row.Retry == nil {
+	// A unit of the operator's may make its container anew. After READY anybody may, and the configs are forgotten.
+	if config, known := s.configs.Known(row.Name); known && !config.HealthCheck && row.Generated {
 		return
 	}
 	health, err := s.checks.podman.Health(ctx, row.Name)

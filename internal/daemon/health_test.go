@@ -28,7 +28,7 @@ func TestNoCheckByPlan(t *testing.T) {
 	}{
 		"its own unit only starts it": {recover.Row{Name: "db", Generated: true}, false},
 		"another unit":                {recover.Row{Name: "db"}, true},
-		"a retry":                     {recover.Row{Name: "db", Generated: true, Retry: &recover.Retry{}}, true},
+		"after READY":                 {recover.Row{Name: "db", Generated: true}, true},
 		"not asked at the plan":       {recover.Row{Name: "web", Generated: true}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,6 +41,9 @@ func TestNoCheckByPlan(t *testing.T) {
 			h.Checks = map[string]func(context.Context) (bool, error){"db": passes, "web": passes}
 			s := starterOn(h, recover.DefaultPolicy())
 			s.configs = configs
+			if name == "after READY" {
+				configs.Forget()
+			}
 			told := false
 			s.AwaitHealthy(t.Context(), c.row, func(recover.RowHealth) { told = true })
 			if told != c.asked {

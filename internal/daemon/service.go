@@ -117,6 +117,7 @@ func (s *Service) Run(ctx context.Context) error {
 		watchErr := s.keeper.begin(watching)
 		s.noteVolatile()
 		s.findMissing(ctx)
+		s.configs.Forget()
 		s.ready() // also without a watch: other units wait for it
 		s.release()
 		running, halt := context.WithCancel(ctx)

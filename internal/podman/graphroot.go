@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 )
 
 // GraphRoot returns the directory in which podman keeps containers and images.
@@ -31,9 +32,15 @@ func (c *Client) GraphRoot(ctx context.Context) (string, error) {
 	return info.Store.GraphRoot, nil
 }
 
+// newestWithin bounds the questions about the newest container. One that is stuck holds its lock, and podman
+// answers for the whole host without it.
+const newestWithin = 10 * time.Second
+
 // rootOfNewest is the graph root by the directory of the newest container, "" if that does not tell it. The
 // directory is ROOT/DRIVER-containers/ID/userdata (containers/storage, Store.ContainerDirectory).
 func (c *Client) rootOfNewest(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, newestWithin)
+	defer cancel()
 	var newest []listed
 	if err := c.get(ctx, "containers/json?all=true&limit=1", &newest); err != nil || len(newest) == 0 {
 		return ""

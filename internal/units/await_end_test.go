@@ -91,3 +91,20 @@ func TestAwaitEndOfMany(t *testing.T) {
 		}
 	}
 }
+
+// A bus that takes no more matches would leave a wait without its signals.
+func TestAwaitEndWithoutMatch(t *testing.T) {
+	t.Parallel()
+	b := newBus(t, `<limit name="max_match_rules_per_connection">2</limit>`)
+	m, f := managerOn(t, b), newSystemd(t, b)
+	done := make(chan error, 2)
+	for _, unit := range []string{"db.service", "web.service"} {
+		f.set(unit, "deactivating", "stop", nil)
+		go func() { done <- m.AwaitEnd(soon(t), unit, time.Hour) }()
+	}
+	for range 2 {
+		if err := await(t, done, "the end of the wait"); !errors.Is(err, recover.ErrNoBus) {
+			t.Errorf("%v, want ErrNoBus", err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -42,11 +43,12 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
     <allow receive_type="signal"/>
     <allow own="*"/>
   </policy>
+  %s
 </busconfig>
 `
 
-// newBus starts a bus, which ends with the test.
-func newBus(t testing.TB) *bus {
+// newBus starts a bus, which ends with the test. Limits are elements of its configuration.
+func newBus(t testing.TB, limits ...string) *bus {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		t.Skip("there is no dbus-daemon: ", err)
@@ -58,7 +60,7 @@ func newBus(t testing.TB) *bus {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	b := &bus{t: t, dir: dir}
-	if err := os.WriteFile(b.path("conf"), fmt.Appendf(nil, busConfig, b.path("bus")), 0o600); err != nil {
+	if err := os.WriteFile(b.path("conf"), fmt.Appendf(nil, busConfig, b.path("bus"), strings.Join(limits, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.run()

@@ -13,7 +13,7 @@ import (
 )
 
 // A follower waits for changes of units. All waits share one connection, its feed. It holds no lock
-// during a call.
+// while it waits for a reply.
 type follower struct {
 	bus string // the address
 
@@ -117,6 +117,9 @@ type feed struct {
 	waits  int         // guarded by the follower, as is linger
 	linger *time.Timer // ends a feed without waits
 
+	// matching is held until the match of a new wait is sent: no other wait may rely on that earlier.
+	matching sync.Mutex
+
 	mu      sync.Mutex
 	ended   bool
 	units   map[string]*followed
@@ -168,12 +171,24 @@ func (d *feed) over() bool {
 
 // subscribe returns a channel that gets a value after each change of a unit. It closes with the feed.
 func (d *feed) subscribe(unit string) chan struct{} {
+	d.matching.Lock()
+	defer d.matching.Unlock()
 	changes, rule := d.add(unit)
-	if rule != "" {
-		// The bus takes this before any later call of the connection, so no reply is awaited. If the bus is
-		// gone, the feed ends, and so does the wait.
-		d.link.conn.BusObject().Go("org.freedesktop.DBus.AddMatch", dbus.FlagNoReplyExpected, nil, rule)
+	if rule == "" {
+		return changes
 	}
+	// The bus takes this before any later call of the connection, so its reply need not be awaited. A feed
+	// without the match would miss changes, so it ends, and the waits with an error.
+	call := d.link.conn.BusObject().Go("org.freedesktop.DBus.AddMatch", 0, make(chan *dbus.Call, 1), rule)
+	go func() {
+		select {
+		case <-call.Done:
+			if call.Err != nil {
+				d.close()
+			}
+		case <-d.ctx.Done():
+		}
+	}()
 	return changes
 }
 

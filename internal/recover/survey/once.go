@@ -16,7 +16,8 @@ func (h Host) AskOnce() (Host, *Configs) {
 	return h, asked
 }
 
-// Configs are what podman has said in the time of one plan.
+// Configs are what podman has said in the time of one plan. They hold until READY: later a container may have
+// been made anew.
 type Configs struct {
 	mu      sync.Mutex
 	answers map[string]recover.ContainerConfig
@@ -31,6 +32,16 @@ func (c *Configs) Known(name string) (config recover.ContainerConfig, known bool
 	defer c.mu.Unlock()
 	config, known = c.answers[name]
 	return config, known
+}
+
+// Forget has Known know nothing any more.
+func (c *Configs) Forget() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.answers)
 }
 
 type askedOnce struct {
