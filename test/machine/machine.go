@@ -83,8 +83,8 @@ func Start(t TB, opts ...Option) *Machine {
 
 // hostOf returns a new host for a machine of the spec.
 func hostOf(spec Spec) (*host, error) {
-	// The network limits how fast a tree is made, so the test's timeout does not apply.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	// The network limits how fast a tree is made, and the tests beside it, so the test's timeout does not apply.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
 	tree, err := Tree(ctx, spec, os.Stderr)
 	if err != nil {
