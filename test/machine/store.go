@@ -37,7 +37,7 @@ func storeDir(ctx context.Context, spec Spec, tree string, log io.Writer) (strin
 // buildStore boots a machine with empty stores, has podman import the images for
 // both users, and copies the stores after a clean power-off.
 func buildStore(ctx context.Context, spec Spec, tree, dir string, log io.Writer) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // packages may come from the network
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Minute) // packages may come from the network
 	defer cancel()
 	h, err := newHost(ctx, tree, "")
 	if err != nil {
