@@ -12,9 +12,10 @@ import (
 	"archy-recovery/test/machine"
 )
 
-// seenWithin is how soon the status shows the end of a container after podman's
-// entry of it: a second, and a margin for a busy machine.
-const seenWithin = 2 * time.Second
+// seenWithin is how soon the status shows the end of a container after podman's entry of it. The bench
+// measures that (row fall: at most 1 s). Here other tests keep the host busy, and the next look by itself
+// would come only after minutes.
+const seenWithin = 5 * time.Second
 
 // A start counts when it lasts. A container that ends at once is tried twice and then
 // has fallen. One that ends later within its soak has fallen, too, and one that ends
