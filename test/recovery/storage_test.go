@@ -97,8 +97,9 @@ func (n *node) damagedImage(name string) (vars string) {
 // Each damage of podman's storage is found after a crash, and what it would keep from starting
 // is not started. Without the check the same starts fail, and their cause is named.
 func TestStorageDamage(t *testing.T) {
-	// Short waits save time, and the soak decides nothing here.
-	onBothInstances(t, "RetryPauseSec=1s\nSoakSec=2s\n", func(n *node) {
+	// Short waits save time. The soak is longer than podman takes on a busy host to remove a container that has
+	// died: its unit is active until then.
+	onBothInstances(t, "RetryPauseSec=1s\nSoakSec=12s\n", func(n *node) {
 		vars := map[string]string{}
 		var names []string
 		for name := range damages {
@@ -166,7 +167,7 @@ func TestStorageDamage(t *testing.T) {
 func (n *node) waitExplained(names []string) map[string]recover.Row {
 	n.t.Helper()
 	rows := map[string]recover.Row{}
-	n.WaitFor(30*time.Second, "the causes", func() bool {
+	n.WaitFor(time.Minute, "the causes", func() bool {
 		st, err := n.status()
 		for _, row := range st.Containers {
 			rows[row.Name] = row
