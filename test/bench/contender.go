@@ -167,12 +167,16 @@ func (s savedState) write(m *machine.Machine, data string, uid int) {
 // saveCrash runs the fleet and archy-recovery, cuts the power, and returns the
 // files that are on the disk then.
 func saveCrash(t machine.TB, m *machine.Machine, f fleet) savedState {
+	return saveRunning(t, m, startFleet(m, f), 0)
+}
+
+// startFleet runs the fleet, and returns how many containers that is.
+func startFleet(m *machine.Machine, f fleet) (running int) {
 	f.quadlets(m, false)
 	m.Reload()
-	var running []string
 	for _, c := range f {
 		if !c.hangs {
-			running = append(running, c.socket)
+			running++
 		}
 	}
 	forget(m)
@@ -180,7 +184,7 @@ func saveCrash(t machine.TB, m *machine.Machine, f fleet) savedState {
 	for tier := range tiers {
 		m.Systemctl(append([]string{"start"}, f.sockets(tier)...)...)
 	}
-	return saveRunning(t, m, len(running))
+	return running
 }
 
 // forget removes the state of an earlier fleet, which must not be recovered.
@@ -191,15 +195,16 @@ func forget(m *machine.Machine) {
 	}
 }
 
-// saveRunning runs archy-recovery beside so many containers, cuts the power, and returns the
-// files that are on the disk then.
-func saveRunning(t machine.TB, m *machine.Machine, running int) savedState {
+// saveRunning runs archy-recovery beside so many containers for a while, cuts the power, and
+// returns the files that are on the disk then.
+func saveRunning(t machine.TB, m *machine.Machine, running int, lives time.Duration) savedState {
 	m.Systemctl("start", unit)
 	m.WaitFor(30*time.Second, "the snapshot", func() bool {
 		text, _ := m.ReadFile(dataDir + "running-containers.json")
 		var s recover.Snapshot
 		return json.Unmarshal([]byte(text), &s) == nil && len(s.Containers) == running
 	})
+	time.Sleep(lives)
 	m.PullPlug()
 	saved := savedState{}
 	for _, name := range []string{"running-containers.json", "archipelago.pid"} {

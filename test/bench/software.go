@@ -42,7 +42,7 @@ func softwareRow(b *bench, r *Result) {
 	}
 	forget(m)
 	create(stack(""))
-	saved := saveRunning(b.t, m, len(stack("").Names()))
+	saved := saveRunning(b.t, m, len(stack("").Names()), 0)
 	create(stack("podman"))
 	m.PullPlug()
 	m.Boot()
