@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"archy-recovery/internal/recover"
 	"archy-recovery/test/machine"
 )
 
@@ -16,13 +15,17 @@ func flickerRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	f := trivial()
-	// The first cut comes when all have lived longer than a soak, so nothing was in flight at it.
-	saved := saveRunning(b.t, m, startFleet(m, f), recover.DefaultPolicy().Soak+5*time.Second)
+	// Each trial begins and ends when all have lived longer than a soak. So nothing was in flight at its first cut.
+	m.WriteFile(confFile, "[Recovery]\nSoakSec=10\n", 0o644, 0)
+	const soaked = 15 * time.Second
+	saved := saveRunning(b.t, m, startFleet(m, f), soaked)
 	plain := recoveryContender(b.t, m, f, saved)
 	plain.prepare = func() { // nothing of the cuts of an earlier trial counts
 		m.Remove(dataDir)
 		saved.write(m, dataDir, 0)
 	}
+	check := plain.check
+	plain.check = func(began time.Time) { check(began); time.Sleep(soaked) }
 	random := rand.New(rand.NewPCG(22, 22)) // the same moments in each run
 	more := plain
 	more.name = "one more cut"
