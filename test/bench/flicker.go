@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
+	"archy-recovery/internal/control"
 	"archy-recovery/test/machine"
 )
 
@@ -15,22 +17,23 @@ func flickerRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	f := trivial()
-	// Each trial begins and ends when all have lived longer than a soak. So nothing was in flight at its first cut.
 	m.WriteFile(confFile, "[Recovery]\nSoakSec=10\n", 0o644, 0)
 	const soaked = 15 * time.Second
-	saved := saveRunning(b.t, m, startFleet(m, f), soaked)
-	plain := recoveryContender(b.t, m, f, saved)
-	plain.prepare = func() { // nothing of the cuts of an earlier trial counts
-		m.Remove(dataDir)
-		saved.write(m, dataDir, 0)
+	saveRunning(b.t, m, startFleet(m, f), soaked)
+	plain := recoveryContender(b.t, m, f, nil)
+	// The state goes on from trial to trial, as it does on a host. Each begins when nothing is in flight, and
+	// nothing is suspected.
+	plain.prepare = nil
+	plain.check = func(time.Time) {
+		wantRecovered(b.t, m, len(f))
+		time.Sleep(soaked)
+		releaseSuspects(b, m)
 	}
-	check := plain.check
-	plain.check = func(began time.Time) { check(began); time.Sleep(soaked) }
+	plain.run(b.t, m)
 	random := rand.New(rand.NewPCG(22, 22)) // the same moments in each run
 	more := plain
 	more.name = "one more cut"
 	more.prepare = func() {
-		plain.prepare()
 		cutAfter(b.t, m, plain, random.IntN(len(f)-1)+1)
 	}
 	trials := compare(b, m, plain, more)
@@ -42,6 +45,17 @@ func flickerRow(b *bench, r *Result) {
 	r.note("The second cut comes when a random number of the containers is ready. Those in flight then are noted, " +
 		"and start with the others: one crash makes no suspects. All 30 are up in the end of each trial. recovery.md " +
 		"has the figures for more cuts in a row.")
+}
+
+// releaseSuspects releases all that is suspected, as an operator would.
+func releaseSuspects(b *bench, m *machine.Machine) {
+	var q control.Quarantine
+	if err := json.Unmarshal([]byte(m.MustRun("archy-recovery", "quarantine", "list", "--json")), &q); err != nil {
+		b.t.Fatalf("quarantine list: %v", err)
+	}
+	for _, suspect := range q.Suspects {
+		m.MustRun("archy-recovery", "quarantine", "release", suspect.Name)
+	}
 }
 
 // above is by how much each figure is above a multiple of the one of the same round, 0 if it is below.
