@@ -21,8 +21,9 @@ All contenders are installed on one image: archy-recovery, podman and Docker.
 
 In a trial, the power fails: every process of the machine is killed at once. The machine
 boots. When it idles, one contender is started. The contenders take turns within a round, so
-that other load of the host affects all of them. Ratios are taken within a round. The tables
-show medians with the least and the most figure.
+that other load of the host affects all of them. Ratios are taken within a round. A row may be of
+another day than the next one, and of a faster or slower host: compare within a row only. The
+tables show medians with the least and the most figure.
 
 A container is "ready" when its program listens on a socket. The bench looks for the sockets
 every 10 ms, for all contenders alike. "READY" is the end of
