@@ -342,7 +342,7 @@ func TestChaosOfARun(t *testing.T) {
 					rt.Errorf("it does not follow: %v", err)
 				}
 				for name, l := range last {
-					fates[name].check(rt, l, p.Soak)
+					fates[name].check(rt, l, p.Soak, began.Add(cut))
 				}
 				time.Sleep(p.Soak + 5*time.Second)
 				synctest.Wait()

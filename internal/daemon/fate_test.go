@@ -75,8 +75,9 @@ func (f *fate) play(ctx context.Context, to chan<- recover.Life) {
 	}
 }
 
-// check compares a row in the end with what became of its container.
-func (f *fate) check(rt *rapid.T, row recover.Row, soak time.Duration) {
+// check compares a row in the end with what became of its container. What was told at the very moment of the
+// cut may or may not have been heard.
+func (f *fate) check(rt *rapid.T, row recover.Row, soak time.Duration, cut time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch row.State {
@@ -85,7 +86,8 @@ func (f *fate) check(rt *rapid.T, row recover.Row, soak time.Duration) {
 		return // it was not started, or the last attempt failed
 	}
 	last := row.LastAttempt()
-	if f.told.State == "" || f.at.Before(last.Ended) || !row.Job && f.at.Add(time.Second).After(last.Ended.Add(soak)) {
+	if f.told.State == "" || f.at.Equal(cut) || f.at.Before(last.Ended) ||
+		!row.Job && f.at.Add(time.Second).After(last.Ended.Add(soak)) {
 		return // of an earlier attempt, or just when its soak ended
 	}
 	want := row.State
