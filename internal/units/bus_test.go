@@ -60,7 +60,8 @@ func newBus(t testing.TB, limits ...string) *bus {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	b := &bus{t: t, dir: dir}
-	if err := os.WriteFile(b.path("conf"), fmt.Appendf(nil, busConfig, b.path("bus"), strings.Join(limits, "\n")), 0o600); err != nil {
+	conf := fmt.Appendf(nil, busConfig, b.path("bus"), strings.Join(limits, "\n"))
+	if err := os.WriteFile(b.path("conf"), conf, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.run()

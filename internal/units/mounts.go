@@ -172,7 +172,7 @@ func awaitUnits(
 	ctx context.Context, address string, relevant func(unit string) bool, done func(*link) (bool, error),
 ) error {
 	is := func(s *dbus.Signal) bool { return relevant(unitOf(s.Path)) }
-	return awaitSignals(ctx, address, [][]dbus.MatchOption{unitChanges}, is, done)
+	return awaitSignals(ctx, address, [][]dbus.MatchOption{changesOf(unitIfc)}, is, done)
 }
 
 // awaitSignals returns when done reports true. It calls done at once, and again after each matching

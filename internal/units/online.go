@@ -102,7 +102,7 @@ func (n networkManager) isOnline(ctx context.Context, l *link) bool {
 
 // AwaitNetwork returns when the state is a better one. It is told by a signal of systemd or of a network manager.
 func (m *Manager) AwaitNetwork(ctx context.Context, than recover.NetworkState) error {
-	matches := [][]dbus.MatchOption{unitChanges}
+	matches := [][]dbus.MatchOption{changesOf(unitIfc)}
 	for _, n := range networkManagers {
 		matches = append(matches, n.signal)
 	}

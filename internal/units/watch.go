@@ -28,8 +28,8 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	connecting, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	conn, err := dial(connecting, m.address, w.listen, [][]dbus.MatchOption{
-		unitChanges,
-		serviceChanges,
+		changesOf(unitIfc),    // their states
+		changesOf(serviceIfc), // restarts, and other main processes
 		{
 			dbus.WithMatchSender(systemd),
 			dbus.WithMatchInterface(managerIfc),
@@ -45,22 +45,15 @@ func (m *Manager) Watch(ctx context.Context) (recover.Watch, error) {
 	return w, nil
 }
 
-// unitChanges matches the signals of units that change their state.
-var unitChanges = []dbus.MatchOption{
-	dbus.WithMatchSender(systemd),
-	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
-	dbus.WithMatchMember("PropertiesChanged"),
-	dbus.WithMatchPathNamespace(managerPath + "/unit"),
-	dbus.WithMatchArg(0, unitIfc),
-}
-
-// serviceChanges matches the signals of services that restart or that change their main process.
-var serviceChanges = []dbus.MatchOption{
-	dbus.WithMatchSender(systemd),
-	dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
-	dbus.WithMatchMember("PropertiesChanged"),
-	dbus.WithMatchPathNamespace(managerPath + "/unit"),
-	dbus.WithMatchArg(0, serviceIfc),
+// changesOf matches the signals of units that change a property of an interface.
+func changesOf(iface string) []dbus.MatchOption {
+	return []dbus.MatchOption{
+		dbus.WithMatchSender(systemd),
+		dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+		dbus.WithMatchMember("PropertiesChanged"),
+		dbus.WithMatchPathNamespace(managerPath + "/unit"),
+		dbus.WithMatchArg(0, iface),
+	}
 }
 
 // A watcher filters the signals of one connection. It implements recover.Watch.

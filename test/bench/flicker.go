@@ -17,6 +17,7 @@ func flickerRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
 	f := trivial()
+	// Each trial waits for the end of a soak: the default one would take minutes more.
 	m.WriteFile(confFile, "[Recovery]\nSoakSec=10\n", 0o644, 0)
 	const soaked = 15 * time.Second
 	saveRunning(b.t, m, startFleet(m, f), soaked)
@@ -37,7 +38,8 @@ func flickerRow(b *bench, r *Result) {
 		cutAfter(b.t, m, plain, random.IntN(len(f)-1)+1)
 	}
 	trials := compare(b, m, plain, more)
-	r.Title = fmt.Sprintf("A power flicker: %d containers in %d tiers, and one more cut while they come back", len(f), tiers)
+	r.Title = fmt.Sprintf("A power flicker: %d containers in %d tiers, and one more cut while they come back",
+		len(f), tiers)
 	once, again := figures(trials[0], returned), figures(trials[1], returned)
 	r.claimAtMost("READY after one more cut, above 1.2 times a plain recovery", "≤ 5 s", "s", above(again, once, 1.2), 5)
 	r.draw("after one cut, READY", "s", once)
