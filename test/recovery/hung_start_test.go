@@ -37,11 +37,11 @@ exec crun "$@"
 // and are not tried twice. READY comes when the attempts of the hung one are over.
 func TestStartHangs(t *testing.T) {
 	// With the default of 120 and 180 s for the attempts, READY would come after five
-	// minutes, three times. A start takes less than a second here, or some on a busy
-	// machine.
+	// minutes, three times. A start takes less than a second here. On a slow and busy
+	// host, ten side by side have taken more than 8 s.
 	const (
-		first, pause, second = 8 * time.Second, time.Second, 4 * time.Second
-		conf                 = "FirstAttemptSec=8\nRetryPauseSec=1\nSecondAttemptSec=4\nTierDeadlineSec=3\nSoakSec=1\n"
+		first, pause, second = 20 * time.Second, time.Second, 4 * time.Second
+		conf                 = "FirstAttemptSec=20\nRetryPauseSec=1\nSecondAttemptSec=4\nTierDeadlineSec=3\nSoakSec=1\n"
 	)
 	onBothInstances(t, conf, func(n *node) {
 		h := hang{node: n, attempts: first + pause + second}
