@@ -456,6 +456,32 @@ func TestFallAmendsReport(t *testing.T) {
 	}
 }
 
+// READY says how many run at that moment: also of a container that has ended since its soak, while
+// another one is still being started.
+func TestReadyCountsWhatRuns(t *testing.T) {
+	h := recovertest.NewHost().Quadlet("a").Quadlet("slow").Ran("a", "slow")
+	h.Marker = recovertest.Crashed
+	h.Start["slow.service"] = recovertest.UpAfter(time.Minute)
+	h.Lives = map[string]chan recover.Life{"a.service": make(chan recover.Life)}
+	running(t, h, io.Discard, func(s *Service) {
+		time.Sleep(recover.DefaultPolicy().Soak + 10*time.Second)
+		select {
+		case h.Lives["a.service"] <- recover.Life{State: recover.LifeEnded, ExitCode: 1, Result: "exit-code"}:
+		case <-time.After(time.Minute):
+			t.Error("nobody follows a before READY")
+		}
+		untilReady(s)
+		synctest.Wait()
+		if row := rowOf(s, "a"); row.State != recover.RowUp || row.Made() != 1 {
+			t.Errorf("a is %s after %d attempts: its end after the soak is no part of recovery", row.State, row.Made())
+		}
+	})
+	want := "READY complete: 2 containers were up, 2 of them started; 1 run now"
+	if !slices.Contains(h.History, want) {
+		t.Errorf("want %q in\n%s", want, strings.Join(h.History, "\n"))
+	}
+}
+
 // A verdict's cause that is known after READY does not put off what the soak's end brings.
 func TestFallAfterLateCause(t *testing.T) {
 	h := recovertest.NewHost().Quadlet("a").Ran("a")

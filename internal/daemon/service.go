@@ -308,7 +308,7 @@ func (s *Service) ready() {
 	s.telling.Lock()
 	b.enter(recover.Ready, func() {
 		b.report.Finished = time.Now()
-		summary, failed = b.report.Summary(), b.report.Failed()
+		summary, failed = b.report.SummaryNow(b.now), b.report.Failed()
 		b.statusLine = summary
 		if !b.restarted {
 			b.set.Containers = b.report.CarriedOver(b.set.Containers)

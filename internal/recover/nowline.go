@@ -43,14 +43,14 @@ func NowLine(rows []Row, now map[string]NowState) string {
 	return strings.Join(append([]string{strings.Join(counts, ", ")}, named...), "; ")
 }
 
-// SummaryNow is Summary and, where another number of containers runs now than was
-// recovered, that number. It is fit for STATUS=.
+// SummaryNow is Summary. Where another number of containers runs now than was recovered, it says
+// how many were up, and how many run now. It is fit for STATUS=.
 func (r Report) SummaryNow(now map[string]NowState) string {
-	line, n, states := r.Summary(), countNow(r.Rows, now), r.Counts()
+	n, states := countNow(r.Rows, now), r.Counts()
 	if n.runs == states[RowUp]+states[RowActive] {
-		return line
+		return r.Summary()
 	}
-	line += fmt.Sprintf("; %d run now", n.runs)
+	line := r.summary("were up") + fmt.Sprintf("; %d run now", n.runs)
 	if n.unknown > 0 {
 		line += fmt.Sprintf(", %d unknown", n.unknown)
 	}

@@ -79,13 +79,13 @@ func TestNowLine(t *testing.T) {
 // STATUS= says how recovery went, and how many run now where that is another number.
 func TestSummaryNow(t *testing.T) {
 	r := reportOf("a:up b:up c:active d:failed")
-	const summary = "complete with 1 not recovered: 3 of 4 containers run; 1 failed"
+	const summary = "complete with 1 not recovered: 3 of 4 containers "
 	run, down, unknown := NowRunning, NowDown, NowUnknown
 	for want, now := range map[string]map[string]NowState{
-		"":                       {"a": run, "b": run, "c": run, "d": down},
-		"; 2 run now":            {"a": run, "b": down, "c": run},
-		"; 1 run now, 1 unknown": {"a": run, "b": down, "c": unknown},
-		"; 4 run now":            {"a": run, "b": run, "c": run, "d": run}, // someone started it
+		"run; 1 failed":                           {"a": run, "b": run, "c": run, "d": down},
+		"were up; 1 failed; 2 run now":            {"a": run, "b": down, "c": run},
+		"were up; 1 failed; 1 run now, 1 unknown": {"a": run, "b": down, "c": unknown},
+		"were up; 1 failed; 4 run now":            {"a": run, "b": run, "c": run, "d": run}, // someone started it
 	} {
 		if got := r.SummaryNow(now); got != summary+want {
 			t.Errorf("got  %q\nwant %q", got, summary+want)

@@ -66,7 +66,10 @@ func (r Report) With(rows []Row) Report {
 func (r Report) Failed() bool { return len(r.NotRecovered()) > 0 }
 
 // Summary is the report in one line, fit for STATUS=.
-func (r Report) Summary() string {
+func (r Report) Summary() string { return r.summary("run") }
+
+// summary is Summary with the verb for what the containers that are up do.
+func (r Report) summary(run string) string {
 	n := r.Counts()
 	up, missed := n[RowUp]+n[RowActive], len(r.NotRecovered())
 	var line string
@@ -74,12 +77,12 @@ func (r Report) Summary() string {
 	case len(r.Rows) == 0:
 		return "complete: nothing to start"
 	case missed == 0:
-		line = fmt.Sprintf("complete: %d containers run, %d of them started", up, n[RowUp])
+		line = fmt.Sprintf("complete: %d containers %s, %d of them started", up, run, n[RowUp])
 	case missed == n[RowHeld]:
-		line = fmt.Sprintf("complete: %d containers held back, %d run", missed, up)
+		line = fmt.Sprintf("complete: %d containers held back, %d %s", missed, up, run)
 	default:
-		line = fmt.Sprintf("complete with %d not recovered: %d of %d containers run; %s",
-			missed, up, up+missed, r.countStates())
+		line = fmt.Sprintf("complete with %d not recovered: %d of %d containers %s; %s",
+			missed, up, up+missed, run, r.countStates())
 	}
 	if done := n[RowDone]; done == 1 {
 		line += "; 1 job is done"

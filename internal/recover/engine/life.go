@@ -15,8 +15,8 @@ type change struct {
 	over         bool // it is not followed any more
 }
 
-// follow follows the container of a row that was started until its soak is over, and
-// a job until it ends. now is how the start has left it.
+// follow follows the container of a row that was started until its soak is over and READY
+// has come, and a job until it ends. now is how the start has left it.
 func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 	r.following++
 	row := r.rows[i]
@@ -25,7 +25,7 @@ func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 			c.row, c.attempt = i, row.Made()
 			send(ctx, r.changes, c)
 		}
-		follower{r.starter, r.policy}.awaitChanges(ctx, row, recover.Life{State: now}, tell)
+		follower{r.starter, r.policy, r.recovering}.awaitChanges(ctx, row, recover.Life{State: now}, tell)
 		tell(change{over: true})
 	})
 }
@@ -37,8 +37,9 @@ const changesEvery = 500 * time.Millisecond
 
 // A follower follows containers, without a hand on the run.
 type follower struct {
-	starter Starter
-	policy  recover.Policy
+	starter    Starter
+	policy     recover.Policy
+	recovering context.Context // ends at READY
 }
 
 // awaitChanges tells each change of a container's life. What cannot be asked is asked
@@ -71,6 +72,7 @@ func (f follower) awaitChanges(ctx context.Context, row recover.Row, last recove
 			}
 			tell(change{steady: true})
 			if !row.Job {
+				f.untilReady(row, last)
 				return
 			}
 			soaked = time.Time{} // a job is followed until it ends
@@ -94,6 +96,24 @@ func (f follower) awaitChanges(ctx context.Context, row recover.Row, last recove
 		if loops {
 			Sleep(ctx, changesEvery)
 		}
+	}
+}
+
+// untilReady asks on for the life of a container whose soak is over, until READY or the
+// container's end. That is no part of recovery any more. But the Starter learns of it, so
+// that READY says how many run.
+func (f follower) untilReady(row recover.Row, last recover.Life) {
+	for f.recovering.Err() == nil {
+		life, err := f.starter.Await(f.recovering, row, last)
+		switch {
+		case err != nil:
+			Sleep(f.recovering, f.policy.RetryPause)
+			continue
+		case life.State == recover.LifeEnded, life.State == recover.LifeStopped:
+			return
+		}
+		last = life
+		Sleep(f.recovering, changesEvery)
 	}
 }
 

@@ -53,7 +53,8 @@ type Run struct {
 	stop      context.CancelFunc // ends the workers that Do has begun
 
 	changes      chan change
-	following    int // containers that are followed
+	following    int             // containers that are followed
+	recovering   context.Context // ends with Do
 	explanations chan explained
 	explaining   int               // explanations that are under way
 	questions    map[attemptID]int // how often an explanation was asked for
@@ -132,6 +133,9 @@ func New(
 // until Follow, which is to be called then, returns, or ctx ends.
 func (r *Run) Do(ctx context.Context) error {
 	ctx, r.stop = context.WithCancel(ctx)
+	var recovered context.CancelFunc
+	r.recovering, recovered = context.WithCancel(ctx)
+	defer recovered()
 	r.deadline, r.ends = time.NewTimer(r.policy.Deadline), time.Now().Add(r.policy.Deadline)
 	r.offline.late = time.NewTimer(r.policy.NetworkWait)
 	err := r.tiers(ctx)
