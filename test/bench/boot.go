@@ -15,9 +15,12 @@ const withoutRecovery = "/etc/systemd/system/multi-user.target.d/90-bench.conf"
 // flooding writes the journal of the boot before: some 200 MB.
 const flooding = "head -c 200000000 /dev/urandom | base64 -w 1000 | systemd-cat -t flood; journalctl --sync"
 
+// inPlaceOfDaemon has the service ask the journal as the daemon does for the replay, and do nothing else.
+const inPlaceOfDaemon = "/etc/systemd/system/archy-recovery.service.d/95-journalctl.conf"
+
 // bootRow measures a boot after a power cut, with a large journal: from user space to the last of 30
-// Quadlet units, by turns with archy-recovery and with systemd alone, and from the daemon's exec to
-// the first start of a unit.
+// Quadlet units, by turns with archy-recovery and with systemd alone; and from the daemon's exec to
+// the first start of a unit, beside the time of journalctl alone at that place of a boot.
 func bootRow(b *bench, r *Result) {
 	m := newMachine(b)
 	r.With += tools(m)
@@ -35,7 +38,7 @@ func bootRow(b *bench, r *Result) {
 	m.MustRun("systemctl", "enable", "--now", unit)
 	m.MustRun("archy-recovery", "snapshot")
 	m.MustRun("sh", "-c", flooding)
-	var first, executed, own, alone []float64
+	var first, executed, own, alone, read []float64
 	for range 2 * b.rounds {
 		m.PullPlug()
 		m.Remove(withoutRecovery)
@@ -45,6 +48,7 @@ func bootRow(b *bench, r *Result) {
 		starts := moments(b, m, "InactiveExitTimestampMonotonic", f.sockets()...)
 		first = append(first, 1000*(slices.Min(starts)-exec))
 		executed = append(executed, 1000*(exec-began))
+		boot := strings.TrimSpace(m.MustRun("systemd-id128", "boot-id"))
 		wantRecovered(b.t, m, containers)
 		time.Sleep(2 * time.Second) // until no container is a suspect of the next cut
 
@@ -52,25 +56,65 @@ func bootRow(b *bench, r *Result) {
 		m.WriteFile(withoutRecovery, "[Unit]\nWants="+strings.Join(f.sockets(), ".service ")+".service\n", 0o644, 0)
 		began, last = bootTrial(b, m, f)
 		alone = append(alone, last-began)
+
+		m.PullPlug()
+		m.Remove(withoutRecovery)
+		m.WriteFile(inPlaceOfDaemon, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=\nExecStart="+
+			strings.Join(replay(boot, f), " ")+"\n", 0o644, 0)
+		bootToEnd(b, m)
+		read = append(read, 1000*(moments(b, m, "ExecMainExitTimestampMonotonic", unit)[0]-
+			moments(b, m, "ExecMainHandoffTimestampMonotonic", unit)[0]))
+		m.Remove(inPlaceOfDaemon)
+	}
+	// journalctl is no work of ours. Where it alone takes long, 60 ms are left for the rest.
+	limit := 100.0
+	if alone := median(read); alone > 40 {
+		limit = alone + 60
 	}
 	r.Title = fmt.Sprintf("A boot after a power cut: %d Quadlet units, and a journal of 200 MB", containers)
 	r.claimAtMost("user space to the last container, against systemd alone", "≤ 1.05", "", ratios(own, alone), 1.05)
-	r.claimAtMost("from the daemon's exec to the first start of a unit", "≤ 100 ms", "ms", first, 100)
+	r.claimAtMost("from the daemon's exec to the first start of a unit",
+		"≤ 100 ms; or journalctl alone + 60 ms, if that takes over 40 ms", "ms", first, limit)
 	r.draw("archy-recovery, from user space to the last container", "s", own)
 	r.draw("systemd alone, which starts all at once: the same", "s", alone)
 	r.add("from user space to the daemon's exec", "ms", executed)
+	r.add("journalctl alone, in place of the daemon, with its question for the replay", "ms", read)
 	r.note("systemd alone starts the units in no order, beside the rest of the boot. archy-recovery starts five tiers.")
 }
 
 // bootTrial boots, waits until the boot is over, and returns the moments, in seconds, at which user space
 // began and the last container was up.
 func bootTrial(b *bench, m *machine.Machine, f fleet) (began, last float64) {
+	bootToEnd(b, m)
+	return moments(b, m, "UserspaceTimestampMonotonic")[0],
+		slices.Max(moments(b, m, "ActiveEnterTimestampMonotonic", f.sockets()...))
+}
+
+// bootToEnd boots, and waits until the boot is over.
+func bootToEnd(b *bench, m *machine.Machine) {
 	m.BootNoWait()
 	if out, err := m.Run("systemctl", "is-system-running", "--wait"); err != nil {
 		b.t.Fatalf("the machine is %s: %s", strings.TrimSpace(out), m.MustRun("systemctl", "--failed", "--no-legend"))
 	}
-	return moments(b, m, "UserspaceTimestampMonotonic")[0],
-		slices.Max(moments(b, m, "ActiveEnterTimestampMonotonic", f.sockets()...))
+}
+
+// replay is what the daemon asks the journal for after a crash: the events of podman and of the fleet's
+// units in the boot that crashed, newest first (internal/journal).
+func replay(boot string, f fleet) []string {
+	of := "_BOOT_ID=" + boot
+	args := []string{"/usr/bin/journalctl", "--quiet", "--no-pager", "--output=json", "--reverse",
+		"--output-fields=MESSAGE_ID,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT,UNIT,USER_UNIT,JOB_TYPE," +
+			"PODMAN_EVENT,PODMAN_NAME,PODMAN_POD_ID,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS",
+		of, "PODMAN_TYPE=container", "_UID=0",
+		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=stop", "PODMAN_EVENT=remove",
+		"+", of, "MESSAGE_ID=98268866d1d54a499c4e98921d93bc40", "_UID=0",
+		"+", of, "_PID=1", "UNIT=multi-user.target",
+		"+", of, "MESSAGE_ID=de5b426a63be47a7b6ac3eaac82e2f6f", "MESSAGE_ID=9d1aaa27d60140bd96365438aad20286",
+		"MESSAGE_ID=7ad2d189f7e94e70a38c781354912448", "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c", "_PID=1"}
+	for _, name := range f.sockets() {
+		args = append(args, "UNIT="+name+".service")
+	}
+	return args
 }
 
 // moments are what a property holds for each of the units, or for the manager, in seconds. Each has to

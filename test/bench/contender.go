@@ -284,10 +284,12 @@ func clearSuspects(m *machine.Machine) {
 
 // wantRecovered ends the measurement if it is not that of a recovery of so many
 // containers after a host crash.
-func wantRecovered(t machine.TB, m *machine.Machine, want int) {
-	if ending := wantUp(t, m, want).Verdict.Ending; ending != recover.HostCrashed {
+func wantRecovered(t machine.TB, m *machine.Machine, want int) control.Status {
+	st := wantUp(t, m, want)
+	if ending := st.Verdict.Ending; ending != recover.HostCrashed {
 		t.Fatalf("%d containers are up after a %s, want a %s", want, ending, recover.HostCrashed)
 	}
+	return st
 }
 
 // wantUp ends the measurement if it is not that of a recovery of so many

@@ -20,11 +20,12 @@ const traced = dataDir + "bench-trace"
 // calls.
 const straceConf = `[Service]
 ExecStart=
-ExecStart=/usr/bin/strace -D -f -y -o ` + traced + ` -e trace=fsync,fdatasync /usr/bin/archy-recovery daemon --system
+ExecStart=/usr/bin/strace -D -f -y -ttt -o ` + traced + ` -e trace=fsync,fdatasync /usr/bin/archy-recovery daemon --system
 SystemCallFilter=
 `
 
-var syncedFile = regexp.MustCompile(`f(?:data)?sync\(\d+<([^>]*)>`)
+// syncedFile matches a call in the trace: its time, in seconds, and its file.
+var syncedFile = regexp.MustCompile(`(\d+\.\d+) f(?:data)?sync\(\d+<([^>]*)>`)
 
 // fsyncsRow counts the fsync calls between exec and READY.
 func fsyncsRow(b *bench, r *Result) {
@@ -43,13 +44,16 @@ func fsyncsRow(b *bench, r *Result) {
 		if err != nil {
 			b.t.Fatalf("%v", err)
 		}
-		all := syncedFile.FindAllStringSubmatch(trace, -1)
-		counts = append(counts, float64(len(all)))
+		ready := float64(wantRecovered(b.t, m, len(f)).Finished.UnixNano()) / 1e9
+		count := 0.0
 		clear(files)
-		for _, match := range all {
-			files[ownName(match[1])]++
+		for _, match := range syncedFile.FindAllStringSubmatch(trace, -1) {
+			if at, err := strconv.ParseFloat(match[1], 64); err == nil && at <= ready {
+				count++
+				files[ownName(match[2])]++
+			}
 		}
-		wantRecovered(b.t, m, len(f))
+		counts = append(counts, count)
 	}
 	compare(b, m, c)
 	r.Title = "fsyncs of a recovery of 30 in five batches"
