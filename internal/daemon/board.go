@@ -25,10 +25,11 @@ type board struct {
 	progress recover.Progress // of the report's rows
 	set      recover.Snapshot // the last one that was saved or loaded
 	book     recover.Casebook
-	// now is what the containers do at this moment, by name. It is replaced and not
-	// changed: readers hold it.
-	now  map[string]recover.NowState
-	told map[string]time.Time // when a signal, and no look, told of a container last
+	// now is what the containers do at this moment, by name. Once a reader has it (nowRead), it
+	// is replaced and not changed. Without one, a recovery of many would copy it for each event.
+	now     map[string]recover.NowState
+	nowRead bool
+	told    map[string]time.Time // when a signal, and no look, told of a container last
 	// statusLine is what STATUS= says since READY.
 	statusLine string
 	// restarted: the last run ended in order in this boot. Then nothing is
@@ -81,6 +82,7 @@ func (b *board) change(update func()) {
 func (b *board) status() (recover.Status, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.nowRead = true
 	report := b.report
 	report.Rows = slices.Clone(report.Rows)
 	report.Notes = slices.Clone(report.Notes)
@@ -174,18 +176,18 @@ func (b *board) replaceNow(now map[string]recover.NowState, began time.Time) {
 	same := maps.Equal(b.now, now)
 	b.mu.Unlock()
 	if !same {
-		b.change(func() { b.now = now })
+		b.change(func() { b.now, b.nowRead = now, false })
 	}
 }
 
 // setNow is showNow with mu held.
 func (b *board) setNow(states map[string]recover.NowState) {
-	now := maps.Clone(b.now)
-	if now == nil {
-		now = map[string]recover.NowState{}
+	if b.nowRead || b.now == nil {
+		now := make(map[string]recover.NowState, len(b.now)+len(states))
+		maps.Copy(now, b.now)
+		b.now, b.nowRead = now, false
 	}
-	maps.Copy(now, states)
-	b.now = now
+	maps.Copy(b.now, states)
 }
 
 // A problem is what a note is about.

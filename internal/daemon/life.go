@@ -15,12 +15,29 @@ import (
 const cleanedUpWithin = 15 * time.Second
 
 // Await returns what has become of the container of a row that was started, when that
-// differs from last. What cannot be asked is LifeUnknown, and never an end.
-func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
-	if s.knows(row.Name).unasked {
+// differs from last. What cannot be asked is LifeUnknown, and never an end. Of the restarts
+// only those since our start count.
+//
+// One such call waits for each container that is followed, so what is on its stack while it
+// waits is kept small.
+func (s *starter) Await(ctx context.Context, row *recover.Row, last recover.Life) (recover.Life, error) {
+	s.pauseIfUnasked(ctx, row.Name)
+	last.Restarts += s.knows(row.Name).restarts
+	life, err := s.await(ctx, row, last)
+	return s.hear(ctx, row.Name, last.Restarts, life, err)
+}
+
+func (s *starter) pauseIfUnasked(ctx context.Context, name string) {
+	if s.knows(name).unasked {
 		engine.Sleep(ctx, askAgain)
 	}
-	life, err := s.awaitSince(ctx, row, last)
+}
+
+// hear takes up the life that Await has found, or why it cannot be asked. restarts is how many
+// there were in the last life.
+func (s *starter) hear(
+	ctx context.Context, name string, restarts int, life recover.Life, err error,
+) (recover.Life, error) {
 	ended := life.State == recover.LifeStopped || life.State == recover.LifeEnded // systemd kills a scope, too
 	if err == nil && ended && s.goingDown(ctx) {
 		err = recover.ErrGoingDown
@@ -29,11 +46,16 @@ func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life)
 		return recover.Life{}, ctx.Err()
 	}
 	if err != nil {
-		s.world.Log.Debug("what became of the container cannot be asked", "container", row.Name, "error", err)
-		life = recover.Life{State: recover.LifeUnknown, Restarts: last.Restarts}
+		s.world.Log.Debug("what became of the container cannot be asked", "container", name, "error", err)
+		life = recover.Life{State: recover.LifeUnknown, Restarts: restarts}
 	}
-	s.learn(row.Name, func(c *startedContainer) {
-		c.unasked = err != nil
+	before := s.knows(name).restarts
+	if life.Restarts < before { // a start by hand has reset the count
+		before = 0
+	}
+	life.Restarts -= before
+	s.learn(name, func(c *startedContainer) {
+		c.unasked, c.restarts = err != nil, before
 		if life.Invocation != "" {
 			c.invocation = life.Invocation
 		}
@@ -41,40 +63,29 @@ func (s *starter) Await(ctx context.Context, row recover.Row, last recover.Life)
 			c.exitStatus, c.mainPID = life.ExitCode, life.MainPID
 		}
 	})
-	s.lives(row.Name, life)
+	s.lives(name, life)
 	return life, nil
 }
 
-// awaitSince is await, but counts only the restarts since our start.
-func (s *starter) awaitSince(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
-	before := s.knows(row.Name).restarts
-	last.Restarts += before
-	life, err := s.await(ctx, row, last)
-	if err != nil {
-		return life, err
+func (s *starter) await(ctx context.Context, row *recover.Row, last recover.Life) (recover.Life, error) {
+	if row.Unit == "" || row.Generated || s.knows(row.Name).outlives {
+		return s.awaitPlain(ctx, row.Name, last)
 	}
-	if life.Restarts < before { // a start by hand has reset the count
-		before = 0
-		s.learn(row.Name, func(c *startedContainer) { c.restarts = 0 })
+	life, err := s.world.Systemd.AwaitLife(ctx, row.Unit, last)
+	if ended := life.State == recover.LifeEnded && life.Because == ""; err == nil && ended &&
+		s.toldToStop(ctx, row.Name, life) { // with a Because its unit's ExecStop= has told podman
+		life.State = recover.LifeStopped
 	}
-	life.Restarts -= before
-	return life, nil
+	return life, err
 }
 
-func (s *starter) await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
-	if row.Unit != "" && !row.Generated && !s.knows(row.Name).outlives {
-		life, err := s.world.Systemd.AwaitLife(ctx, row.Unit, last)
-		ended := life.State == recover.LifeEnded && life.Because == "" // else its unit's ExecStop= has told podman
-		if err == nil && ended && s.toldToStop(ctx, row.Name, life) {
-			life.State = recover.LifeStopped
-		}
-		return life, err
-	}
-	if last.State == recover.LifeRestarting || s.knows(row.Name).unasked {
+// awaitPlain is await for a container without a unit of its own.
+func (s *starter) awaitPlain(ctx context.Context, name string, last recover.Life) (recover.Life, error) {
+	if last.State == recover.LifeRestarting || s.knows(name).unasked {
 		// It may have changed already.
-		return s.lifeByPodman(ctx, row.Name, last)
+		return s.lifeByPodman(ctx, name, last)
 	}
-	id, err := s.idOf(ctx, row.Name)
+	id, err := s.idOf(ctx, name)
 	if errors.Is(err, recover.ErrNoContainer) {
 		return recover.Life{State: recover.LifeEnded, Restarts: last.Restarts}, nil
 	}
@@ -85,7 +96,7 @@ func (s *starter) await(ctx context.Context, row recover.Row, last recover.Life)
 		if err := s.world.Systemd.AwaitScopeEnd(ctx, id); err != nil {
 			return recover.Life{}, err
 		}
-		life, err := s.lifeByPodman(ctx, row.Name, last)
+		life, err := s.lifeByPodman(ctx, name, last)
 		if err != nil || life != last {
 			return life, err
 		}

@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"log/slog"
 	"testing"
+	"time"
 
 	"archy-recovery/internal/recover"
+	"archy-recovery/internal/recover/recovertest"
 )
 
 func TestNowOf(t *testing.T) {
@@ -35,5 +38,23 @@ func TestNowOf(t *testing.T) {
 		if got := nowOf("a", list, c.unit, c.job, c.unanswered); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// What a reader has does not change under it.
+func TestNowOfAReader(t *testing.T) {
+	b := newBoard(slog.New(slog.DiscardHandler), recovertest.Here)
+	b.showNow(map[string]recover.NowState{"a": recover.NowDown})
+	status, _ := b.status()
+	b.showNow(map[string]recover.NowState{"a": recover.NowRunning})
+	b.showNow(map[string]recover.NowState{"b": recover.NowRunning})
+	later, _ := b.status()
+	b.replaceNow(map[string]recover.NowState{"c": recover.NowDown}, time.Now())
+	b.showNow(map[string]recover.NowState{"d": recover.NowDown})
+	if now := status.Now; len(now) != 1 || now["a"] != recover.NowDown {
+		t.Errorf("the first reader has %v", now)
+	}
+	if now := later.Now; len(now) != 2 || now["a"] != recover.NowRunning || now["b"] != recover.NowRunning {
+		t.Errorf("the second reader has %v", now)
 	}
 }

@@ -3,7 +3,8 @@ package units
 import (
 	"context"
 	"fmt"
-	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,13 +13,14 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A follower waits for changes of units. All waits share one connection, its feed. It holds no lock
-// while it waits for a reply.
+// A follower waits for changes of units. The waits share its feeds, which are connections: one, or more
+// for more units than the bus takes matches of a connection for. It holds no lock while it waits for a
+// reply.
 type follower struct {
 	bus string // the address
 
 	guard sync.Mutex
-	feed  *feed
+	feeds []*feed // in the order of their beginning; those that are over leave at the next wait
 }
 
 // feedLingers is how long a feed stays open after its last wait. A caller that follows a unit waits again
@@ -29,7 +31,7 @@ const feedLingers = 10 * time.Second
 // call comes after the subscription, so no change is lost. Errors are those of look, recover.ErrNoBus, or
 // that of ctx.
 func (f *follower) await(ctx context.Context, unit string, look func(*feed) (bool, error)) error {
-	d, err := f.join(ctx)
+	d, err := f.join(ctx, unit)
 	if err != nil {
 		return err
 	}
@@ -51,13 +53,10 @@ func (f *follower) await(ctx context.Context, unit string, look func(*feed) (boo
 	}
 }
 
-// join returns the feed, connected. Callers that come while it connects share the attempt.
-func (f *follower) join(ctx context.Context) (*feed, error) {
+// join returns the feed for a unit, connected. Callers that come while it connects share the attempt.
+func (f *follower) join(ctx context.Context, unit string) (*feed, error) {
 	f.guard.Lock()
-	if f.feed == nil || f.feed.over() {
-		f.feed = newFeed(f.bus)
-	}
-	d := f.feed
+	d := f.feedFor(unit)
 	d.waits++
 	if d.linger != nil {
 		d.linger.Stop()
@@ -76,6 +75,25 @@ func (f *follower) join(ctx context.Context) (*feed, error) {
 	return d, nil
 }
 
+// feedFor returns the feed that knows a unit, else one with room for it. It is called with guard held.
+func (f *follower) feedFor(unit string) *feed {
+	f.feeds = slices.DeleteFunc(f.feeds, (*feed).over)
+	for _, know := range []func(*feed) bool{
+		func(d *feed) bool { return d.units[unit] != nil },
+		func(d *feed) bool { return len(d.units) < maxMatches },
+	} {
+		for _, d := range f.feeds {
+			if d.take(unit, know) {
+				return d
+			}
+		}
+	}
+	d := newFeed(f.bus)
+	d.take(unit, func(*feed) bool { return true })
+	f.feeds = append(f.feeds, d)
+	return d
+}
+
 // leave ends the use of a feed. A feed without a use ends a little later.
 func (f *follower) leave(d *feed) {
 	f.guard.Lock()
@@ -92,18 +110,17 @@ func (f *follower) leave(d *feed) {
 	})
 }
 
-// stopFollowing ends the feed, and with it each wait.
+// stopFollowing ends the feeds, and with them each wait.
 func (f *follower) stopFollowing() {
 	f.guard.Lock()
 	defer f.guard.Unlock()
-	if f.feed == nil {
-		return
+	for _, d := range f.feeds {
+		if d.linger != nil {
+			d.linger.Stop()
+		}
+		d.close()
 	}
-	if f.feed.linger != nil {
-		f.feed.linger.Stop()
-	}
-	f.feed.close()
-	f.feed = nil
+	f.feeds = nil
 }
 
 // A feed is one connection that gets the signals of some units, and the waits for these.
@@ -120,10 +137,9 @@ type feed struct {
 	// matching is held until the match of a new wait is sent: no other wait may rely on that earlier.
 	matching sync.Mutex
 
-	mu      sync.Mutex
-	ended   bool
-	units   map[string]*followed
-	matches int // on the bus, for units
+	mu    sync.Mutex
+	ended bool
+	units map[string]*followed // at most maxMatches
 }
 
 // A followed unit is one with a wait, now or earlier.
@@ -192,9 +208,9 @@ func (d *feed) subscribe(unit string) chan struct{} {
 	return changes
 }
 
-// maxMatches bounds the matches for single units. dbus-daemon allows a connection 512 by default
-// (dbus-daemon(1), max_match_rules_per_connection). With so many units the feed gets the signals of all.
-const maxMatches = 200
+// maxMatches bounds the matches of a connection for single units. dbus-daemon allows it 512 by default
+// (dbus-daemon(1), max_match_rules_per_connection).
+const maxMatches = 400
 
 // unitMatch matches the signals of units that change. A start of one container changes a dozen units, such as
 // mounts and slices, and systemd sends a signal for each. To read all costs a third of the CPU time that the
@@ -202,7 +218,7 @@ const maxMatches = 200
 const unitMatch = "type='signal',sender='" + systemd + "',interface='org.freedesktop.DBus.Properties'," +
 	"member='PropertiesChanged'"
 
-// add adds a wait for a unit, and returns the match that the bus needs for that, "" if it has it.
+// add adds a wait for a unit that the feed knows, and returns the match that the bus needs for that, "" if it has it.
 func (d *feed) add(unit string) (changes chan struct{}, rule string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -212,22 +228,28 @@ func (d *feed) add(unit string) (changes chan struct{}, rule string) {
 		return changes, ""
 	}
 	u := d.units[unit]
-	if u == nil {
-		u = &followed{waits: map[chan struct{}]bool{}}
-		d.units[unit] = u
-	}
 	if len(u.waits) == 0 {
 		u.said = map[string]string{} // signals were not read meanwhile
 	}
 	u.waits[changes] = true
-	if u.matched || d.matches > maxMatches {
+	if u.matched {
 		return changes, ""
 	}
 	u.matched = true
-	if d.matches++; d.matches > maxMatches {
-		return changes, unitMatch + ",path_namespace='" + string(managerPath) + "/unit'"
-	}
 	return changes, unitMatch + ",path='" + string(pathOf(unit)) + "'"
+}
+
+// take has the feed know a unit if it is to, and reports whether it is.
+func (d *feed) take(unit string, is func(*feed) bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !is(d) {
+		return false
+	}
+	if d.units[unit] == nil {
+		d.units[unit] = &followed{waits: map[chan struct{}]bool{}}
+	}
+	return true
 }
 
 func (d *feed) unsubscribe(unit string, changes chan struct{}) {
@@ -269,18 +291,10 @@ func (d *feed) receive(sig *dbus.Signal) {
 		}
 		iface, says = jobIfc, string(job)
 	} else {
-		var (
-			values  map[string]dbus.Variant
-			invalid []string
-		)
-		if dbus.Store(sig.Body, &iface, &values, &invalid) != nil {
+		if iface, says = lifeIn(sig.Body); says == "" {
 			return
 		}
-		maps.DeleteFunc(values, func(name string, _ dbus.Variant) bool { return !lifeProperties[name] })
-		if len(values) == 0 {
-			return
-		}
-		unit, says = unitOf(sig.Path), fmt.Sprint(values) // fmt sorts the keys
+		unit = unitOf(sig.Path)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -300,6 +314,21 @@ func (d *feed) receive(sig *dbus.Signal) {
 }
 
 // lifeProperties are the properties of Unit and Service that a wait depends on.
-var lifeProperties = map[string]bool{
-	"ActiveState": true, "SubState": true, "NRestarts": true, "Result": true, "ExecMainStatus": true, "MainPID": true,
+var lifeProperties = []string{"ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus", "MainPID"}
+
+// lifeIn returns the interface that the signal PropertiesChanged tells of, and what it says of the
+// lifeProperties, "" for nothing. It reads in place: a signal has all properties of a unit.
+func lifeIn(body []any) (iface, says string) {
+	if len(body) < 2 {
+		return "", ""
+	}
+	iface, _ = body[0].(string)
+	changed, _ := body[1].(map[string]dbus.Variant)
+	var b strings.Builder
+	for _, name := range lifeProperties {
+		if value, has := changed[name]; has {
+			fmt.Fprintf(&b, "%s=%v ", name, value.Value())
+		}
+	}
+	return iface, b.String()
 }

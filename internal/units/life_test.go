@@ -162,7 +162,7 @@ func TestLifeWaits(t *testing.T) {
 func syncFeed(t *testing.T, m *Manager) {
 	t.Helper()
 	for range 3 {
-		d, err := m.join(soon(t))
+		d, err := m.join(soon(t), "app.service")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,10 +179,10 @@ func awaitStopping(t *testing.T, m *Manager, want bool) {
 	t.Helper()
 	syncFeed(t, m)
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		m.feed.mu.Lock()
-		u := m.feed.units["app.service"]
+		m.feeds[0].mu.Lock()
+		u := m.feeds[0].units["app.service"]
 		done := u != nil && u.stopping == want
-		m.feed.mu.Unlock()
+		m.feeds[0].mu.Unlock()
 		if done {
 			return
 		}
@@ -309,8 +309,8 @@ func TestLifeOneConnection(t *testing.T) {
 	all.Wait()
 	m.guard.Lock()
 	defer m.guard.Unlock()
-	if m.feed.waits != 0 || m.feed.linger == nil {
-		t.Errorf("%d waits are left, and the feed stays open", m.feed.waits)
+	if m.feeds[0].waits != 0 || m.feeds[0].linger == nil {
+		t.Errorf("%d waits are left, and the feed stays open", m.feeds[0].waits)
 	}
 }
 

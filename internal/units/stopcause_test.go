@@ -101,10 +101,10 @@ func TestLifeStoppedAlong(t *testing.T) {
 func awaitCause(t *testing.T, m *Manager) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		m.feed.mu.Lock()
-		u := m.feed.units["app.service"]
+		m.feeds[0].mu.Lock()
+		u := m.feeds[0].units["app.service"]
 		known := u != nil && u.cause != nil
-		m.feed.mu.Unlock()
+		m.feeds[0].mu.Unlock()
 		if known {
 			return
 		}

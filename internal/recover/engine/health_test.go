@@ -185,7 +185,7 @@ func TestHealthIsToldToPodman(t *testing.T) {
 // A fallingStarter has each container fall a second after its start.
 type fallingStarter struct{ unitStarter }
 
-func (s fallingStarter) Await(ctx context.Context, _ recover.Row, _ recover.Life) (recover.Life, error) {
+func (s fallingStarter) Await(ctx context.Context, _ *recover.Row, _ recover.Life) (recover.Life, error) {
 	Sleep(ctx, time.Second)
 	return recover.Life{State: recover.LifeEnded, ExitCode: 1}, ctx.Err()
 }

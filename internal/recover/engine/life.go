@@ -20,12 +20,13 @@ type change struct {
 func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 	r.following++
 	row := r.rows[i]
+	f := &follower{r.starter, &r.policy, r.recovering}
+	tell := func(c change) {
+		c.row, c.attempt = i, row.Made()
+		send(ctx, r.changes, c)
+	}
 	r.workers.Go(func() {
-		tell := func(c change) {
-			c.row, c.attempt = i, row.Made()
-			send(ctx, r.changes, c)
-		}
-		follower{r.starter, r.policy, r.recovering}.awaitChanges(ctx, row, recover.Life{State: now}, tell)
+		f.awaitChanges(ctx, &row, recover.Life{State: now}, tell)
 		tell(change{over: true})
 	})
 }
@@ -35,16 +36,17 @@ func (r *Run) follow(ctx context.Context, i int, now recover.LifeState) {
 // a Starter that does not wait, must not keep the run busy.
 const changesEvery = 500 * time.Millisecond
 
-// A follower follows containers, without a hand on the run.
+// A follower follows containers, without a hand on the run. Hundreds of them wait at a time, so what
+// is on their stacks counts: rows and policies are pointed to.
 type follower struct {
 	starter    Starter
-	policy     recover.Policy
+	policy     *recover.Policy
 	recovering context.Context // ends at READY
 }
 
 // awaitChanges tells each change of a container's life. What cannot be asked is asked
 // again: the container stays what it was.
-func (f follower) awaitChanges(ctx context.Context, row recover.Row, last recover.Life, tell func(change)) {
+func (f *follower) awaitChanges(ctx context.Context, row *recover.Row, last recover.Life, tell func(change)) {
 	var soaked time.Time // zero while there is no soak to wait for
 	if !row.Job && last.State != recover.LifeRestarting {
 		soaked = time.Now().Add(f.policy.Soak)
@@ -102,7 +104,7 @@ func (f follower) awaitChanges(ctx context.Context, row recover.Row, last recove
 // untilReady asks on for the life of a container whose soak is over, until READY or the
 // container's end. That is no part of recovery any more. But the Starter learns of it, so
 // that READY says how many run.
-func (f follower) untilReady(row recover.Row, last recover.Life) {
+func (f *follower) untilReady(row *recover.Row, last recover.Life) {
 	for f.recovering.Err() == nil {
 		life, err := f.starter.Await(f.recovering, row, last)
 		switch {

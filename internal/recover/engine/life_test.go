@@ -313,7 +313,7 @@ func (s *repeater) Start(context.Context, recover.Row) (recover.Outcome, error) 
 	return recovertest.Up, nil
 }
 
-func (s *repeater) Await(ctx context.Context, _ recover.Row, _ recover.Life) (recover.Life, error) {
+func (s *repeater) Await(ctx context.Context, _ *recover.Row, _ recover.Life) (recover.Life, error) {
 	s.asked++
 	return recover.Life{State: recover.LifeRuns}, ctx.Err()
 }

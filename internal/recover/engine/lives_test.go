@@ -70,9 +70,9 @@ func (s *lifeStarter) Start(ctx context.Context, row recover.Row) (recover.Outco
 }
 
 // Await is told by signals, and looks first: so does the real one.
-func (s *lifeStarter) Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
+func (s *lifeStarter) Await(ctx context.Context, row *recover.Row, last recover.Life) (recover.Life, error) {
 	s.mu.Lock()
-	began, told := s.started[tryOf(row)], s.lives[row.Name]
+	began, told := s.started[tryOf(*row)], s.lives[row.Name]
 	s.awaited[row.Name]++
 	s.mu.Unlock()
 	var moments []moment

@@ -54,7 +54,7 @@ func (s unitStarter) Start(ctx context.Context, row recover.Row) (recover.Outcom
 }
 
 // Await is never told anything.
-func (s unitStarter) Await(ctx context.Context, _ recover.Row, _ recover.Life) (recover.Life, error) {
+func (s unitStarter) Await(ctx context.Context, _ *recover.Row, _ recover.Life) (recover.Life, error) {
 	<-ctx.Done()
 	return recover.Life{}, ctx.Err()
 }

@@ -156,7 +156,7 @@ type endingStarter struct {
 	code int
 }
 
-func (s endingStarter) Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error) {
+func (s endingStarter) Await(ctx context.Context, row *recover.Row, last recover.Life) (recover.Life, error) {
 	if !row.Job {
 		return s.unitStarter.Await(ctx, row, last)
 	}

@@ -143,7 +143,7 @@ func (f *fleet) Explain(context.Context, recover.Row) recover.Explanation {
 }
 
 // Await tells of the fall that a container has before it is mended for good.
-func (f *fleet) Await(ctx context.Context, row recover.Row, _ recover.Life) (recover.Life, error) {
+func (f *fleet) Await(ctx context.Context, row *recover.Row, _ recover.Life) (recover.Life, error) {
 	f.mu.Lock()
 	s := f.ships[row.Name]
 	falls, code := s.falls, s.code

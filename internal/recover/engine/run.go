@@ -71,8 +71,9 @@ type Starter interface {
 	AwaitNetwork(ctx context.Context) error
 	// Await returns what has become of a row's container when that differs from last:
 	// at once if it does already. A stop that belongs to the shutdown of the host, or
-	// of the manager, is LifeUnknown. The error says that it cannot be asked.
-	Await(ctx context.Context, row recover.Row, last recover.Life) (recover.Life, error)
+	// of the manager, is LifeUnknown. The error says that it cannot be asked. The row is that
+	// of the start, and does not change: a pointer keeps the stacks of many waits small.
+	Await(ctx context.Context, row *recover.Row, last recover.Life) (recover.Life, error)
 	// AwaitHealthy waits for the health check of a row's container. It tells HealthAwaited
 	// when that does not pass at first, and HealthPassed when it does. It returns without
 	// that if there is nothing to wait for.
