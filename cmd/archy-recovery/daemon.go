@@ -67,7 +67,7 @@ func runDaemon(ctx context.Context, i cli.Instance) error {
 		return err
 	}
 	notifier := sdnotify.New(log)
-	memory := &memoryReleaser{Notifier: notifier}
+	memory := newMemoryReleaser(notifier)
 	defer memory.stop()
 	client := podman.New(i.PodmanSocket(), podmanWaker(manager))
 	if program := starter(); program != "" {
