@@ -21,16 +21,12 @@ const cleanedUpWithin = 15 * time.Second
 // One such call waits for each container that is followed, so what is on its stack while it
 // waits is kept small.
 func (s *starter) Await(ctx context.Context, row *recover.Row, last recover.Life) (recover.Life, error) {
-	s.pauseIfUnasked(ctx, row.Name)
+	if s.knows(row.Name).unasked {
+		engine.Sleep(ctx, askAgain)
+	}
 	last.Restarts += s.knows(row.Name).restarts
 	life, err := s.await(ctx, row, last)
 	return s.hear(ctx, row.Name, last.Restarts, life, err)
-}
-
-func (s *starter) pauseIfUnasked(ctx context.Context, name string) {
-	if s.knows(name).unasked {
-		engine.Sleep(ctx, askAgain)
-	}
 }
 
 // hear takes up the life that Await has found, or why it cannot be asked. restarts is how many
@@ -49,13 +45,12 @@ func (s *starter) hear(
 		s.world.Log.Debug("what became of the container cannot be asked", "container", name, "error", err)
 		life = recover.Life{State: recover.LifeUnknown, Restarts: restarts}
 	}
-	before := s.knows(name).restarts
-	if life.Restarts < before { // a start by hand has reset the count
-		before = 0
-	}
-	life.Restarts -= before
 	s.learn(name, func(c *startedContainer) {
-		c.unasked, c.restarts = err != nil, before
+		c.unasked = err != nil
+		if life.Restarts < c.restarts { // a start by hand has reset the count
+			c.restarts = 0
+		}
+		life.Restarts -= c.restarts
 		if life.Invocation != "" {
 			c.invocation = life.Invocation
 		}
@@ -72,8 +67,8 @@ func (s *starter) await(ctx context.Context, row *recover.Row, last recover.Life
 		return s.awaitPlain(ctx, row.Name, last)
 	}
 	life, err := s.world.Systemd.AwaitLife(ctx, row.Unit, last)
-	if ended := life.State == recover.LifeEnded && life.Because == ""; err == nil && ended &&
-		s.toldToStop(ctx, row.Name, life) { // with a Because its unit's ExecStop= has told podman
+	ended := life.State == recover.LifeEnded && life.Because == "" // else its unit's ExecStop= has told podman
+	if err == nil && ended && s.toldToStop(ctx, row.Name, life) {
 		life.State = recover.LifeStopped
 	}
 	return life, err

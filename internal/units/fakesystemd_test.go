@@ -321,17 +321,19 @@ func (f *fakeSystemd) get(msg *dbus.Message, path dbus.ObjectPath, iface, name s
 	defer f.mu.Unlock()
 	props, key := f.manager, name
 	if path != managerPath {
-		props, key = nil, strings.TrimPrefix(iface, systemd+".")+"."+name
-		if u := f.unitAt(path); u != nil {
-			props = maps.Clone(u.props)
-			if props == nil {
-				props = map[string]any{}
-			}
-			props["Unit.ActiveState"] = u.active
-			for name, value := range map[string]any{"Unit.Conditions": []condition{}, "Service.NRestarts": uint32(0)} {
-				if props[name] == nil {
-					props[name] = value
-				}
+		u := f.unitAt(path)
+		if u == nil { // it was unloaded since the call came
+			f.fail(msg, "org.freedesktop.DBus.Error.UnknownObject", "Unknown object '"+string(path)+"'.")
+			return
+		}
+		props, key = maps.Clone(u.props), strings.TrimPrefix(iface, systemd+".")+"."+name
+		if props == nil {
+			props = map[string]any{}
+		}
+		props["Unit.ActiveState"] = u.active
+		for name, value := range map[string]any{"Unit.Conditions": []condition{}, "Service.NRestarts": uint32(0)} {
+			if props[name] == nil {
+				props[name] = value
 			}
 		}
 	}

@@ -78,20 +78,16 @@ func (f *follower) join(ctx context.Context, unit string) (*feed, error) {
 // feedFor returns the feed that knows a unit, else one with room for it. It is called with guard held.
 func (f *follower) feedFor(unit string) *feed {
 	f.feeds = slices.DeleteFunc(f.feeds, (*feed).over)
-	for _, know := range []func(*feed) bool{
-		func(d *feed) bool { return d.units[unit] != nil },
-		func(d *feed) bool { return len(d.units) < maxMatches },
-	} {
-		for _, d := range f.feeds {
-			if d.take(unit, know) {
-				return d
-			}
-		}
+	i := slices.IndexFunc(f.feeds, func(d *feed) bool { return d.knows(unit) })
+	if i < 0 {
+		i = slices.IndexFunc(f.feeds, (*feed).hasRoom)
 	}
-	d := newFeed(f.bus)
-	d.take(unit, func(*feed) bool { return true })
-	f.feeds = append(f.feeds, d)
-	return d
+	if i < 0 {
+		f.feeds = append(f.feeds, newFeed(f.bus))
+		i = len(f.feeds) - 1
+	}
+	f.feeds[i].learn(unit)
+	return f.feeds[i]
 }
 
 // leave ends the use of a feed. A feed without a use ends a little later.
@@ -239,17 +235,25 @@ func (d *feed) add(unit string) (changes chan struct{}, rule string) {
 	return changes, unitMatch + ",path='" + string(pathOf(unit)) + "'"
 }
 
-// take has the feed know a unit if it is to, and reports whether it is.
-func (d *feed) take(unit string, is func(*feed) bool) bool {
+func (d *feed) knows(unit string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !is(d) {
-		return false
-	}
+	return d.units[unit] != nil
+}
+
+func (d *feed) hasRoom() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.units) < maxMatches
+}
+
+// learn has the feed know a unit from now on.
+func (d *feed) learn(unit string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.units[unit] == nil {
 		d.units[unit] = &followed{waits: map[chan struct{}]bool{}}
 	}
-	return true
 }
 
 func (d *feed) unsubscribe(unit string, changes chan struct{}) {
@@ -291,7 +295,7 @@ func (d *feed) receive(sig *dbus.Signal) {
 		}
 		iface, says = jobIfc, string(job)
 	} else {
-		if iface, says = lifeIn(sig.Body); says == "" {
+		if iface, says = lifeIn(sig); says == "" {
 			return
 		}
 		unit = unitOf(sig.Path)
@@ -317,13 +321,9 @@ func (d *feed) receive(sig *dbus.Signal) {
 var lifeProperties = []string{"ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus", "MainPID"}
 
 // lifeIn returns the interface that the signal PropertiesChanged tells of, and what it says of the
-// lifeProperties, "" for nothing. It reads in place: a signal has all properties of a unit.
-func lifeIn(body []any) (iface, says string) {
-	if len(body) < 2 {
-		return "", ""
-	}
-	iface, _ = body[0].(string)
-	changed, _ := body[1].(map[string]dbus.Variant)
+// lifeProperties, "" for nothing.
+func lifeIn(sig *dbus.Signal) (iface, says string) {
+	iface, changed := changedIn(sig)
 	var b strings.Builder
 	for _, name := range lifeProperties {
 		if value, has := changed[name]; has {

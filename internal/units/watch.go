@@ -56,6 +56,17 @@ func changesOf(iface string) []dbus.MatchOption {
 	}
 }
 
+// changedIn returns what a signal PropertiesChanged tells: the interface and its properties, none if the
+// signal has another form. It does not copy them: a unit's signal has all its properties.
+func changedIn(sig *dbus.Signal) (iface string, values map[string]dbus.Variant) {
+	if len(sig.Body) < 2 {
+		return "", nil
+	}
+	iface, _ = sig.Body[0].(string)
+	values, _ = sig.Body[1].(map[string]dbus.Variant)
+	return iface, values
+}
+
 // A watcher filters the signals of one connection. It implements recover.Watch.
 type watcher struct {
 	manager   *Manager
@@ -220,14 +231,7 @@ func (w *watcher) ends(job dbus.ObjectPath) {
 
 // changed reports whether a signal says that a container started, stopped or is being restarted.
 func (w *watcher) changed(sig *dbus.Signal) bool {
-	var (
-		iface   string
-		values  map[string]dbus.Variant
-		invalid []string
-	)
-	if dbus.Store(sig.Body, &iface, &values, &invalid) != nil {
-		return false
-	}
+	iface, values := changedIn(sig)
 	unit := unitOf(sig.Path)
 	if restarts, ok := values["NRestarts"].Value().(uint32); ok && iface == serviceIfc {
 		return w.restarted(sig.Path, unit, restarts)

@@ -20,7 +20,8 @@ const traced = dataDir + "bench-trace"
 // calls.
 const straceConf = `[Service]
 ExecStart=
-ExecStart=/usr/bin/strace -D -f -y -ttt -o ` + traced + ` -e trace=fsync,fdatasync /usr/bin/archy-recovery daemon --system
+ExecStart=/usr/bin/strace -D -f -y -ttt -o ` + traced + ` -e trace=fsync,fdatasync \
+	/usr/bin/archy-recovery daemon --system
 SystemCallFilter=
 `
 

@@ -15,7 +15,8 @@ import (
 // called up for good. There is no second attempt beside theirs, and READY comes.
 func TestContainerRestarting(t *testing.T) {
 	// The time limits are for a slow and busy host, on which a restart has taken 7 s. A container
-	// that runs for a whole soak between two restarts is called up.
+	// that runs for a whole soak between two restarts is called up, so the soak is near its default
+	// of 20 s. The pause is short since nothing is tried twice here.
 	const limit = 90 * time.Second
 	onBothInstances(t, "RetryPauseSec=1\nSoakSec=15\n", func(n *node) {
 		const again = "Restart=always\nRestartSec=1\n[Unit]\nStartLimitIntervalSec=0"

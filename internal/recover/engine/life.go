@@ -51,7 +51,7 @@ func (f *follower) awaitChanges(ctx context.Context, row *recover.Row, last reco
 	if !row.Job && last.State != recover.LifeRestarting {
 		soaked = time.Now().Add(f.policy.Soak)
 	}
-	for known := last; ; {
+	for known := last; ctx.Err() == nil; {
 		asking, cancel := ctx, context.CancelFunc(func() {})
 		if !soaked.IsZero() {
 			asking, cancel = context.WithDeadline(ctx, soaked)
@@ -74,8 +74,9 @@ func (f *follower) awaitChanges(ctx context.Context, row *recover.Row, last reco
 			}
 			tell(change{steady: true})
 			if !row.Job {
-				f.untilReady(row, last)
-				return
+				// What becomes of it is no part of recovery any more. But until READY the Starter
+				// learns of it, so that READY says how many run.
+				ctx, tell = f.recovering, func(change) {}
 			}
 			soaked = time.Time{} // a job is followed until it ends
 			continue
@@ -98,24 +99,6 @@ func (f *follower) awaitChanges(ctx context.Context, row *recover.Row, last reco
 		if loops {
 			Sleep(ctx, changesEvery)
 		}
-	}
-}
-
-// untilReady asks on for the life of a container whose soak is over, until READY or the
-// container's end. That is no part of recovery any more. But the Starter learns of it, so
-// that READY says how many run.
-func (f *follower) untilReady(row *recover.Row, last recover.Life) {
-	for f.recovering.Err() == nil {
-		life, err := f.starter.Await(f.recovering, row, last)
-		switch {
-		case err != nil:
-			Sleep(f.recovering, f.policy.RetryPause)
-			continue
-		case life.State == recover.LifeEnded, life.State == recover.LifeStopped:
-			return
-		}
-		last = life
-		Sleep(f.recovering, changesEvery)
 	}
 }
 
