@@ -2,7 +2,6 @@ package units
 
 import (
 	"context"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,10 +17,10 @@ import (
 //
 // With names it looks at these units. It then also lists a unit that shows no container, but sets
 // PODMAN_SYSTEMD_UNIT to its own name, as Quadlet's and generated units do. With nil it looks at all
-// installed units outside of /usr, for which systemd reads all unit directories.
+// installed units outside of /usr.
 //
-// It asks systemd and reads no unit file, since systemd has expanded the specifiers and merged the
-// drop-ins (Manager.ListUnitFilesByPatterns, Service.ExecStart).
+// It asks systemd what they run and reads no unit file, since systemd has expanded the specifiers and merged
+// the drop-ins (Service.ExecStart).
 func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover.ContainerUnit, error) {
 	l, err := m.connect(ctx)
 	if err != nil {
@@ -29,7 +28,7 @@ func (m *Manager) ContainerUnits(ctx context.Context, names []string) ([]recover
 	}
 	all := names == nil
 	if all {
-		if names, err = installed(ctx, l, m.runtimeDir); err != nil {
+		if names, err = m.installed(ctx, l); err != nil {
 			return nil, err
 		}
 	}
@@ -98,30 +97,6 @@ type execCommand struct {
 	Exited, ExitedMonotonic   uint64
 	PID                       uint32
 	Code, Status              int32
-}
-
-// installed lists the installed service units outside of /usr. It leaves out templates, masked
-// units, and those that Install wrote into the runtime directory.
-func installed(ctx context.Context, l *link, runtimeDir string) ([]string, error) {
-	var files []struct{ Path, State string }
-	err := l.call(ctx, managerPath, managerIfc+".ListUnitFilesByPatterns", []string{}, []string{"*.service"}).Store(&files)
-	if err != nil {
-		return nil, l.explain(err)
-	}
-	var names []string
-	for _, f := range files {
-		name := path.Base(f.Path)
-		switch {
-		case strings.HasPrefix(f.Path, "/usr/"), strings.HasPrefix(f.Path, "/lib/"):
-		case strings.HasPrefix(f.State, "masked"), f.State == "alias", f.State == "bad":
-		case strings.Contains(name, "@."):
-		case installedIn(runtimeDir, f.Path):
-		default:
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
 }
 
 // containerOf returns the container that a command line of podman runs or starts.

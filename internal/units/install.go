@@ -47,10 +47,12 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 			return err
 		}
 	}
+	_, err := os.Lstat(filepath.Join(m.runtimeDir, holder))
+	first := errors.Is(err, fs.ErrNotExist)
 	if err := m.writeHolder(); err != nil {
 		return err
 	}
-	if !replaced && m.startHolder(ctx) == nil && m.upToDate(ctx, append(slices.Collect(maps.Keys(units)), holder)) {
+	if !replaced && m.startHolder(ctx) == nil && m.upToDate(ctx, append(slices.Collect(maps.Keys(units)), holder), first) {
 		return nil
 	}
 	if err := m.reload(ctx); err != nil {
@@ -62,7 +64,10 @@ func (m *Manager) Install(ctx context.Context, units map[string]string) error {
 
 // upToDate reports whether systemd has loaded the units from the files that are there now. It finds a new
 // file when it loads a unit, and does not read one again (Manager.ListUnitsByNames, Unit.NeedDaemonReload).
-func (m *Manager) upToDate(ctx context.Context, units []string) bool {
+//
+// If the files are the first of this boot, there was no other text that it could have loaded. That saves a
+// question that costs systemd 0.4 ms for each unit, right before the first start.
+func (m *Manager) upToDate(ctx context.Context, units []string, first bool) bool {
 	l, err := m.connect(ctx)
 	if err != nil {
 		return false
@@ -77,6 +82,9 @@ func (m *Manager) upToDate(ctx context.Context, units []string) bool {
 			return false
 		}
 		asked = append(asked, property{u.Path, unitIfc, "NeedDaemonReload"})
+	}
+	if first {
+		return true
 	}
 	for _, a := range l.getAll(ctx, asked) {
 		if outdated, known := a.value.Value().(bool); !known || outdated {

@@ -100,7 +100,7 @@ func (s *offlineStart) run(ctx context.Context, unit string) (recover.Outcome, e
 		return !isAfter(name) && !slices.Contains(s.without, name)
 	})
 	if len(blockers) > 0 {
-		o, err := outcomeOf(ctx, s.link, unit, "dependency", false)
+		o, err := jobEnd{link: s.link, unit: unit}.outcome(ctx, "dependency")
 		o.Blockers, o.NotMounted, o.Offline = blockers, mounts, true
 		return o, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -70,8 +71,8 @@ func (m *Manager) StartAgain(ctx context.Context, unit string, without ...string
 
 // startAs is Start in a job mode (Manager.StartUnit).
 func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (recover.Outcome, error) {
-	referenced, release := l.reference(ctx, unit)
-	defer release()
+	e := l.aboutEnd(ctx, unit, installedIn(m.runtimeDir, filepath.Join(m.runtimeDir, unit)))
+	defer e.release()
 	l.beginCall()
 	var job dbus.ObjectPath
 	err := l.call(ctx, managerPath, managerIfc+".StartUnit", unit, mode).Store(&job)
@@ -87,7 +88,7 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 	for {
 		select {
 		case result := <-end:
-			return outcomeOf(ctx, l, unit, result, referenced)
+			return e.outcome(ctx, result)
 		case <-check.C:
 			switch waits, err := l.waitsFor(ctx, job, m.ownUnit); {
 			case waits:
@@ -97,9 +98,9 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 				// daemon-reexec), or another goroutine has yet to pass it on.
 				select {
 				case result := <-end:
-					return outcomeOf(ctx, l, unit, result, referenced)
+					return e.outcome(ctx, result)
 				case <-time.After(signalDelay):
-					return outcomeOf(ctx, l, unit, "lost", referenced)
+					return e.outcome(ctx, "lost")
 				case <-ctx.Done():
 					return recover.Outcome{}, ctx.Err()
 				}
@@ -112,68 +113,6 @@ func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (reco
 			return recover.Outcome{}, ctx.Err()
 		}
 	}
-}
-
-// reference keeps a unit with conditions in systemd's memory until release is called. It uses
-// Unit.Conditions and Manager.RefUnit.
-//
-// systemd may unload a unit that ends at once, such as one that only starts its container. Loaded again,
-// the unit says that no condition was met (seen with systemd 252). A unit without conditions needs no
-// reference, which would cost PID 1 four calls to the bus.
-func (l *link) reference(ctx context.Context, unit string) (referenced bool, release func()) {
-	var conditions []condition
-	v, err := l.get(ctx, pathOf(unit), unitIfc, "Conditions")
-	if err == nil {
-		err = v.Store(&conditions)
-	}
-	if err == nil && len(conditions) == 0 {
-		return false, func() {}
-	}
-	if l.call(ctx, managerPath, managerIfc+".RefUnit", unit).Err != nil {
-		return false, func() {}
-	}
-	return true, func() {
-		// There is no reply to wait for. If the call is lost, the end of the connection drops the reference.
-		l.conn.Object(systemd, managerPath).Go(managerIfc+".UnrefUnit", dbus.FlagNoReplyExpected, nil, unit)
-	}
-}
-
-// A condition is an entry of Unit.Conditions, of type (sbbsi).
-type condition struct {
-	Type             string
-	Trigger, Negated bool
-	Parameter        string
-	State            int32
-}
-
-// outcomeOf reads the state of a unit after the end of its job.
-func outcomeOf(ctx context.Context, l *link, unit, result string, referenced bool) (recover.Outcome, error) {
-	o := recover.Outcome{Job: result}
-	u, err := l.list(ctx, unit)
-	if err != nil {
-		return o, err
-	}
-	o.UnitState = recover.UnitState{Loaded: u.Load == "loaded", Active: u.Active, Sub: u.Sub}
-	if o.Active == "active" || u.Path == "" { // without a path it is neither a service nor a socket
-		return o, nil
-	}
-	// They are read side by side: the next tier may wait for this. A property that cannot be read stays empty,
-	// since the state above says enough.
-	end := l.getAll(ctx, []property{{u.Path, serviceIfc, "Result"}, {u.Path, serviceIfc, "ExecMainStatus"},
-		{u.Path, unitIfc, "InvocationID"}, {u.Path, serviceIfc, "ExecMainPID"}})
-	o.Result, _ = end[0].value.Value().(string)
-	status, _ := end[1].value.Value().(int32)
-	o.ExitStatus, o.Invocation, o.MainPID = int(status), invocationOf(end[2].value), count(end[3].value)
-	if result == "dependency" {
-		o.Blockers, o.NotMounted = l.blockers(ctx, u.Path)
-	}
-	if result == "done" && o.Active == "inactive" && referenced {
-		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {
-			met, ok := v.Value().(bool)
-			o.ConditionFailed = ok && !met
-		}
-	}
-	return o, nil
 }
 
 // waitsFor reports whether a job waits for a job of one of the units, directly or through other jobs. That of
