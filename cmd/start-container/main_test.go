@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMain lets the test's program be the command.
@@ -106,5 +107,31 @@ func TestUsage(t *testing.T) {
 	out, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "usage: start-container SOCKET") {
 		t.Errorf("%s: %s", cmd.ProcessState, out)
+	}
+}
+
+// A podman that hangs holds a question up for a bounded time.
+func TestPodmanHangs(t *testing.T) {
+	dir, err := os.MkdirTemp("", "start")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket) // the kernel accepts, and nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	err = ask(socket, "GET", "_ping", 20*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "did not answer within 20ms") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is no name of podman's would be another path.
+func TestNoName(t *testing.T) {
+	if err := start("/nonexistent", "a/../b"); err == nil || !strings.Contains(err.Error(), "another path") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package units
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -215,5 +217,64 @@ func TestContainerUnitsJobs(t *testing.T) {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})
+	}
+}
+
+// TestInstalled checks that a system manager's service files are listed from its directories, and that those of
+// a user's, which looks into the user's home, are asked for.
+func TestInstalled(t *testing.T) {
+	t.Parallel()
+	m, f := newManager(t)
+	etc, generator := t.TempDir(), t.TempDir()
+	write := func(directory, name, text string) {
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(m.runtimeDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(etc, "a.service", "[Service]\n")
+	write(etc, "app@.service", "[Service]\n")
+	write(etc, "app@1.service", "[Service]\n")
+	write(etc, "b.socket", "[Socket]\n")
+	write(generator, "a.service", "[Service]\n")
+	write(generator, "q.service", "[Service]\n")
+	write(m.runtimeDir, "container-own.service", header)
+	write(m.runtimeDir, "container-theirs.service", "[Service]\n")
+	if err := os.Symlink("/opt/linked.service", filepath.Join(etc, "linked.service")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(etc, "multi-user.target.wants"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f.change(func() {
+		f.manager["UnitPath"] = []string{filepath.Join(etc, "missing"), etc, m.runtimeDir, generator, "/usr/lib/systemd/system"}
+		f.files = []unitFile{{"/home/u/.config/systemd/user/u.service", "static"}}
+	})
+	installed := func() []string {
+		l, err := m.connect(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := m.installed(soon(t), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	want := []string{"a.service", "app@1.service", "container-theirs.service", "linked.service", "q.service"}
+	if diff := cmp.Diff(want, installed()); diff != "" || f.count("ListUnitFilesByPatterns") > 0 {
+		t.Errorf("%s; systemd listed them %d times", diff, f.count("ListUnitFilesByPatterns"))
+	}
+	// What cannot be read is asked for, too.
+	f.change(func() { f.manager["UnitPath"] = []string{filepath.Join(etc, "a.service")} })
+	if diff := cmp.Diff([]string{"u.service"}, installed()); diff != "" {
+		t.Error(diff)
+	}
+	f.change(func() { f.manager["UnitPath"] = []string{etc} })
+	m.hostBus = "unix:path=/elsewhere"
+	if diff := cmp.Diff([]string{"u.service"}, installed()); diff != "" {
+		t.Error(diff)
 	}
 }

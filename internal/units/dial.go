@@ -7,7 +7,8 @@ import (
 )
 
 // dial connects to the bus at address and subscribes to systemd's signals. It passes the signals that
-// match to receive, in order, until the connection ends. ctx bounds only the time to connect.
+// match to receive, in order, until the connection ends. Without matches it does not subscribe. ctx bounds only
+// the time to connect.
 func dial(
 	ctx context.Context, address string, receive func(<-chan *dbus.Signal), matches [][]dbus.MatchOption,
 ) (*dbus.Conn, error) {
@@ -50,7 +51,7 @@ func connect(
 			err = conn.AddMatchSignal(match...)
 		}
 	}
-	if err == nil {
+	if err == nil && len(matches) > 0 {
 		// Without this systemd sends signals only for the caller's own jobs. The end of a start that
 		// was merged with the job of another program would be lost.
 		err = conn.Object(systemd, managerPath).Call(managerIfc+".Subscribe", 0).Err

@@ -34,9 +34,10 @@ type fakeSystemd struct {
 	onStart   func(*startCall)
 	onReload  func()
 	calls     map[string]int
-	called    chan string    // the name of each called method
-	refs      map[string]int // unit -> number of references
-	lastQuery []string       // the names in the last call of ListUnitsByNames
+	senders   map[string]bool // the connections that have called
+	called    chan string     // the name of each called method
+	refs      map[string]int  // unit -> number of references
+	lastQuery []string        // the names in the last call of ListUnitsByNames
 }
 
 type fakeUnit struct {
@@ -75,6 +76,7 @@ func newSystemd(t testing.TB, b *bus) *fakeSystemd {
 		before:   map[dbus.ObjectPath][]fakeJob{},
 		gone:     map[dbus.ObjectPath]bool{},
 		calls:    map[string]int{},
+		senders:  map[string]bool{},
 		called:   make(chan string, 4096),
 		refs:     map[string]int{},
 	}
@@ -140,6 +142,7 @@ func (f *fakeSystemd) serve(msg *dbus.Message) {
 	member := msg.Headers[dbus.FieldMember].Value().(string)
 	f.mu.Lock()
 	f.calls[member]++
+	f.senders[msg.Headers[dbus.FieldSender].Value().(string)] = true
 	f.served++
 	ignored := f.onCall != nil && !f.onCall(f.served)
 	select {

@@ -29,14 +29,18 @@ type link struct {
 	early map[dbus.ObjectPath]string
 }
 
-// newLink connects and listens for the ends of jobs. ctx bounds only the time to connect.
-func newLink(ctx context.Context, address string) (*link, error) {
+// newLink connects, and listens for the ends of jobs unless it only asks. ctx bounds only the time to connect.
+func newLink(ctx context.Context, address string, asksOnly bool) (*link, error) {
 	l := &link{waiting: map[dbus.ObjectPath][]chan string{}, early: map[dbus.ObjectPath]string{}}
-	conn, err := dial(ctx, address, l.listen, [][]dbus.MatchOption{{
+	matches := [][]dbus.MatchOption{{
 		dbus.WithMatchSender(systemd),
 		dbus.WithMatchInterface(managerIfc),
 		dbus.WithMatchMember("JobRemoved"),
-	}})
+	}}
+	if asksOnly {
+		matches = nil
+	}
+	conn, err := dial(ctx, address, l.listen, matches)
 	l.conn = conn
 	return l, err
 }

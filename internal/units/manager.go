@@ -33,10 +33,12 @@ func UserBus(uid int) string { return fmt.Sprintf("unix:path=/run/user/%d/bus", 
 // again after its bus has ended. It holds no lock during a call.
 type Manager struct {
 	follower
+	host       host   // the system manager, if this is a user's
 	address    string // of the bus
 	hostBus    string // of the bus of the system manager
 	runtimeDir string // the directory of units that end with the boot
 	ownUnit    string // the unit of this process, "" if it is not one of this manager
+	asksOnly   bool   // it starts nothing and needs no signals
 
 	mu   sync.Mutex
 	link *link
@@ -54,28 +56,13 @@ func New(address, runtimeDir, ownUnit string) *Manager {
 // Close ends the connections.
 func (m *Manager) Close() {
 	m.stopFollowing()
+	m.host.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.link != nil {
 		m.link.conn.Close()
 		m.link = nil
 	}
-}
-
-// hostOf returns the system manager. For a user's manager that is another one, which is connected until
-// done is called.
-func hostOf(m *Manager) hostManager {
-	if m.address == m.hostBus {
-		return hostManager{m, func() {}}
-	}
-	host := New(m.hostBus, "", "")
-	return hostManager{host, host.Close}
-}
-
-// A hostManager is a system manager, with done to end its use.
-type hostManager struct {
-	*Manager
-	done func()
 }
 
 // noBus returns an error that wraps recover.ErrNoBus.
@@ -91,7 +78,7 @@ func (m *Manager) connect(ctx context.Context) (*link, error) {
 	if l != nil && l.alive() {
 		return l, nil
 	}
-	fresh, err := newLink(ctx, m.address)
+	fresh, err := newLink(ctx, m.address, m.asksOnly)
 	if err != nil {
 		return nil, noBus(m.address, err)
 	}

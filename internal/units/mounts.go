@@ -22,8 +22,8 @@ func isTarget(unit string) bool { return strings.HasSuffix(unit, ".target") }
 // which is mounted at its first access. For a user's containers it asks the host's manager too: the
 // user's manager knows a mount only while it is mounted.
 func (m *Manager) NotMounted(ctx context.Context) ([]string, error) {
-	host := hostOf(m)
-	defer host.done()
+	host, done := m.useHost()
+	defer done()
 	l, err := host.connect(ctx)
 	if err != nil {
 		return nil, err

@@ -46,8 +46,8 @@ var networkManagers = []networkManager{
 // NetworkState says whether the host's network is there. network-online.target is also reached when the unit
 // that waits for the network has given up. Then a network manager is asked. (Unit.ActiveState)
 func (m *Manager) NetworkState(ctx context.Context) (recover.NetworkState, error) {
-	host := hostOf(m)
-	defer host.done()
+	host, done := m.useHost()
+	defer done()
 	l, err := host.connect(ctx)
 	if err != nil {
 		return recover.NetworkDown, err

@@ -1,6 +1,8 @@
 package units
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -151,4 +153,56 @@ var invalidUnits = []string{
 	"", "app", ".service", "app.target", "app.service.wants", "../app.service", "a/b.service", "a b.service",
 	"äpp.service", "app.service\n", "@.service", "@x.service", "app@.service", "app@.socket",
 	strings.Repeat("a", 256-len(".service")) + ".service",
+}
+
+// TestStartOfOwnUnit checks that the end of a unit of Install is known from its job alone, unless that failed or
+// the operator has drop-ins for the unit.
+func TestStartOfOwnUnit(t *testing.T) {
+	t.Parallel()
+	ended := recover.UnitState{Loaded: true, Active: "inactive", Sub: "dead"}
+	failed := recover.UnitState{Loaded: true, Active: "failed", Sub: "failed"}
+	unmet := []condition{{Type: "ConditionPathExists", Parameter: "/mnt/data"}}
+	for name, c := range map[string]struct {
+		dropIns    []string
+		conditions []condition
+		state      recover.UnitState
+		job        string
+		want       recover.Outcome
+		looks      int
+	}{
+		"done": {nil, nil, ended, "done", recover.Outcome{Job: "done", UnitState: ended, Result: "success"}, 0},
+		"failed": {nil, nil, failed, "failed",
+			recover.Outcome{Job: "failed", UnitState: failed, Result: "exit-code", ExitStatus: 125}, 1},
+		"a drop-in": {[]string{"/etc/systemd/system/container-.service.d/x.conf"}, nil, ended, "done",
+			recover.Outcome{Job: "done", UnitState: ended, Result: "exit-code", ExitStatus: 125}, 1},
+		"a drop-in with a condition": {[]string{"/etc/systemd/system/container-.service.d/x.conf"}, unmet, ended, "done",
+			recover.Outcome{Job: "done", UnitState: ended, Result: "exit-code", ExitStatus: 125, ConditionFailed: true}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, f := newManager(t)
+			if err := os.MkdirAll(m.runtimeDir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(m.runtimeDir, "container-a.service"), []byte(header), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			f.set("container-a.service", c.state.Active, c.state.Sub, map[string]any{
+				"Unit.DropInPaths": append([]string{}, c.dropIns...), "Unit.Conditions": c.conditions, "Unit.ConditionResult": false,
+				"Service.Result": "exit-code", "Service.ExecMainStatus": int32(125),
+			})
+			f.starts(func(call *startCall) {
+				job := f.newJob()
+				call.reply(job)
+				f.end(job, call.unit, c.job)
+			})
+			got, err := m.Start(soon(t), "container-a.service")
+			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+			if f.count("ListUnitsByNames") != c.looks || f.count("RefUnit") > 0 {
+				t.Errorf("%d looks, want %d; %d references", f.count("ListUnitsByNames"), c.looks, f.count("RefUnit"))
+			}
+		})
+	}
 }

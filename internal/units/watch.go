@@ -118,8 +118,8 @@ func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 	if err != nil || down || w.manager.address == w.manager.hostBus {
 		return down, err
 	}
-	host := hostOf(w.manager)
-	defer host.done()
+	host, done := w.manager.useHost()
+	defer done()
 	l, err := host.connect(ctx)
 	if err != nil {
 		return false, err
@@ -135,8 +135,8 @@ const multiUser = "multi-user.target"
 func (w *watcher) LeftTarget(ctx context.Context) (bool, error) {
 	l := w.link
 	if w.manager.address != w.manager.hostBus {
-		host := hostOf(w.manager)
-		defer host.done()
+		host, done := w.manager.useHost()
+		defer done()
 		var err error
 		if l, err = host.connect(ctx); err != nil {
 			return false, err
