@@ -49,7 +49,8 @@ type Service struct {
 	// release ends what keeps the units of the plan loaded.
 	release func()
 	// again: an earlier run of the service has begun in this boot.
-	again bool
+	again    bool
+	progress progress
 	// telling is held while STATUS= is told after READY: what is told last was true last.
 	telling sync.Mutex
 	// run is the engine's, nil before there is one.
@@ -80,6 +81,7 @@ func New(w World, p recover.Policy, identity recover.Identity) *Service {
 		hold:     newHold(w, b, identity.BootID),
 		doubtful: map[string]bool{}, unsure: map[string]bool{}, release: func() {},
 	}
+	s.progress.board, s.progress.status = b, w.Notifier.Status
 	s.keeper.tellStatus, s.keeper.tellRun, s.keeper.amended = s.tellStatus, s.tellRun, s.history.amended
 	s.repairer.service = s
 	s.mender = newSelfRepairer(s)
@@ -201,6 +203,7 @@ func (s *Service) extend(ctx context.Context) {
 // bringBack is everything before READY. It returns the run, nil if that was cut short.
 func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 	s.world.Notifier.Status("assessing how the last run ended")
+	defer s.progress.end()
 	s.hold.load()
 	rows, err := s.assess(ctx)
 	if err != nil {
@@ -238,7 +241,6 @@ func (s *Service) bringBack(ctx context.Context) (run *engine.Run, err error) {
 // observe puts an event of the engine into the report, the journal and STATUS=. After
 // READY it amends the report.
 func (s *Service) observe(e engine.Event) {
-	var line string
 	var complete bool
 	b := s.board
 	b.change(func() {
@@ -252,14 +254,14 @@ func (s *Service) observe(e engine.Event) {
 				b.setNow(map[string]recover.NowState{e.Row.Name: nowOfRow(e.Row)})
 			}
 		}
-		line, complete = b.progress.Line(), !b.report.Finished.IsZero()
+		complete = !b.report.Finished.IsZero()
 	})
 	if complete {
 		s.keeper.judged.hear(e, b.currentSet().Containers)
 		s.history.amended()
 		s.tellStatus()
 	} else {
-		s.world.Notifier.Status(line)
+		s.progress.changed()
 	}
 	s.failures.hear(e)
 	s.mender.hear(e.Row)
