@@ -69,6 +69,12 @@ func withoutTimes(timed []timedEvent) []recover.HostEvent {
 	return events
 }
 
+// EventsCommand returns the arguments of journalctl(1) with which the events of a boot are read, of all containers and
+// of the units. A benchmark compares the daemon with that alone.
+func (r *Reader) EventsCommand(boot string, units []string) []string {
+	return withFields(eventFields, append([]string{"--reverse"}, r.eventMatch(boot, nil, units)...))
+}
+
 // events reads backwards, to since or to the last start of each of the named containers.
 func (r *Reader) events(
 	ctx context.Context, since time.Duration, names, match []string,

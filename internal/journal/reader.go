@@ -49,8 +49,11 @@ func (r *Reader) each(ctx context.Context, visit func(entry) bool, args ...strin
 
 // eachWith is each with other fields.
 func (r *Reader) eachWith(ctx context.Context, fields string, visit func(entry) bool, args ...string) error {
-	args = append([]string{"--output=json", "--output-fields=" + fields}, args...)
-	return run(ctx, r.limit, args, func(out io.Reader) (whole bool, err error) { return parse(out, r.uid, visit) })
+	return run(ctx, r.limit, withFields(fields, args), func(out io.Reader) (whole bool, err error) { return parse(out, r.uid, visit) })
+}
+
+func withFields(fields string, args []string) []string {
+	return append([]string{"--output=json", "--output-fields=" + fields}, args...)
 }
 
 // Last returns the last n entries of our service in this boot, oldest first.

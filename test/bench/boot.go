@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"archy-recovery/internal/journal"
 	"archy-recovery/test/machine"
 )
 
@@ -99,22 +100,14 @@ func bootToEnd(b *bench, m *machine.Machine) {
 }
 
 // replay is what the daemon asks the journal for after a crash: the events of podman and of the fleet's
-// units in the boot that crashed, newest first (internal/journal).
+// units in the boot that crashed.
 func replay(boot string, f fleet) []string {
-	of := "_BOOT_ID=" + boot
-	args := []string{"/usr/bin/journalctl", "--quiet", "--no-pager", "--output=json", "--reverse",
-		"--output-fields=MESSAGE_ID,_TRANSPORT,_PID,_UID,_SYSTEMD_UNIT,UNIT,USER_UNIT,JOB_TYPE," +
-			"PODMAN_EVENT,PODMAN_NAME,PODMAN_POD_ID,PODMAN_IMAGE,PODMAN_EXIT_CODE,PODMAN_LABELS",
-		of, "PODMAN_TYPE=container", "_UID=0",
-		"PODMAN_EVENT=start", "PODMAN_EVENT=died", "PODMAN_EVENT=stop", "PODMAN_EVENT=remove",
-		"+", of, "MESSAGE_ID=98268866d1d54a499c4e98921d93bc40", "_UID=0",
-		"+", of, "_PID=1", "UNIT=multi-user.target",
-		"+", of, "MESSAGE_ID=de5b426a63be47a7b6ac3eaac82e2f6f", "MESSAGE_ID=9d1aaa27d60140bd96365438aad20286",
-		"MESSAGE_ID=7ad2d189f7e94e70a38c781354912448", "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c", "_PID=1"}
-	for _, name := range f.sockets() {
-		args = append(args, "UNIT="+name+".service")
+	units := make([]string, len(f.sockets()))
+	for i, name := range f.sockets() {
+		units[i] = name + ".service"
 	}
-	return args
+	return append([]string{"/usr/bin/journalctl", "--quiet", "--no-pager"},
+		journal.NewReader(unit, 0).EventsCommand(boot, units)...)
 }
 
 // moments are what a property holds for each of the units, or for the manager, in seconds. Each has to
