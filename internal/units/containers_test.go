@@ -241,6 +241,7 @@ func TestInstalled(t *testing.T) {
 	write(generator, "a.service", "[Service]\n")
 	write(generator, "q.service", "[Service]\n")
 	write(m.runtimeDir, "container-own.service", header)
+	write(generator, "container-own.service", "[Service]\n") // systemd takes ours
 	write(m.runtimeDir, "container-theirs.service", "[Service]\n")
 	if err := os.Symlink("/opt/linked.service", filepath.Join(etc, "linked.service")); err != nil {
 		t.Fatal(err)
@@ -249,7 +250,8 @@ func TestInstalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.change(func() {
-		f.manager["UnitPath"] = []string{filepath.Join(etc, "missing"), etc, m.runtimeDir, generator, "/usr/lib/systemd/system"}
+		f.manager["UnitPath"] = []string{filepath.Join(etc, "missing"), etc, m.runtimeDir, generator,
+			"/usr/lib/systemd/system"}
 		f.files = []unitFile{{"/home/u/.config/systemd/user/u.service", "static"}}
 	})
 	installed := func() []string {

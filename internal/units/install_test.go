@@ -69,25 +69,6 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// TestInstallFirst checks that the first units of a boot need no reload and no question for one: systemd can have
-// read no other text. It asks for the later ones.
-func TestInstallFirst(t *testing.T) {
-	t.Parallel()
-	m, f := newManager(t)
-	f.starts(func(c *startCall) { c.reply("/org/freedesktop/systemd1/job/1") })
-	for _, name := range []string{"container-a.service", "container-b.service", holder} {
-		f.set(name, "inactive", "", map[string]any{"Unit.LoadState": "loaded", "Unit.NeedDaemonReload": true})
-	}
-	for reloads, name := range []string{"container-a.service", "container-b.service"} {
-		if err := m.Install(soon(t), map[string]string{name: "[Service]\n"}); err != nil {
-			t.Fatal(err)
-		}
-		if n := f.count("Reload"); n != reloads {
-			t.Errorf("%d reloads after %s, want %d", n, name, reloads)
-		}
-	}
-}
-
 func TestInstallForeignUnit(t *testing.T) {
 	t.Parallel()
 	for name, put := range map[string]func(path string) error{

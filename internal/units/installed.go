@@ -19,14 +19,19 @@ func (m *Manager) installed(ctx context.Context, l *link) ([]string, error) {
 		return nil, err
 	}
 	var names []string
+	seen := map[string]bool{}
 	for _, file := range files {
 		name := path.Base(file)
+		if seen[name] {
+			continue // systemd takes the first
+		}
+		seen[name] = true
 		if !vendors(file) && !strings.Contains(name, "@.") && !installedIn(m.runtimeDir, file) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return names, nil
 }
 
 // vendors reports whether a unit file is one that a package ships.
@@ -34,9 +39,9 @@ func vendors(file string) bool {
 	return strings.HasPrefix(file, "/usr/") || strings.HasPrefix(file, "/lib/")
 }
 
-// serviceFiles lists the files of the manager's service units. It reads the directories of Manager.UnitPath, but
-// asks a user's manager instead (Manager.ListUnitFilesByPatterns): that looks in the user's home, too, which the
-// sandbox hides.
+// serviceFiles lists the files of the manager's service units. Of two with a name, systemd takes the first. It reads
+// the directories of Manager.UnitPath, but asks a user's manager instead (Manager.ListUnitFilesByPatterns): that looks
+// in the user's home, too, which the sandbox hides.
 //
 // Asked, systemd also says of each file whether it is enabled, and reads all links in all directories for each.
 // On a bare Debian the system's manager is busy for 0.1 to 0.2 s with that, and a boot starts nothing meanwhile.
@@ -46,13 +51,13 @@ func (m *Manager) serviceFiles(ctx context.Context, l *link) ([]string, error) {
 			return files, nil
 		}
 	}
-	var listed []struct{ Path, State string }
-	err := l.call(ctx, managerPath, managerIfc+".ListUnitFilesByPatterns", []string{}, []string{"*.service"}).Store(&listed)
+	var all []struct{ Path, State string }
+	err := l.call(ctx, managerPath, managerIfc+".ListUnitFilesByPatterns", []string{}, []string{"*.service"}).Store(&all)
 	if err != nil {
 		return nil, l.explain(err)
 	}
 	var files []string
-	for _, f := range listed {
+	for _, f := range all {
 		if !strings.HasPrefix(f.State, "masked") && f.State != "alias" && f.State != "bad" {
 			files = append(files, f.Path)
 		}

@@ -12,25 +12,29 @@ import (
 type jobEnd struct {
 	link *link
 	unit string
+	// asWritten: systemd runs the text that Install wrote, and nothing else.
+	asWritten bool
 	// referenced: the unit has conditions, and systemd keeps it in its memory until release is called.
 	referenced bool
 	release    func()
-	// dropIns is the question for the drop-ins of a unit that Install wrote, nil for other units. The answer
-	// is there long before the job ends.
-	dropIns *dbus.Call
 }
 
-// aboutEnd prepares for the end of a start job. own says that Install wrote the unit.
+// aboutEnd prepares for the end of a start job. own is the file of a unit that Install wrote, "" for another unit.
 //
 // The texts of Install have neither conditions nor a second command. So a job of such a unit that is done has
-// started the container, unless there are drop-ins (Unit.DropInPaths). Nothing else need be asked: right after a
-// start systemd is busy, and the next tier waits for this. The holder keeps the unit loaded.
-func (l *link) aboutEnd(ctx context.Context, unit string, own bool) jobEnd {
+// started the container, unless the unit has drop-ins, or systemd prefers a file in another directory
+// (Unit.FragmentPath, Unit.DropInPaths). Nothing else need be asked: right after a start systemd is busy, and the
+// next tier waits for this.
+func (l *link) aboutEnd(ctx context.Context, unit, own string) jobEnd {
 	e := jobEnd{link: l, unit: unit, release: func() {}}
-	if own {
-		e.dropIns = l.conn.Object(systemd, pathOf(unit)).GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0,
-			make(chan *dbus.Call, 1), unitIfc, "DropInPaths")
-		return e
+	if own != "" {
+		at := pathOf(unit)
+		asked := l.getAll(ctx, []property{{at, unitIfc, "FragmentPath"}, {at, unitIfc, "DropInPaths"}})
+		file, _ := asked[0].value.Value().(string)
+		dropIns, known := asked[1].value.Value().([]string)
+		if e.asWritten = file == own && known && len(dropIns) == 0; e.asWritten {
+			return e
+		}
 	}
 	e.referenced, e.release = l.reference(ctx, unit)
 	return e
@@ -72,7 +76,7 @@ type condition struct {
 // outcome reads the state of the unit after the end of its job.
 func (e jobEnd) outcome(ctx context.Context, result string) (recover.Outcome, error) {
 	l, o := e.link, recover.Outcome{Job: result}
-	if result == "done" && e.asWritten(ctx) {
+	if result == "done" && e.asWritten {
 		o.UnitState = recover.UnitState{Loaded: true, Active: "inactive", Sub: "dead"} // as Type=oneshot ends
 		o.Result = "success"
 		return o, nil
@@ -95,25 +99,11 @@ func (e jobEnd) outcome(ctx context.Context, result string) (recover.Outcome, er
 	if result == "dependency" {
 		o.Blockers, o.NotMounted = l.blockers(ctx, u.Path)
 	}
-	if result == "done" && o.Active == "inactive" && (e.referenced || e.dropIns != nil && l.hasConditions(ctx, e.unit)) {
+	if result == "done" && o.Active == "inactive" && e.referenced {
 		if v, err := l.get(ctx, u.Path, unitIfc, "ConditionResult"); err == nil {
 			met, ok := v.Value().(bool)
 			o.ConditionFailed = ok && !met
 		}
 	}
 	return o, nil
-}
-
-// asWritten reports whether the unit is one that Install wrote, and has no drop-ins.
-func (e jobEnd) asWritten(ctx context.Context) bool {
-	if e.dropIns == nil {
-		return false
-	}
-	select {
-	case answer := <-e.dropIns.Done:
-		var paths []string
-		return answer.Store(&paths) == nil && len(paths) == 0
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -71,7 +71,11 @@ func (m *Manager) StartAgain(ctx context.Context, unit string, without ...string
 
 // startAs is Start in a job mode (Manager.StartUnit).
 func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (recover.Outcome, error) {
-	e := l.aboutEnd(ctx, unit, installedIn(m.runtimeDir, filepath.Join(m.runtimeDir, unit)))
+	own := filepath.Join(m.runtimeDir, unit)
+	if !installedIn(m.runtimeDir, own) {
+		own = ""
+	}
+	e := l.aboutEnd(ctx, unit, own)
 	defer e.release()
 	l.beginCall()
 	var job dbus.ObjectPath

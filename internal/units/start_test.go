@@ -164,19 +164,22 @@ func TestStartOfOwnUnit(t *testing.T) {
 	unmet := []condition{{Type: "ConditionPathExists", Parameter: "/mnt/data"}}
 	for name, c := range map[string]struct {
 		dropIns    []string
+		elsewhere  string // the file that systemd prefers
 		conditions []condition
 		state      recover.UnitState
 		job        string
 		want       recover.Outcome
 		looks      int
 	}{
-		"done": {nil, nil, ended, "done", recover.Outcome{Job: "done", UnitState: ended, Result: "success"}, 0},
-		"failed": {nil, nil, failed, "failed",
+		"done": {nil, "", nil, ended, "done", recover.Outcome{Job: "done", UnitState: ended, Result: "success"}, 0},
+		"failed": {nil, "", nil, failed, "failed",
 			recover.Outcome{Job: "failed", UnitState: failed, Result: "exit-code", ExitStatus: 125}, 1},
-		"a drop-in": {[]string{"/etc/systemd/system/container-.service.d/x.conf"}, nil, ended, "done",
+		"a drop-in": {[]string{"/etc/systemd/system/container-.service.d/x.conf"}, "", nil, ended, "done",
 			recover.Outcome{Job: "done", UnitState: ended, Result: "exit-code", ExitStatus: 125}, 1},
-		"a drop-in with a condition": {[]string{"/etc/systemd/system/container-.service.d/x.conf"}, unmet, ended, "done",
+		"a drop-in with a condition": {[]string{"/etc/systemd/system/container-.service.d/x.conf"}, "", unmet, ended, "done",
 			recover.Outcome{Job: "done", UnitState: ended, Result: "exit-code", ExitStatus: 125, ConditionFailed: true}, 1},
+		"another file": {nil, "/etc/systemd/system/container-a.service", nil, ended, "done",
+			recover.Outcome{Job: "done", UnitState: ended, Result: "exit-code", ExitStatus: 125}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -187,8 +190,14 @@ func TestStartOfOwnUnit(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(m.runtimeDir, "container-a.service"), []byte(header), 0o644); err != nil {
 				t.Fatal(err)
 			}
+			file := filepath.Join(m.runtimeDir, "container-a.service")
+			if c.elsewhere != "" {
+				file = c.elsewhere
+			}
 			f.set("container-a.service", c.state.Active, c.state.Sub, map[string]any{
-				"Unit.DropInPaths": append([]string{}, c.dropIns...), "Unit.Conditions": c.conditions, "Unit.ConditionResult": false,
+				"Unit.FragmentPath": file,
+				"Unit.DropInPaths":  append([]string{}, c.dropIns...),
+				"Unit.Conditions":   c.conditions, "Unit.ConditionResult": false,
 				"Service.Result": "exit-code", "Service.ExecMainStatus": int32(125),
 			})
 			f.starts(func(call *startCall) {
@@ -200,7 +209,7 @@ func TestStartOfOwnUnit(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
-			if f.count("ListUnitsByNames") != c.looks || f.count("RefUnit") > 0 {
+			if f.count("ListUnitsByNames") != c.looks || f.count("RefUnit") != len(c.conditions) {
 				t.Errorf("%d looks, want %d; %d references", f.count("ListUnitsByNames"), c.looks, f.count("RefUnit"))
 			}
 		})
