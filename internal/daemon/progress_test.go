@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,20 +22,21 @@ func TestProgress(t *testing.T) {
 		p := progress{board: b, status: func(line string) {
 			told = append(told, fmt.Sprintf("%s: %s", time.Since(began), line))
 		}}
-		rows := make([]recover.Row, 40)
+		rows := slices.Repeat([]recover.Row{{State: recover.RowStarting, Attempts: make([]recover.Attempt, 1)}}, 40)
 		b.enter(recover.Recovering, func() { b.progress = recover.ProgressOf(rows) })
-		for i, row := range rows { // one event each 10 ms
+		for i, row := range rows { // one event each 11 ms
 			b.change(func() {
 				b.progress.Add(rows[i], -1)
 				row.State = recover.RowUp
 				b.progress.Add(row, 1)
 			})
 			p.changed()
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(11 * time.Millisecond)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		want := []string{"0s: " + lineOf(1), "250ms: " + lineOf(25), "500ms: " + lineOf(40)}
+		want := []string{"0s: tier 0: 1 of 40 started", "250ms: tier 0: 23 of 40 started",
+			"500ms: tier 0: 40 of 40 started"}
 		if diff := cmp.Diff(want, told); diff != "" {
 			t.Error(diff)
 		}
@@ -48,14 +50,4 @@ func TestProgress(t *testing.T) {
 			t.Errorf("told after the end: %q", told)
 		}
 	})
-}
-
-// lineOf is the line with so many of 40 containers up.
-func lineOf(up int) string {
-	rows := make([]recover.Row, 40)
-	for i := range up {
-		rows[i].State = recover.RowUp
-	}
-	progress := recover.ProgressOf(rows)
-	return progress.Line()
 }

@@ -49,9 +49,12 @@ func (r *Reader) each(ctx context.Context, visit func(entry) bool, args ...strin
 
 // eachWith is each with other fields.
 func (r *Reader) eachWith(ctx context.Context, fields string, visit func(entry) bool, args ...string) error {
-	return run(ctx, r.limit, withFields(fields, args), func(out io.Reader) (whole bool, err error) { return parse(out, r.uid, visit) })
+	return run(ctx, r.limit, withFields(fields, args), func(out io.Reader) (whole bool, err error) {
+		return parse(out, r.uid, visit)
+	})
 }
 
+// withFields adds arguments of journalctl(1): it prints these fields, as JSON.
 func withFields(fields string, args []string) []string {
 	return append([]string{"--output=json", "--output-fields=" + fields}, args...)
 }

@@ -57,10 +57,7 @@ func (f *follower) await(ctx context.Context, unit string, look func(*feed) (boo
 func (f *follower) join(ctx context.Context, unit string) (*feed, error) {
 	f.guard.Lock()
 	d := f.feedFor(unit)
-	d.waits++
-	if d.linger != nil {
-		d.linger.Stop()
-	}
+	d.lease.take()
 	f.guard.Unlock()
 	select {
 	case <-d.connected:
@@ -94,16 +91,7 @@ func (f *follower) feedFor(unit string) *feed {
 func (f *follower) leave(d *feed) {
 	f.guard.Lock()
 	defer f.guard.Unlock()
-	if d.waits--; d.waits > 0 {
-		return
-	}
-	d.linger = time.AfterFunc(feedLingers, func() {
-		f.guard.Lock()
-		defer f.guard.Unlock()
-		if d.waits == 0 {
-			d.close()
-		}
-	})
+	d.lease.leave(&f.guard, feedLingers, d.close)
 }
 
 // stopFollowing ends the feeds, and with them each wait.
@@ -111,9 +99,7 @@ func (f *follower) stopFollowing() {
 	f.guard.Lock()
 	defer f.guard.Unlock()
 	for _, d := range f.feeds {
-		if d.linger != nil {
-			d.linger.Stop()
-		}
+		d.lease.stop()
 		d.close()
 	}
 	f.feeds = nil
@@ -127,8 +113,7 @@ type feed struct {
 	ctx       context.Context // ends when the feed does
 	close     context.CancelFunc
 
-	waits  int         // guarded by the follower, as is linger
-	linger *time.Timer // ends a feed without waits
+	lease lease // of the waits; guarded by the follower
 
 	// matching is held until the match of a new wait is sent: no other wait may rely on that earlier.
 	matching sync.Mutex

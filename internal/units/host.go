@@ -1,6 +1,7 @@
 package units
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -10,60 +11,54 @@ import (
 type host struct {
 	mu      sync.Mutex
 	manager *Manager // nil without a connection
-	uses    int
-	linger  *time.Timer
+	lease   lease
 }
 
 // hostLingers is how long the connection stays after its last use: for the starts of a tier, and for the questions
 // of one look.
 const hostLingers = time.Second
 
-// useHost returns the system manager, which is this one or that of its host. done ends its use.
-func (m *Manager) useHost() (system *Manager, done func()) {
-	if m.address == m.hostBus {
-		return m, func() {}
+// askHost returns a connection to the system manager, which is this one or that of its host. done ends its use.
+func (m *Manager) askHost(ctx context.Context) (l *link, done func(), err error) {
+	system, done := m, func() {}
+	if m.address != m.hostBus {
+		system, done = m.host.take(m.hostBus), m.host.leave
 	}
-	h := &m.host
+	if l, err = system.connect(ctx); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return l, done, nil
+}
+
+// take begins a use of the manager on the bus at address.
+func (h *host) take(address string) *Manager {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.manager == nil {
-		h.manager = New(m.hostBus, "", "")
+		h.manager = New(address, "", "")
 		h.manager.asksOnly = true
 	}
-	if h.linger != nil {
-		h.linger.Stop()
-	}
-	h.uses++
-	return h.manager, h.done
+	h.lease.take()
+	return h.manager
 }
 
-func (h *host) done() {
+// leave ends a use.
+func (h *host) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.uses--; h.uses == 0 {
-		h.linger = time.AfterFunc(hostLingers, h.closeUnused)
-	}
-}
-
-// closeUnused closes the connection, unless it is used again.
-func (h *host) closeUnused() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.uses == 0 {
-		h.drop()
-	}
+	h.lease.leave(&h.mu, hostLingers, h.drop)
 }
 
 // close closes the connection.
 func (h *host) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.linger != nil {
-		h.linger.Stop()
-	}
+	h.lease.stop()
 	h.drop()
 }
 
+// drop is close with mu held.
 func (h *host) drop() {
 	if h.manager != nil {
 		h.manager.Close()

@@ -121,11 +121,17 @@ func (m *Manager) generated() (names []string, err error) {
 	}
 	for _, file := range files {
 		of := strings.HasPrefix(file.Name(), "container-") && strings.HasSuffix(file.Name(), ".service")
-		if of && installedIn(m.runtimeDir, filepath.Join(m.runtimeDir, file.Name())) {
+		if _, own := ownFile(m.runtimeDir, file.Name()); own && of {
 			names = append(names, file.Name())
 		}
 	}
 	return names, nil
+}
+
+// ownFile is the file that Install writes for a unit, and reports whether it has.
+func ownFile(runtimeDir, unit string) (path string, own bool) {
+	path = filepath.Join(runtimeDir, unit)
+	return path, installedIn(runtimeDir, path)
 }
 
 // installedIn reports whether Install wrote the unit file at path, into a runtime directory.

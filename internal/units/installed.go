@@ -19,19 +19,14 @@ func (m *Manager) installed(ctx context.Context, l *link) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	seen := map[string]bool{}
 	for _, file := range files {
 		name := path.Base(file)
-		if seen[name] {
-			continue // systemd takes the first
-		}
-		seen[name] = true
 		if !vendors(file) && !strings.Contains(name, "@.") && !installedIn(m.runtimeDir, file) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // vendors reports whether a unit file is one that a package ships.
@@ -39,9 +34,9 @@ func vendors(file string) bool {
 	return strings.HasPrefix(file, "/usr/") || strings.HasPrefix(file, "/lib/")
 }
 
-// serviceFiles lists the files of the manager's service units. Of two with a name, systemd takes the first. It reads
-// the directories of Manager.UnitPath, but asks a user's manager instead (Manager.ListUnitFilesByPatterns): that looks
-// in the user's home, too, which the sandbox hides.
+// serviceFiles lists the files of the manager's service units. It reads the directories of Manager.UnitPath, but asks
+// a user's manager instead (Manager.ListUnitFilesByPatterns): that looks in the user's home, too, which the sandbox
+// hides.
 //
 // Asked, systemd also says of each file whether it is enabled, and reads all links in all directories for each.
 // On a bare Debian the system's manager is busy for 0.1 to 0.2 s with that, and a boot starts nothing meanwhile.
@@ -66,7 +61,7 @@ func (m *Manager) serviceFiles(ctx context.Context, l *link) ([]string, error) {
 }
 
 // readUnitPath lists the service files in the directories in which the manager looks for units, but for those of
-// vendors (systemd.unit(5), "Unit File Load Path").
+// vendors. Of files with the same name the first counts. (systemd.unit(5), "Unit File Load Path")
 func readUnitPath(ctx context.Context, l *link) (files []string, err error) {
 	v, err := l.get(ctx, managerPath, managerIfc, "UnitPath")
 	if err != nil {
@@ -76,6 +71,7 @@ func readUnitPath(ctx context.Context, l *link) (files []string, err error) {
 	if !ok || len(directories) == 0 {
 		return nil, errors.New("systemd has no UnitPath")
 	}
+	seen := map[string]bool{}
 	for _, directory := range directories {
 		if vendors(directory) {
 			continue
@@ -85,8 +81,9 @@ func readUnitPath(ctx context.Context, l *link) (files []string, err error) {
 			return nil, err
 		}
 		for _, entry := range entries {
-			if strings.HasSuffix(entry.Name(), ".service") {
-				files = append(files, filepath.Join(directory, entry.Name()))
+			if name := entry.Name(); strings.HasSuffix(name, ".service") && !seen[name] {
+				seen[name] = true
+				files = append(files, filepath.Join(directory, name))
 			}
 		}
 	}

@@ -19,22 +19,23 @@ type jobEnd struct {
 	release    func()
 }
 
-// aboutEnd prepares for the end of a start job. own is the file of a unit that Install wrote, "" for another unit.
+// aboutEnd prepares for the end of a start job.
 //
 // The texts of Install have neither conditions nor a second command. So a job of such a unit that is done has
 // started the container, unless the unit has drop-ins, or systemd prefers a file in another directory
 // (Unit.FragmentPath, Unit.DropInPaths). Nothing else need be asked: right after a start systemd is busy, and the
 // next tier waits for this.
-func (l *link) aboutEnd(ctx context.Context, unit, own string) jobEnd {
+func (m *Manager) aboutEnd(ctx context.Context, l *link, unit string) jobEnd {
 	e := jobEnd{link: l, unit: unit, release: func() {}}
-	if own != "" {
+	if written, own := ownFile(m.runtimeDir, unit); own {
 		at := pathOf(unit)
 		asked := l.getAll(ctx, []property{{at, unitIfc, "FragmentPath"}, {at, unitIfc, "DropInPaths"}})
 		file, _ := asked[0].value.Value().(string)
 		dropIns, known := asked[1].value.Value().([]string)
-		if e.asWritten = file == own && known && len(dropIns) == 0; e.asWritten {
-			return e
-		}
+		e.asWritten = file == written && known && len(dropIns) == 0
+	}
+	if e.asWritten {
+		return e
 	}
 	e.referenced, e.release = l.reference(ctx, unit)
 	return e

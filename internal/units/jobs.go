@@ -2,7 +2,6 @@ package units
 
 import (
 	"context"
-	"path/filepath"
 
 	"archy-recovery/internal/recover"
 )
@@ -39,8 +38,8 @@ func markJobs(ctx context.Context, l *link, runtimeDir string, found []recover.C
 			remains, _ := answers[1].value.Value().(bool)
 			oneshot, answers = kind == "oneshot" && !remains, answers[2:]
 		}
-		ours := installedIn(runtimeDir, filepath.Join(runtimeDir, found[i].Unit))
-		found[i].Job = (oneshot || triggered[found[i].Unit]) && !ours
+		_, own := ownFile(runtimeDir, found[i].Unit)
+		found[i].Job = (oneshot || triggered[found[i].Unit]) && !own
 	}
 	return nil
 }

@@ -309,8 +309,8 @@ func TestLifeOneConnection(t *testing.T) {
 	all.Wait()
 	m.guard.Lock()
 	defer m.guard.Unlock()
-	if m.feeds[0].waits != 0 || m.feeds[0].linger == nil {
-		t.Errorf("%d waits are left, and the feed stays open", m.feeds[0].waits)
+	if m.feeds[0].lease.users != 0 || m.feeds[0].lease.linger == nil {
+		t.Errorf("%d waits are left, and the feed stays open", m.feeds[0].lease.users)
 	}
 }
 

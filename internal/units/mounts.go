@@ -22,12 +22,11 @@ func isTarget(unit string) bool { return strings.HasSuffix(unit, ".target") }
 // which is mounted at its first access. For a user's containers it asks the host's manager too: the
 // user's manager knows a mount only while it is mounted.
 func (m *Manager) NotMounted(ctx context.Context) ([]string, error) {
-	host, done := m.useHost()
-	defer done()
-	l, err := host.connect(ctx)
+	l, done, err := m.askHost(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	return l.notMounted(ctx)
 }
 

@@ -46,12 +46,11 @@ var networkManagers = []networkManager{
 // NetworkState says whether the host's network is there. network-online.target is also reached when the unit
 // that waits for the network has given up. Then a network manager is asked. (Unit.ActiveState)
 func (m *Manager) NetworkState(ctx context.Context) (recover.NetworkState, error) {
-	host, done := m.useHost()
-	defer done()
-	l, err := host.connect(ctx)
+	l, done, err := m.askHost(ctx)
 	if err != nil {
 		return recover.NetworkDown, err
 	}
+	defer done()
 	return l.networkState(ctx)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -71,11 +70,7 @@ func (m *Manager) StartAgain(ctx context.Context, unit string, without ...string
 
 // startAs is Start in a job mode (Manager.StartUnit).
 func (m *Manager) startAs(ctx context.Context, l *link, unit, mode string) (recover.Outcome, error) {
-	own := filepath.Join(m.runtimeDir, unit)
-	if !installedIn(m.runtimeDir, own) {
-		own = ""
-	}
-	e := l.aboutEnd(ctx, unit, own)
+	e := m.aboutEnd(ctx, l, unit)
 	defer e.release()
 	l.beginCall()
 	var job dbus.ObjectPath

@@ -118,12 +118,11 @@ func (w *watcher) GoingDown(ctx context.Context) (bool, error) {
 	if err != nil || down || w.manager.address == w.manager.hostBus {
 		return down, err
 	}
-	host, done := w.manager.useHost()
-	defer done()
-	l, err := host.connect(ctx)
+	l, done, err := w.manager.askHost(ctx)
 	if err != nil {
 		return false, err
 	}
+	defer done()
 	return l.stopping(ctx)
 }
 
@@ -135,12 +134,12 @@ const multiUser = "multi-user.target"
 func (w *watcher) LeftTarget(ctx context.Context) (bool, error) {
 	l := w.link
 	if w.manager.address != w.manager.hostBus {
-		host, done := w.manager.useHost()
-		defer done()
-		var err error
-		if l, err = host.connect(ctx); err != nil {
+		ofHost, done, err := w.manager.askHost(ctx)
+		if err != nil {
 			return false, err
 		}
+		defer done()
+		l = ofHost
 	}
 	target, err := l.list(ctx, multiUser)
 	switch {
